@@ -1,0 +1,94 @@
+/**
+ * The directory's entries: what the data plane knows of durable things, as plain data in memory.
+ * Only what routing needs; secrets appear as hashes.
+ */
+import type { TierSlug } from './tiers.ts';
+
+export interface ProjectEntry {
+  /** `proj_…` */
+  id: string;
+  slug: string;
+  name: string;
+  sharedAccess: boolean;
+}
+
+export interface ApiKeyEntry {
+  id: string;
+  projectId: string;
+  /** SHA-256 of the whole key, hex. */
+  sha256: string;
+  scopes: readonly ('inference' | 'management')[];
+  /** Null: every endpoint of the project. */
+  endpointId: string | null;
+  /** Epoch ms; null: never. */
+  expiresAtMs: number | null;
+  /** Addresses or CIDR ranges; empty: any. */
+  ipAllowList: readonly string[];
+  revoked: boolean;
+}
+
+export interface FallbackOptions {
+  enabled: boolean;
+  afterMs: number;
+  /** Null: the endpoint's own tier. */
+  tier: TierSlug | null;
+}
+
+export interface EndpointEntry {
+  id: string;
+  projectId: string;
+  slug: string;
+  modelId: string;
+  tier: TierSlug;
+  active: boolean;
+  fallback: FallbackOptions;
+  region: string | null;
+  exclusive: boolean;
+  minimumIsolation: IsolationLevel | null;
+  resume: boolean;
+  queueTimeoutMs: number;
+  createdAtMs: number;
+}
+
+export type IsolationLevel = 'none' | 'logical' | 'process' | 'single_use' | 'microvm';
+
+export interface ModelEntry {
+  id: string;
+  /** Null: the shared catalogue. */
+  projectId: string | null;
+  name: string;
+  /** `hf:<repo>[:<file>]`, `https:…`, `file:…` */
+  source: string;
+  format: 'gguf' | 'safetensors';
+  task: 'generate' | 'embed' | 'score';
+  sizeBytes: number | null;
+  sha256: string | null;
+  contextLength: number | null;
+}
+
+/** Stored states; pending, active and disconnected are derived from link presence. */
+export type StoredAgentState = 'enrolled' | 'suspended' | 'dead';
+
+export interface AgentEntry {
+  id: string;
+  workerId: string;
+  name: string;
+  /** Null: a shared agent of the platform. */
+  projectId: string | null;
+  region: string;
+  state: StoredAgentState;
+  /** Generation of the rotation token: access tokens below `generation − 1` are void. */
+  generation: number;
+  /** Ed25519 public key, base64url of 32 bytes. */
+  publicKey: string;
+  /** As set; null = the accelerator's default. */
+  supportedTiers: readonly TierSlug[] | null;
+  /** What `supportedTiers` means for this agent, ownership included. */
+  effectiveTiers: readonly TierSlug[];
+  maxConcurrentRequests: number;
+  boundEndpointIds: readonly string[] | null;
+  storageLimitBytes: number | null;
+  /** Epoch ms of the first link; null = never linked (pending). */
+  firstLinkedAtMs: number | null;
+  lastSeenAtMs: number | null;
+}

@@ -1,0 +1,140 @@
+/**
+ * The two ends of an agent link, as the router and the agent see them.
+ *
+ * A link carries control messages and many request streams over one transport. The router opens
+ * streams, the agent answers them. Both ends are a `LinkPeer` over a `Transport`; `mux.ts` holds the
+ * implementation, `docs/internals/link.md` the wire format.
+ *
+ * Invariants
+ * L1 A stream ends exactly once at each end: `onEnd` or `onReset`, never both, nothing after.
+ * L2 The reader never blocks: a stream that is not consumed stalls only its own sender (credits).
+ * L3 A peer that breaks the protocol closes its own link with a reason and harms no other link.
+ * L4 Everything a peer can make us hold is bounded (`limits.ts`).
+ */
+import type { AgentControl } from './messages/agentControl.ts';
+import type { EndMessage } from './messages/end.ts';
+import type { HeadMessage } from './messages/head.ts';
+import type { OpenMessage } from './messages/open.ts';
+import type { RouterControl } from './messages/routerControl.ts';
+
+/** Why a link was closed; also a metric label and a log field. */
+export type LinkCloseReason =
+  | 'closed_by_peer'
+  | 'transport_error'
+  | 'silent'
+  | 'protocol_error'
+  | 'credit_overrun'
+  | 'too_many_streams'
+  | 'unauthorized'
+  | 'suspended'
+  | 'replaced'
+  | 'fenced'
+  | 'token_expired'
+  | 'going_away'
+  | 'version_unsupported'
+  | 'too_slow'
+  | 'shutting_down';
+
+/** Why a stream was reset; RESET carries it. */
+export type ResetCode =
+  | 'cancelled'
+  | 'engine_failed'
+  | 'engine_unreachable'
+  | 'not_granted'
+  | 'unknown_instance'
+  | 'refused'
+  | 'too_slow'
+  | 'idle'
+  | 'body_too_large'
+  | 'internal'
+  | 'link_closed';
+
+/** A message pipe: WebSocket in the product, memory in tests. One message holds many frames. */
+export interface Transport {
+  /** Sends one message. The buffers are not changed afterwards by the caller. */
+  send(message: Buffer): void;
+  /** Bytes accepted by `send` that the network has not taken yet. */
+  bufferedBytes(): number;
+  /** Closes after what was sent. Idempotent. */
+  close(code: number, reason: string): void;
+  /** Cuts the connection at once. Idempotent. */
+  terminate(): void;
+  /** Set once by the peer before any event is delivered. */
+  handlers: TransportHandlers | undefined;
+}
+
+export interface TransportHandlers {
+  onMessage(message: Buffer): void;
+  onClose(code: number, reason: string): void;
+  onError(error: Error): void;
+}
+
+/** What an end of a stream is told. Every callback runs inside the reader's turn: return quickly. */
+export interface StreamHandlers {
+  /** Router side only: status and content type of the answer. At most once, before any data. */
+  onHead?(head: HeadMessage): void;
+  /** Bytes in order. The receiver calls `consumed` when it has passed them on. */
+  onData(chunk: Buffer): void;
+  /** Agent side: the request body is complete. Router side: the answer is complete, with trailers. */
+  onEnd(end: EndMessage | undefined): void;
+  /** The other side (or the link's death) ended the stream early. */
+  onReset(code: ResetCode, detail: string): void;
+  /** `write` returned false before and the peer has granted credit again. */
+  onWritable?(): void;
+}
+
+export interface LinkStream {
+  readonly id: number;
+  /** Agent side only: the answer's status and content type. */
+  head(head: HeadMessage): void;
+  /**
+   * Sends or queues bytes. Returns false when the peer's credit is used up: the chunk is kept (bounded),
+   * and the caller waits for `onWritable` before it writes more.
+   */
+  write(chunk: Buffer): boolean;
+  /** Router: the request body is complete (no argument). Agent: the answer is complete. */
+  end(end?: EndMessage): void;
+  /** Ends the stream early and tells the other side. Idempotent, safe after the end. */
+  reset(code: ResetCode, detail?: string): void;
+  /** Gives `bytes` of credit back to the sender, once they have been passed on. */
+  consumed(bytes: number): void;
+}
+
+/** Common to both ends. */
+interface PeerBase {
+  /** Smoothed round-trip time of PING, in ms; undefined until the first PONG. */
+  rttMs(): number | undefined;
+  /** Monotonic time of the last frame received, in ms. */
+  lastFrameAtMs(): number;
+  /** Streams that are open now. */
+  openStreams(): number;
+  /** Closes the link with a reason, resets every stream. Idempotent. */
+  close(reason: LinkCloseReason, detail?: string): void;
+}
+
+/** The router's end. */
+export interface RouterPeer extends PeerBase {
+  open(message: OpenMessage, handlers: StreamHandlers): LinkStream;
+  /** WELCOME, CONFIG, GOAWAY, ACK. */
+  send(message: RouterControl): void;
+}
+
+export interface RouterPeerHandlers {
+  /** HELLO (first), GRANT, HEARTBEAT, TOKEN, LOG, GOAWAY and END trailers of an earlier link. */
+  onControl(message: AgentControl): void;
+  onClose(reason: LinkCloseReason, detail: string): void;
+}
+
+/** The agent's end. */
+export interface AgentPeer extends PeerBase {
+  /** HELLO, GRANT, HEARTBEAT, TOKEN, LOG, GOAWAY, repeated trailers. */
+  send(message: AgentControl): void;
+}
+
+export interface AgentPeerHandlers {
+  /** CHALLENGE (first), WELCOME, CONFIG, GOAWAY, ACK. */
+  onControl(message: RouterControl): void;
+  /** A request arrives. Returns the handlers of its stream; call `stream.reset` to refuse it. */
+  onOpen(message: OpenMessage, stream: LinkStream): StreamHandlers;
+  onClose(reason: LinkCloseReason, detail: string): void;
+}

@@ -1,0 +1,148 @@
+/**
+ * What the router needs from durable state, as ports: it never sees SQL. `control/` implements them
+ * over the store; a router without a database can be given others (a stream from a control plane).
+ *
+ * The directory is fed from the `changes` table only: a snapshot, then numbered changes. Hints make
+ * it quick, the poll each second makes it true.
+ */
+import type {
+  EndpointEntry,
+  AgentEntry,
+  ApiKeyEntry,
+  ModelEntry,
+  ProjectEntry,
+} from '../domain/directory.ts';
+
+export interface DirectorySnapshot {
+  /** The last change that the snapshot contains. */
+  revision: number;
+  projects: ProjectEntry[];
+  apiKeys: ApiKeyEntry[];
+  endpoints: EndpointEntry[];
+  models: ModelEntry[];
+  agents: AgentEntry[];
+  /** Public keys that access tokens are checked with; two during a rotation. */
+  tokenKeys: TokenKey[];
+}
+
+/** Ed25519 public key in JWK form (`x` is base64url). */
+export interface TokenKey {
+  keyId: string;
+  x: string;
+}
+
+/** `entry: null` means that the thing is gone. */
+export type DirectoryChange =
+  | { revision: number; kind: 'project'; id: string; entry: ProjectEntry | null }
+  | { revision: number; kind: 'api_key'; id: string; entry: ApiKeyEntry | null }
+  | { revision: number; kind: 'endpoint'; id: string; entry: EndpointEntry | null }
+  | { revision: number; kind: 'model'; id: string; entry: ModelEntry | null }
+  | { revision: number; kind: 'agent'; id: string; entry: AgentEntry | null };
+
+export interface DirectoryFeed {
+  snapshot(): Promise<DirectorySnapshot>;
+  /** Changes after `revision`, oldest first, at most `limit`. */
+  changesSince(revision: number, limit: number): Promise<DirectoryChange[]>;
+  /** Calls `hint` soon after a change was committed. Returns the unsubscriber. */
+  onHint(hint: () => void): () => void;
+}
+
+/** How a request ended; the same word is the metric label, the log field and the usage row's outcome. */
+export type Outcome =
+  | 'completed'
+  | 'client_closed'
+  | 'queue_timeout'
+  | 'queue_full'
+  | 'no_agent_available'
+  | 'model_loading'
+  | 'upstream_error'
+  | 'stream_error'
+  | 'engine_refused'
+  | 'timeout'
+  | 'journal_unavailable'
+  | 'revoked'
+  | 'shutting_down'
+  | 'interrupted';
+
+/** One finished request, from the journal. Recording it twice has the effect of once (`requestId`). */
+export interface UsageRecord {
+  requestId: string;
+  projectId: string;
+  endpointId: string;
+  endpointSlug: string;
+  apiKeyId: string;
+  modelId: string;
+  /** Null when no agent was chosen. */
+  agentId: string | null;
+  /** Tier that served; the endpoint's own when nothing did. */
+  tier: string;
+  startedAtMs: number;
+  inputTokens: number | null;
+  cachedTokens: number | null;
+  outputTokens: number | null;
+  /** From arrival to the first body byte, in ms. */
+  ttftMs: number | null;
+  /** From arrival to the end, in ms. */
+  latencyMs: number;
+  /** Waited in the router's queue, in ms. */
+  queueMs: number;
+  status: number;
+  outcome: Outcome;
+  stream: boolean;
+  /** Usage that the agent reported was out of the range of what was relayed. */
+  usageClamped: boolean;
+}
+
+export interface UsageSink {
+  /** Durable when it resolves. Rejects when the store is away; the journal keeps and tries again. */
+  record(batch: readonly UsageRecord[]): Promise<void>;
+}
+
+/** What the router tells the control plane about agents. Never awaited on the request path. */
+export interface PresenceSink {
+  /** At most once a minute per agent. */
+  seen(batch: readonly { agentId: string; lastSeenAtMs: number }[]): Promise<void>;
+  /** Link changes and security events, for the agent's event list. */
+  event(event: { agentId: string; atMs: number; kind: string; detail: string }): Promise<void>;
+}
+
+export interface RouterPorts {
+  directory: DirectoryFeed;
+  usage: UsageSink;
+  presence: PresenceSink;
+}
+
+/** Where an answer goes: an HTTP response in the product, an array in tests. */
+export interface ClientSink {
+  /**
+   * The answer's status and headers; sent with the first body byte and not before.
+   * At most once, before `write`.
+   */
+  head(status: number, headers: Record<string, string>): void;
+  /** Returns false when the client's socket is full; `onDrain` follows. */
+  write(chunk: Buffer): boolean;
+  end(): void;
+  /** Called by the sink when the client can take more, or has gone away. Set by the router. */
+  onDrain: (() => void) | undefined;
+  onClientClosed: (() => void) | undefined;
+}
+
+/** One admitted request, as `http/` hands it to the router. No I/O was done for it after its body was read. */
+export interface InferenceRequest {
+  requestId: string;
+  project: ProjectEntry;
+  endpoint: EndpointEntry;
+  model: ModelEntry;
+  apiKey: ApiKeyEntry;
+  /** Engine route: `/v1/chat/completions`. */
+  path: string;
+  body: Buffer;
+  stream: boolean;
+  includeUsage: boolean;
+  /** Abilities that the body asks for, e.g. `chat`, `tools`; empty when any engine will do. */
+  abilities: readonly string[];
+  /** From the `X-XIM-Region` header, else null. */
+  region: string | null;
+  /** Monotonic ms at which the head was read. */
+  arrivedAtMs: number;
+}
