@@ -5,6 +5,7 @@
  * The directory is fed from the `changes` table only: a snapshot, then numbered changes. Hints make
  * it quick, the poll each second makes it true.
  */
+import type { ErrorName } from '../api/errors.ts';
 import type {
   EndpointEntry,
   AgentEntry,
@@ -55,6 +56,7 @@ export type Outcome =
   | 'queue_full'
   | 'no_agent_available'
   | 'model_loading'
+  | 'unsupported_parameter'
   | 'upstream_error'
   | 'stream_error'
   | 'engine_refused'
@@ -122,9 +124,34 @@ export interface ClientSink {
   /** Returns false when the client's socket is full; `onDrain` follows. */
   write(chunk: Buffer): boolean;
   end(): void;
+  /** Cuts the client's connection: an answer broke after its first byte and cannot say so. */
+  destroy(): void;
   /** Called by the sink when the client can take more, or has gone away. Set by the router. */
   onDrain: (() => void) | undefined;
   onClientClosed: (() => void) | undefined;
+}
+
+/** A refusal that `http/` puts into the envelope of its error table. */
+export interface Refusal {
+  name: ErrorName;
+  /** A sentence that names the knob, its value and the limit. Never a path, token or other project. */
+  message: string;
+  /** For `Retry-After`, in ms. */
+  retryAfterMs?: number;
+  param?: string;
+  /** Further members of the error object, e.g. `progress`. */
+  extra?: Record<string, unknown>;
+}
+
+/** What became of a submitted request, once nothing more will happen to its sink. */
+export interface SubmitResult {
+  outcome: Outcome;
+  /**
+   * True when the router answered (or cut) the client through the sink. Otherwise `refusal` is what
+   * the caller answers with; with a null `refusal` the client is gone.
+   */
+  answered: boolean;
+  refusal: Refusal | null;
 }
 
 /** One admitted request, as `http/` hands it to the router. No I/O was done for it after its body was read. */
