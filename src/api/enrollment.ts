@@ -81,6 +81,11 @@ export type RefreshAnswer = z.infer<typeof refreshAnswerSchema>;
 
 const sha256Hex = (data: string): string => createHash('sha256').update(data).digest('hex');
 
+/** The id inside a join key `xjk_<id>_<secret>`; undefined when it has not that form. */
+export function joinKeyIdOf(joinKey: string): string | undefined {
+  return /^xjk_([0-9a-z]{1,64})_[A-Za-z0-9_-]+$/.exec(joinKey)?.[1];
+}
+
 /** What the enrolment signature covers. `host` is the host[:port] of the server as the agent was given it. */
 export function enrollMessage(parts: {
   nonce: string;
