@@ -1,0 +1,87 @@
+/**
+ * The bounds of the HTTP plane. Whoever adds a buffer, a map or a wait to `src/http` names its bound
+ * here. All of them can be given smaller in tests; the operator's configuration sets a few.
+ */
+
+export interface HttpLimits {
+  /** Request line and headers together, in bytes. */
+  headerBytes: number;
+  /** The target alone, in characters. */
+  targetCharacters: number;
+  /** Header lines of a request. */
+  headerLines: number;
+  /** Body of a data request, in bytes. */
+  bodyBytes: number;
+  /** Body of a control or enrolment request, in bytes. */
+  controlBodyBytes: number;
+  /** Bodies that are being read, all together, in bytes: more is refused before it is read. */
+  readingBytes: number;
+  /** Open connections; beyond it new ones are closed unanswered. */
+  connections: number;
+  /** Requests of one connection that are not answered yet. */
+  pipelinedRequests: number;
+  /** From the first byte of a request to the end of its headers, in ms. */
+  headersTimeoutMs: number;
+  /** From the first byte of a request to the end of its body, in ms. */
+  requestTimeoutMs: number;
+  /** How long an idle connection is kept, in ms. Above the usual idle time of a proxy (60 s). */
+  keepAliveTimeoutMs: number;
+  /** How often the two timeouts above are looked at, in ms. */
+  timeoutCheckMs: number;
+  /** How much of an answer that is not a stream is held to send it with its length, in bytes. */
+  heldAnswerBytes: number;
+  /** How long requests may go on after a drain began, in ms. */
+  drainMs: number;
+  /** Keys of each per-address limit; the one that was quiet longest is forgotten. */
+  limitedAddresses: number;
+  /** Browsers that watch live, over all projects. */
+  liveClients: number;
+  /** Between two snapshots to a browser, in ms. */
+  liveIntervalMs: number;
+  /** Bytes that a browser may leave unread before its live stream is cut. */
+  liveBufferBytes: number;
+  /** Files of the dashboard and the installer that are listed, and the size of one in bytes. */
+  files: number;
+  fileBytes: number;
+  /** Sign-in, enrolment, refresh, nonces and link upgrades of one address. */
+  perAddress: Readonly<Record<LimitedAction, AddressLimit>>;
+}
+
+export type LimitedAction = 'sign_in' | 'nonce' | 'enroll' | 'refresh' | 'link';
+
+/** A token bucket. */
+export interface AddressLimit {
+  burst: number;
+  perSecond: number;
+}
+
+export const httpLimits: HttpLimits = {
+  headerBytes: 16 * 1024,
+  targetCharacters: 4096,
+  headerLines: 100,
+  bodyBytes: 16 * 1024 * 1024,
+  controlBodyBytes: 64 * 1024,
+  readingBytes: 256 * 1024 * 1024,
+  connections: 10_000,
+  pipelinedRequests: 32,
+  headersTimeoutMs: 20_000,
+  requestTimeoutMs: 300_000,
+  keepAliveTimeoutMs: 75_000,
+  timeoutCheckMs: 2_000,
+  heldAnswerBytes: 256 * 1024,
+  drainMs: 5_000,
+  limitedAddresses: 10_000,
+  liveClients: 64,
+  liveIntervalMs: 1_000,
+  liveBufferBytes: 1024 * 1024,
+  files: 1_000,
+  fileBytes: 64 * 1024 * 1024,
+  perAddress: {
+    sign_in: { burst: 10, perSecond: 0.2 },
+    // An office behind one address may start a rack of agents at once.
+    nonce: { burst: 500, perSecond: 20 },
+    enroll: { burst: 200, perSecond: 5 },
+    refresh: { burst: 300, perSecond: 10 },
+    link: { burst: 200, perSecond: 10 },
+  },
+};
