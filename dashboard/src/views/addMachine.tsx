@@ -137,6 +137,34 @@ function KeyState(props: { left: number; revoked: boolean; onRevoke: () => void 
   );
 }
 
+/** What the person waits for: announced once, when it happens. */
+function Arrivals({ joined }: { joined: AgentAnswer[] }): ReactElement {
+  return (
+    <output>
+      {joined.length === 0 && <StateMark state="pending" word={words.join.waiting} />}
+      {joined.map((agent) => (
+        <StateMark key={agent.id} state={agent.state} word={words.join.joined(agent.name)} />
+      ))}
+    </output>
+  );
+}
+
+function Command({ created }: { created: CreatedJoinKeyAnswer }): ReactElement {
+  const [plain, setPlain] = useState(false);
+  const command = plain ? created.join_command_node : created.join_command;
+  return (
+    <div className="code">
+      {command}
+      <div style={{ display: 'flex', gap: 8, justifyContent: 'flex-end', marginTop: 8 }}>
+        <button type="button" className="button plain" onClick={() => setPlain(!plain)}>
+          {plain ? words.join.withCurl : words.join.withoutCurl}
+        </button>
+        <CopyButton text={command} />
+      </div>
+    </div>
+  );
+}
+
 function Shown(props: {
   stage: Extract<Stage, { kind: 'shown' }>;
   agents: AgentAnswer[];
@@ -145,23 +173,13 @@ function Shown(props: {
   onClose: () => void;
 }): ReactElement {
   const { created, knownIds, revoked, failure } = props.stage;
-  const [plain, setPlain] = useState(false);
   const [stored, setStored] = useState(false);
   const joined = props.agents.filter((agent) => !knownIds.has(agent.id));
-  const command = plain ? created.join_command_node : created.join_command;
   return (
     <>
       <div className="body">
         <p className="support">{words.join.intro}</p>
-        <div className="code">
-          {command}
-          <div style={{ display: 'flex', gap: 8, justifyContent: 'flex-end', marginTop: 8 }}>
-            <button type="button" className="button plain" onClick={() => setPlain(!plain)}>
-              {plain ? words.join.withCurl : words.join.withoutCurl}
-            </button>
-            <CopyButton text={command} />
-          </div>
-        </div>
+        <Command created={created} />
         <div style={{ display: 'flex', justifyContent: 'space-between' }}>
           <KeyState
             left={+new Date(created.expires_at) - +props.now}
@@ -176,17 +194,7 @@ function Shown(props: {
           </div>
         )}
         <p className="quiet">{words.join.once}</p>
-        <div role="status">
-          {joined.length === 0 ? (
-            <StateMark state="pending" word={words.join.waiting} />
-          ) : (
-            joined.map((agent) => (
-              <div key={agent.id}>
-                <StateMark state={agent.state} word={words.join.joined(agent.name)} />
-              </div>
-            ))
-          )}
-        </div>
+        <Arrivals joined={joined} />
       </div>
       <footer>
         {joined.length === 0 && (

@@ -91,6 +91,18 @@ function Group(props: {
   );
 }
 
+function NoneYet({ onAdd }: { onAdd: () => void }): ReactElement {
+  return (
+    <div className="empty" style={{ marginTop: 12 }}>
+      <b>{words.agents.emptyTitle}</b>
+      <span className="support">{words.agents.empty}</span>
+      <button type="button" className="button" onClick={onAdd}>
+        {words.agents.add}
+      </button>
+    </div>
+  );
+}
+
 /** By name, so that a row never jumps under the pointer. */
 function sorted(agents: AgentAnswer[], ownership: AgentAnswer['ownership']): AgentAnswer[] {
   return agents
@@ -133,19 +145,6 @@ export function AgentsTable(props: {
             agents={own}
             now={props.now}
           />
-          {own.length === 0 && (
-            <tr>
-              <td colSpan={columnCount} style={{ whiteSpace: 'normal', padding: '8px 0' }}>
-                <div className="empty">
-                  <b>{words.agents.emptyTitle}</b>
-                  <span className="support">{words.agents.empty}</span>
-                  <button type="button" className="button" onClick={props.onAdd}>
-                    {words.agents.add}
-                  </button>
-                </div>
-              </td>
-            </tr>
-          )}
           <Group
             title={words.agents.shared}
             note={words.agents.sharedNote}
@@ -155,6 +154,7 @@ export function AgentsTable(props: {
           />
         </tbody>
       </table>
+      {own.length === 0 && <NoneYet onAdd={props.onAdd} />}
     </section>
   );
 }

@@ -63,13 +63,13 @@ function Figures({ snapshot }: { snapshot: LiveSnapshot }): ReactElement {
 function StaleStrip({ live }: { live: Live }): ReactElement | null {
   if (!live.stale || live.receivedAt === null) return null;
   return (
-    <div className="strip stale" role="status">
+    <output className="strip stale">
       <StateMark state="disconnected" word={words.stale(moment(live.receivedAt, live.now))} />
       <span>{words.staleNext}</span>
       <button type="button" className="link-button" onClick={live.reconnect}>
         {words.reconnect}
       </button>
-    </div>
+    </output>
   );
 }
 

@@ -48,7 +48,9 @@ function useHeld(
 ): [RequestAnswer[] | null, (rows: RequestAnswer[] | null) => void] {
   const [held, setHeld] = useState<RequestAnswer[] | null>(null);
   const latest = useRef(rows);
-  latest.current = rows;
+  useEffect(() => {
+    latest.current = rows;
+  }, [rows]);
   useEffect(() => {
     const element = section.current;
     const hold = (): void => setHeld(latest.current);

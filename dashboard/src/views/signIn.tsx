@@ -1,5 +1,5 @@
 /** The page before everything: email and password, errors where they arose. */
-import { useState, type ReactElement } from 'react';
+import { useEffect, useRef, useState, type ReactElement } from 'react';
 import { ApiError, client } from '../client.ts';
 import { CrossMark } from '../parts/marks.tsx';
 import { words } from '../words.ts';
@@ -14,6 +14,9 @@ function reason(error: unknown): string {
 export function SignIn({ onDone }: { onDone: () => void }): ReactElement {
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState<string | null>(null);
+
+  const email = useRef<HTMLInputElement>(null);
+  useEffect(() => email.current?.focus(), []);
 
   async function submit(form: HTMLFormElement): Promise<void> {
     const fields = new FormData(form);
@@ -50,7 +53,7 @@ export function SignIn({ onDone }: { onDone: () => void }): ReactElement {
         </div>
         <div className="field">
           <label htmlFor="email">{words.signIn.email}</label>
-          <input id="email" name="email" type="text" autoComplete="username" required autoFocus />
+          <input id="email" name="email" type="text" autoComplete="username" required ref={email} />
         </div>
         <div className="field">
           <label htmlFor="password">{words.signIn.password}</label>
