@@ -1,0 +1,71 @@
+/** Bounds and times of the agent, by name (spec rule R6). Times in ms, sizes in bytes. */
+
+/** First and longest delay between attempts to link or to reach the server. */
+export const reconnectFirstMs = 500;
+export const reconnectLongestMs = 30_000;
+/** A link that lived this long has held: the next loss starts the back-off anew. */
+export const linkHeldMs = 30_000;
+/** Between looks whether a suspended agent was resumed. */
+export const suspendedRetryMs = 10_000;
+
+/** One call of the enrolment routes, from connecting to the last byte. */
+export const controlCallTimeoutMs = 15_000;
+/** Largest answer of an enrolment route. */
+export const maxControlAnswerBytes = 64 * 1024;
+/** A nonce that the server has forgotten is replaced this often within one attempt. */
+export const maxNonceAttempts = 3;
+
+/** Share of an access token's life after which it is replaced. */
+export const refreshAtShare = 0.6;
+/** A token with less life than this left is not used for a new link. */
+export const tokenMarginMs = 15_000;
+
+/** Opening a connection for the link, TLS and upgrade included. */
+export const linkConnectTimeoutMs = 15_000;
+/** From the open socket to WELCOME. */
+export const linkGreetingTimeoutMs = 15_000;
+export const heartbeatIntervalMs = 5_000;
+/** A drain that the router asked for ends after this, whatever still runs. */
+export const drainTimeoutMs = 1_800_000;
+
+/** Trailers that are kept until the router has acknowledged them. */
+export const maxKeptTrailers = 1_000;
+/** Trailers in one message (the schema's bound). */
+export const trailersPerMessage = 32;
+
+/** Log lines that wait for the link, and how many go in one message. */
+export const maxKeptLogLines = 1_000;
+export const logLinesPerMessage = 100;
+export const maxLogTextCharacters = 4_000;
+export const logFlushIntervalMs = 1_000;
+
+/** Largest request body that an OPEN may announce. */
+export const maxRequestBodyBytes = 64 * 1024 * 1024;
+/** How long an OPEN waits for the engine to let go of a cancelled request's slot. */
+export const slotWaitMs = 1_000;
+/** Longest message of an engine's error that a client sees. */
+export const maxErrorCharacters = 2_000;
+
+/** First and longest delay before a model that could not be had is tried again. */
+export const modelRetryFirstMs = 2_000;
+export const modelRetryLongestMs = 60_000;
+
+/** The url engine: between probes, while it is down, and how long one may take. */
+export const probeIntervalMs = 5_000;
+export const probeRetryFirstMs = 250;
+export const probeTimeoutMs = 5_000;
+/** An ability is probed with one token; a cold engine may load its model for it. */
+export const abilityProbeTimeoutMs = 120_000;
+/** Slots of an attached engine that does not say how many it has. */
+export const defaultUrlSlots = 8;
+/** Largest event, answer, error and model list that is read from an engine. */
+export const maxEngineEventBytes = 4 * 1024 * 1024;
+export const maxEngineAnswerBytes = 64 * 1024 * 1024;
+export const maxEngineErrorBytes = 64 * 1024;
+export const maxEngineListBytes = 1024 * 1024;
+/** A connection that the engine closed this soon after a request was closed for idleness. */
+export const staleConnectionMs = 50;
+
+/** One command of the hardware probe, and all of them together. */
+export const probeCommandTimeoutMs = 3_000;
+export const maxProbeOutputBytes = 256 * 1024;
