@@ -1,0 +1,196 @@
+/**
+ * The agent's tokens: a short access token that opens links, and a rotation token that fetches the
+ * next one.
+ *
+ * Invariants
+ * T1 A successor is on disk before anybody sees the access token that came with it (state file F1).
+ *    If its answer is lost, the same rotation token is presented again and yields the same successor.
+ * T2 One refresh at a time; whoever asks meanwhile waits for its outcome.
+ * T3 Lifetimes count from receipt on the monotonic clock.
+ */
+import { type RefreshAnswer, refreshAnswerSchema, refreshMessage } from '../../api/enrollment.ts';
+import { createBackoff } from '../../lib/backoff.ts';
+import { sleep, type Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Random } from '../../lib/random.ts';
+import {
+  reconnectFirstMs,
+  reconnectLongestMs,
+  refreshAtShare,
+  suspendedRetryMs,
+  tokenMarginMs,
+} from '../limits.ts';
+import { codeOf } from './connectionError.ts';
+import type { CallOutcome, ControlClient } from './controlClient.ts';
+import type { Identity } from './identity.ts';
+import { postSigned } from './nonce.ts';
+import type { AgentState, StateStore } from './stateFile.ts';
+
+export type TokenOutcome =
+  | { kind: 'token'; accessToken: string }
+  /** Stopped by owner, operator or a rule; may be resumed. */
+  | { kind: 'suspended'; message: string }
+  /** Final: the credentials are void. */
+  | { kind: 'dead'; message: string }
+  /** The state directory belongs to another agent now. */
+  | { kind: 'lost'; message: string }
+  | { kind: 'unavailable'; message: string; retryAfterMs?: number }
+  | { kind: 'cancelled' };
+
+interface AccessToken {
+  text: string;
+  receivedAtMs: number;
+  livesMs: number;
+}
+
+export class TokenKeeper {
+  /** Called with every fresh token, so that it can go over the link. */
+  onToken: ((accessToken: string) => void) | undefined;
+  private readonly parts: TokenKeeperParts;
+  private token: AccessToken | undefined;
+  private refreshing: Promise<TokenOutcome> | undefined;
+
+  constructor(parts: TokenKeeperParts) {
+    this.parts = parts;
+  }
+
+  /** The token of an enrolment that has just been made. */
+  adopt(fresh: { accessToken: string; expiresInSeconds: number; receivedAtMs: number }): void {
+    this.token = {
+      text: fresh.accessToken,
+      receivedAtMs: fresh.receivedAtMs,
+      livesMs: fresh.expiresInSeconds * 1000,
+    };
+  }
+
+  /** The server did not take the token: it is not used again. */
+  reject(accessToken: string): void {
+    if (this.token?.text === accessToken) this.token = undefined;
+  }
+
+  /** A token with life enough for a new link, refreshed if need be. One attempt. */
+  async obtain(signal: AbortSignal): Promise<TokenOutcome> {
+    const { token } = this;
+    if (token !== undefined && this.leftMs(token) > tokenMarginMs) {
+      return { kind: 'token', accessToken: token.text };
+    }
+    return this.refresh(signal);
+  }
+
+  /**
+   * Refreshes before expiry, for as long as the signal lets it. Resolves early with what makes more
+   * attempts useless.
+   */
+  async run(
+    signal: AbortSignal,
+  ): Promise<Extract<TokenOutcome, { kind: 'dead' | 'lost' }> | undefined> {
+    const { clock, random, log } = this.parts;
+    const backoff = createBackoff({
+      random,
+      firstMs: reconnectFirstMs,
+      longestMs: reconnectLongestMs,
+    });
+    let waitMs = this.untilRefreshMs();
+    while ((await sleep(clock, waitMs, signal)) === 'elapsed') {
+      // `obtain` may have refreshed meanwhile.
+      waitMs = this.untilRefreshMs();
+      if (waitMs > 0) continue;
+      const outcome = await this.refresh(signal);
+      if (outcome.kind === 'dead' || outcome.kind === 'lost') return outcome;
+      if (outcome.kind === 'token') {
+        backoff.reset();
+        waitMs = this.untilRefreshMs();
+      } else if (outcome.kind !== 'cancelled') {
+        waitMs = outcome.kind === 'suspended' ? suspendedRetryMs : backoff.nextMs();
+        log.warn({ outcome: outcome.kind, detail: outcome.message, waitMs }, 'token not refreshed');
+      }
+    }
+    return undefined;
+  }
+
+  private leftMs(token: AccessToken): number {
+    return token.receivedAtMs + token.livesMs - this.parts.clock.monotonic();
+  }
+
+  private untilRefreshMs(): number {
+    if (this.token === undefined) return 0;
+    return Math.max(0, this.leftMs(this.token) - this.token.livesMs * (1 - refreshAtShare));
+  }
+
+  private refresh(signal: AbortSignal): Promise<TokenOutcome> {
+    // T2: the single flight lives until its outcome is known, whoever started it.
+    this.refreshing ??= this.refreshOnce(signal).finally(() => {
+      this.refreshing = undefined;
+    });
+    return this.refreshing;
+  }
+
+  private async refreshOnce(signal: AbortSignal): Promise<TokenOutcome> {
+    const { client, store, identity, clock } = this.parts;
+    const state = store.current();
+    if (state === undefined || state.enrolment === null) throw new Error('not enrolled');
+    const { agentId, rotationToken } = state.enrolment;
+    const outcome = await postSigned({
+      client,
+      path: '/v1/enroll/refresh',
+      schema: refreshAnswerSchema,
+      signal,
+      body: (nonce) => ({
+        agent_id: agentId,
+        rotation_token: rotationToken,
+        nonce,
+        signature: identity.sign(refreshMessage({ agentId, rotationToken, nonce })),
+      }),
+    });
+    if (outcome.kind !== 'ok') return refusalOf(outcome);
+    const receivedAtMs = clock.monotonic();
+    const enrolment = { ...state.enrolment, rotationToken: outcome.answer.rotation_token };
+    // T1: first the disk, then everybody else.
+    const unsaved = await this.saved({ ...state, enrolment });
+    if (unsaved !== undefined) return unsaved;
+    return this.take(outcome.answer, receivedAtMs);
+  }
+
+  /** Undefined when the state is on disk. A full disk is tried again: the old token still works. */
+  private async saved(state: AgentState): Promise<TokenOutcome | undefined> {
+    try {
+      if ((await this.parts.store.save(state)) === 'saved') return undefined;
+      return { kind: 'lost', message: 'Another agent has taken the state directory.' };
+    } catch (error) {
+      const message = `The agent's state cannot be written (${codeOf(error)}).`;
+      return { kind: 'unavailable', message };
+    }
+  }
+
+  private take(answer: RefreshAnswer, receivedAtMs: number): TokenOutcome {
+    const accessToken = answer.access_token;
+    this.adopt({ accessToken, expiresInSeconds: answer.expires_in, receivedAtMs });
+    this.onToken?.(accessToken);
+    return { kind: 'token', accessToken };
+  }
+}
+
+export interface TokenKeeperParts {
+  client: ControlClient;
+  /** Holds an enrolment. */
+  store: StateStore;
+  identity: Identity;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+}
+
+function refusalOf(outcome: Exclude<CallOutcome<never>, { kind: 'ok' }>): TokenOutcome {
+  if (outcome.kind !== 'refused') return outcome;
+  switch (outcome.code) {
+    case 'agent_suspended':
+      return { kind: 'suspended', message: outcome.message };
+    case 'agent_dead':
+    case 'rotation_token_invalid':
+    case 'signature_invalid':
+      return { kind: 'dead', message: outcome.message };
+    default:
+      // Not a word about the credentials: a proxy in between, a server of another version.
+      return { kind: 'unavailable', message: outcome.message };
+  }
+}
