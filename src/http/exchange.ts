@@ -1,0 +1,158 @@
+/**
+ * One request and its answer, on `node:http` itself: what every handler of the data plane, the
+ * enrolment and the files is given. Puts the headers that stand on every answer, writes the envelope,
+ * and keeps a connection from being held by a body that nobody reads.
+ *
+ * Invariants
+ * X1 Every answer carries `x-request-id` and `openai-processing-ms`, errors included.
+ * X2 A refusal's status, type and code come from the error table and from nowhere else.
+ * X3 A body that was refused unread is drained for a bounded time only, then the connection closes.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { errorEnvelope, errorTable, type ErrorName, type ErrorRow } from '../api/errors.ts';
+import type { Method } from '../api/routes.ts';
+import type { Clock } from '../lib/clock.ts';
+import { corsAnswerHeaders } from './corsHeaders.ts';
+import type { RouteParams } from './routeMatcher.ts';
+
+/** Longest wait that is ever sent: client libraries ignore a longer one and come back sooner. */
+const longestRetryAfterMs = 60_000;
+
+/** A refused body of at most this size is read to its end, so that the connection can be kept. */
+const smallBodyBytes = 64 * 1024;
+/** X3: how long a larger one is read before the connection is cut. */
+const lingerMs = 2_000;
+
+export interface RefusalDetails {
+  param?: string | null;
+  extra?: Record<string, unknown>;
+  retryAfterMs?: number;
+  headers?: readonly string[];
+  allow?: readonly Method[];
+}
+
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  /** Monotonic ms at which the head was read. */
+  readonly arrivedAtMs: number;
+  /** The caller's address (1.8: the socket's, or what a trusted proxy says). */
+  readonly address: string;
+  /** The target up to the query, as it came. */
+  readonly path: string;
+  params: RouteParams = {};
+  /** Whether any page may read the answer (data routes), never with credentials. */
+  cors = false;
+  private readonly clock: Clock;
+
+  constructor(options: {
+    request: IncomingMessage;
+    response: ServerResponse;
+    requestId: string;
+    address: string;
+    clock: Clock;
+  }) {
+    this.request = options.request;
+    this.response = options.response;
+    this.requestId = options.requestId;
+    this.address = options.address;
+    this.clock = options.clock;
+    this.arrivedAtMs = options.clock.monotonic();
+    const target = options.request.url ?? '';
+    const query = target.indexOf('?');
+    this.path = query === -1 ? target : target.slice(0, query);
+  }
+
+  /** X1: the headers of every answer, as a flat list of names and values. */
+  baseHeaders(): string[] {
+    const spentMs = Math.round(this.clock.monotonic() - this.arrivedAtMs);
+    const headers = ['x-request-id', this.requestId, 'openai-processing-ms', String(spentMs)];
+    if (this.cors) headers.push(...corsAnswerHeaders);
+    return headers;
+  }
+
+  /** Answers with JSON. `headers` is a flat list of names and values. */
+  json(status: number, body: unknown, headers: readonly string[] = []): void {
+    const bytes = Buffer.from(JSON.stringify(body));
+    this.bytes({ status, type: 'application/json', headers, body: bytes });
+  }
+
+  /** Answers without a body (204, redirects). */
+  empty(status: number, headers: readonly string[] = []): void {
+    const length = status === 204 ? [] : ['content-length', '0'];
+    this.response.writeHead(status, [...this.baseHeaders(), ...headers, ...length]);
+    this.finish();
+  }
+
+  /** Answers with bytes of known length. */
+  bytes(answer: { status: number; type: string; headers?: readonly string[]; body: Buffer }): void {
+    if (this.response.headersSent || this.response.destroyed) return;
+    this.response.writeHead(answer.status, [
+      ...this.baseHeaders(),
+      ...(answer.headers ?? []),
+      'content-type',
+      answer.type,
+      'content-length',
+      String(answer.body.length),
+    ]);
+    this.finish(this.request.method === 'HEAD' ? undefined : answer.body);
+  }
+
+  /** X2: answers with the envelope of a row of the error table. */
+  refuse(name: ErrorName, message: string, details: RefusalDetails = {}): void {
+    const { retryAfterMs } = details;
+    const headers = refusalHeaders(name, details);
+    const extra = {
+      ...details.extra,
+      ...(retryAfterMs === undefined ? {} : { retry_after: retrySeconds(retryAfterMs) }),
+    };
+    const envelope = errorEnvelope(name, message, { param: details.param ?? null, extra });
+    this.json(errorTable[name].status, envelope, headers);
+  }
+
+  /** Ends the answer; X3 when a large part of the request was not read. */
+  private finish(body?: Buffer): void {
+    const { request, response } = this;
+    if (request.complete || !hasLargeBody(request)) {
+      response.end(body);
+      return;
+    }
+    // The client has the whole answer now; its connection ends when it stops sending or time is up.
+    // Closing at once would reset the connection, and the answer with it.
+    if (body === undefined) response.flushHeaders();
+    else response.write(body);
+    const timer = this.clock.setTimer(lingerMs, () => response.destroy());
+    const done = (): void => {
+      timer.cancel();
+      response.end();
+    };
+    request.once('end', done);
+    response.once('close', () => timer.cancel());
+    request.resume();
+  }
+}
+
+function hasLargeBody(request: IncomingMessage): boolean {
+  if (request.headers['transfer-encoding'] !== undefined) return true;
+  return Number(request.headers['content-length'] ?? 0) > smallBodyBytes;
+}
+
+/** Headers that a refusal adds: when to come back, or that it makes no sense. */
+export function refusalHeaders(name: ErrorName, details: RefusalDetails): string[] {
+  const row: ErrorRow = errorTable[name];
+  const headers = [...(details.headers ?? [])];
+  if (row.status === 401) headers.push('www-authenticate', 'Bearer realm="xim"');
+  if (row.retry === false) headers.push('x-should-retry', 'false');
+  if (details.allow !== undefined) headers.push('allow', details.allow.join(', '));
+  const { retryAfterMs } = details;
+  if (retryAfterMs !== undefined) {
+    headers.push('retry-after', String(retrySeconds(retryAfterMs)));
+    headers.push('retry-after-ms', String(Math.min(Math.ceil(retryAfterMs), longestRetryAfterMs)));
+  }
+  return headers;
+}
+
+function retrySeconds(retryAfterMs: number): number {
+  return Math.max(1, Math.ceil(Math.min(retryAfterMs, longestRetryAfterMs) / 1000));
+}
