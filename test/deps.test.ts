@@ -89,7 +89,7 @@ const table: Record<string, Row> = {
       domain: 'an agent decides nothing about routing; it is built and shipped without it',
       '*': 'an agent is a program of its own on a stranger’s machine',
     },
-    packages: ['undici', 'ws', 'zod', 'node-llama-cpp', '@huggingface/hub'],
+    packages: ['undici', 'ws', 'zod', 'node-llama-cpp', '@huggingface/hub', '@huggingface/jinja'],
   },
   cli: {
     may: { lib: 'all', api: 'all' },

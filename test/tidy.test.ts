@@ -73,7 +73,11 @@ test('a dependency without an exact version, or without its paragraph', () => {
     const parsed = JSON.parse(read(manifest)) as Record<string, Record<string, string>>;
     for (const kind of ['dependencies', 'devDependencies', 'optionalDependencies']) {
       for (const [name, version] of Object.entries(parsed[kind] ?? {})) {
-        assert.match(version, /^\d+\.\d+\.\d+$/, `${manifest}: ${name} is not pinned`);
+        assert.match(
+          version,
+          /^(npm:[a-z@/-]+@)?\d+\.\d+\.\d+$/,
+          `${manifest}: ${name} is not pinned`,
+        );
         assert.ok(notes.includes(`\`${name}\``), `docs/dependencies.md says nothing of ${name}`);
       }
     }
