@@ -104,9 +104,11 @@ async function probeRocm(source: ProbeSource): Promise<Accelerator[]> {
   return Object.entries(cards).flatMap(([name, value]) => {
     if (!name.startsWith('card')) return [];
     const card = asRecord(value);
-    const model = card['Card Series'] ?? card['Card series'] ?? card['Card Model'] ?? 'AMD GPU';
+    const model = ['Card Series', 'Card series', 'Card Model']
+      .map((key) => card[key])
+      .find((name) => typeof name === 'string');
     const bytes = Number(card['VRAM Total Memory (B)']);
-    return [accelerator({ kind: 'amd', model: String(model), bytes })];
+    return [accelerator({ kind: 'amd', model: model ?? 'AMD GPU', bytes })];
   });
 }
 

@@ -1,0 +1,31 @@
+/** Usage as engines give it, read for END and rewritten to OpenAI's shape for the client. */
+import type { EngineUsage, JsonObject } from '../engines/engine.ts';
+import { objectOf } from './jsonValue.ts';
+
+/** The engine's own counts in a chunk or an answer; undefined when it has none (E4). */
+export function usageOf(event: JsonObject): EngineUsage | undefined {
+  const usage = objectOf(event['usage']);
+  const input = count(usage?.['prompt_tokens']);
+  if (usage === undefined || input === undefined) return undefined;
+  const total = count(usage['total_tokens']);
+  // Embeddings have no output; some engines leave it out and give the total.
+  const output = count(usage['completion_tokens']) ?? Math.max(0, (total ?? input) - input);
+  const details = objectOf(usage['prompt_tokens_details']);
+  const cached =
+    count(details?.['cached_tokens']) ?? count(objectOf(event['timings'])?.['cache_n']);
+  return { input, output, cached: Math.min(input, cached ?? 0) };
+}
+
+/** The `usage` member of an answer, whole, whatever the engine left out. */
+export function wireUsage(usage: EngineUsage): JsonObject {
+  return {
+    prompt_tokens: usage.input,
+    completion_tokens: usage.output,
+    total_tokens: usage.input + usage.output,
+    prompt_tokens_details: { cached_tokens: usage.cached },
+  };
+}
+
+function count(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+}
