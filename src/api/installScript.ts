@@ -1,0 +1,148 @@
+/**
+ * `/install.sh`: the script that makes a machine with Node ≥ 20.18.1 and nothing else of ours an
+ * agent. It fetches `/install/xim.tgz` from the server that it came from, checks it, unpacks it into
+ * a directory named after its digest, and becomes `xim agent` with the arguments that it was given.
+ *
+ * Invariants
+ * I1 Needs `sh` and `node`, no `curl`, no `tar`, no registry, no root.
+ * I2 What was downloaded is unpacked only when its SHA-256 is the one in this script, and the script
+ *    itself came over a pinned or vouched-for connection (or over loopback).
+ * I3 A download cut short executes nothing: the shell reads the whole `main` before it runs it.
+ * I4 The directory appears by one rename, whole or not at all; a second run reuses it.
+ */
+import { shellQuote } from './joinCommand.ts';
+
+/** The oldest Node that runs the agent. */
+export const minimumNode = '20.18.1';
+
+/** What `build/install/xim.json` says of the package beside it. */
+export interface InstallPackage {
+  version: string;
+  /** Lower-case hex. */
+  sha256: string;
+  bytes: number;
+}
+
+export interface InstallScriptParts {
+  /** As the new machine reaches the server, without a slash at the end. */
+  serverUrl: string;
+  /** `sha256//…`, or null. */
+  pin: string | null;
+  package: InstallPackage;
+}
+
+/**
+ * The downloader, as old a JavaScript as a Node too old for us can still parse. No apostrophe may
+ * stand in it: the shell has it between two.
+ */
+const downloader = `
+const [url, pin, sha256, target] = process.argv.slice(1);
+const crypto = require("crypto"), fs = require("fs"), path = require("path");
+const limit = 64 * 1024 * 1024;
+const fail = (why) => { console.error("xim: " + why); process.exit(1); };
+const field = (block, at, size) => block.toString("latin1", at, at + size).split("\\0")[0].trim();
+const unpack = (tar, into) => {
+  for (let at = 0; at + 512 <= tar.length && tar[at] !== 0; ) {
+    const name = field(tar, at, 100), size = parseInt(field(tar, at + 124, 12), 8);
+    const mode = parseInt(field(tar, at + 100, 8), 8);
+    const file = path.join(into, name);
+    if (!file.startsWith(into + path.sep)) fail("the package holds a path outside itself");
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, tar.subarray(at + 512, at + 512 + size), { mode });
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+};
+const install = (bytes) => {
+  if (crypto.createHash("sha256").update(bytes).digest("hex") !== sha256)
+    fail("the package is not the one that this script names: it changed on its way, or the " +
+      "server was updated meanwhile. Paste the line again.");
+  const temporary = target + ".new-" + process.pid;
+  fs.mkdirSync(temporary, { recursive: true, mode: 0o700 });
+  unpack(require("zlib").gunzipSync(bytes, { maxOutputLength: limit * 4 }), temporary);
+  try { fs.renameSync(temporary, target); } catch (error) {
+    fs.rmSync(temporary, { recursive: true });
+    if (!fs.existsSync(target)) fail("cannot write " + target + ": " + error.message);
+  }
+};
+const secure = url.startsWith("https:");
+const options = pin === "" ? {} : { rejectUnauthorized: false, agent: false };
+require(secure ? "https" : "http").get(url, options, (answer) => {
+  if (pin !== "") {
+    const key = answer.socket.getPeerX509Certificate().publicKey;
+    const spki = key.export({ type: "spki", format: "der" });
+    const seen = "sha256//" + crypto.createHash("sha256").update(spki).digest("base64");
+    if (seen !== pin) fail("the server has another key than the pasted line says");
+  }
+  if (answer.statusCode !== 200) fail(url + " answered " + answer.statusCode);
+  const parts = [];
+  let size = 0;
+  answer.on("data", (part) => {
+    size += part.length;
+    if (size > limit) fail("the package is larger than 64 MiB");
+    parts.push(part);
+  });
+  answer.on("aborted", () => fail("the download was cut off"));
+  answer.on("end", () => install(Buffer.concat(parts)));
+}).on("error", (error) => fail("cannot fetch " + url + ": " + error.message));
+`;
+
+/** The text of the script for one server and one package. */
+export function installScript(parts: InstallScriptParts): string {
+  const { version, sha256 } = parts.package;
+  const [major, minor, patch] = minimumNode.split('.');
+  return `#!/bin/sh
+# Installs the XIM agent ${version} for this user and runs it: sh -s -- [options of "xim agent"].
+# XIM_HOME chooses the directory (default: ~/.local/share/xim-agent); removing it removes all of it.
+set -eu
+
+main() {
+  server=${shellQuote(parts.serverUrl)}
+  pin=${shellQuote(parts.pin ?? '')}
+  sha256=${sha256}
+
+  if ! command -v node >/dev/null 2>&1; then
+    echo "xim: there is no node on the PATH. Install Node ${minimumNode} or newer" \\
+      "(https://nodejs.org/) and paste the line again." >&2
+    exit 1
+  fi
+  if ! node -e '
+    var have = process.versions.node.split(".").map(Number), need = [${major}, ${minor}, ${patch}];
+    var at = 0;
+    while (at < 2 && have[at] === need[at]) at++;
+    process.exit(have[at] >= need[at] ? 0 : 1);
+  '; then
+    echo "xim: the node on the PATH is $(node --version); the agent needs ${minimumNode} or" \\
+      "newer. Install it (https://nodejs.org/) and paste the line again." >&2
+    exit 1
+  fi
+
+  home="\${XIM_HOME:-}"
+  if [ -z "$home" ]; then
+    data="\${XDG_DATA_HOME:-}"
+    if [ -z "$data" ]; then
+      if [ -z "\${HOME:-}" ]; then
+        echo "xim: neither HOME nor XIM_HOME is set. Set XIM_HOME to a directory." >&2
+        exit 1
+      fi
+      data="$HOME/.local/share"
+    fi
+    home="$data/xim-agent"
+  fi
+  package="$home/versions/${version}-${sha256.slice(0, 12)}"
+
+  if [ ! -e "$package/package/bin/xim" ]; then
+    echo "xim: fetching the agent ${version} from $server" >&2
+    node -e '${downloader}' "$server/install/xim.tgz" "$pin" "$sha256" "$package"
+  fi
+
+  XIM_HOME="$home"
+  export XIM_HOME
+  if [ -n "$pin" ]; then
+    exec node "$package/package/bin/xim" agent --server "$server" --pin "$pin" "$@"
+  fi
+  exec node "$package/package/bin/xim" agent --server "$server" "$@"
+}
+
+main "$@"
+`;
+}
