@@ -1,0 +1,35 @@
+/** Bounds of the store. Every queue, batch and wait of `store/` ends at one of these. */
+
+/** Calls that may wait on one lane of a store; more are refused as `unavailable`. */
+export const pendingCallsMax = 4_096;
+
+/** Rows of `changes` that are kept for readers that lag; who is further behind takes a snapshot. */
+export const changesKept = 10_000;
+
+/** Events kept of one agent. */
+export const agentEventsKept = 1_000;
+
+/** Rows that one SQL statement inserts or updates; SQLite takes 32,766 parameters in one. */
+export const rowsPerStatement = 500;
+
+/** Prepared statements that a SQLite connection keeps. */
+export const preparedStatementsMax = 256;
+
+/** How long SQLite waits for another process that holds the file, in ms. */
+export const sqliteBusyTimeoutMs = 5_000;
+
+/** Connections to PostgreSQL for calls; one more listens. */
+export const postgresConnections = 10;
+
+/** The longest wait for a connection to PostgreSQL, in ms. */
+export const postgresConnectTimeoutMs = 10_000;
+
+/** The longest that one statement on PostgreSQL may take, in ms. Migrations are exempt. */
+export const postgresStatementTimeoutMs = 30_000;
+
+/** Attempts of a transaction that PostgreSQL broke off for the sake of another one. */
+export const postgresAttempts = 8;
+
+/** Delays between attempts to listen again after the connection was lost, in ms. */
+export const listenFirstDelayMs = 100;
+export const listenLongestDelayMs = 10_000;

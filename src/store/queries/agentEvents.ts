@@ -1,0 +1,67 @@
+/** What happened to agents, with actor and reason. */
+import { agentEventsKept } from '../limits.ts';
+import type { AgentEventRow } from '../store.ts';
+import type { Tx } from '../transaction.ts';
+
+/** An event of an agent that is not there any more is dropped. */
+export async function insertAgentEvent(tx: Tx, event: Omit<AgentEventRow, 'id'>): Promise<void> {
+  const agent = await tx.db
+    .selectFrom('agents')
+    .select('id')
+    .where('id', '=', event.agentId)
+    .executeTakeFirst();
+  if (agent !== undefined) await appendAgentEvent(tx, event);
+}
+
+/** Of each agent the newest `agentEventsKept` events stay. */
+export async function appendAgentEvent(
+  { db }: Tx,
+  event: Omit<AgentEventRow, 'id'>,
+): Promise<void> {
+  await db
+    .insertInto('agent_events')
+    .values({
+      agent_id: event.agentId,
+      at_ms: event.atMs,
+      kind: event.kind,
+      actor: event.actor,
+      detail: event.detail,
+    })
+    .execute();
+  await db
+    .deleteFrom('agent_events')
+    .where('agent_id', '=', event.agentId)
+    .where('id', '<=', (expression) =>
+      expression
+        .selectFrom('agent_events as newer')
+        .select('newer.id')
+        .where('newer.agent_id', '=', event.agentId)
+        .orderBy('newer.id', 'desc')
+        .offset(agentEventsKept)
+        .limit(1),
+    )
+    .execute();
+}
+
+/** Newest first. */
+export async function agentEvents(
+  { db }: Tx,
+  agentId: string,
+  limit: number,
+): Promise<AgentEventRow[]> {
+  const rows = await db
+    .selectFrom('agent_events')
+    .selectAll()
+    .where('agent_id', '=', agentId)
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    agentId: row.agent_id,
+    atMs: row.at_ms,
+    kind: row.kind,
+    actor: row.actor,
+    detail: row.detail,
+  }));
+}

@@ -1,0 +1,32 @@
+/** The first rows of a new platform. */
+import type { BootstrapRows, Refused } from '../store.ts';
+import type { Tx } from '../transaction.ts';
+import { insertApiKey } from './apiKeys.ts';
+import { appendChanges, lockChanges } from './changes.ts';
+import { insertEndpoint } from './endpoints.ts';
+import { insertJoinKey } from './joinKeys.ts';
+import { insertModel } from './models.ts';
+import { insertUser, isBootstrapped } from './people.ts';
+import { insertProject } from './projects.ts';
+
+/** Of two that start at once, the second finds the first one's rows, because it waits here. */
+export async function bootstrap(
+  tx: Tx,
+  rows: BootstrapRows,
+): Promise<{ ok: true } | Refused<'already_bootstrapped'>> {
+  await lockChanges(tx);
+  if (await isBootstrapped(tx)) return { ok: false, reason: 'already_bootstrapped' };
+  await insertUser(tx, rows.admin);
+  await insertProject(tx, rows.project);
+  for (const model of rows.models) await insertModel(tx, model);
+  for (const endpoint of rows.endpoints) await insertEndpoint(tx, endpoint);
+  for (const key of rows.apiKeys) await insertApiKey(tx, key);
+  for (const key of rows.joinKeys) await insertJoinKey(tx, key);
+  await appendChanges(tx, [
+    { kind: 'project', id: rows.project.id },
+    ...rows.models.map(({ id }) => ({ kind: 'model' as const, id })),
+    ...rows.endpoints.map(({ id }) => ({ kind: 'endpoint' as const, id })),
+    ...rows.apiKeys.map(({ id }) => ({ kind: 'api_key' as const, id })),
+  ]);
+  return { ok: true };
+}

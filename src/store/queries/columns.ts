@@ -1,0 +1,26 @@
+/** How values cross into columns and back (`tables.ts`, T2 and T3). */
+import type { Flag, JsonText } from '../tables.ts';
+
+export const toFlag = (value: boolean): Flag => (value ? 1 : 0);
+
+export const fromFlag = (flag: Flag): boolean => flag === 1;
+
+export const toList = (list: readonly string[]): JsonText => JSON.stringify(list);
+
+export const toListOrNull = (list: readonly string[] | null): JsonText | null =>
+  list === null ? null : JSON.stringify(list);
+
+export function fromList<Item extends string>(text: JsonText): Item[] {
+  return JSON.parse(text) as Item[];
+}
+
+export function fromListOrNull<Item extends string>(text: JsonText | null): Item[] | null {
+  return text === null ? null : fromList(text);
+}
+
+/** `rows` in pieces of at most `size`, in order. */
+export function chunks<Item>(rows: readonly Item[], size: number): Item[][] {
+  return Array.from({ length: Math.ceil(rows.length / size) }, (_none, at) =>
+    rows.slice(at * size, (at + 1) * size),
+  );
+}

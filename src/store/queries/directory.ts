@@ -1,0 +1,88 @@
+/** What feeds the directory of the data plane: a snapshot, then numbered changes (S2, S6). */
+import { rowsPerStatement } from '../limits.ts';
+import type { Change, ChangesOutcome, Store } from '../store.ts';
+import type { ChangeKind, Row } from '../tables.ts';
+import type { Tx } from '../transaction.ts';
+import { toAgent } from './agents.ts';
+import { toApiKey } from './apiKeys.ts';
+import { chunks } from './columns.ts';
+import { toEndpoint } from './endpoints.ts';
+import { toModel } from './models.ts';
+import { toProject } from './projects.ts';
+
+/** Everything at one revision: the caller's transaction reads from one snapshot. */
+export async function directory(tx: Tx): Promise<Awaited<ReturnType<Store['directory']>>> {
+  const { db } = tx;
+  const revision = await headRevision(tx);
+  const projects = await db.selectFrom('projects').selectAll().execute();
+  const apiKeys = await db.selectFrom('api_keys').selectAll().execute();
+  const endpoints = await db.selectFrom('endpoints').selectAll().execute();
+  const models = await db.selectFrom('models').selectAll().execute();
+  const agents = await db.selectFrom('agents').selectAll().execute();
+  return {
+    revision,
+    projects: projects.map(toProject),
+    apiKeys: apiKeys.map(toApiKey),
+    endpoints: endpoints.map(toEndpoint),
+    models: models.map(toModel),
+    agents: agents.map(toAgent),
+  };
+}
+
+/** A thing that changed twice appears twice, both times as it is now. */
+export async function changesSince(
+  tx: Tx,
+  { revision, limit }: { revision: number; limit: number },
+): Promise<ChangesOutcome> {
+  const head = await headRevision(tx);
+  if (revision === head) return { ok: true, changes: [] };
+  const rows = await tx.db
+    .selectFrom('changes')
+    .selectAll()
+    .where('revision', '>', revision)
+    .orderBy('revision')
+    .limit(limit)
+    .execute();
+  // Without gaps, the first row is the next revision, unless that was trimmed; and a reader that is
+  // ahead of us has read another history (a restored backup).
+  if (rows[0]?.revision !== revision + 1) return { ok: false, reason: 'snapshot_needed' };
+  return { ok: true, changes: await withEntries(tx, rows) };
+}
+
+async function headRevision({ db }: Tx): Promise<number> {
+  const head = await db.selectFrom('change_head').select('revision').executeTakeFirstOrThrow();
+  return head.revision;
+}
+
+/** How the data plane sees the things of a kind, by id. */
+const entriesByKind: Record<
+  ChangeKind,
+  (tx: Tx, ids: readonly string[]) => Promise<{ id: string }[]>
+> = {
+  project: async ({ db }, ids) =>
+    (await db.selectFrom('projects').selectAll().where('id', 'in', ids).execute()).map(toProject),
+  api_key: async ({ db }, ids) =>
+    (await db.selectFrom('api_keys').selectAll().where('id', 'in', ids).execute()).map(toApiKey),
+  endpoint: async ({ db }, ids) =>
+    (await db.selectFrom('endpoints').selectAll().where('id', 'in', ids).execute()).map(toEndpoint),
+  model: async ({ db }, ids) =>
+    (await db.selectFrom('models').selectAll().where('id', 'in', ids).execute()).map(toModel),
+  agent: async ({ db }, ids) =>
+    (await db.selectFrom('agents').selectAll().where('id', 'in', ids).execute()).map(toAgent),
+};
+
+async function withEntries(tx: Tx, rows: readonly Row<'changes'>[]): Promise<Change[]> {
+  const found = new Map<string, { id: string }>();
+  for (const kind of Object.keys(entriesByKind) as ChangeKind[]) {
+    const ids = new Set(rows.filter((row) => row.kind === kind).map((row) => row.entity_id));
+    for (const chunk of chunks([...ids], rowsPerStatement)) {
+      for (const entry of await entriesByKind[kind](tx, chunk)) {
+        found.set(`${kind} ${entry.id}`, entry);
+      }
+    }
+  }
+  return rows.map(({ revision, kind, entity_id: id }) => {
+    const entry = found.get(`${kind} ${id}`) ?? null;
+    return { revision, kind, id, entry } as Change;
+  });
+}

@@ -1,0 +1,77 @@
+/** Join keys. What consumes them is `enroll.ts`. */
+import type { JoinKeyRow, Refused } from '../store.ts';
+import type { Row } from '../tables.ts';
+import type { Tx } from '../transaction.ts';
+import { fromListOrNull, toListOrNull } from './columns.ts';
+
+export async function insertJoinKey({ db }: Tx, key: JoinKeyRow): Promise<void> {
+  await db
+    .insertInto('join_keys')
+    .values({
+      id: key.id,
+      project_id: key.projectId,
+      secret_sha256: key.secretSha256,
+      name: key.name,
+      region: key.region,
+      supported_tiers: toListOrNull(key.supportedTiers),
+      storage_limit_bytes: key.storageLimitBytes,
+      max_uses: key.maxUses,
+      uses: key.uses,
+      created_at_ms: key.createdAtMs,
+      expires_at_ms: key.expiresAtMs,
+      revoked_at_ms: key.revokedAtMs,
+      created_by: key.createdBy,
+    })
+    .execute();
+}
+
+export async function joinKeyById({ db }: Tx, id: string): Promise<JoinKeyRow | null> {
+  const row = await db.selectFrom('join_keys').selectAll().where('id', '=', id).executeTakeFirst();
+  return row === undefined ? null : toJoinKey(row);
+}
+
+/** Newest first. `null`: the platform's own. */
+export async function joinKeysOf({ db }: Tx, projectId: string | null): Promise<JoinKeyRow[]> {
+  const rows = await db
+    .selectFrom('join_keys')
+    .selectAll()
+    .where('project_id', projectId === null ? 'is' : '=', projectId)
+    .orderBy('created_at_ms', 'desc')
+    .orderBy('id')
+    .execute();
+  return rows.map(toJoinKey);
+}
+
+/** The first revocation's time stays. */
+export async function revokeJoinKey(
+  { db }: Tx,
+  { id, projectId, nowMs }: { id: string; projectId: string | null; nowMs: number },
+): Promise<{ ok: true } | Refused<'unknown'>> {
+  const { numUpdatedRows } = await db
+    .updateTable('join_keys')
+    .set((expression) => ({
+      revoked_at_ms: expression.fn.coalesce('revoked_at_ms', expression.val(nowMs)),
+    }))
+    .where('id', '=', id)
+    .where('project_id', projectId === null ? 'is' : '=', projectId)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n ? { ok: true } : { ok: false, reason: 'unknown' };
+}
+
+export function toJoinKey(row: Row<'join_keys'>): JoinKeyRow {
+  return {
+    id: row.id,
+    projectId: row.project_id,
+    secretSha256: row.secret_sha256,
+    name: row.name,
+    region: row.region,
+    supportedTiers: fromListOrNull(row.supported_tiers),
+    storageLimitBytes: row.storage_limit_bytes,
+    maxUses: row.max_uses,
+    uses: row.uses,
+    createdAtMs: row.created_at_ms,
+    expiresAtMs: row.expires_at_ms,
+    revokedAtMs: row.revoked_at_ms,
+    createdBy: row.created_by,
+  };
+}
