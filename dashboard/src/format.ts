@@ -65,7 +65,7 @@ export function moment(at: Date, now: Date): string {
 
 /** Time left as `14:32`; never below `0:00`. */
 export function countdown(ms: number): string {
-  const seconds = Math.max(0, Math.ceil(ms / 1000));
+  const seconds = Math.max(0, Math.floor(ms / 1000));
   return `${Math.floor(seconds / 60)}:${two(seconds % 60)}`;
 }
 

@@ -76,6 +76,15 @@ export const words = {
     suspended: 'Suspended',
     dead: 'Dead',
   } satisfies Record<AgentStateName, string>,
+  tiers: {
+    free: 'Free',
+    cpu_amd_optimized: 'CPU AMD Optimized',
+    cpu_intel_optimized: 'CPU Intel Optimized',
+    gpu_nvidia_shared: 'GPU NVIDIA Shared',
+    gpu_amd_shared: 'GPU AMD Shared',
+    gpu_intel_shared: 'GPU Intel Shared',
+    self_hosted: 'Self-Hosted',
+  } as Record<string, string>,
   endpoints: {
     title: 'Endpoints',
     columns: {

@@ -46,7 +46,7 @@ function Row({ agent, now }: { agent: AgentAnswer; now: Date }): ReactElement {
       <td title={agent.suspended_reason ?? undefined}>
         <StateMark state={agent.state} />
       </td>
-      <td className="wide-only">{agent.region}</td>
+      <td>{agent.region}</td>
       <td className="wide-only" title={hardware(agent)}>
         {hardware(agent)}
       </td>
@@ -59,7 +59,9 @@ function Row({ agent, now }: { agent: AgentAnswer; now: Date }): ReactElement {
       <td className="number wide-only">
         {agent.rtt_ms === null ? unknown : agent.rtt_ms.toFixed(agent.rtt_ms < 10 ? 1 : 0)}
       </td>
-      <td className="number wide-only">{seen}</td>
+      <td className={agent.state === 'disconnected' ? 'number wide-only late' : 'number wide-only'}>
+        {seen}
+      </td>
     </tr>
   );
 }

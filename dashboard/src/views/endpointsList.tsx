@@ -28,7 +28,7 @@ export function EndpointsList({ endpoints }: { endpoints: EndpointAnswer[] }): R
               <td className="name mono" title={endpoint.model}>
                 {endpoint.slug}
               </td>
-              <td>{endpoint.tier}</td>
+              <td>{words.tiers[endpoint.tier] ?? endpoint.tier}</td>
               <td className="number">{count(endpoint.agents_ready)}</td>
               <td className="number">{count(endpoint.waiting)}</td>
             </tr>

@@ -73,7 +73,7 @@ export function Sidebar(props: {
             {live.receivedAt !== null && words.live.ago(age(+live.now - +live.receivedAt))}
           </span>
         </div>
-        <div>
+        <div className="account">
           <span>{session.user.email}</span>
           <ThemeSwitch />
         </div>
