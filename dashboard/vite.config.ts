@@ -13,13 +13,17 @@ const outDir = path.join(import.meta.dirname, '..', 'build', 'dashboard');
 const firstLoadLimitBytes = 250_000;
 
 function compressAndMeasure(): Plugin {
+  let folder = outDir;
   return {
     name: 'xim:compress',
     apply: 'build',
+    configResolved(config) {
+      folder = path.resolve(config.root, config.build.outDir);
+    },
     closeBundle() {
       let total = 0;
-      for (const name of readdirSync(outDir, { recursive: true, encoding: 'utf8' })) {
-        const file = path.join(outDir, name);
+      for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+        const file = path.join(folder, name);
         if (!statSync(file).isFile()) continue;
         if (!/\.(js|css|html|svg)$/.test(name)) {
           total += statSync(file).size;
