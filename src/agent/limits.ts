@@ -63,9 +63,44 @@ export const maxEngineEventBytes = 4 * 1024 * 1024;
 export const maxEngineAnswerBytes = 64 * 1024 * 1024;
 export const maxEngineErrorBytes = 64 * 1024;
 export const maxEngineListBytes = 1024 * 1024;
-/** A connection that the engine closed this soon after a request was closed for idleness. */
+/** From an engine's [DONE] to the end of its response, before the connection is cut. */
+export const doneLingerMs = 1_000;
+/** A connection that fails this soon after a request was closed for idleness, most likely. */
 export const staleConnectionMs = 50;
 
 /** One command of the hardware probe, and all of them together. */
 export const probeCommandTimeoutMs = 3_000;
 export const maxProbeOutputBytes = 256 * 1024;
+
+/** Downloads of models: opening a connection, waiting for an answer, and a gap between bytes. */
+export const downloadConnectTimeoutMs = 5_000;
+export const downloadHeadersTimeoutMs = 15_000;
+export const downloadStallTimeoutMs = 30_000;
+export const maxDownloadRedirects = 5;
+/** Attempts in a row that brought no byte, and the delays between them. */
+export const maxFruitlessAttempts = 4;
+export const downloadRetryFirstMs = 500;
+export const downloadRetryLongestMs = 8_000;
+/** Largest answer of the hub that is not a file. */
+export const maxHubAnswerBytes = 4 * 1024 * 1024;
+/** Files of a repository that are looked through for the one to take. */
+export const maxHubFiles = 10_000;
+
+/** Of the disk, when no storage limit is set: what the model cache leaves free. */
+export const diskReserveShare = 0.05;
+/** Between looks at a model that another process is fetching. */
+export const lockPollMs = 250;
+/** A lock of another machine or container whose owner did not touch it for this long is void. */
+export const lockSilentMs = 60_000;
+export const lockTouchMs = 10_000;
+/** A model that was fetched and not yet named as in use is kept at least this long. */
+export const freshModelMs = 600_000;
+/** Entries of the cache that are looked at; more than this many models is a mistake. */
+export const maxCacheEntries = 10_000;
+/** Between two reports of progress. */
+export const progressIntervalMs = 250;
+/** A Python tool that brings no byte for this long is ended. */
+export const toolStallMs = 180_000;
+export const maxToolOutputBytes = 64 * 1024;
+/** A mark "in use" of another container, whose processes cannot be seen, counts this long. */
+export const foreignUseMs = 86_400_000;

@@ -1,0 +1,205 @@
+/**
+ * The agent's model cache: fetches what is wanted, keeps what is used, never holds more than it may.
+ *
+ * Parts: `ensureModel.ts` (the order of the sources), `hubSource.ts`, `urlSource.ts`, `wheelSource.ts`,
+ * `fileSource.ts` (the sources), `resumableDownload.ts`, `guardedHttp.ts`, `addressGuard.ts` (bytes
+ * over HTTP), `cacheRecords.ts`, `cachedFiles.ts`, `cacheSpace.ts`, `cacheUses.ts`, `cacheIndex.ts`,
+ * `fileLock.ts` (the disk, shared by processes). `docs/internals/models.md` tells the whole.
+ *
+ * Invariants
+ * A2 The cache never exceeds its limit and never serves a file whose digest differs
+ *    (`cacheSpace.ts`, `cachedFiles.ts`).
+ * M1 A cut at any moment leaves whole files or parts that are known as such (`durableFile.ts`).
+ * M2 Processes that share a cache never write to the same file (`fileLock.ts`).
+ */
+import { statfsSync } from 'node:fs';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Random } from '../../lib/random.ts';
+import type { DesiredModel } from '../../protocol/messages/routerControl.ts';
+import type { EnsureOutcome, FetchProgress, ModelEnsurer } from '../engines/engine.ts';
+import { freshModelMs } from '../limits.ts';
+import { CachedFiles } from './cachedFiles.ts';
+import { CacheIndex } from './cacheIndex.ts';
+import { CacheRecords } from './cacheRecords.ts';
+import { CacheSpace } from './cacheSpace.ts';
+import { CacheUses } from './cacheUses.ts';
+import { defaultModel } from './defaultModel.ts';
+import { ensureModel, type Attempt, type EnsureTools } from './ensureModel.ts';
+import { fileFailure, type FetchFailure } from './fetchFailure.ts';
+import { createGuardedHttp, type GuardedHttp } from './guardedHttp.ts';
+import { ProgressMeter, type FetchProgressReport } from './progressMeter.ts';
+
+export interface ModelCacheOptions {
+  /** Directory of the cache; created, 0700. */
+  dir: string;
+  /** Base URL of the hub: `https://huggingface.co` or what `HF_ENDPOINT` says. */
+  hubUrl: string;
+  /** Directories and files that `file:` sources may name. */
+  allowedPaths: readonly string[];
+  /** Let `https:` sources and redirects lead to loopback, link-local and private addresses. */
+  allowPrivateAddresses: boolean;
+  /** The machine's Python, for the package behind the default model; null leaves it out. */
+  python: string | null;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  /** Only for tests. */
+  wheel?: EnsureTools['wheel'];
+  openFile?: EnsureTools['openFile'] | undefined;
+}
+
+export type OpenModelCacheOutcome = { kind: 'open'; cache: ModelCache } | FetchFailure;
+
+/** Opens a cache, or says why its directory cannot be used. */
+export async function openModelCache(options: ModelCacheOptions): Promise<OpenModelCacheOutcome> {
+  const cache = new ModelCache(options);
+  try {
+    await cache.prepare();
+    return { kind: 'open', cache };
+  } catch (error) {
+    return fileFailure(error, `The model cache ${options.dir} cannot be used`);
+  }
+}
+
+/** A model that this process asked for, and what came of it. */
+interface Known {
+  sha256: string;
+  /** In the cache's own files (not a `file:` source). */
+  pooled: boolean;
+  ensuredAtMs: number;
+  /** The agent has named it as in use at least once. */
+  named: boolean;
+}
+
+export class ModelCache implements ModelEnsurer {
+  private readonly options: ModelCacheOptions;
+  private readonly records: CacheRecords;
+  private readonly uses: CacheUses;
+  private readonly index: CacheIndex;
+  private readonly space: CacheSpace;
+  private readonly http: GuardedHttp;
+  private readonly tools: EnsureTools;
+  private readonly known = new Map<string, Known>();
+  private inUseIds: ReadonlySet<string> = new Set();
+  private limitBytes: number | null = null;
+  private readonly closing = new AbortController();
+
+  constructor(options: ModelCacheOptions) {
+    const { dir, clock, random } = options;
+    this.options = options;
+    this.records = new CacheRecords(dir, random);
+    this.uses = new CacheUses({ records: this.records, clock, random });
+    const lockPath = this.records.path('locks', 'index');
+    this.index = new CacheIndex({ lockPath, clock, random });
+    this.space = new CacheSpace(this.records, random);
+    this.http = createGuardedHttp({
+      trustedOrigins: [new URL(options.hubUrl).origin],
+      allowPrivateAddresses: options.allowPrivateAddresses,
+    });
+    const { records, uses, index } = this;
+    const files = new CachedFiles({ records, uses, index, clock });
+    this.tools = {
+      ...options,
+      wheel: options.wheel ?? defaultModel.wheel,
+      records,
+      uses,
+      index,
+      files,
+      space: this.space,
+      http: this.http,
+      storageLimitBytes: () => this.limitBytes,
+    };
+  }
+
+  async prepare(): Promise<void> {
+    await this.records.prepare();
+  }
+
+  async ensure(
+    desired: DesiredModel,
+    options: {
+      progress: (progress: FetchProgress & FetchProgressReport) => void;
+      signal: AbortSignal;
+    },
+  ): Promise<EnsureOutcome & { attempts?: readonly Attempt[] }> {
+    const { clock, log } = this.options;
+    const signal = AbortSignal.any([options.signal, this.closing.signal]);
+    const meter = new ProgressMeter(clock, options.progress);
+    await this.releaseUnused();
+    const outcome = await ensureModel(desired, { tools: this.tools, meter, signal });
+    if (outcome.kind === 'cancelled') return outcome;
+    for (const { source, result, reason } of outcome.tried) {
+      log.info({ model: desired.name, source, reason }, result);
+    }
+    if (outcome.kind === 'failed') {
+      const tried = outcome.tried.map(({ source, result }) => `${source}: ${result}`);
+      return { ...outcome, tried, attempts: outcome.tried };
+    }
+    const { path, sha256 } = outcome;
+    this.known.set(desired.modelId, {
+      sha256,
+      pooled: path === this.records.blobPath(sha256),
+      ensuredAtMs: clock.monotonic(),
+      named: this.inUseIds.has(desired.modelId),
+    });
+    return { kind: 'ready', path, sha256, attempts: outcome.tried };
+  }
+
+  setStorageLimit(bytes: number | null): void {
+    this.limitBytes = bytes;
+    if (bytes === null) return;
+    const trim = this.index.run(this.closing.signal, async () => {
+      await this.releaseUnused();
+      await this.space.trim(bytes, await this.uses.inUse());
+    });
+    // Nobody waits for the trim: it is tried again with the next limit or the next fetch.
+    void trim.catch((error: unknown) => {
+      this.options.log.warn({ err: error }, 'the model cache could not be trimmed');
+    });
+  }
+
+  setInUse(modelIds: readonly string[]): void {
+    this.inUseIds = new Set(modelIds);
+    for (const [id, known] of this.known) known.named ||= this.inUseIds.has(id);
+    // A mark that stays keeps a file too long, never too short; the next fetch removes it.
+    void this.releaseUnused().catch(() => undefined);
+  }
+
+  cached(): readonly string[] {
+    return [...this.known.keys()];
+  }
+
+  diskFreeBytes(): number | undefined {
+    try {
+      const { bavail, bsize } = statfsSync(this.options.dir);
+      return bavail * bsize;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Ends running fetches; their parts stay. Idempotent. */
+  async close(): Promise<void> {
+    this.closing.abort(new Error('the model cache is closed'));
+    for (const { sha256, pooled } of this.known.values()) {
+      if (pooled) await this.uses.unmark(sha256).catch(() => undefined);
+    }
+    await this.http.close();
+  }
+
+  /** Takes back the marks of models that are neither in use nor fresh from their fetch. */
+  private async releaseUnused(): Promise<void> {
+    const nowMs = this.options.clock.monotonic();
+    const keep = new Set<string>();
+    const drop = new Set<string>();
+    for (const [id, known] of this.known) {
+      if (!known.pooled) continue;
+      const fresh = !known.named && nowMs - known.ensuredAtMs < freshModelMs;
+      (fresh || this.inUseIds.has(id) ? keep : drop).add(known.sha256);
+    }
+    for (const sha256 of drop) {
+      if (!keep.has(sha256)) await this.uses.unmark(sha256);
+    }
+  }
+}
