@@ -1,0 +1,257 @@
+/**
+ * What an attached engine is: which server, which models, which abilities. Everything is asked over
+ * HTTP; nothing is assumed from a name but which of its own routes to ask next.
+ */
+import type { Dispatcher } from 'undici';
+import type { Clock } from '../../lib/clock.ts';
+import { codeOf } from '../joining/connectionError.ts';
+import { abilityProbeTimeoutMs, maxEngineListBytes, probeTimeoutMs } from '../limits.ts';
+import { arrayOf, objectOf, parseObject, stringOf } from '../serving/jsonValue.ts';
+import type { JsonObject } from './engine.ts';
+
+/** How probes reach the engine. */
+export interface ProbeTarget {
+  dispatcher: Dispatcher;
+  clock: Clock;
+  /** Of the address, before `/v1/…`. */
+  prefix: string;
+  headers: Record<string, string>;
+}
+
+export interface EngineModel {
+  id: string;
+  contextLength?: number;
+}
+
+export type ModelsOutcome =
+  | { kind: 'up'; models: readonly EngineModel[]; ownedBy: string | undefined }
+  | { kind: 'down'; detail: string };
+
+export interface EngineFacts {
+  engine: string;
+  version: string | undefined;
+  /** As the engine says; undefined when it does not. */
+  slots: number | undefined;
+  /** Of one slot, for every model of the engine. */
+  contextLength: number | undefined;
+}
+
+/** Whether the engine is there and healthy, and what it serves. */
+export async function probeModels(
+  target: ProbeTarget,
+  signal: AbortSignal,
+): Promise<ModelsOutcome> {
+  // llama-server and vLLM answer 503 while they load; those without the route answer 404.
+  const health = await ask(target, { path: '/health', signal });
+  if (health.kind === 'failed') return { kind: 'down', detail: health.detail };
+  if (health.status >= 500) return { kind: 'down', detail: `it is not ready (${health.status})` };
+  const listed = await ask(target, { path: '/v1/models', signal });
+  if (listed.kind === 'failed') return { kind: 'down', detail: listed.detail };
+  if (listed.status === 401 || listed.status === 403) {
+    return { kind: 'down', detail: 'it wants another key: give it with --engine-key' };
+  }
+  if (listed.status !== 200 || listed.body === undefined) {
+    return { kind: 'down', detail: `/v1/models answered ${listed.status}` };
+  }
+  const entries = arrayOf(listed.body['data']).map((entry) => objectOf(entry) ?? {});
+  const models = entries.flatMap((entry) => modelOf(entry));
+  return { kind: 'up', models, ownedBy: stringOf(entries[0]?.['owned_by']) };
+}
+
+const unknownFacts: EngineFacts = {
+  engine: 'openai-compatible',
+  version: undefined,
+  slots: undefined,
+  contextLength: undefined,
+};
+
+/** Name, version and slots. Best effort: what is not told stays unknown. */
+export async function probeFacts(
+  target: ProbeTarget,
+  known: { ownedBy: string | undefined; signal: AbortSignal },
+): Promise<EngineFacts> {
+  const { signal } = known;
+  const get = async (path: string): Promise<JsonObject | undefined> => {
+    const answer = await ask(target, { path, signal });
+    return answer.kind === 'answered' && answer.status === 200 ? answer.body : undefined;
+  };
+  switch (known.ownedBy) {
+    case 'vllm':
+    case 'sglang': {
+      const version = stringOf((await get('/version'))?.['version']);
+      return { ...unknownFacts, engine: known.ownedBy, version };
+    }
+    case 'llamacpp': {
+      const props = await get('/props');
+      return {
+        engine: 'llama.cpp',
+        version: stringOf(props?.['build_info']),
+        slots: positive(props?.['total_slots']),
+        contextLength: positive(objectOf(props?.['default_generation_settings'])?.['n_ctx']),
+      };
+    }
+    default: {
+      const version = stringOf((await get('/api/version'))?.['version']);
+      if (version === undefined) return unknownFacts;
+      return { ...unknownFacts, engine: 'ollama', version };
+    }
+  }
+}
+
+/** Routes that exist: an empty body costs no computing and is refused, but not with 404. */
+export async function probeRoutes(target: ProbeTarget, signal: AbortSignal): Promise<string[]> {
+  const routes = [
+    ['chat', '/v1/chat/completions'],
+    ['completions', '/v1/completions'],
+    ['embeddings', '/v1/embeddings'],
+  ] as const;
+  const found: string[] = [];
+  for (const [ability, path] of routes) {
+    const answer = await ask(target, { path, body: {}, signal });
+    if (answer.kind === 'answered' && ![404, 405, 501].includes(answer.status)) found.push(ability);
+  }
+  return found;
+}
+
+interface AbilityProbe {
+  ability: string;
+  ask: JsonObject;
+  /** Whether a 200 answer shows that the parameter was not just ignored. */
+  shows: (choices: readonly JsonObject[]) => boolean;
+}
+
+const schema = { type: 'object', properties: { a: { type: 'string' } }, required: ['a'] };
+/** The smallest picture that every decoder takes: one transparent pixel. */
+const pixel =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6' +
+  'kgAAAABJRU5ErkJggg==';
+
+const beginsWithBrace = (choices: readonly JsonObject[]): boolean => {
+  const content = stringOf(objectOf(choices[0]?.['message'])?.['content']);
+  return content?.trimStart().startsWith('{') === true;
+};
+
+/** One short generation each; what an engine merely ignores does not count. */
+const abilityProbes: readonly AbilityProbe[] = [
+  {
+    ability: 'logprobs',
+    ask: { logprobs: true, top_logprobs: 1, max_tokens: 1 },
+    shows: (choices) => objectOf(choices[0]?.['logprobs']) !== undefined,
+  },
+  { ability: 'choices', ask: { n: 2, max_tokens: 1 }, shows: (choices) => choices.length === 2 },
+  {
+    ability: 'tools',
+    ask: {
+      max_tokens: 1,
+      tools: [{ type: 'function', function: { name: 'look', parameters: schema } }],
+    },
+    shows: () => true,
+  },
+  {
+    ability: 'json',
+    ask: { max_tokens: 8, response_format: { type: 'json_object' } },
+    shows: beginsWithBrace,
+  },
+  {
+    ability: 'json_schema',
+    ask: {
+      max_tokens: 8,
+      response_format: { type: 'json_schema', json_schema: { name: 'probe', schema } },
+    },
+    shows: beginsWithBrace,
+  },
+  {
+    ability: 'image',
+    ask: {
+      max_tokens: 1,
+      messages: [
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'What is this?' },
+            { type: 'image_url', image_url: { url: pixel } },
+          ],
+        },
+      ],
+    },
+    shows: () => true,
+  },
+];
+
+/** What the model's chat route can do beyond plain text, found out with one short answer each. */
+export async function probeAbilities(
+  target: ProbeTarget,
+  asked: { engineModel: string; signal: AbortSignal },
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const probe of abilityProbes) {
+    if (asked.signal.aborted) break;
+    const body = {
+      model: asked.engineModel,
+      messages: [{ role: 'user', content: 'Say one word about JSON.' }],
+      temperature: 0,
+      ...probe.ask,
+    };
+    const answer = await ask(target, {
+      path: '/v1/chat/completions',
+      body,
+      signal: asked.signal,
+      timeoutMs: abilityProbeTimeoutMs,
+    });
+    if (answer.kind !== 'answered' || answer.status !== 200) continue;
+    const choices = arrayOf(answer.body?.['choices']).map((choice) => objectOf(choice) ?? {});
+    if (choices.length > 0 && probe.shows(choices)) found.push(probe.ability);
+  }
+  return found;
+}
+
+type Answer =
+  | { kind: 'answered'; status: number; body: JsonObject | undefined }
+  | { kind: 'failed'; detail: string };
+
+/** One small call. GET without a body, POST with one. */
+async function ask(
+  target: ProbeTarget,
+  call: { path: string; body?: JsonObject; signal: AbortSignal; timeoutMs?: number },
+): Promise<Answer> {
+  const deadline = new AbortController();
+  const timeoutMs = call.timeoutMs ?? probeTimeoutMs;
+  const timer = target.clock.setTimer(timeoutMs, () => deadline.abort());
+  try {
+    const response = await target.dispatcher.request({
+      path: target.prefix + call.path,
+      method: call.body === undefined ? 'GET' : 'POST',
+      headers: { ...target.headers, 'user-agent': probeUserAgent },
+      body: call.body === undefined ? null : JSON.stringify(call.body),
+      signal: AbortSignal.any([call.signal, deadline.signal]),
+    });
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of response.body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxEngineListBytes) return { kind: 'failed', detail: 'its answer is too large' };
+      chunks.push(chunk);
+    }
+    const body = parseObject(Buffer.concat(chunks).toString('utf8'));
+    return { kind: 'answered', status: response.statusCode, body };
+  } catch (error) {
+    const detail = deadline.signal.aborted ? `no answer in ${timeoutMs / 1000} s` : codeOf(error);
+    return { kind: 'failed', detail };
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** By this an engine's log tells probes from work. */
+export const probeUserAgent = 'xim-agent-probe';
+
+function modelOf(entry: JsonObject): EngineModel[] {
+  const id = stringOf(entry['id']);
+  if (id === undefined) return [];
+  const length = positive(entry['max_model_len']);
+  return [{ id, ...(length === undefined ? {} : { contextLength: length }) }];
+}
+
+function positive(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : undefined;
+}
