@@ -15,6 +15,9 @@ export const rowsPerStatement = 500;
 /** Prepared statements that a SQLite connection keeps. */
 export const preparedStatementsMax = 256;
 
+/** Size to which SQLite cuts its write-ahead log back once it is in the file, in bytes. */
+export const sqliteJournalSizeBytes = 64 * 1024 * 1024;
+
 /** How long SQLite waits for another process that holds the file, in ms. */
 export const sqliteBusyTimeoutMs = 5_000;
 
@@ -26,6 +29,9 @@ export const postgresConnectTimeoutMs = 10_000;
 
 /** The longest that one statement on PostgreSQL may take, in ms. Migrations are exempt. */
 export const postgresStatementTimeoutMs = 30_000;
+
+/** A transaction whose program fell silent is broken off after this long, in ms. */
+export const postgresIdleInTransactionMs = 60_000;
 
 /** Attempts of a transaction that PostgreSQL broke off for the sake of another one. */
 export const postgresAttempts = 8;

@@ -2,8 +2,10 @@
  * Every method of the store as one table: what it runs, and whether it only reads. Both stores are
  * made from it, so that a method is written once and cannot be forgotten on one of them.
  */
+import type { Kysely } from 'kysely';
 import type { Store } from './store.ts';
-import type { Tx } from './transaction.ts';
+import type { Tables } from './tables.ts';
+import type { Dialect, Tx } from './transaction.ts';
 import { agentEvents, insertAgentEvent } from './queries/agentEvents.ts';
 import {
   agentByEnrollment,
@@ -46,7 +48,7 @@ export type Access = 'read' | 'write';
 
 export interface Method<Name extends MethodName> {
   access: Access;
-  run(tx: Tx, ...args: MethodArguments<Name>): Promise<MethodResult<Name>>;
+  run: (tx: Tx, ...args: MethodArguments<Name>) => Promise<MethodResult<Name>>;
 }
 
 export const methods: { [Name in MethodName]: Method<Name> } = {
@@ -97,11 +99,30 @@ export interface Call {
   args: readonly unknown[];
 }
 
-/** Runs a call inside its transaction. */
-export function runCall(tx: Tx, { name, args }: Call): Promise<unknown> {
-  const run = methods[name].run as (tx: Tx, ...args: readonly unknown[]) => Promise<unknown>;
-  return run(tx, ...args);
+/**
+ * Runs a call in a transaction of its own (X1). On PostgreSQL reads see one snapshot, and writes rely
+ * on the locks that they take (X2) rather than on the strictest isolation level, which would break
+ * off and repeat what a lock merely puts in order. SQLite's begin says the same (`BeginMode`).
+ */
+export async function runInTransaction(options: {
+  db: Kysely<Tables>;
+  dialect: Dialect;
+  call: Call;
+}): Promise<{ value: unknown; changed: boolean }> {
+  const { db, dialect, call } = options;
+  const { access, run } = methods[call.name];
+  const transaction =
+    access === 'read'
+      ? db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
+      : db.transaction().setIsolationLevel('read committed');
+  return transaction.execute(async (trx) => {
+    const tx: Tx = { db: trx, dialect, changed: false };
+    const value = await (run as AnyRun)(tx, ...call.args);
+    return { value, changed: tx.changed };
+  });
 }
+
+type AnyRun = (tx: Tx, ...args: readonly unknown[]) => Promise<unknown>;
 
 /** The methods of a store, each of them handed to `call`. */
 export function methodsOver(call: (call: Call) => Promise<unknown>): StoreMethods {

@@ -1,0 +1,74 @@
+/**
+ * The worker thread of the embedded store: owns one connection and runs one method at a time, in
+ * the order in which they came. The main thread never waits for the disk.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { Kysely } from 'kysely';
+import { migrate } from '../migrate.ts';
+import { runInTransaction } from '../methods.ts';
+import type { Call } from '../methods.ts';
+import type { Tables } from '../tables.ts';
+import { nodeSqliteDialect } from './nodeSqliteDialect.ts';
+import { toStoreError } from './sqliteErrors.ts';
+import { openForReading, openForWriting } from './sqliteFile.ts';
+import { packError } from './workerMessages.ts';
+import type { FromWorker, ToWorker, WorkerOptions } from './workerMessages.ts';
+
+if (parentPort === null) throw new Error('sqliteWorker.ts runs as a worker thread only');
+const port = parentPort;
+const { file, role } = workerData as WorkerOptions;
+
+const post = (message: FromWorker): void => port.postMessage(message);
+
+async function open(): Promise<Kysely<Tables>> {
+  if (role === 'reader') {
+    const database = openForReading(file);
+    return new Kysely({ dialect: nodeSqliteDialect({ database, begin: 'deferred' }) });
+  }
+  const database = openForWriting(file);
+  const dialect = nodeSqliteDialect({ database, begin: 'immediate' });
+  const db = new Kysely<Tables>({ dialect });
+  try {
+    await migrate(db, 'sqlite');
+    return db;
+  } catch (error) {
+    await db.destroy();
+    throw error;
+  }
+}
+
+async function run(db: Kysely<Tables>, { id, call }: { id: number; call: Call }): Promise<void> {
+  try {
+    const { value, changed } = await runInTransaction({ db, dialect: 'sqlite', call });
+    post({ kind: 'result', id, value });
+    if (changed) post({ kind: 'changed' });
+  } catch (error) {
+    post({ kind: 'failed', id, error: packError(toStoreError(error, file)) });
+  }
+}
+
+async function handle(db: Kysely<Tables>, message: ToWorker): Promise<void> {
+  if (message.kind === 'call') return run(db, message);
+  await db.destroy();
+  port.close();
+}
+
+/** Messages wait here while the file is opened and while the one before them is handled. */
+let last: Promise<Kysely<Tables> | undefined> = open().then(
+  (db) => {
+    post({ kind: 'opened' });
+    return db;
+  },
+  (error: unknown) => {
+    post({ kind: 'open_failed', error: packError(toStoreError(error, file)) });
+    port.close();
+    return undefined;
+  },
+);
+
+port.on('message', (message: ToWorker) => {
+  last = last.then(async (db) => {
+    if (db !== undefined) await handle(db, message);
+    return db;
+  });
+});

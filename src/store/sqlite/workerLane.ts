@@ -1,0 +1,160 @@
+/**
+ * The main thread's end of one worker of the embedded store.
+ *
+ * L1 Every call settles exactly once: with its answer, or with a `StoreError` when the worker ends.
+ * L2 At most `pendingCallsMax` calls wait.
+ * L3 A worker that ended by itself is replaced by the next call, so that a crash costs the calls
+ *    that were in it and not the process. What was acknowledged before is in the file.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Logger } from '../../lib/log.ts';
+import { pendingCallsMax } from '../limits.ts';
+import type { Call } from '../methods.ts';
+import { StoreError } from '../storeError.ts';
+import { unpackError } from './workerMessages.ts';
+import type { FromWorker, ToWorker, WorkerOptions } from './workerMessages.ts';
+
+interface Pending {
+  resolve: (value: unknown) => void;
+  reject: (error: Error) => void;
+}
+
+export interface WorkerLane {
+  /** Starts the worker; rejects with the `StoreError` for which it could not open the file. */
+  open(): Promise<void>;
+  call(call: Call): Promise<unknown>;
+  /** Lets the calls that wait finish, closes the file and ends the worker. */
+  close(): Promise<void>;
+}
+
+export function createWorkerLane(
+  options: WorkerOptions & { log: Logger; onChange: () => void },
+): WorkerLane {
+  let state: { kind: 'closed' } | { kind: 'open'; run: WorkerRun } = { kind: 'closed' };
+  return {
+    async open() {
+      if (state.kind === 'open') throw new Error('the lane is open already');
+      const run = new WorkerRun(options);
+      state = { kind: 'open', run };
+      try {
+        await run.opened;
+      } catch (error) {
+        state = { kind: 'closed' };
+        throw error;
+      }
+    },
+    async call(call) {
+      if (state.kind === 'closed') {
+        throw new StoreError('unavailable', 'the store is not open');
+      }
+      if (state.run.hasEnded) {
+        options.log.warn({ role: options.role }, 'starting the database worker again');
+        state = { kind: 'open', run: new WorkerRun(options) };
+      }
+      return state.run.call(call);
+    },
+    async close() {
+      if (state.kind === 'closed') return;
+      const { run } = state;
+      state = { kind: 'closed' };
+      await run.close();
+    },
+  };
+}
+
+/** One worker from its start to its end. */
+class WorkerRun {
+  /** Resolves when the file is open. */
+  readonly opened: Promise<void>;
+  hasEnded = false;
+  private readonly worker: Worker;
+  private readonly pending = new Map<number, Pending>();
+  private readonly settleOpened: Pending;
+  private readonly ended: Promise<void>;
+  private readonly onChange: () => void;
+  private readonly log: Logger;
+  private lastId = 0;
+  private endReason = new StoreError('unavailable', 'the database worker ended');
+
+  constructor(options: WorkerOptions & { log: Logger; onChange: () => void }) {
+    const { file, role, log, onChange } = options;
+    this.onChange = onChange;
+    this.log = log;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.settleOpened = { resolve, reject };
+    this.opened = promise.then(() => undefined);
+    // Calls carry the same error; who does not wait for the opening does not hear of it twice.
+    this.opened.catch(() => undefined);
+    this.worker = new Worker(new URL('./sqliteWorker.ts', import.meta.url), {
+      name: `store-${role}`,
+      workerData: { file, role } satisfies WorkerOptions,
+      // The worker needs neither our flags nor our environment.
+      execArgv: [],
+      env: {},
+    });
+    this.worker.on('message', (message: FromWorker) => this.receive(message));
+    this.worker.on('error', (error) => this.fail(error));
+    this.ended = new Promise((resolveEnded) => {
+      this.worker.on('exit', () => {
+        this.end();
+        resolveEnded();
+      });
+    });
+  }
+
+  call(call: Call): Promise<unknown> {
+    if (this.pending.size >= pendingCallsMax) {
+      const message = `the store is overloaded: ${pendingCallsMax} calls wait already`;
+      return Promise.reject(new StoreError('unavailable', message));
+    }
+    return new Promise((resolve, reject) => {
+      this.lastId += 1;
+      this.send({ kind: 'call', id: this.lastId, call });
+      this.pending.set(this.lastId, { resolve, reject });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.send({ kind: 'close' });
+    await this.ended;
+  }
+
+  private send(message: ToWorker): void {
+    this.worker.postMessage(message);
+  }
+
+  private receive(message: FromWorker): void {
+    switch (message.kind) {
+      case 'opened':
+        return this.settleOpened.resolve(undefined);
+      case 'open_failed':
+        this.endReason = unpackError(message.error) as StoreError;
+        return;
+      case 'result':
+        return this.take(message.id)?.resolve(message.value);
+      case 'failed':
+        return this.take(message.id)?.reject(unpackError(message.error));
+      case 'changed':
+        return this.onChange();
+    }
+  }
+
+  private take(id: number): Pending | undefined {
+    const pending = this.pending.get(id);
+    this.pending.delete(id);
+    return pending;
+  }
+
+  /** An exception that nobody caught in the worker; its exit follows. */
+  private fail(cause: unknown): void {
+    this.log.error({ err: cause }, 'the database worker failed');
+    this.endReason = new StoreError('unavailable', 'the database worker failed', { cause });
+  }
+
+  private end(): void {
+    this.hasEnded = true;
+    this.settleOpened.reject(this.endReason);
+    for (const { reject } of this.pending.values()) reject(this.endReason);
+    this.pending.clear();
+  }
+}
