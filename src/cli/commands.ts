@@ -1,0 +1,17 @@
+/** The commands that talk to a server over HTTP. `main/` adds those that start something. */
+import { agentsList } from './agentsList.ts';
+import type { Command } from './command.ts';
+import { joinKeysCreate } from './joinKeysCreate.ts';
+import { joinKeysList } from './joinKeysList.ts';
+import { joinKeysRevoke } from './joinKeysRevoke.ts';
+import { requestsList } from './requestsList.ts';
+import { status } from './status.ts';
+
+export const serverCommands: readonly Command[] = [
+  status,
+  agentsList,
+  joinKeysCreate,
+  joinKeysList,
+  joinKeysRevoke,
+  requestsList,
+];

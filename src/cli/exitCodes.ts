@@ -1,0 +1,20 @@
+/** Exit codes of every command, documented in docs/operating/first-start.md. */
+export const exitCodes = {
+  done: 0,
+  /** A failure that none of the others names: a bug, or an address or port that cannot be used. */
+  failed: 1,
+  /** A command, flag or variable that is not allowed. */
+  usage: 2,
+  /** The data directory cannot be made, written or is another server's. */
+  data_directory: 3,
+  /** The database cannot be opened, is damaged or is newer than this program. */
+  database: 4,
+  /** Certificate or key cannot be used. */
+  tls: 5,
+  /** The journal cannot be opened. */
+  journal: 6,
+  /** The server said no, for good: a key, a right, an agent that was removed, another certificate. */
+  refused: 7,
+  /** The server could not be reached. */
+  unreachable: 8,
+} as const;

@@ -1,0 +1,60 @@
+/** `xim status`: is the server well, and what does it serve. */
+import type { AgentAnswer, EndpointAnswer, ListAnswer, StatusAnswer } from '../api/control.ts';
+import { agentsTable } from './agentsList.ts';
+import { defineCommand } from './command.ts';
+import { serverOptions } from './serverContext.ts';
+import { ago, textTable } from './textTable.ts';
+import { print, withServer } from './withServer.ts';
+
+interface Overview {
+  status: StatusAnswer;
+  endpoints: EndpointAnswer[];
+  agents: AgentAnswer[];
+}
+
+export const status = defineCommand({
+  words: ['status'],
+  summary: 'Show the server, its endpoints and its agents',
+  options: serverOptions,
+  run: (context, { options }) =>
+    withServer({ name: 'status', context, options }, async (session) => {
+      const scope = session.scopePath(false);
+      const [answer, endpoints, agents] = await Promise.all([
+        session.call<StatusAnswer>({ method: 'GET', path: '/api/v1/status' }),
+        session.call<ListAnswer<EndpointAnswer>>({ method: 'GET', path: `${scope}/endpoints` }),
+        session.call<ListAnswer<AgentAnswer>>({ method: 'GET', path: `${scope}/agents` }),
+      ]);
+      const overview = { status: answer, endpoints: endpoints.data, agents: agents.data };
+      print({ context, options }, overview, (shown) => overviewText(shown, context.clock.now()));
+    }),
+});
+
+function overviewText({ status: server, endpoints, agents }: Overview, nowMs: number): string {
+  const started = ago(server.started_at, nowMs) ?? '';
+  return [
+    `XIM ${server.version} at ${server.base_url}, started ${started}.\n`,
+    `${server.running} running, ${server.waiting} waiting; journal ${server.journal}.\n`,
+    ...server.notices.map((notice) => `Note: ${notice.message}\n`),
+    '\n',
+    endpoints.length === 0 ? 'No endpoints.\n' : endpointsTable(endpoints),
+    '\n',
+    agents.length === 0
+      ? 'No agents. Join one with: xim join-keys create\n'
+      : agentsTable(agents, nowMs),
+  ].join('');
+}
+
+function endpointsTable(endpoints: readonly EndpointAnswer[]): string {
+  return textTable(
+    ['ENDPOINT', 'TIER', 'MODEL', 'READY', 'RUNNING', 'WAITING', 'BASE URL'],
+    endpoints.map((endpoint) => [
+      endpoint.slug,
+      endpoint.tier,
+      endpoint.model,
+      endpoint.active ? String(endpoint.agents_ready) : 'inactive',
+      String(endpoint.running),
+      String(endpoint.waiting),
+      endpoint.base_url,
+    ]),
+  );
+}

@@ -1,0 +1,47 @@
+/** Tables, sizes and times as a terminal shows them. */
+
+/** Columns padded to their widest cell, two spaces between; unknown (null) is shown as a dash. */
+export function textTable(
+  head: readonly string[],
+  rows: readonly (readonly (string | null)[])[],
+): string {
+  const lines = [head, ...rows.map((row) => row.map((cell) => plain(cell ?? '–')))];
+  const widths = head.map((_, column) =>
+    Math.max(...lines.map((line) => (line[column] ?? '').length)),
+  );
+  return lines
+    .map((line) => line.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  '))
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('');
+}
+
+/** A cell comes from other people: nothing in it may move the cursor or colour the screen. */
+function plain(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, '?');
+}
+
+/** `12 s ago`, `3 min ago`, `5 h ago`, `9 d ago`; null stays null. */
+export function ago(iso: string | null, nowMs: number): string | null {
+  if (iso === null) return null;
+  const seconds = Math.max(0, Math.round((nowMs - Date.parse(iso)) / 1000));
+  return `${span(seconds)} ago`;
+}
+
+/** `in 14 min`, or `over` when it lies in the past. */
+export function until(iso: string, nowMs: number): string {
+  const seconds = Math.round((Date.parse(iso) - nowMs) / 1000);
+  return seconds <= 0 ? 'over' : `in ${span(seconds)}`;
+}
+
+function span(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}
+
+/** `1.4 s`, `830 ms`; null stays null. */
+export function milliseconds(value: number | null): string | null {
+  if (value === null) return null;
+  return value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
+}
