@@ -28,12 +28,10 @@ test('every change of presence or of the stored state is a legal transition', ()
   );
   for (const before of views) {
     for (const after of views) {
-      const movable = before.stored === after.stored || mayBecome({ from: before.stored, to: after.stored });
+      const movable =
+        before.stored === after.stored || mayBecome({ from: before.stored, to: after.stored });
       const everLinked = before.everLinked || after.everLinked;
-      const [from, to] = [
-        derivedAgentState(before),
-        derivedAgentState({ ...after, everLinked }),
-      ];
+      const [from, to] = [derivedAgentState(before), derivedAgentState({ ...after, everLinked })];
       if (movable && from !== to) assert.ok(agentTransitions[from].includes(to), `${from}→${to}`);
     }
   }

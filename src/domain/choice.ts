@@ -1,0 +1,64 @@
+/**
+ * Which instance: the candidates of a request, stage by stage, and the one that is taken. The first
+ * policy takes the least loaded by in-flight over slots, ties at random; own agents come first.
+ */
+import { randomInt, type Random } from '../lib/random.ts';
+import type { InstancePools } from './instancePools.ts';
+import { agentExclusion, hasAbilities, type Stage } from './matching.ts';
+import type { EngineInstance, WaitingRequest } from './schedulerState.ts';
+import { triedKey } from './verdict.ts';
+
+export interface Choice {
+  instance: EngineInstance;
+  stage: Stage;
+  /** How many could have been taken. */
+  candidates: number;
+}
+
+/** The instance to claim now; null when the request has to wait. */
+export function chooseInstance(
+  pools: InstancePools,
+  where: { waiting: WaitingRequest; random: Random },
+): Choice | null {
+  const { waiting, random } = where;
+  for (const stage of waiting.stages) {
+    const candidates: EngineInstance[] = [];
+    for (const pool of pools.of(waiting.request, stage)) {
+      for (const instance of pool.free) {
+        if (mayClaim(instance, { waiting, stage })) candidates.push(instance);
+      }
+    }
+    const instance = leastLoaded(candidates, random);
+    if (instance !== undefined) return { instance, stage, candidates: candidates.length };
+  }
+  return null;
+}
+
+/** R2, and what belongs to this request alone: abilities, and who failed it before. */
+export function mayClaim(
+  instance: EngineInstance,
+  where: { waiting: WaitingRequest; stage: Stage },
+): boolean {
+  const { waiting, stage } = where;
+  const { request, tried } = waiting;
+  if (instance.agent.nonce !== instance.nonce) return false;
+  if (agentExclusion(instance.agent.entry, { request, stage }) !== null) return false;
+  if (!hasAbilities(instance.abilities, { asked: request.abilities })) return false;
+  return tried.length === 0 || !tried.includes(triedKey(instance.agent));
+}
+
+function leastLoaded(
+  candidates: readonly EngineInstance[],
+  random: Random,
+): EngineInstance | undefined {
+  let least = Infinity;
+  let best: EngineInstance[] = [];
+  for (const candidate of candidates) {
+    const load = candidate.inFlight / candidate.slots;
+    if (load > least) continue;
+    if (load < least) best = [];
+    least = load;
+    best.push(candidate);
+  }
+  return best.length < 2 ? best[0] : best[randomInt(random, best.length)];
+}

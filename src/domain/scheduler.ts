@@ -1,0 +1,394 @@
+/**
+ * The scheduler: one pure state machine. Events go in with their time, commands come out; it has no
+ * I/O, no clock and no randomness of its own. The router and the simulator drive the same object.
+ *
+ * Parts: `agentIndex` (who is there), `instancePools` (where slots are free and who waits for them),
+ * `waitingQueue` (order, deadlines, bounds), `choice` (which instance), `verdict` (why not).
+ *
+ * The first policy: own agents before shared ones, among free instances the least loaded, ties at
+ * random; first come first served, retries before everybody.
+ *
+ * Invariants
+ * R1 An accepted request gets one `dispatch` at a time and at most one `reject`, never both at once;
+ *    each claim's slot is released exactly once.
+ * R2 A claim is made only where `agentExclusion` passes and the agent's process is linked.
+ * R5 In-flight counts change at claim and release only; their sum is the number of claims.
+ * W1 After every event no waiting request could be claimed by a free instance: nobody waits for
+ *    nothing, and an arrival never overtakes somebody who could have had its slot.
+ */
+import type { Random } from '../lib/random.ts';
+import { AgentIndex } from './agentIndex.ts';
+import { chooseInstance, mayClaim } from './choice.ts';
+import type { AgentEntry } from './directory.ts';
+import { InstancePools, type GrantedInstance } from './instancePools.ts';
+import { maxRetries } from './limits.ts';
+import { servingTier, type RoutedRequest } from './matching.ts';
+import type { SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
+import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
+import type { TierTable } from './tiers.ts';
+import { deadlineVerdict, hopeless, somebodyElse, triedKey, type Fleet } from './verdict.ts';
+import { WaitingQueue, type WaitingBounds } from './waitingQueue.ts';
+
+export interface SchedulerConfig {
+  tiers: TierTable;
+  waiting?: Partial<WaitingBounds>;
+}
+
+export class Scheduler {
+  private readonly random: Random;
+  private readonly agents = new AgentIndex();
+  private readonly pools = new InstancePools();
+  private readonly fleet: Fleet = { agents: this.agents, pools: this.pools };
+  private readonly queue: WaitingQueue;
+  private readonly claims = new Map<number, Claim>();
+  /** The claim that a running request depends on. */
+  private readonly claimOf = new Map<string, Claim>();
+  private readonly running = new Map<string, number>();
+  private nextClaim = 1;
+  private timerAtMs: number | null = null;
+  private nowMs = 0;
+  private commands: SchedulerCommand[] = [];
+
+  constructor(options: { random: Random; config: SchedulerConfig }) {
+    this.random = options.random;
+    this.queue = new WaitingQueue(this.fleet, options.config);
+  }
+
+  /** Takes one event and says what is to be done, in order. Times never go back. */
+  handle(event: SchedulerEvent): SchedulerCommand[] {
+    this.nowMs = Math.max(this.nowMs, event.atMs);
+    this.commands = [];
+    this.apply(event);
+    this.armTimer();
+    return this.commands;
+  }
+
+  /** Requests that wait and that run. */
+  counts(): { waiting: number; waitingBytes: number; running: number } {
+    const { size, bytes } = this.queue;
+    return { waiting: size, waitingBytes: bytes, running: this.claimOf.size };
+  }
+
+  /** The same for one endpoint. */
+  endpointCounts(endpointId: string): { waiting: number; running: number } {
+    const waiting = this.queue.ofEndpoint(endpointId);
+    return { waiting, running: this.running.get(endpointId) ?? 0 };
+  }
+
+  /** What an agent's running process has: claims that hold its slots, and slots that it grants. */
+  agentLoad(agentId: string): { inFlight: number; slots: number } {
+    const instances = [...(this.agents.get(agentId)?.instances.values() ?? [])];
+    return {
+      inFlight: instances.reduce((sum, one) => sum + one.inFlight, 0),
+      slots: instances.reduce((sum, one) => sum + one.slots, 0),
+    };
+  }
+
+  /** R5, W1 for tests: every sum counted twice, every waiting request tried again. */
+  audit(): { claims: number; inFlight: number; overGranted: string[]; claimable: string[] } {
+    const instances = new Set([...this.claims.values()].map((claim) => claim.instance));
+    for (const agent of this.agents.all()) {
+      for (const instance of agent.instances.values()) instances.add(instance);
+    }
+    const claimable = [...this.queue.all()].filter((one) => this.choose(one) !== null);
+    const overGranted = [...instances].filter((one) => one.inFlight < 0).map((one) => one.id);
+    return {
+      claims: this.claims.size,
+      inFlight: [...instances].reduce((sum, one) => sum + one.inFlight, 0),
+      overGranted,
+      claimable: claimable.map((one) => one.request.id),
+    };
+  }
+
+  private apply(event: SchedulerEvent): void {
+    switch (event.type) {
+      case 'arrive':
+        return this.arrive(event.request);
+      case 'first_byte':
+        return this.noteFirstByte(event.claim);
+      case 'failed':
+        return this.fail(event);
+      case 'end':
+        return this.end(event);
+      case 'release':
+        return this.release(event.claim);
+      case 'hang_up':
+        return this.hangUp(event);
+      case 'tick':
+        return this.tick();
+      default:
+        return this.applyFleet(event);
+    }
+  }
+
+  private applyFleet(event: FleetEvent): void {
+    switch (event.type) {
+      case 'agent':
+        return this.putAgent(event.entry);
+      case 'agent_gone':
+        return this.dropAgent(event.agentId);
+      case 'join':
+        return this.join(event);
+      case 'leave':
+        return this.leave(event);
+      case 'grant':
+        return this.grant(event);
+      case 'models':
+        return this.noteModels(event);
+    }
+  }
+
+  // Requests
+
+  private arrive(request: RoutedRequest): void {
+    const waiting = this.queue.newcomer(request, this.nowMs);
+    if (this.tryClaim(waiting)) return;
+    const verdict =
+      hopeless(this.fleet, { waiting, nowMs: this.nowMs }) ?? this.queue.boundMet(request);
+    if (verdict === null) this.queue.add(waiting);
+    else this.reject(request.id, verdict);
+  }
+
+  private fail(event: { claim: number; slotFree: boolean }): void {
+    const claim = this.servingClaim(event.claim);
+    if (claim === undefined) return;
+    const { waiting } = claim;
+    this.detach(claim);
+    waiting.tried.push(
+      triedKey({ entry: claim.instance.agent.entry, nonce: claim.instance.nonce }),
+    );
+    // The freed slot goes to the queue only after the retry, which stands at its head.
+    this.retry(waiting);
+    if (event.slotFree) this.release(claim.id);
+  }
+
+  private retry(waiting: WaitingRequest): void {
+    this.queue.moveToHead(waiting, this.nowMs);
+    const attempts = waiting.tried.length;
+    if (attempts <= maxRetries && this.tryClaim(waiting)) return;
+    if (attempts > maxRetries || !somebodyElse(this.fleet, waiting)) {
+      const waitedMs = this.nowMs - waiting.arrivedAtMs;
+      return this.reject(waiting.request.id, { kind: 'upstream_error', attempts, waitedMs });
+    }
+    if (waiting.deadlineMs > this.nowMs) return this.queue.add(waiting);
+    this.reject(waiting.request.id, deadlineVerdict(this.fleet, { waiting, nowMs: this.nowMs }));
+  }
+
+  private end(event: { claim: number; slotFree: boolean }): void {
+    const claim = this.servingClaim(event.claim);
+    if (claim === undefined) return;
+    this.detach(claim);
+    if (event.slotFree) this.release(claim.id);
+  }
+
+  /** R1: the second release of a claim finds nothing. */
+  private release(claimId: number): void {
+    const claim = this.claims.get(claimId);
+    if (claim === undefined || claim.phase === 'serving') return;
+    this.claims.delete(claimId);
+    this.pools.release(claim.instance, this.nowMs - claim.startedAtMs);
+    this.fill(claim.instance);
+  }
+
+  private noteFirstByte(claimId: number): void {
+    const claim = this.servingClaim(claimId);
+    if (claim !== undefined) claim.firstByteAtMs ??= this.nowMs;
+  }
+
+  private hangUp(event: {
+    requestId: string;
+    outcome: 'client_closed' | 'revoked' | 'shutting_down';
+  }): void {
+    const waiting = this.queue.get(event.requestId);
+    if (waiting === undefined) return;
+    this.queue.remove(waiting);
+    const waitedMs = this.nowMs - waiting.arrivedAtMs;
+    this.reject(event.requestId, { kind: event.outcome, waitedMs });
+  }
+
+  private tick(): void {
+    this.timerAtMs = null;
+    const opened: WaitingRequest[] = [];
+    for (let next = this.queue.due(this.nowMs); next !== null; next = this.queue.due(this.nowMs)) {
+      if (next.deadlineMs <= this.nowMs) this.expire(next);
+      else {
+        this.queue.openShared(next);
+        opened.push(next);
+      }
+    }
+    this.claimInOrder(opened);
+  }
+
+  private expire(waiting: WaitingRequest): void {
+    // Asked while it still stands in its pools: they are kept for as long as it does.
+    const verdict = deadlineVerdict(this.fleet, { waiting, nowMs: this.nowMs });
+    this.queue.remove(waiting);
+    this.reject(waiting.request.id, verdict);
+  }
+
+  /** Several may have been opened to shared agents by one event: their order stays the queue's. */
+  private claimInOrder(opened: WaitingRequest[]): void {
+    for (const waiting of opened.toSorted((one, other) => one.order - other.order)) {
+      const choice = this.choose(waiting);
+      if (choice === null) continue;
+      this.queue.remove(waiting);
+      this.claim(waiting, choice);
+    }
+  }
+
+  // Agents
+
+  private putAgent(entry: AgentEntry): void {
+    const agent = this.agents.put(entry, this.nowMs);
+    this.pools.rehome(agent, this.nowMs);
+    const opened = this.queue.withoutOwnCarrier(entry.projectId);
+    for (const waiting of opened) this.queue.openShared(waiting);
+    this.fillAll(agent.instances.values());
+    this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
+  }
+
+  private dropAgent(agentId: string): void {
+    const agent = this.agents.get(agentId);
+    if (agent === undefined) return;
+    this.putAgent({ ...agent.entry, state: 'dead' });
+    this.pools.grant(agent, { nonce: '', instances: [], nowMs: this.nowMs });
+    this.agents.remove(agent, this.nowMs);
+  }
+
+  private join(event: { agentId: string; nonce: string }): void {
+    const agent = this.agents.get(event.agentId);
+    if (agent === undefined || agent.nonce === event.nonce) return;
+    agent.models.clear();
+    this.pools.grant(agent, { nonce: event.nonce, instances: [], nowMs: this.nowMs });
+    this.agents.setNonce(agent, { nonce: event.nonce, nowMs: this.nowMs });
+  }
+
+  private leave(event: { agentId: string; nonce: string }): void {
+    const agent = this.linkedAgent(event);
+    if (agent === undefined) return;
+    this.pools.grant(agent, { nonce: event.nonce, instances: [], nowMs: this.nowMs });
+    agent.models.clear();
+    this.agents.setNonce(agent, { nonce: null, nowMs: this.nowMs });
+  }
+
+  private grant(event: {
+    agentId: string;
+    nonce: string;
+    instances: readonly GrantedInstance[];
+  }): void {
+    const agent = this.linkedAgent(event);
+    if (agent === undefined) return;
+    const { nonce, instances } = event;
+    this.fillAll(this.pools.grant(agent, { nonce, instances, nowMs: this.nowMs }));
+  }
+
+  private noteModels(event: Extract<SchedulerEvent, { type: 'models' }>): void {
+    const agent = this.linkedAgent(event);
+    if (agent === undefined) return;
+    agent.models = new Map(event.models.map((model) => [model.modelId, model]));
+  }
+
+  /** The agent, if this process of it is the one that is linked. */
+  private linkedAgent(event: { agentId: string; nonce: string }): KnownAgent | undefined {
+    const agent = this.agents.get(event.agentId);
+    return agent?.nonce === event.nonce ? agent : undefined;
+  }
+
+  // Claims
+
+  private choose(waiting: WaitingRequest): ReturnType<typeof chooseInstance> {
+    return chooseInstance(this.pools, { waiting, random: this.random });
+  }
+
+  /** Claims a slot for a request that stands in no queue. */
+  private tryClaim(waiting: WaitingRequest): boolean {
+    const choice = this.choose(waiting);
+    if (choice === null) return false;
+    this.claim(waiting, choice);
+    return true;
+  }
+
+  private claim(
+    waiting: WaitingRequest,
+    choice: NonNullable<ReturnType<typeof chooseInstance>>,
+  ): void {
+    const { instance, stage, candidates } = choice;
+    const { request } = waiting;
+    const tier = servingTier(request, stage) ?? request.endpoint.tier;
+    this.pools.claim(instance);
+    const claim: Claim = {
+      id: this.nextClaim,
+      instance,
+      waiting,
+      stage,
+      startedAtMs: this.nowMs,
+      firstByteAtMs: null,
+      phase: 'serving',
+    };
+    this.nextClaim += 1;
+    this.claims.set(claim.id, claim);
+    this.claimOf.set(request.id, claim);
+    const { id: endpointId } = request.endpoint;
+    this.running.set(endpointId, (this.running.get(endpointId) ?? 0) + 1);
+    this.commands.push({
+      type: 'dispatch',
+      requestId: request.id,
+      claim: claim.id,
+      agentId: instance.agent.entry.id,
+      nonce: instance.nonce,
+      instance: instance.id,
+      stage,
+      tier,
+      attempt: waiting.tried.length,
+      waitedMs: this.nowMs - waiting.arrivedAtMs,
+      candidates,
+    });
+  }
+
+  /** W1: gives the free slots of an instance to those who wait for it, in order. */
+  private fill(instance: EngineInstance): void {
+    while (instance.inFlight < instance.slots) {
+      const waiting = this.queue.firstFor(instance);
+      if (waiting === null) return;
+      this.queue.remove(waiting);
+      const stage = waiting.stages.find((one) => mayClaim(instance, { waiting, stage: one }));
+      if (stage !== undefined) this.claim(waiting, { instance, stage, candidates: 1 });
+    }
+  }
+
+  private fillAll(instances: Iterable<EngineInstance>): void {
+    for (const instance of instances) this.fill(instance);
+  }
+
+  private servingClaim(claimId: number): Claim | undefined {
+    const claim = this.claims.get(claimId);
+    return claim?.phase === 'serving' ? claim : undefined;
+  }
+
+  /** Takes the request from its claim. The slot stays held until `release`. */
+  private detach(claim: Claim): void {
+    claim.phase = 'over';
+    const { request } = claim.waiting;
+    this.claimOf.delete(request.id);
+    const { id: endpointId } = request.endpoint;
+    const left = (this.running.get(endpointId) ?? 1) - 1;
+    if (left === 0) this.running.delete(endpointId);
+    else this.running.set(endpointId, left);
+  }
+
+  private reject(requestId: string, verdict: Verdict): void {
+    this.commands.push({ type: 'reject', requestId, verdict });
+  }
+
+  private armTimer(): void {
+    const wakeAtMs = this.queue.nextWakeMs();
+    if (wakeAtMs === null || (this.timerAtMs !== null && this.timerAtMs <= wakeAtMs)) return;
+    this.timerAtMs = wakeAtMs;
+    this.commands.push({ type: 'set_timer', atMs: wakeAtMs });
+  }
+}
+
+type FleetEvent = Extract<
+  SchedulerEvent,
+  { type: 'agent' | 'agent_gone' | 'join' | 'leave' | 'grant' | 'models' }
+>;

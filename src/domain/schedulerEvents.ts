@@ -1,0 +1,123 @@
+/**
+ * What goes into the scheduler and what comes out. Every event carries its time (monotonic ms of the
+ * caller), so that the router and the simulator drive the same machine.
+ */
+import type { AgentEntry } from './directory.ts';
+import type { GrantedInstance } from './instancePools.ts';
+import type { ExclusionReason, RoutedRequest, Stage } from './matching.ts';
+import type { ModelProgress } from './schedulerState.ts';
+import type { TierSlug } from './tiers.ts';
+
+export type SchedulerEvent = { atMs: number } & (
+  | /** The directory's word on an agent, new or changed. */ { type: 'agent'; entry: AgentEntry }
+  | /** The directory does not know the agent any more. */ { type: 'agent_gone'; agentId: string }
+  | /** A link of this process is up; another process's instances are fenced. */ {
+      type: 'join';
+      agentId: string;
+      nonce: string;
+    }
+  | /** The last link of this process is down. */ { type: 'leave'; agentId: string; nonce: string }
+  | /** What the process grants over all its links: replaces what it granted before. */ {
+      type: 'grant';
+      agentId: string;
+      nonce: string;
+      instances: readonly GrantedInstance[];
+    }
+  | /** How far the agent is with its models: replaces what was said before. */ {
+      type: 'models';
+      agentId: string;
+      nonce: string;
+      models: readonly ModelProgress[];
+    }
+  | { type: 'arrive'; request: RoutedRequest }
+  | /** The first body byte of the claim's answer: from here on nobody else is tried. */ {
+      type: 'first_byte';
+      claim: number;
+    }
+  | /** The claim failed before its first byte. `slotFree`: the agent's side has closed already. */ {
+      type: 'failed';
+      claim: number;
+      slotFree: boolean;
+    }
+  | /** The request has its outcome. `slotFree` as above. */ {
+      type: 'end';
+      claim: number;
+      slotFree: boolean;
+    }
+  | /** The agent's side of a claim that was failed or ended has closed. */ {
+      type: 'release';
+      claim: number;
+    }
+  | /** The request is not wanted any more. A running one keeps its slot until `end`. */ {
+      type: 'hang_up';
+      requestId: string;
+      outcome: 'client_closed' | 'revoked' | 'shutting_down';
+    }
+  | /** Time has passed. */ { type: 'tick' }
+);
+
+export type SchedulerCommand = Dispatch | Reject | SetTimer;
+
+export interface Dispatch {
+  type: 'dispatch';
+  requestId: string;
+  claim: number;
+  agentId: string;
+  nonce: string;
+  instance: string;
+  stage: Stage;
+  /** The tier that serves. */
+  tier: TierSlug;
+  /** From 0. */
+  attempt: number;
+  /** Since arrival, in ms. */
+  waitedMs: number;
+  /** Instances that could have been claimed. */
+  candidates: number;
+}
+
+export interface Reject {
+  type: 'reject';
+  requestId: string;
+  verdict: Verdict;
+}
+
+/** Ask for a `tick` at this time; replaces the last one asked for. */
+export interface SetTimer {
+  type: 'set_timer';
+  atMs: number;
+}
+
+/** Why a request was not served, with what its refusal and its receipt say. */
+export type Verdict =
+  | {
+      kind: 'queue_timeout';
+      waitedMs: number;
+      /** How long a new request would wait, by what is known; null = nothing is known. */
+      expectedWaitMs: number | null;
+      explanation: Explanation;
+    }
+  | {
+      kind: 'queue_full';
+      /** Which bound it met. */
+      bound: 'requests' | 'bytes' | 'project';
+      limit: number;
+      used: number;
+      expectedWaitMs: number | null;
+    }
+  | {
+      kind: 'no_agent_available';
+      why: 'microvm' | 'bound_agents_dead' | 'no_agents' | 'none_active';
+      waitedMs: number;
+      explanation: Explanation;
+    }
+  | { kind: 'model_loading'; waitedMs: number; progress: ModelProgress | null }
+  | { kind: 'unsupported_parameter'; missing: string[] }
+  | { kind: 'upstream_error'; attempts: number; waitedMs: number }
+  | { kind: 'client_closed' | 'revoked' | 'shutting_down'; waitedMs: number };
+
+/** Who was out, and why: counts by reason, and the nearest misses. */
+export interface Explanation {
+  exclusions: Partial<Record<ExclusionReason, number>>;
+  nearest: { agentId: string; stage: Stage; reason: ExclusionReason }[];
+}

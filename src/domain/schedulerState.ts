@@ -1,0 +1,100 @@
+/**
+ * What the scheduler holds: agents, their engine instances, the pools in which instances and
+ * waiting requests meet, and the claims that tie a running request to a slot.
+ */
+import type { AgentEntry } from './directory.ts';
+import type { RoutedRequest, Stage } from './matching.ts';
+import type { Place, WaitingList } from './waitingList.ts';
+
+/** How far an agent is with a model. */
+export interface ModelProgress {
+  modelId: string;
+  state: 'fetching' | 'loading' | 'ready' | 'failed' | 'cached';
+  receivedBytes?: number | undefined;
+  totalBytes?: number | undefined;
+  bytesPerSecond?: number | undefined;
+}
+
+export interface KnownAgent {
+  entry: AgentEntry;
+  /** Random per start of the agent's process; null while no link is up. */
+  nonce: string | null;
+  models: Map<string, ModelProgress>;
+  /** By `<nonce>/<instance>`: granted ones, and gone ones whose claims still run. */
+  instances: Map<string, EngineInstance>;
+  groups: AgentGroup[];
+}
+
+/** Agents that share a scope and a tier, with the counts that waiting depends on. */
+export interface AgentGroup {
+  key: string;
+  /** Everybody but the dead. */
+  members: Set<KnownAgent>;
+  /** Neither suspended nor dead. */
+  enrolled: number;
+  /** Enrolled, with a link up. */
+  active: number;
+  /** When `active` last fell to 0. */
+  lastActiveAtMs: number;
+}
+
+/** One model loaded in one engine of one agent: everything that is counted is counted here. */
+export interface EngineInstance {
+  agent: KnownAgent;
+  nonce: string;
+  id: string;
+  modelId: string;
+  abilities: readonly string[];
+  /** Granted by the agent; 0 once it is gone. */
+  slots: number;
+  /** Claims that hold a slot (R5: changes at claim and release only). */
+  inFlight: number;
+  /** Empty while it is not granted. */
+  pools: InstancePool[];
+}
+
+/** Instances of one model in one scope, and the requests that wait for one of them. */
+export interface InstancePool {
+  key: string;
+  instances: Set<EngineInstance>;
+  /** Those with a free slot. */
+  free: Set<EngineInstance>;
+  slots: number;
+  waiting: WaitingList<WaitingRequest>;
+  /** When the last instance went. */
+  lastPresentAtMs: number;
+  /** Moving mean of how long a claim holds a slot; 0 = none has ended yet. */
+  serviceMs: number;
+}
+
+/** A request between arrival and its claim, or between a failed claim and the next. */
+export interface WaitingRequest {
+  request: RoutedRequest;
+  /** Smaller is served first: arrivals count up, retries count down below them. */
+  order: number;
+  arrivedAtMs: number;
+  deadlineMs: number;
+  /** When shared agents open; null = never, or already open. */
+  fallbackAtMs: number | null;
+  stages: Stage[];
+  /** `<agent>/<nonce>` of those that failed it: a restarted agent counts as another. */
+  tried: string[];
+  places: { pool: InstancePool; place: Place<WaitingRequest> }[];
+  wakeAtMs: number;
+  heapIndex: number;
+}
+
+/** A slot that a request holds. */
+export interface Claim {
+  id: number;
+  instance: EngineInstance;
+  waiting: WaitingRequest;
+  stage: Stage;
+  startedAtMs: number;
+  firstByteAtMs: number | null;
+  /**
+   * `serving`: the request depends on it. `over`: the request has its outcome or another claim, and
+   * the slot waits until the agent's side has closed.
+   */
+  phase: 'serving' | 'over';
+}
