@@ -10,6 +10,8 @@
  * L2 The reader never blocks: a stream that is not consumed stalls only its own sender (credits).
  * L3 A peer that breaks the protocol closes its own link with a reason and harms no other link.
  * L4 Everything a peer can make us hold is bounded (`limits.ts`).
+ * L5 A stream that the router reset stays open at both ends until the agent confirms that its
+ *    engine's side is closed; only then is the slot free.
  */
 import type { AgentControl } from './messages/agentControl.ts';
 import type { EndMessage } from './messages/end.ts';
@@ -53,7 +55,7 @@ export type ResetCode =
 export interface Transport {
   /** Sends one message. The buffers are not changed afterwards by the caller. */
   send(message: Buffer): void;
-  /** Bytes accepted by `send` that the network has not taken yet. */
+  /** Bytes accepted by `send` that the network has not taken yet. `onDrain` follows when they fall. */
   bufferedBytes(): number;
   /** Closes after what was sent. Idempotent. */
   close(code: number, reason: string): void;
@@ -66,7 +68,12 @@ export interface Transport {
 export interface TransportHandlers {
   onMessage(message: Buffer): void;
   onClose(code: number, reason: string): void;
+  /** The connection broke. `onClose` may follow; it is ignored then. */
   onError(error: Error): void;
+  /** The peer broke the transport's own rules: a text message, one over the size limit. */
+  onViolation(detail: string): void;
+  /** What `send` accepted has been taken by the network, or most of it: more may be sent. */
+  onDrain(): void;
 }
 
 /** What an end of a stream is told. Every callback runs inside the reader's turn: return quickly. */
@@ -79,8 +86,14 @@ export interface StreamHandlers {
   onEnd(end: EndMessage | undefined): void;
   /** The other side (or the link's death) ended the stream early. */
   onReset(code: ResetCode, detail: string): void;
-  /** `write` returned false before and the peer has granted credit again. */
+  /** `write` returned false before and there is room again. */
   onWritable?(): void;
+  /**
+   * Router side, after this end's own `reset` (so after neither `onEnd` nor `onReset`): the engine's
+   * side is closed and the slot is free. The trailers are there when the agent sent them; they are
+   * not when it reset the stream or the link died. Exactly once per own reset.
+   */
+  onConfirmed?(end: EndMessage | undefined): void;
 }
 
 export interface LinkStream {
@@ -92,9 +105,16 @@ export interface LinkStream {
    * and the caller waits for `onWritable` before it writes more.
    */
   write(chunk: Buffer): boolean;
-  /** Router: the request body is complete (no argument). Agent: the answer is complete. */
+  /**
+   * Router: the request body is complete (no argument). Agent: the answer is complete; the trailers
+   * follow the last byte. After an `onReset` from the router the agent calls `end` (or `reset`) once
+   * its engine's side is closed: that is the confirmation, and the stream counts as open until then.
+   */
   end(end?: EndMessage): void;
-  /** Ends the stream early and tells the other side. Idempotent, safe after the end. */
+  /**
+   * Ends the stream early and tells the other side; no `onEnd` or `onReset` follows at this end. What
+   * is queued is dropped. Idempotent, safe after the end.
+   */
   reset(code: ResetCode, detail?: string): void;
   /** Gives `bytes` of credit back to the sender, once they have been passed on. */
   consumed(bytes: number): void;
@@ -106,14 +126,21 @@ interface PeerBase {
   rttMs(): number | undefined;
   /** Monotonic time of the last frame received, in ms. */
   lastFrameAtMs(): number;
-  /** Streams that are open now. */
+  /** Streams that are open now, those included that wait for the confirmation of a reset. */
   openStreams(): number;
   /** Closes the link with a reason, resets every stream. Idempotent. */
   close(reason: LinkCloseReason, detail?: string): void;
 }
 
+/** Which end decided that the link closes. */
+export type ClosedBy = 'us' | 'peer';
+
 /** The router's end. */
 export interface RouterPeer extends PeerBase {
+  /**
+   * Begins a request. Never throws for what a peer can cause: on a closed link, or with the most
+   * streams open, the handlers are told `link_closed` or `refused` in a microtask.
+   */
   open(message: OpenMessage, handlers: StreamHandlers): LinkStream;
   /** WELCOME, CONFIG, GOAWAY, ACK. */
   send(message: RouterControl): void;
@@ -122,7 +149,11 @@ export interface RouterPeer extends PeerBase {
 export interface RouterPeerHandlers {
   /** HELLO (first), GRANT, HEARTBEAT, TOKEN, LOG, GOAWAY and END trailers of an earlier link. */
   onControl(message: AgentControl): void;
-  onClose(reason: LinkCloseReason, detail: string): void;
+  /**
+   * The link is gone: exactly once, and before the streams' `onReset('link_closed')`, so that nothing
+   * is tried again on this link. The peer's reason comes through when it gave one.
+   */
+  onClose(reason: LinkCloseReason, detail: string, by: ClosedBy): void;
 }
 
 /** The agent's end. */
@@ -136,5 +167,6 @@ export interface AgentPeerHandlers {
   onControl(message: RouterControl): void;
   /** A request arrives. Returns the handlers of its stream; call `stream.reset` to refuse it. */
   onOpen(message: OpenMessage, stream: LinkStream): StreamHandlers;
-  onClose(reason: LinkCloseReason, detail: string): void;
+  /** As on the router's side. */
+  onClose(reason: LinkCloseReason, detail: string, by: ClosedBy): void;
 }

@@ -7,8 +7,8 @@ export const openSchema = z.object({
   instance: z.string().min(1).max(64),
   /** The engine route, e.g. `/v1/chat/completions`. */
   path: z.string().min(1).max(128),
-  /** The endpoint's slug: every answer carries it as `model`. */
-  model: z.string().min(1).max(64),
+  /** The endpoint's slug (at most 79 characters): every answer carries it as `model`. */
+  model: z.string().min(1).max(128),
   /** Seconds since the epoch: every chunk carries it as `created`. */
   created: z.int().nonnegative(),
   stream: z.boolean(),

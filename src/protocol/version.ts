@@ -1,0 +1,36 @@
+/**
+ * The version of the link protocol and its history. A test pins the frame types and the schemas of
+ * all messages to the version's fingerprint: whoever changes them decides here what the change means.
+ *
+ * Rules for a change
+ * - A new optional field, a wider bound: the same version; write a line and the new fingerprint.
+ * - Anything that an older end would misread or refuse: a new version, and both are served.
+ * - Router and agent serve their own version and the one before.
+ */
+
+export interface LinkVersion {
+  version: number;
+  /** Day on which this form was settled. */
+  date: string;
+  /** Of `linkFingerprint()`, the first 16 hex digits. */
+  fingerprint: string;
+  what: string;
+}
+
+/** Newest first. */
+export const linkHistory: readonly LinkVersion[] = [
+  {
+    version: 1,
+    date: '2026-11-23',
+    fingerprint: '0000000000000000',
+    what: 'First version: handshake, grants, streams with credits, trailers with ACK.',
+  },
+];
+
+/** Versions that this build speaks, newest first. */
+export const linkVersions: readonly number[] = [1];
+
+/** The newest version that both ends speak, or undefined. */
+export function commonVersion(theirs: readonly number[]): number | undefined {
+  return linkVersions.find((version) => theirs.includes(version));
+}
