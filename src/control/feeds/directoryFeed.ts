@@ -1,0 +1,51 @@
+/**
+ * The directory for the data plane, from the store's `changes` only: a snapshot, then numbered
+ * changes; hints make it quick, the reader's poll makes it true.
+ *
+ * The shapes are the ones of the router's ports. They are written out here because the control plane
+ * does not know the router; `main/` connects the two, and a difference does not compile there.
+ */
+import type {
+  AgentEntry,
+  ApiKeyEntry,
+  EndpointEntry,
+  ModelEntry,
+  ProjectEntry,
+} from '../../domain/directory.ts';
+import type { ChangesOutcome, Store } from '../../store/store.ts';
+import type { ServerSecrets } from '../secrets.ts';
+
+export interface DirectorySnapshot {
+  /** The last change that the snapshot contains. */
+  revision: number;
+  projects: ProjectEntry[];
+  apiKeys: ApiKeyEntry[];
+  endpoints: EndpointEntry[];
+  models: ModelEntry[];
+  agents: AgentEntry[];
+  /** Public keys that access tokens are checked with. */
+  tokenKeys: { keyId: string; x: string }[];
+}
+
+export interface DirectoryFeed {
+  snapshot(): Promise<DirectorySnapshot>;
+  /** Changes after `revision`, oldest first; `snapshot_needed` when they are no longer kept. */
+  changesSince(revision: number, limit: number): Promise<ChangesOutcome>;
+  /** Calls `hint` soon after a change was committed. Returns the unsubscriber. */
+  onHint(hint: () => void): () => void;
+}
+
+export function createDirectoryFeed(options: {
+  store: Pick<Store, 'directory' | 'changesSince' | 'onChange'>;
+  secrets: Pick<ServerSecrets, 'verificationKeys'>;
+}): DirectoryFeed {
+  const { store, secrets } = options;
+  return {
+    snapshot: async () => ({
+      ...(await store.directory()),
+      tokenKeys: [...secrets.verificationKeys],
+    }),
+    changesSince: (revision, limit) => store.changesSince({ revision, limit }),
+    onHint: (hint) => store.onChange(hint),
+  };
+}

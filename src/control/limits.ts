@@ -1,0 +1,61 @@
+/** The bounds of the control plane, by name. Times are in ms, sizes in bytes. */
+
+/** A session ends this long after sign-in, used or not: a stolen cookie is not good for ever. */
+export const sessionLifetimeMs = 12 * 3_600_000;
+
+/** Password checks that run at once (each takes 32 MiB), and that may wait for their turn. */
+export const passwordChecksAtOnce = 2;
+export const passwordChecksWaiting = 32;
+
+/** Longest password that is looked at, in characters. */
+export const longestPassword = 1024;
+/** Longest e-mail address that is looked at, in characters. */
+export const longestEmail = 254;
+
+/**
+ * Failed sign-ins: so many at once, then one more each so often. The account's bound is the wider
+ * one, because whoever knows an address can use it up for its owner.
+ */
+export const signInFailuresPerAddress = { burst: 10, refillMs: 30_000 } as const;
+export const signInFailuresPerAccount = { burst: 50, refillMs: 10_000 } as const;
+
+/** Addresses (or accounts) that one limiter remembers; the longest unused is forgotten first. */
+export const limiterEntries = 10_000;
+
+/** A nonce of the server is good for this long, once. */
+export const nonceLifetimeMs = 60_000;
+/** Nonces that wait to be used: in all, and per address. The oldest gives way. */
+export const noncesWaiting = 20_000;
+export const noncesWaitingPerAddress = 512;
+
+export const joinKeyTtlMs = { least: 1_000, default: 900_000, most: 3_600_000 } as const;
+export const joinKeyUses = { least: 1, default: 1, most: 1000 } as const;
+/** Join keys of one project (or the platform) that are open at the same time. */
+export const openJoinKeysPerOwner = 500;
+/** A repeated enrolment is answered until this long after the join key's expiry. */
+export const enrolmentRetryGraceMs = 300_000;
+/** The smallest storage limit that makes sense: less holds no model at all. */
+export const leastStorageLimitBytes = 1_000_000;
+
+/** Longest name of an agent or a join key, in characters. */
+export const longestName = 64;
+/** Names that are tried before the worker id's digits make the name unique. */
+export const nameAttempts = 8;
+/** Messages that one signature is checked against (one per name of the server). */
+export const signedMessagesPerCall = 32;
+/** Times that a use-case reads again because another one was quicker. */
+export const staleAttempts = 8;
+
+export const accessTokenLifetimeMs = 600_000;
+
+/** Enrolments with one join key run one after another; so many may wait for their turn, in all. */
+export const enrolmentsWaiting = 1_000;
+
+/** Agents that one sweep sets dead; the rest dies in the next one. */
+export const sweepAgentsAtOnce = 500;
+
+/** Rows that a list shows at most. */
+export const listRows = 500;
+
+/** Longest text of an event or a reason that is kept, in characters. */
+export const longestDetail = 512;

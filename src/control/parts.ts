@@ -1,0 +1,20 @@
+/** What every use-case stands on; `control.ts` makes it once and hands it down. */
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Random } from '../lib/random.ts';
+import type { Store } from '../store/store.ts';
+
+export interface ControlConfig {
+  /** A disconnected agent dies after this long, in ms; null: never. At least one hour. */
+  disconnectedDiesAfterMs: number | null;
+  /** Region of join keys that name none. */
+  defaultRegion: string;
+}
+
+export interface ControlParts {
+  store: Store;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  config: ControlConfig;
+}

@@ -1,0 +1,184 @@
+/**
+ * The first start: an admin, the project `default` with its keys, a catalogue model, the endpoints
+ * `default` and `own` on it, and a platform join key for the first shared agent.
+ *
+ * Invariants
+ * B1 All rows are written in one transaction, or none.
+ * B2 The caller has kept the secrets in the clear before the rows are committed: whatever crashes
+ *    in between, there is never a platform whose keys nobody has.
+ */
+import { base32, newId } from '../../lib/ids.ts';
+import { longestQueueTimeoutMs } from '../../domain/limits.ts';
+import { defaultTiers, type TierSlug } from '../../domain/tiers.ts';
+import type { EndpointEntry, ModelEntry } from '../../domain/directory.ts';
+import type { BootstrapRows } from '../../store/store.ts';
+import type { Passwords } from '../access/password.ts';
+import { newJoinKey } from '../enrolment/createJoinKey.ts';
+import type { ControlParts } from '../parts.ts';
+import { apiKeyHash, newApiKeyText } from './apiKeyText.ts';
+
+export const defaultProjectSlug = 'default';
+export const defaultEndpointSlug = 'default';
+export const ownEndpointSlug = 'own';
+
+/** A tier that shared agents can serve. */
+export type SharedTier = Exclude<TierSlug, 'self_hosted'>;
+
+/** A catalogue model, as the configuration names it. */
+export type ModelWish = Omit<ModelEntry, 'id' | 'projectId'>;
+
+export interface BootstrapInput {
+  adminEmail: string;
+  /** Tier of the endpoint `default`, and of the shared agent that the join key enrols. */
+  tier: SharedTier;
+  model: ModelWish;
+  /**
+   * B2: gets all secrets before anything is committed and keeps them where a crash leaves them
+   * (a file, synced). If it rejects, nothing is written.
+   */
+  keep: (credentials: BootstrapCredentials) => Promise<void>;
+}
+
+/** Everything that exists in the clear only here. */
+export interface BootstrapCredentials {
+  project: { id: string; slug: string };
+  admin: { email: string; password: string };
+  /** Scope `inference`. */
+  apiKey: string;
+  /** Scope `management`. */
+  managementKey: string;
+  joinKey: { id: string; text: string; expiresAtMs: number };
+}
+
+export type BootstrapOutcome =
+  | { ok: true; credentials: BootstrapCredentials }
+  | { ok: false; reason: 'already_bootstrapped' };
+
+type Parts = Pick<ControlParts, 'store' | 'clock' | 'random' | 'log' | 'config'>;
+
+export async function bootstrap(
+  parts: Parts & { passwords: Passwords },
+  input: BootstrapInput,
+): Promise<BootstrapOutcome> {
+  if (await parts.store.isBootstrapped()) return { ok: false, reason: 'already_bootstrapped' };
+  const password = oneTimePassword(parts);
+  const passwordHash = await parts.passwords.hash(password);
+  const { rows, credentials } = firstRows(parts, { ...input, password, passwordHash });
+  await input.keep(credentials);
+  const outcome = await parts.store.bootstrap(rows);
+  if (!outcome.ok) return outcome;
+  parts.log.info({ tier: input.tier, model: input.model.name }, 'platform set up');
+  return { ok: true, credentials };
+}
+
+/**
+ * Whether an API key belongs to this platform: how a start finds out which side of the commit a
+ * crash was on (B2).
+ */
+export async function credentialsMatch(
+  { store }: Pick<ControlParts, 'store'>,
+  { apiKey }: { apiKey: string },
+): Promise<boolean> {
+  const sha256 = apiKeyHash(apiKey);
+  for (const { id } of await store.projects()) {
+    const keys = await store.apiKeysOf(id);
+    if (keys.some((key) => key.sha256 === sha256 && !key.revoked)) return true;
+  }
+  return false;
+}
+
+/** Four groups of five digits of base 32: 100 bits, easy to type. */
+function oneTimePassword({ random }: Pick<Parts, 'random'>): string {
+  const digits = base32(random.bytes(13)).slice(0, 20);
+  return (digits.match(/.{5}/g) ?? []).join('-');
+}
+
+function firstRows(
+  parts: Parts,
+  input: BootstrapInput & { password: string; passwordHash: string },
+): { rows: BootstrapRows; credentials: BootstrapCredentials } {
+  const { random, clock } = parts;
+  const createdAtMs = clock.now();
+  const slug = defaultProjectSlug;
+  const projectId = newId('proj', random);
+  const modelId = newId('mdl', random);
+  const email = input.adminEmail.trim().toLowerCase();
+  const inference = newApiKey(parts, { projectId, scope: 'inference', name: 'first key' });
+  const management = newApiKey(parts, { projectId, scope: 'management', name: 'command line' });
+  const joinKey = sharedAgentKey(parts, input.tier);
+  const rows: BootstrapRows = {
+    admin: {
+      id: newId('usr', random),
+      email,
+      passwordHash: input.passwordHash,
+      role: 'admin',
+      mustChangePassword: true,
+      createdAtMs,
+    },
+    project: { id: projectId, slug, name: 'Default', sharedAccess: true, createdAtMs },
+    apiKeys: [inference.row, management.row],
+    models: [{ ...input.model, id: modelId, projectId: null, createdAtMs }],
+    endpoints: [
+      newEndpoint(parts, { projectId, modelId, slug: defaultEndpointSlug, tier: input.tier }),
+      newEndpoint(parts, { projectId, modelId, slug: ownEndpointSlug, tier: 'self_hosted' }),
+    ],
+    joinKeys: [joinKey.row],
+  };
+  const { id, expiresAtMs } = joinKey.row;
+  const credentials = {
+    project: { id: projectId, slug },
+    admin: { email, password: input.password },
+    apiKey: inference.text,
+    managementKey: management.text,
+    joinKey: { id, text: joinKey.text, expiresAtMs },
+  };
+  return { rows, credentials };
+}
+
+function newApiKey(
+  { random, clock }: Parts,
+  key: { projectId: string; scope: 'inference' | 'management'; name: string },
+): { row: BootstrapRows['apiKeys'][number]; text: string } {
+  const { projectId, scope, name } = key;
+  const { text, sha256, lastFour } = newApiKeyText({ projectSlug: defaultProjectSlug, random });
+  const row = {
+    id: newId('key', random),
+    projectId,
+    sha256,
+    scopes: [scope],
+    endpointId: null,
+    expiresAtMs: null,
+    ipAllowList: [],
+    revoked: false,
+    name,
+    createdAtMs: clock.now(),
+    lastFour,
+  };
+  return { row, text };
+}
+
+/** An endpoint with every option at its default. */
+function newEndpoint(
+  { random, clock }: Parts,
+  given: Pick<EndpointEntry, 'projectId' | 'modelId' | 'slug' | 'tier'>,
+): EndpointEntry {
+  return {
+    ...given,
+    id: newId('ep', random),
+    active: true,
+    fallback: { enabled: defaultTiers[given.tier].fallbackByDefault, afterMs: 0, tier: null },
+    region: null,
+    exclusive: false,
+    minimumIsolation: null,
+    resume: false,
+    queueTimeoutMs: longestQueueTimeoutMs,
+    createdAtMs: clock.now(),
+  };
+}
+
+function sharedAgentKey(parts: Parts, tier: SharedTier) {
+  const wish = { name: 'local', supportedTiers: [tier] };
+  const made = newJoinKey(parts, { projectId: null, wish, createdBy: 'system' });
+  if (!made.ok) throw new Error(`the first join key is refused: ${made.message}`);
+  return made;
+}

@@ -1,0 +1,38 @@
+/** Another `--model` at a later start: the endpoint `default` goes on with another model. */
+import type { ModelEntry } from '../../domain/directory.ts';
+import type { ControlParts } from '../parts.ts';
+import { defaultEndpointSlug, defaultProjectSlug, type ModelWish } from './bootstrap.ts';
+
+export type DefaultModelOutcome =
+  | { ok: true; model: ModelEntry; changed: boolean }
+  /** Somebody has removed or renamed what the first start made. */
+  | { ok: false; reason: 'no_default_endpoint' };
+
+/** The catalogue model of the endpoint `default`. */
+export async function defaultModelOf({
+  store,
+}: Pick<ControlParts, 'store'>): Promise<ModelEntry | null> {
+  const project = (await store.projects()).find(({ slug }) => slug === defaultProjectSlug);
+  const endpoints = project === undefined ? [] : await store.endpointsOf(project.id);
+  const endpoint = endpoints.find(({ slug }) => slug === defaultEndpointSlug);
+  return endpoint === undefined ? null : store.modelById(endpoint.modelId);
+}
+
+/**
+ * Points the catalogue model of the endpoint `default` at `wish`; the same source again changes
+ * nothing. Endpoints keep their model's id, so that all of them move together.
+ */
+export async function ensureDefaultModel(
+  parts: Pick<ControlParts, 'store' | 'log'>,
+  wish: ModelWish,
+): Promise<DefaultModelOutcome> {
+  const model = await defaultModelOf(parts);
+  if (model === null) return { ok: false, reason: 'no_default_endpoint' };
+  const { name, source, sha256, sizeBytes, contextLength } = wish;
+  if (model.source === source && model.sha256 === sha256)
+    return { ok: true, model, changed: false };
+  const change = { id: model.id, name, source, sha256, sizeBytes, contextLength };
+  await parts.store.updateModelSource(change);
+  parts.log.info({ modelId: model.id, from: model.name, to: name }, 'default model changed');
+  return { ok: true, model: { ...model, ...change }, changed: true };
+}

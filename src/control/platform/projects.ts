@@ -1,0 +1,89 @@
+/** What a project shows to its people: itself, its endpoints, its last requests. */
+import type { EndpointEntry, ModelEntry, ProjectEntry } from '../../domain/directory.ts';
+import type { UsageRow } from '../../store/store.ts';
+import { listRows } from '../limits.ts';
+import type { ControlParts } from '../parts.ts';
+import {
+  authorizeProject,
+  roleIn,
+  type Denied,
+  type Principal,
+  type ProjectRole,
+} from '../principal.ts';
+
+type Parts = Pick<ControlParts, 'store'>;
+
+export interface ProjectView {
+  project: ProjectEntry;
+  role: ProjectRole;
+}
+
+export interface EndpointView {
+  endpoint: EndpointEntry;
+  /** Null when it was removed meanwhile. */
+  model: ModelEntry | null;
+}
+
+/** One finished request. */
+export interface RequestView extends UsageRow {
+  /** Own agents by name, others as `shared`; null when nothing served. */
+  agentName: string | null;
+}
+
+/** The projects in which the caller has a role. */
+export async function listProjects(
+  { store }: Parts,
+  { principal }: { principal: Principal },
+): Promise<{ ok: true; projects: ProjectView[] } | Denied> {
+  if (principal.kind === 'anonymous') return { ok: false, reason: 'not_signed_in' };
+  const projects = (await store.projects()).flatMap((project) => {
+    const role = roleIn(principal, project);
+    return role === null ? [] : [{ project, role }];
+  });
+  return { ok: true, projects };
+}
+
+export async function projectOf(
+  { store }: Parts,
+  { principal, project }: { principal: Principal; project: string },
+): Promise<({ ok: true } & ProjectView) | Denied> {
+  return authorizeProject(store, { principal, project, role: 'member' });
+}
+
+export async function listEndpoints(
+  { store }: Parts,
+  { principal, project }: { principal: Principal; project: string },
+): Promise<{ ok: true; project: ProjectEntry; endpoints: EndpointView[] } | Denied> {
+  const allowed = await authorizeProject(store, { principal, project, role: 'member' });
+  if (!allowed.ok) return allowed;
+  const entries = (await store.endpointsOf(allowed.project.id)).slice(0, listRows);
+  const models = new Map<string, ModelEntry | null>();
+  for (const { modelId } of entries) {
+    if (!models.has(modelId)) models.set(modelId, await store.modelById(modelId));
+  }
+  const endpoints = entries.map((endpoint) => ({
+    endpoint,
+    model: models.get(endpoint.modelId) ?? null,
+  }));
+  return { ok: true, project: allowed.project, endpoints };
+}
+
+/** Newest first, `limit` (1 to `listRows`) of them. */
+export async function recentRequests(
+  { store }: Parts,
+  input: { principal: Principal; project: string; limit: number },
+): Promise<{ ok: true; requests: RequestView[] } | Denied> {
+  const { principal, project } = input;
+  const allowed = await authorizeProject(store, { principal, project, role: 'member' });
+  if (!allowed.ok) return allowed;
+  const projectId = allowed.project.id;
+  const limit = Math.min(Math.max(1, Math.floor(input.limit)), listRows);
+  const rows = await store.recentUsage({ projectId, limit });
+  const own = await store.agentsOf(projectId);
+  const names = new Map(own.map(({ id, name }) => [id, name]));
+  const requests = rows.map((row) => ({
+    ...row,
+    agentName: row.agentId === null ? null : (names.get(row.agentId) ?? 'shared'),
+  }));
+  return { ok: true, requests };
+}
