@@ -1,0 +1,32 @@
+/** A command's surroundings when it is a process: its streams, its environment, the machine's clock. */
+import type { Command, CommandContext } from '../cli/command.ts';
+import { runCli } from '../cli/runCli.ts';
+import { systemClock } from '../lib/clock.ts';
+import { StartupError } from './startupError.ts';
+
+export const processContext: CommandContext = {
+  terminal: {
+    out: (text) => void process.stdout.write(text),
+    note: (text) => void process.stderr.write(text),
+  },
+  env: process.env,
+  clock: systemClock,
+};
+
+/**
+ * Runs the process's own command line over a table of commands and leaves the exit code. A
+ * `StartupError` ends as its sentence; anything else is a bug and ends with its stack.
+ */
+export async function runProcess(commands: readonly Command[]): Promise<void> {
+  // A reader that went away (`xim requests list | head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  try {
+    process.exitCode = await runCli(commands, processContext, process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof StartupError)) throw error;
+    process.stderr.write(`xim: ${error.message}\n`);
+    process.exitCode = error.exitCode;
+  }
+}
