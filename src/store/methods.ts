@@ -21,7 +21,7 @@ import { bootstrap } from './queries/bootstrap.ts';
 import { changesSince, directory } from './queries/directory.ts';
 import { endpointsOf } from './queries/endpoints.ts';
 import { enroll } from './queries/enroll.ts';
-import { insertJoinKey, joinKeysOf, revokeJoinKey } from './queries/joinKeys.ts';
+import { insertJoinKey, joinKeyById, joinKeysOf, revokeJoinKey } from './queries/joinKeys.ts';
 import { modelById, updateModelSource } from './queries/models.ts';
 import {
   deleteExpiredSessions,
@@ -69,6 +69,7 @@ export const methods: { [Name in MethodName]: Method<Name> } = {
   revokeApiKey: { access: 'write', run: revokeApiKey },
 
   insertJoinKey: { access: 'write', run: insertJoinKey },
+  joinKeyById: { access: 'read', run: joinKeyById },
   joinKeysOf: { access: 'read', run: joinKeysOf },
   revokeJoinKey: { access: 'write', run: revokeJoinKey },
   agentByEnrollment: { access: 'read', run: agentByEnrollment },

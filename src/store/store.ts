@@ -222,6 +222,7 @@ export interface Store {
 
   // join keys and agents
   insertJoinKey(row: JoinKeyRow): Promise<void>;
+  joinKeyById(id: string): Promise<JoinKeyRow | null>;
   joinKeysOf(projectId: string | null): Promise<JoinKeyRow[]>;
   revokeJoinKey(input: {
     id: string;
