@@ -38,19 +38,19 @@ export function joinCommand(parts: JoinCommandParts): JoinCommand {
 /** Prints a URL's body with Node alone; checks the pin before the first byte is passed on (J2). */
 function fetchProgram(url: string, pin: string | null): string {
   const module = url.startsWith('https:') ? 'https' : 'http';
-  const fail = 'process.exitCode=1;console.error';
   const check =
     pin === null
       ? ''
-      : `let k=r.socket.getPeerX509Certificate().publicKey.export({type:"spki",format:"der"});` +
-        `if(require("crypto").createHash("sha256").update(k).digest("base64")!==` +
+      : 'let k=r.socket.getPeerX509Certificate().publicKey.export({type:"spki",format:"der"});' +
+        'if(require("crypto").createHash("sha256").update(k).digest("base64")!==' +
         `${JSON.stringify(pin.slice('sha256//'.length))})` +
-        `return r.destroy(),${fail}("xim: the server has another key than the pasted line");`;
+        'return f("the server has another key than the pasted line");';
   const options = pin === null ? '{}' : '{rejectUnauthorized:false,agent:false}';
   return (
+    'let f=m=>{console.error("xim: "+m);process.exit(1)};' +
     `require("${module}").get(${JSON.stringify(url)},${options},r=>{${check}` +
-    `if(r.statusCode!==200)return r.resume(),${fail}("xim: HTTP "+r.statusCode);` +
-    `r.pipe(process.stdout)}).on("error",e=>{${fail}("xim: "+e.message)})`
+    'if(r.statusCode!==200)return f("HTTP "+r.statusCode);' +
+    'r.pipe(process.stdout)}).on("error",e=>f(e.message))'
   );
 }
 
