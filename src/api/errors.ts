@@ -63,6 +63,7 @@ export const errorTable = {
   },
   request_too_large: { status: 413, type: 'invalid_request_error', code: 'request_too_large' },
   request_timeout: { status: 408, type: 'invalid_request_error', code: 'request_timeout' },
+  upgrade_required: { status: 426, type: 'invalid_request_error', code: 'upgrade_required' },
   headers_too_large: { status: 431, type: 'invalid_request_error', code: 'headers_too_large' },
   rate_limited_requests: { status: 429, type: 'requests', code: 'rate_limit_exceeded' },
   rate_limited_tokens: { status: 429, type: 'tokens', code: 'rate_limit_exceeded' },

@@ -4,6 +4,7 @@
  * it is looked at.
  */
 import type { Clock } from '../lib/clock.ts';
+import { networkOf } from '../lib/networkOf.ts';
 import type { AddressLimit } from './limits.ts';
 
 interface Bucket {
@@ -51,15 +52,4 @@ export class AddressLimiter {
     const oldest = this.buckets.keys().next();
     if (oldest.done !== true) this.buckets.delete(oldest.value);
   }
-}
-
-/** What one customer has of addresses: an IPv4 address, or the /64 of an IPv6 one. */
-function networkOf(address: string): string {
-  if (!address.includes(':')) return address;
-  const [head = '', tail] = address.split('%', 1)[0]?.split('::') ?? [];
-  const front = head === '' ? [] : head.split(':');
-  if (tail === undefined) return front.slice(0, 4).join(':');
-  const back = tail === '' ? [] : tail.split(':');
-  const zeros = Array.from({ length: Math.max(0, 8 - front.length - back.length) }, () => '0');
-  return [...front, ...zeros, ...back].slice(0, 4).join(':');
 }

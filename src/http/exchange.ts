@@ -45,6 +45,8 @@ export class Exchange {
   /** Whether any page may read the answer (data routes), never with credentials. */
   cors = false;
   private readonly clock: Clock;
+  /** The client sends its body only when it is asked to (`Expect: 100-continue`). */
+  private continueAwaited: boolean;
 
   constructor(options: {
     request: IncomingMessage;
@@ -52,16 +54,25 @@ export class Exchange {
     requestId: string;
     address: string;
     clock: Clock;
+    continueAwaited: boolean;
   }) {
     this.request = options.request;
     this.response = options.response;
     this.requestId = options.requestId;
     this.address = options.address;
     this.clock = options.clock;
+    this.continueAwaited = options.continueAwaited;
     this.arrivedAtMs = options.clock.monotonic();
     const target = options.request.url ?? '';
     const query = target.indexOf('?');
     this.path = query === -1 ? target : target.slice(0, query);
+  }
+
+  /** The body is wanted: tells a client that waits for this word. */
+  askForBody(): void {
+    if (!this.continueAwaited) return;
+    this.continueAwaited = false;
+    this.response.writeContinue();
   }
 
   /** X1: the headers of every answer, as a flat list of names and values. */
@@ -80,6 +91,8 @@ export class Exchange {
 
   /** Answers without a body (204, redirects). */
   empty(status: number, headers: readonly string[] = []): void {
+    if (this.response.headersSent || this.response.destroyed) return;
+    this.forgetUnaskedBody();
     const length = status === 204 ? [] : ['content-length', '0'];
     this.response.writeHead(status, [...this.baseHeaders(), ...headers, ...length]);
     this.finish();
@@ -88,6 +101,7 @@ export class Exchange {
   /** Answers with bytes of known length. */
   bytes(answer: { status: number; type: string; headers?: readonly string[]; body: Buffer }): void {
     if (this.response.headersSent || this.response.destroyed) return;
+    this.forgetUnaskedBody();
     this.response.writeHead(answer.status, [
       ...this.baseHeaders(),
       ...(answer.headers ?? []),
@@ -111,10 +125,15 @@ export class Exchange {
     this.json(errorTable[name].status, envelope, headers);
   }
 
+  /** Whether the client sends the body it was not asked for is its choice: the connection must end. */
+  private forgetUnaskedBody(): void {
+    if (this.continueAwaited) this.response.shouldKeepAlive = false;
+  }
+
   /** Ends the answer; X3 when a large part of the request was not read. */
   private finish(body?: Buffer): void {
     const { request, response } = this;
-    if (request.complete || !hasLargeBody(request)) {
+    if (request.complete || this.continueAwaited || !hasLargeBody(request)) {
       response.end(body);
       return;
     }

@@ -40,6 +40,8 @@ export interface HttpLimits {
   liveIntervalMs: number;
   /** Bytes that a browser may leave unread before its live stream is cut. */
   liveBufferBytes: number;
+  /** One WebSocket message of an agent link, in bytes; the router's own bound is not larger. */
+  linkMessageBytes: number;
   /** Files of the dashboard and the installer that are listed, and the size of one in bytes. */
   files: number;
   fileBytes: number;
@@ -74,6 +76,7 @@ export const httpLimits: HttpLimits = {
   liveClients: 64,
   liveIntervalMs: 1_000,
   liveBufferBytes: 1024 * 1024,
+  linkMessageBytes: 1024 * 1024,
   files: 1_000,
   fileBytes: 64 * 1024 * 1024,
   perAddress: {

@@ -103,6 +103,12 @@ export class ResponseSink implements ClientSink {
     this.exchange.response.destroy();
   }
 
+  /** The answer is written without this sink (a refusal): nothing more goes through it. */
+  abandon(): void {
+    this.phase = 'over';
+    this.held = [];
+  }
+
   private send(chunk: Buffer): boolean {
     const { response } = this.exchange;
     const bytes = this.framed ? framedChunk(chunk) : chunk;

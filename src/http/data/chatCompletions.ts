@@ -1,0 +1,239 @@
+/**
+ * `POST …/v1/chat/completions`: reads, checks and hands over to the router. What the router answers
+ * goes through the sink untouched; what it refuses becomes the envelope here.
+ */
+import { isUtf8 } from 'node:buffer';
+import { readChatRequest, type ChatRequest } from '../../api/chatRequest.ts';
+import type {
+  ApiKeyEntry,
+  EndpointEntry,
+  ModelEntry,
+  ProjectEntry,
+} from '../../domain/directory.ts';
+import type { Logger } from '../../lib/log.ts';
+import { regionProblem } from '../../lib/slug.ts';
+import type { ClientSink, InferenceRequest, SubmitResult } from '../../router/ports.ts';
+import type { Exchange } from '../exchange.ts';
+import { readBody, type ReadingBudget } from '../readBody.ts';
+import { ResponseSink } from '../responseSink.ts';
+import type { HttpLimits } from '../limits.ts';
+import type { ApiKeyAuth } from './apiKeyAuth.ts';
+import {
+  endpointTarget,
+  modelTarget,
+  projectTarget,
+  type Refused,
+  type TargetDirectory,
+} from './target.ts';
+
+export interface ChatPlane {
+  readonly directory: TargetDirectory;
+  submit(request: InferenceRequest, sink: ClientSink): Promise<SubmitResult>;
+}
+
+interface Options {
+  router: ChatPlane;
+  auth: ApiKeyAuth;
+  limits: HttpLimits;
+  budget: ReadingBudget;
+  log: Logger;
+}
+
+/** What is known once the head was read: everything but what the body says. */
+interface Caller {
+  key: ApiKeyEntry;
+  project: ProjectEntry;
+  /** Undefined on the root address, where the body's `model` names it. */
+  endpoint: EndpointEntry | undefined;
+  region: string | null;
+}
+
+type Checked<Value> = ({ ok: true } & Value) | Refused;
+
+const longestClientRequestId = 512;
+
+/** A request that the router has; the body is the router's alone to keep or to drop. */
+interface Submitted {
+  kind: 'submitted';
+  result: Promise<SubmitResult>;
+  sink: ResponseSink;
+  project: ProjectEntry;
+  endpoint: EndpointEntry;
+}
+
+export function createChatHandler(options: Options): (exchange: Exchange) => Promise<void> {
+  return async (exchange) => {
+    const caller = readHead(exchange, { auth: options.auth, directory: options.router.directory });
+    if (!caller.ok) return refuse(exchange, caller);
+    const submitted = await submit(exchange, { ...options, caller });
+    if (submitted.kind === 'over') return;
+    const result = await submitted.result;
+    if (!result.answered) answerRefusal(exchange, { sink: submitted.sink, result });
+    logEnd({ exchange, result, submitted, log: options.log });
+  };
+}
+
+/** Reads and checks the body; answers and says `over` when it goes no further. */
+async function submit(
+  exchange: Exchange,
+  options: Options & { caller: Caller },
+): Promise<Submitted | { kind: 'over' }> {
+  const { router, limits, budget, caller } = options;
+  const read = await readBody(exchange, { maxBytes: limits.bodyBytes, budget });
+  const over = { kind: 'over' } as const;
+  // A client that left while its last bytes were read is not worth a place in the queue.
+  if (read.kind === 'aborted' || exchange.response.destroyed) return over;
+  if (read.kind === 'too_large') {
+    exchange.refuse('request_too_large', tooLarge(limits.bodyBytes));
+    return over;
+  }
+  if (read.kind === 'busy') {
+    exchange.refuse('queue_full', busyReading, { retryAfterMs: 1000 });
+    return over;
+  }
+  const checked = readRequest(exchange, { body: read.body, caller, directory: router.directory });
+  if (!checked.ok) {
+    refuse(exchange, checked);
+    return over;
+  }
+  const { project, endpoint } = checked.request;
+  const sink = new ResponseSink({ exchange, heldAnswerBytes: limits.heldAnswerBytes });
+  const result = router.submit(checked.request, sink);
+  return { kind: 'submitted', result, sink, project, endpoint };
+}
+
+function answerRefusal(
+  exchange: Exchange,
+  input: { sink: ResponseSink; result: SubmitResult },
+): void {
+  input.sink.abandon();
+  const { refusal } = input.result;
+  if (refusal === null) return;
+  const { name, message, retryAfterMs, param, extra } = refusal;
+  exchange.refuse(name, message, {
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(param === undefined ? {} : { param }),
+    ...(extra === undefined ? {} : { extra }),
+  });
+}
+
+const busyReading =
+  'The server is reading as many request bytes as it may hold. Try again in a moment.';
+
+function tooLarge(maxBytes: number): string {
+  return `The request body is larger than the server's bound of ${maxBytes} bytes.`;
+}
+
+/** Everything that the head decides, before a byte of the body is read. */
+function readHead(
+  exchange: Exchange,
+  planes: { auth: ApiKeyAuth; directory: TargetDirectory },
+): Checked<Caller> {
+  const { headers } = exchange.request;
+  const { authorization } = headers;
+  const { address, params } = exchange;
+  const known = planes.auth.authenticate({ authorization, address, scope: 'inference' });
+  if (!known.ok) return known;
+  const { key } = known;
+  const found = projectTarget(planes.directory, { params, key });
+  if (!found.ok) return found;
+  const { project } = found;
+  const region = headers['x-xim-region'];
+  if (typeof region === 'string' && regionProblem(region) !== undefined) {
+    const message = "'X-XIM-Region' must be 1 to 24 printable ASCII characters without space.";
+    return { ok: false, name: 'invalid_value', message, param: 'X-XIM-Region' };
+  }
+  const caller = { key, project, region: typeof region === 'string' ? region : null };
+  const name = params['endpoint'];
+  if (name === undefined) return { ok: true, ...caller, endpoint: undefined };
+  const one = endpointTarget(planes.directory, { project, key, name });
+  return one.ok ? { ok: true, ...caller, endpoint: one.endpoint } : one;
+}
+
+/** The request as the router takes it. The body is parsed once, here, and passed on as it came. */
+function readRequest(
+  exchange: Exchange,
+  input: { body: Buffer; caller: Caller; directory: TargetDirectory },
+): Checked<{ request: InferenceRequest }> {
+  const { body, caller, directory } = input;
+  const parsed = parseJson(body);
+  if (!parsed.ok) return { ok: false, name: 'not_json', message: parsed.message };
+  const read = readChatRequest(parsed.value, { requireModel: caller.endpoint === undefined });
+  if (!read.ok) {
+    const { name, message, param } = read;
+    return { ok: false, name, message, ...(param === null ? {} : { param }) };
+  }
+  const chosen = chosenEndpoint(directory, { caller, chat: read.request });
+  if (!chosen.ok) return chosen;
+  const { endpoint, model } = chosen;
+  const { stream, includeUsage, abilities } = read.request;
+  const { project, key, region } = caller;
+  const { requestId, arrivedAtMs } = exchange;
+  return {
+    ok: true,
+    request: {
+      ...{ requestId, project, endpoint, model, apiKey: key, path: '/v1/chat/completions' },
+      ...{ body, stream, includeUsage, abilities, region, arrivedAtMs },
+    },
+  };
+}
+
+function chosenEndpoint(
+  directory: TargetDirectory,
+  input: { caller: Caller; chat: ChatRequest },
+): Checked<{ endpoint: EndpointEntry; model: ModelEntry }> {
+  const { project, key } = input.caller;
+  const name = input.chat.model ?? '';
+  const named =
+    input.caller.endpoint === undefined
+      ? endpointTarget(directory, { project, key, name, param: 'model' })
+      : { ok: true as const, endpoint: input.caller.endpoint };
+  if (!named.ok) return named;
+  const model = modelTarget(directory, named.endpoint);
+  return model.ok ? { ok: true, endpoint: named.endpoint, model: model.model } : model;
+}
+
+function parseJson(body: Buffer): { ok: true; value: unknown } | { ok: false; message: string } {
+  if (body.length === 0) {
+    return { ok: false, message: 'The request has no body; a JSON object is needed.' };
+  }
+  if (!isUtf8(body)) return { ok: false, message: 'The request body is not UTF-8.' };
+  try {
+    return { ok: true, value: JSON.parse(body.toString('utf8')) as unknown };
+  } catch {
+    // The parser's own words quote the body, and an answer must not.
+    return { ok: false, message: 'The request body is not JSON.' };
+  }
+}
+
+function refuse(exchange: Exchange, refused: Refused): void {
+  exchange.refuse(refused.name, refused.message, { param: refused.param ?? null });
+}
+
+function logEnd(input: {
+  exchange: Exchange;
+  result: SubmitResult;
+  submitted: Submitted;
+  log: Logger;
+}): void {
+  const { exchange, result, submitted, log } = input;
+  const clientRequestId = exchange.request.headers['x-client-request-id'];
+  const fields = {
+    requestId: exchange.requestId,
+    projectId: submitted.project.id,
+    endpoint: submitted.endpoint.slug,
+    outcome: result.outcome,
+    status: result.outcome === 'client_closed' ? 499 : exchange.response.statusCode,
+    ...(isClientRequestId(clientRequestId) ? { clientRequestId } : {}),
+  };
+  log.info(fields, 'request ended');
+}
+
+/** What a client may have us write beside our id: printable ASCII, 512 characters at most. */
+function isClientRequestId(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    value.length <= longestClientRequestId &&
+    /^[\x20-\x7e]+$/.test(value)
+  );
+}

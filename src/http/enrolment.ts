@@ -1,0 +1,243 @@
+/**
+ * `GET /v1/enroll/nonce`, `POST /v1/enroll`, `POST /v1/enroll/refresh`: calls of machines that have no
+ * key yet, or only a rotation token. What authenticates them travels in the body and is signed; no
+ * header, cookie or API key takes part. The checks and the order of them are the control plane's.
+ *
+ * The signature covers the host that the agent was given, so that a foreign server cannot pass an
+ * enrolment on to us. Which name of ours that was, only the agent knows: each of `knownHosts` is tried.
+ */
+import { z } from 'zod';
+import {
+  enrollMessage,
+  enrollRequestSchema,
+  joinKeyIdOf,
+  refreshMessage,
+  refreshRequestSchema,
+  type EnrollAnswer,
+  type EnrollRequest,
+  type RefreshAnswer,
+} from '../api/enrollment.ts';
+import type { ErrorName } from '../api/errors.ts';
+import type { HandlerOf } from '../api/routes.ts';
+import type { EnrollOutcome, EnrollRefusal } from '../control/enrolment/enroll.ts';
+import type { RefreshOutcome, RefreshRefusal } from '../control/enrolment/refresh.ts';
+import type { AddressLimiter } from './addressLimiter.ts';
+import type { Handler } from './dispatch.ts';
+import type { Exchange, RefusalDetails } from './exchange.ts';
+import { invalidInput } from './invalidInput.ts';
+import type { KnownHosts } from './knownHosts.ts';
+import type { HttpLimits } from './limits.ts';
+import { readBody, type ReadingBudget } from './readBody.ts';
+
+/** What the control plane does for enrolment. */
+export interface EnrolmentPlane {
+  issueNonce(address: string): { nonce: string; expiresInMs: number };
+  enroll(request: {
+    joinKey: string;
+    publicKey: string;
+    nonce: string;
+    facts: EnrollRequest['facts'];
+    name: string | undefined;
+    signature: string;
+    signedMessages: readonly Uint8Array[];
+    address: string;
+  }): Promise<EnrollOutcome>;
+  refresh(request: {
+    agentId: string;
+    rotationToken: string;
+    nonce: string;
+    signature: string;
+    signedMessages: readonly Uint8Array[];
+    address: string;
+  }): Promise<RefreshOutcome>;
+}
+
+interface Options {
+  control: EnrolmentPlane;
+  knownHosts: () => KnownHosts;
+  limiters: Readonly<Record<'nonce' | 'enroll' | 'refresh', AddressLimiter>>;
+  limits: HttpLimits;
+  budget: ReadingBudget;
+}
+
+/** Resolved by the agent against the address that it was given, which is the one that it can reach. */
+const linkUrl = 'v1/agents/link';
+
+export function createEnrolmentHandlers(
+  options: Options,
+): Readonly<Record<HandlerOf<'enrolment'>, Handler>> {
+  const { control, limiters } = options;
+  return {
+    nonce(exchange) {
+      if (limited(exchange, limiters.nonce)) return;
+      const { nonce, expiresInMs } = control.issueNonce(exchange.address);
+      exchange.json(200, { nonce, expires_in: expiresInMs / 1000 }, noStore);
+    },
+    async enroll(exchange) {
+      if (limited(exchange, limiters.enroll)) return;
+      const body = await readInput(exchange, enrollRequestSchema, options);
+      if (body === undefined) return;
+      const outcome = await control.enroll({
+        joinKey: body.join_key,
+        publicKey: body.public_key,
+        nonce: body.nonce,
+        facts: body.facts,
+        name: body.name,
+        signature: body.signature,
+        signedMessages: signedMessages(exchange, { body, hosts: options.knownHosts() }),
+        address: exchange.address,
+      });
+      if (outcome.ok) exchange.json(201, enrollAnswer(outcome), noStore);
+      else refuse(exchange, enrollRefusals[outcome.reason]);
+    },
+    async refresh(exchange) {
+      if (limited(exchange, limiters.refresh)) return;
+      const body = await readInput(exchange, refreshRequestSchema, options);
+      if (body === undefined) return;
+      const { agent_id: agentId, rotation_token: rotationToken, nonce, signature } = body;
+      const outcome = await control.refresh({
+        ...{ agentId, rotationToken, nonce, signature },
+        signedMessages: [refreshMessage({ agentId, rotationToken, nonce })],
+        address: exchange.address,
+      });
+      if (outcome.ok) exchange.json(200, refreshAnswer(outcome), noStore);
+      else refuse(exchange, refreshRefusals[outcome.reason]);
+    },
+  };
+}
+
+const noStore = ['cache-control', 'no-store'];
+
+function signedMessages(
+  exchange: Exchange,
+  input: { body: EnrollRequest; hosts: KnownHosts },
+): Buffer[] {
+  const { nonce, public_key: publicKey, facts, join_key: joinKey } = input.body;
+  const joinKeyId = joinKeyIdOf(joinKey) ?? '';
+  return input.hosts
+    .candidates(exchange.request.headers.host)
+    .map((host) => enrollMessage({ nonce, host, joinKeyId, publicKey, facts }));
+}
+
+type Granted = Extract<EnrollOutcome, { ok: true }>;
+
+function enrollAnswer({ agent, credentials }: Granted): EnrollAnswer {
+  return {
+    agent_id: agent.agentId,
+    worker_id: agent.workerId,
+    name: agent.name,
+    region: agent.region,
+    link_url: linkUrl,
+    access_token: credentials.accessToken,
+    expires_in: credentials.expiresInMs / 1000,
+    rotation_token: credentials.rotationToken,
+  };
+}
+
+function refreshAnswer({ credentials }: Extract<RefreshOutcome, { ok: true }>): RefreshAnswer {
+  return {
+    access_token: credentials.accessToken,
+    expires_in: credentials.expiresInMs / 1000,
+    rotation_token: credentials.rotationToken,
+  };
+}
+
+function limited(exchange: Exchange, limiter: AddressLimiter): boolean {
+  const admitted = limiter.take(exchange.address);
+  if (admitted.ok) return false;
+  const { retryAfterMs } = admitted;
+  const message = 'Too many calls from this address. Try again later.';
+  exchange.refuse('rate_limited_requests', message, { retryAfterMs });
+  return true;
+}
+
+/** Reads and checks a body; answers and gives undefined when it is no good. */
+async function readInput<Schema extends z.ZodType>(
+  exchange: Exchange,
+  schema: Schema,
+  options: Options,
+): Promise<z.output<Schema> | undefined> {
+  const maxBytes = options.limits.controlBodyBytes;
+  const read = await readBody(exchange, { maxBytes, budget: options.budget });
+  switch (read.kind) {
+    case 'aborted':
+      return undefined;
+    case 'too_large':
+      exchange.refuse('request_too_large', `The body may have ${maxBytes} bytes.`);
+      return undefined;
+    case 'busy':
+      exchange.refuse('store_unavailable', 'The server is busy.', { retryAfterMs: 1000 });
+      return undefined;
+    case 'read':
+      break;
+  }
+  let input: unknown;
+  try {
+    input = JSON.parse(read.body.toString('utf8'));
+  } catch {
+    exchange.refuse('not_json', 'The request body is not JSON.');
+    return undefined;
+  }
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const { name, message, param } = invalidInput(parsed.error, input);
+  exchange.refuse(name, message, { param });
+  return undefined;
+}
+
+type Refusal = readonly [ErrorName, string, RefusalDetails?];
+
+function refuse(exchange: Exchange, [name, message, details]: Refusal): void {
+  exchange.refuse(name, message, details);
+}
+
+const newKey = 'Create a new one (dashboard, or `xim join-keys create`) and paste its line.';
+const soon = { retryAfterMs: 1000 };
+
+const enrollRefusals: Readonly<Record<EnrollRefusal, Refusal>> = {
+  join_key_malformed: ['join_key_invalid', 'The join key is malformed: paste the whole line.'],
+  join_key_unknown: ['join_key_invalid', `This join key does not exist. ${newKey}`],
+  join_key_wrong: ['join_key_invalid', `This join key does not exist. ${newKey}`],
+  join_key_expired: ['join_key_expired', `This join key has expired. ${newKey}`],
+  join_key_revoked: ['join_key_revoked', `This join key was revoked. ${newKey}`],
+  join_key_used_up: ['join_key_used_up', `This join key has no use left. ${newKey}`],
+  nonce_invalid: [
+    'nonce_invalid',
+    'The nonce is unknown, used or older than 60 s: take a new one.',
+  ],
+  public_key_malformed: [
+    'invalid_value',
+    "'public_key' must be an Ed25519 public key, 32 bytes in base64url.",
+    { param: 'public_key' },
+  ],
+  signature_invalid: [
+    'signature_invalid',
+    'The signature does not fit key, nonce, facts and the name of this server. If the server is ' +
+      'reached by another name than it knows, start it with its public URL.',
+  ],
+  already_linked: [
+    'conflict',
+    'This key pair has enrolled with this join key and has linked since: start the agent without ' +
+      'a join key, or remove its state directory to enrol it as a new agent.',
+  ],
+  agent_suspended: ['agent_suspended', 'This agent is suspended: resume it, then start it again.'],
+  agent_dead: ['agent_dead', 'This agent was removed: remove its state directory and enrol again.'],
+  busy: ['store_unavailable', 'Too many enrolments at once. Try again in a moment.', soon],
+};
+
+const refreshRefusals: Readonly<Record<RefreshRefusal, Refusal>> = {
+  nonce_invalid: enrollRefusals.nonce_invalid,
+  signature_invalid: ['signature_invalid', 'The signature does not fit token, nonce and agent.'],
+  rotation_token_invalid: [
+    'rotation_token_invalid',
+    'This rotation token was not made by this server for this agent: enrol again.',
+  ],
+  rotation_token_reused: [
+    'agent_suspended',
+    'An old rotation token was used: a copy of the agent’s state may be in other hands. The agent ' +
+      'is suspended; its owner sees why and can resume it.',
+  ],
+  agent_suspended: enrollRefusals.agent_suspended,
+  agent_dead: enrollRefusals.agent_dead,
+  busy: ['store_unavailable', 'Too many refreshes at once. Try again in a moment.', soon],
+};

@@ -1,0 +1,188 @@
+/**
+ * The socket side of the server: one `node:http` or `node:https` listener, its bounds and timeouts,
+ * and an answer for whatever never becomes a request.
+ *
+ * Invariants
+ * H1 What cannot be parsed, is too large or too slow is answered in the envelope, once, and only where
+ *    that cannot cut into another answer of the connection.
+ * H2 After `drain` began nothing new starts; what runs may end within `drainMs`, then it is cut.
+ * H3 Each connection, its pipeline and its headers are bounded (`limits.ts`).
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { ErrorName } from '../api/errors.ts';
+import { sleep, type Clock } from '../lib/clock.ts';
+import { newId } from '../lib/ids.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Random } from '../lib/random.ts';
+import { createConnections } from './connections.ts';
+import type { Dispatch } from './dispatch.ts';
+import { Exchange } from './exchange.ts';
+import type { HttpLimits } from './limits.ts';
+import type { LinkUpgrade } from './linkUpgrade.ts';
+import { refuseRaw } from './rawAnswer.ts';
+
+/** PEM texts. */
+export interface TlsFiles {
+  key: string;
+  cert: string;
+}
+
+export interface ListenerOptions {
+  limits: HttpLimits;
+  dispatch: Dispatch;
+  link: LinkUpgrade;
+  addressOf: (request: IncomingMessage) => string;
+  log: Logger;
+  clock: Clock;
+  random: Random;
+  tls: TlsFiles | undefined;
+}
+
+export interface Listener {
+  /** Rejects when the address is taken or not this machine's. */
+  listen(where: { host: string; port: number }): Promise<AddressInfo>;
+  /** H2. Idempotent. */
+  drain(): Promise<void>;
+  /** Cuts every connection. Idempotent. */
+  close(): Promise<void>;
+  /** Requests that are not answered yet. */
+  running(): number;
+}
+
+export function createListener(options: ListenerOptions): Listener {
+  const { limits, clock, random, log } = options;
+  const connections = createConnections(limits.pipelinedRequests);
+  const draining = new AbortController();
+  let running = 0;
+  let idle: (() => void) | undefined;
+
+  const serve = (
+    continueAwaited: boolean,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): void => {
+    running += 1;
+    response.once('close', () => {
+      running -= 1;
+      if (running === 0) idle?.();
+    });
+    if (draining.signal.aborted) response.shouldKeepAlive = false;
+    const exchange = new Exchange({
+      ...{ request, response, clock, continueAwaited },
+      requestId: newId('req', random),
+      address: options.addressOf(request),
+    });
+    if (!connections.began(request.socket, response)) {
+      response.shouldKeepAlive = false;
+      exchange.refuse('malformed_request', tooManyPipelined(limits.pipelinedRequests));
+      return;
+    }
+    options.dispatch(exchange);
+  };
+
+  const server = newServer(options);
+  server.on('request', (request, response) => serve(false, request, response));
+  server.on('checkContinue', (request, response) => serve(true, request, response));
+  // Other expectations need not be met (RFC 9110, 10.1.1).
+  server.on('checkExpectation', (request, response) => serve(false, request, response));
+  server.on('upgrade', (request, socket, head) => options.link.accept(request, socket, head));
+  server.on('connect', (_request, socket) => {
+    const message = 'This server is no proxy.';
+    const requestId = newId('req', random);
+    refuseRaw(socket, { name: 'method_not_supported', message, requestId, clock });
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (!connections.broke(socket)) return;
+    const refusal = refusalOf(error.code, limits);
+    log.debug({ code: error.code }, 'a connection sent no usable request');
+    if (refusal === undefined || !connections.mayAnswer(socket)) socket.destroy();
+    else refuseRaw(socket, { ...refusal, requestId: newId('req', random), clock });
+  });
+
+  return {
+    running: () => running,
+    listen: ({ host, port }) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host, port }, () => {
+          server.off('error', reject);
+          server.on('error', (error) => log.error({ err: error }, 'the listener failed'));
+          resolve(server.address() as AddressInfo);
+        });
+      }),
+    async drain() {
+      if (draining.signal.aborted) return;
+      draining.abort();
+      server.close();
+      server.closeIdleConnections();
+      if (running > 0) {
+        const waiting = new AbortController();
+        idle = () => waiting.abort();
+        await sleep(clock, limits.drainMs, waiting.signal);
+      }
+      server.closeAllConnections();
+    },
+    async close() {
+      draining.abort();
+      if (!server.listening) {
+        server.closeAllConnections();
+        return;
+      }
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+function newServer(options: ListenerOptions): Server {
+  const { limits, link, tls } = options;
+  const settings = {
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.timeoutCheckMs,
+    noDelay: true,
+    // Finds peers that vanished without a word (a machine switched off), in the kernel.
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+    // A missing Host is answered by our own rules: nothing is built from it (1.8).
+    requireHostHeader: false,
+    shouldUpgradeCallback: (request: IncomingMessage) => link.wants(request),
+  };
+  const server =
+    tls === undefined
+      ? createServer(settings)
+      : createTlsServer({ ...settings, ...tls, minVersion: 'TLSv1.2' });
+  server.maxConnections = limits.connections;
+  server.maxHeadersCount = limits.headerLines;
+  return server;
+}
+
+function tooManyPipelined(most: number): string {
+  return `A connection may have ${most} requests under way.`;
+}
+
+/** Undefined: there is nobody left to tell. */
+function refusalOf(
+  code: string | undefined,
+  limits: HttpLimits,
+): { name: ErrorName; message: string } | undefined {
+  switch (code) {
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return undefined;
+    case 'HPE_HEADER_OVERFLOW':
+      return {
+        name: 'headers_too_large',
+        message: `Request line and headers may have ${limits.headerBytes} bytes together.`,
+      };
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { name: 'request_timeout', message: 'The request did not arrive in time.' };
+    default:
+      return { name: 'malformed_request', message: 'The request is not valid HTTP/1.1.' };
+  }
+}
