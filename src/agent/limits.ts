@@ -41,6 +41,14 @@ export const logFlushIntervalMs = 1_000;
 
 /** Largest request body that an OPEN may announce. */
 export const maxRequestBodyBytes = 64 * 1024 * 1024;
+/** A whole answer goes to the link in pieces of this size. */
+export const answerPieceBytes = 64 * 1024;
+/** Engine routes that a request may name. */
+export const enginePaths: ReadonlySet<string> = new Set([
+  '/v1/chat/completions',
+  '/v1/completions',
+  '/v1/embeddings',
+]);
 /** How long an OPEN waits for the engine to let go of a cancelled request's slot. */
 export const slotWaitMs = 1_000;
 /** Longest message of an engine's error that a client sees. */
