@@ -1,17 +1,16 @@
 /**
  * The two ends of a link over a transport: `createRouterPeer` and `createAgentPeer`.
  *
- * Parts: frames (`frame.ts`), messages (`controlCodec.ts`, `messages/`), what both ends do
- * (`linkCore.ts`) and what each does alone (`routerPeer.ts`, `agentPeer.ts`), streams (`muxStream.ts`
- * and its two kinds), sending (`outbox.ts`), liveness (`liveness.ts`), bounds (`limits.ts`).
+ * Parts: `wire/` (frames and messages as bytes), `messages/` (their schemas), `peer/` (what both ends
+ * do, what each does alone, streams, sending, liveness), `limits.ts` (every bound), `version.ts`.
  * `docs/internals/link.md` is the protocol.
  */
 import type { Clock } from '../lib/clock.ts';
-import { AgentLink } from './agentPeer.ts';
+import { AgentLink } from './peer/agentLink.ts';
 import { linkLimits, type LinkLimits } from './limits.ts';
 import type { AgentPeer, AgentPeerHandlers } from './link.ts';
 import type { RouterPeer, RouterPeerHandlers, Transport } from './link.ts';
-import { RouterLink } from './routerPeer.ts';
+import { RouterLink } from './peer/routerLink.ts';
 
 /**
  * The router's end. The router sends CHALLENGE first; the link is open, and `open` may be called,

@@ -8,7 +8,7 @@
  *
  * A transport message is one or more whole frames. Here are the numbers, the writers and the readers
  * of the binary payloads; JSON payloads are in `controlCodec.ts`. The relay's hot path reads headers
- * in place (`linkCore.ts`), without an object for each frame.
+ * in place (`peer/linkCore.ts`), without an object for each frame.
  */
 
 export const frameHeaderBytes = 9;

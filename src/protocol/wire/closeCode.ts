@@ -2,7 +2,7 @@
  * Why a link closed, as a WebSocket close code (4000 to 4999 are free for applications), so that the
  * other end learns the reason even when nothing else reaches it any more.
  */
-import type { LinkCloseReason } from './link.ts';
+import type { LinkCloseReason } from '../link.ts';
 
 const codeNumber = {
   protocol_error: 4001,

@@ -7,13 +7,13 @@
  * The link's death closes it from everywhere. `cancelled` means that the router wants no more and
  * waits to hear that the engine's side is closed (L5).
  */
-import { frameFlag } from './frame.ts';
-import { encodeStreamMessage } from './controlCodec.ts';
-import type { LinkStream, ResetCode, StreamHandlers } from './link.ts';
-import type { EndMessage } from './messages/end.ts';
-import type { HeadMessage } from './messages/head.ts';
+import { frameFlag } from '../wire/frame.ts';
+import { encodeStreamMessage } from '../wire/controlCodec.ts';
+import type { LinkStream, ResetCode, StreamHandlers } from '../link.ts';
+import type { EndMessage } from '../messages/end.ts';
+import type { HeadMessage } from '../messages/head.ts';
 import { MuxStream, type StreamOwner } from './muxStream.ts';
-import { encodeReset } from './resetCode.ts';
+import { encodeReset } from '../wire/resetCode.ts';
 
 export class AgentStream extends MuxStream implements LinkStream {
   private phase: 'open' | 'ending' | 'cancelled' | 'closed' = 'open';

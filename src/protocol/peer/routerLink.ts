@@ -8,16 +8,16 @@ import {
   decodeJson,
   encodeControl,
   encodeStreamMessage,
-} from './controlCodec.ts';
-import type { FrameName } from './frame.ts';
-import { maxStreamId } from './frame.ts';
+} from '../wire/controlCodec.ts';
+import type { FrameName } from '../wire/frame.ts';
+import { maxStreamId } from '../wire/frame.ts';
 import { LinkCore, type LinkOptions } from './linkCore.ts';
-import type { LinkStream, RouterPeer, RouterPeerHandlers, StreamHandlers } from './link.ts';
-import type { AgentControl } from './messages/agentControl.ts';
-import { endSchema } from './messages/end.ts';
-import { headSchema } from './messages/head.ts';
-import type { OpenMessage } from './messages/open.ts';
-import type { RouterControl } from './messages/routerControl.ts';
+import type { LinkStream, RouterPeer, RouterPeerHandlers, StreamHandlers } from '../link.ts';
+import type { AgentControl } from '../messages/agentControl.ts';
+import { endSchema } from '../messages/end.ts';
+import { headSchema } from '../messages/head.ts';
+import type { OpenMessage } from '../messages/open.ts';
+import type { RouterControl } from '../messages/routerControl.ts';
 import { RouterStream } from './routerStream.ts';
 
 const afterHandshake: ReadonlySet<FrameName> = new Set([

@@ -6,13 +6,13 @@
  * body bytes up to the credit that the finished streams had left, other frames by number.
  */
 import { AgentStream } from './agentStream.ts';
-import { decodeJson, encodeControl, routerControlReader } from './controlCodec.ts';
-import type { FrameName } from './frame.ts';
+import { decodeJson, encodeControl, routerControlReader } from '../wire/controlCodec.ts';
+import type { FrameName } from '../wire/frame.ts';
 import { LinkCore, type LinkOptions } from './linkCore.ts';
-import type { AgentPeer, AgentPeerHandlers } from './link.ts';
-import type { AgentControl } from './messages/agentControl.ts';
-import { openSchema } from './messages/open.ts';
-import type { RouterControl } from './messages/routerControl.ts';
+import type { AgentPeer, AgentPeerHandlers } from '../link.ts';
+import type { AgentControl } from '../messages/agentControl.ts';
+import { openSchema } from '../messages/open.ts';
+import type { RouterControl } from '../messages/routerControl.ts';
 import type { MuxStream } from './muxStream.ts';
 
 const afterHandshake: ReadonlySet<FrameName> = new Set(['config', 'ack', 'goaway']);

@@ -1,6 +1,6 @@
 /**
  * One end of a link: reads messages into frames, keeps the streams, and closes the link with a
- * reason when the peer breaks the protocol. `routerPeer.ts` and `agentPeer.ts` say which frames each
+ * reason when the peer breaks the protocol. `routerLink.ts` and `agentLink.ts` say which frames each
  * end may be sent.
  *
  * The relay's cost is here: for a DATA frame nothing runs but a header read in place, one map
@@ -12,17 +12,17 @@
  *    `closeGraceMs`.
  * K3 Nothing that a peer sends makes this throw.
  */
-import type { Clock, Timer } from '../lib/clock.ts';
-import { closeCodes, closeReason } from './closeCode.ts';
-import { frameName, type ControlReader } from './controlCodec.ts';
-import { encodePing, frameFlag, frameHeaderBytes, frameType, readCredit } from './frame.ts';
-import type { FrameName } from './frame.ts';
-import type { LinkLimits } from './limits.ts';
-import type { ClosedBy, LinkCloseReason, Transport, TransportHandlers } from './link.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
+import { closeCodes, closeReason } from '../wire/closeCode.ts';
+import { frameName, type ControlReader } from '../wire/controlCodec.ts';
+import { encodePing, frameFlag, frameHeaderBytes, frameType, readCredit } from '../wire/frame.ts';
+import type { FrameName } from '../wire/frame.ts';
+import type { LinkLimits } from '../limits.ts';
+import type { ClosedBy, LinkCloseReason, Transport, TransportHandlers } from '../link.ts';
 import { Liveness } from './liveness.ts';
 import type { MuxStream, StreamOwner } from './muxStream.ts';
 import { Outbox } from './outbox.ts';
-import { readReset, shortened } from './resetCode.ts';
+import { readReset, shortened } from '../wire/resetCode.ts';
 
 /** The handshake: CHALLENGE → HELLO → WELCOME. Each end moves at the frames that it sees. */
 export type LinkPhase = 'greeting' | 'judging' | 'open' | 'closed';

@@ -1,7 +1,7 @@
 /** RESET on the wire: the code's number, u8, then a detail in UTF-8 for logs. */
 import { encodeFrame, frameType } from './frame.ts';
-import { linkLimits } from './limits.ts';
-import type { ResetCode } from './link.ts';
+import { linkLimits } from '../limits.ts';
+import type { ResetCode } from '../link.ts';
 
 const codeNumber = {
   cancelled: 1,

@@ -8,12 +8,12 @@
  * The link's death closes it from everywhere. `resetting` holds the slot (L5): the engine may still
  * run, and what the agent had under way still comes, is counted and dropped.
  */
-import { frameHeaderBytes, frameType, writeHeader } from './frame.ts';
-import type { LinkStream, ResetCode, StreamHandlers } from './link.ts';
-import type { EndMessage } from './messages/end.ts';
-import type { HeadMessage } from './messages/head.ts';
+import { frameHeaderBytes, frameType, writeHeader } from '../wire/frame.ts';
+import type { LinkStream, ResetCode, StreamHandlers } from '../link.ts';
+import type { EndMessage } from '../messages/end.ts';
+import type { HeadMessage } from '../messages/head.ts';
 import { finFlag, MuxStream, type StreamOwner } from './muxStream.ts';
-import { encodeReset } from './resetCode.ts';
+import { encodeReset } from '../wire/resetCode.ts';
 
 export class RouterStream extends MuxStream implements LinkStream {
   readonly requestId: string;

@@ -8,8 +8,8 @@
  */
 import type { z } from 'zod';
 import { encodeFrame, frameFlag, frameType, maxPayloadBytes, type FrameName } from './frame.ts';
-import { agentControlSchema, type AgentControl } from './messages/agentControl.ts';
-import { routerControlSchema, type RouterControl } from './messages/routerControl.ts';
+import { agentControlSchema, type AgentControl } from '../messages/agentControl.ts';
+import { routerControlSchema, type RouterControl } from '../messages/routerControl.ts';
 
 type ControlType = AgentControl['type'] | RouterControl['type'];
 

@@ -8,8 +8,8 @@
  * V2 Nothing runs per frame: the reader writes `lastFrameAtMs`, the timer reads it.
  * V3 A handshake that takes longer than `handshakeTimeoutMs` is silent too, whatever comes.
  */
-import type { Clock, Timer } from '../lib/clock.ts';
-import type { LinkLimits } from './limits.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
+import type { LinkLimits } from '../limits.ts';
 
 export interface LivenessEvents {
   /** Once per tick: send a PING with this counter, start new counts of what is bounded per tick. */

@@ -8,8 +8,8 @@
  * O3 A transport that holds `transportHighWaterBytes` gets no further message until it has drained.
  * O4 A frame never stands in two messages.
  */
-import type { LinkLimits } from './limits.ts';
-import type { Transport } from './link.ts';
+import type { LinkLimits } from '../limits.ts';
+import type { Transport } from '../link.ts';
 import type { MuxStream } from './muxStream.ts';
 
 export class Outbox {

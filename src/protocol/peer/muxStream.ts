@@ -8,9 +8,15 @@
  * U3 A chunk is given on as a view into its message only while nothing of this stream waits. A slow
  *    reader gets copies, so that one byte never keeps a whole message of other streams in memory.
  */
-import { encodeCredit, frameFlag, frameHeaderBytes, frameType, writeHeader } from './frame.ts';
-import type { LinkLimits } from './limits.ts';
-import type { LinkCloseReason, StreamHandlers } from './link.ts';
+import {
+  encodeCredit,
+  frameFlag,
+  frameHeaderBytes,
+  frameType,
+  writeHeader,
+} from '../wire/frame.ts';
+import type { LinkLimits } from '../limits.ts';
+import type { LinkCloseReason, StreamHandlers } from '../link.ts';
 import type { Outbox } from './outbox.ts';
 
 /** What a stream needs of its link. */
