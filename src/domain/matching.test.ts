@@ -29,7 +29,7 @@ test('own and shared agents pass in their own stage only', () => {
   assert.equal(agentExclusion(shared, { request, stage: 'own' }), 'other_project');
 });
 
-test('M2 a project without shared access, or with a model of its own, is kept off shared agents', () => {
+test('M2 no shared access, or an own model, keeps a project off shared agents', () => {
   const project = projectEntry({ sharedAccess: false });
   const model = modelEntry({ projectId: 'proj_a' });
   for (const closed of [routedRequest({ project }), routedRequest({ model })]) {

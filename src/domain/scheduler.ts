@@ -2,14 +2,14 @@
  * The scheduler: one pure state machine. Events go in with their time, commands come out; it has no
  * I/O, no clock and no randomness of its own. The router and the simulator drive the same object.
  *
- * Parts: `agentIndex` (who is there), `instancePools` (where slots are free and who waits for them),
+ * Parts: `agentIndex` (who is there), `instancePools` (free slots, and who waits for them),
  * `waitingQueue` (order, deadlines, bounds), `choice` (which instance), `verdict` (why not).
  *
  * The first policy: own agents before shared ones, among free instances the least loaded, ties at
  * random; first come first served, retries before everybody.
  *
  * Invariants
- * R1 An accepted request gets one `dispatch` at a time and at most one `reject`, never both at once;
+ * R1 An accepted request gets one `dispatch` at a time and at most one `reject`, never both;
  *    each claim's slot is released exactly once.
  * R2 A claim is made only where `agentExclusion` passes and the agent's process is linked.
  * R5 In-flight counts change at claim and release only; their sum is the number of claims.

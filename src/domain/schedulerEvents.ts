@@ -1,6 +1,6 @@
 /**
- * What goes into the scheduler and what comes out. Every event carries its time (monotonic ms of the
- * caller), so that the router and the simulator drive the same machine.
+ * What goes into the scheduler and what comes out. Every event carries its time (monotonic ms of
+ * the caller), so that the router and the simulator drive the same machine.
  */
 import type { AgentEntry } from './directory.ts';
 import type { GrantedInstance } from './instancePools.ts';
@@ -34,7 +34,7 @@ export type SchedulerEvent = { atMs: number } & (
       type: 'first_byte';
       claim: number;
     }
-  | /** The claim failed before its first byte. `slotFree`: the agent's side has closed already. */ {
+  | /** Failed before its first byte. `slotFree`: the agent's side has closed already. */ {
       type: 'failed';
       claim: number;
       slotFree: boolean;

@@ -202,8 +202,8 @@ export class WaitingQueue {
   }
 
   /**
-   * When shared agents open to a request that arrives now; null = never. `after_ms` holds only while
-   * an own agent that carries the tier is enrolled, otherwise they are open at once.
+   * When shared agents open to a request that arrives now; null = never. `after_ms` holds only
+   * while an own agent that carries the tier is enrolled, otherwise they are open at once.
    */
   private fallbackOpensAt(request: RoutedRequest, nowMs: number): number | null {
     if (fallbackTier(request) === null) return null;

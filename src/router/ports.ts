@@ -40,10 +40,15 @@ export type DirectoryChange =
   | { revision: number; kind: 'model'; id: string; entry: ModelEntry | null }
   | { revision: number; kind: 'agent'; id: string; entry: AgentEntry | null };
 
+export type DirectoryChanges =
+  | { ok: true; changes: DirectoryChange[] }
+  /** The changes after that revision are not kept any more. */
+  | { ok: false; reason: 'snapshot_needed' };
+
 export interface DirectoryFeed {
   snapshot(): Promise<DirectorySnapshot>;
   /** Changes after `revision`, oldest first, at most `limit`. */
-  changesSince(revision: number, limit: number): Promise<DirectoryChange[]>;
+  changesSince(revision: number, limit: number): Promise<DirectoryChanges>;
   /** Calls `hint` soon after a change was committed. Returns the unsubscriber. */
   onHint(hint: () => void): () => void;
 }
@@ -52,6 +57,8 @@ export interface DirectoryFeed {
 export type Outcome =
   | 'completed'
   | 'client_closed'
+  /** The client did not read for longer than its bound; its slot was taken back. */
+  | 'client_too_slow'
   | 'queue_timeout'
   | 'queue_full'
   | 'no_agent_available'

@@ -1,0 +1,155 @@
+/**
+ * The journal: what happened to every request, on disk before its last byte goes to the client, in
+ * the store a little later, and replayed after a crash.
+ *
+ * Parts: `journalWriter` (lines to segments), `usageDelivery` (records to the store),
+ * `segmentLedger` (which segments are still needed), `journalLines`, `journalFiles`.
+ *
+ * Invariants
+ * G1 Every answer whose last byte was received has its `end` line written (unless the disk fails),
+ *    and so exactly one usage record.
+ * G2 Every other begun request has exactly one record `interrupted` after a restart.
+ * G3 A record is in memory or in a segment until the store has it; a segment goes only after that.
+ * G4 Nothing here is awaited before the first byte of an answer (R4).
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Random } from '../../lib/random.ts';
+import { maxJournalBytes } from '../limits.ts';
+import type { UsageRecord, UsageSink } from '../ports.ts';
+import type { JournalFiles } from './journalFiles.ts';
+import { beginLine, endLine, readLines } from './journalLines.ts';
+import { JournalWriter } from './journalWriter.ts';
+import { SegmentLedger, type Segment } from './segmentLedger.ts';
+import { UsageDelivery } from './usageDelivery.ts';
+
+export class Journal {
+  private readonly files: JournalFiles;
+  private readonly log: Logger;
+  private readonly ledger = new SegmentLedger();
+  private readonly writer: JournalWriter;
+  private readonly delivery: UsageDelivery;
+
+  constructor(options: {
+    files: JournalFiles;
+    sink: UsageSink;
+    clock: Clock;
+    random: Random;
+    log: Logger;
+  }) {
+    this.files = options.files;
+    this.log = options.log;
+    this.writer = new JournalWriter({ ...options, ledger: this.ledger });
+    this.delivery = new UsageDelivery({
+      ...options,
+      onDelivered: (batch) => this.settle(batch),
+      readBack: () => this.readBack(),
+    });
+  }
+
+  /** Replays what an earlier process left (G2). Rejects when the folder cannot be used. */
+  async start(): Promise<void> {
+    await this.files.prepare();
+    const open = new Map<string, { record: UsageRecord; segments: Segment[] }>();
+    for (const { name, bytes } of await this.files.list()) {
+      const segment = { name, bytes, phase: 'closed', unsettled: new Set<string>() } as const;
+      await this.replay({ ...segment, spilled: true }, open);
+    }
+    for (const [requestId, { record, segments }] of open) {
+      this.ledger.expect(requestId);
+      for (const segment of segments) this.ledger.touch(requestId, segment);
+      this.end(record);
+    }
+    if (open.size > 0) this.log.warn({ requests: open.size }, 'requests were interrupted');
+    this.delivery.wake();
+  }
+
+  /** Whether there is room for what another request will write. */
+  accepting(): boolean {
+    return this.writer.accepting && this.ledger.bytes < maxJournalBytes;
+  }
+
+  state(): 'ok' | 'failing' {
+    return this.writer.failing || !this.accepting() ? 'failing' : 'ok';
+  }
+
+  /** A request is dispatched. `record` stands for it if nothing else is ever written. */
+  begin(record: UsageRecord): void {
+    this.ledger.expect(record.requestId);
+    this.writer.append({ requestId: record.requestId, text: beginLine(record) });
+  }
+
+  /** A request has ended. `written` is called once, when the client may have its last byte (G1). */
+  end(record: UsageRecord, written?: () => void): void {
+    const { requestId } = record;
+    this.ledger.expect(requestId);
+    // G3: what memory has no room for is read back from its segment once there is.
+    const spilled = this.delivery.offer(record) === 'full';
+    this.writer.append({ requestId, text: endLine(record), written, spilled });
+  }
+
+  /** Delivers and writes what it can, then closes. */
+  async stop(): Promise<void> {
+    await this.writer.flushed();
+    await this.delivery.stop();
+    await this.writer.stop();
+    await this.removeNeedless();
+  }
+
+  private settle(batch: readonly UsageRecord[]): void {
+    for (const record of batch) this.ledger.settle(record.requestId);
+    // It never rejects: a segment that cannot be removed is delivered once more after a restart.
+    void this.removeNeedless();
+  }
+
+  private async removeNeedless(): Promise<void> {
+    for (const segment of this.ledger.takeNeedless()) {
+      try {
+        await this.files.remove(segment.name);
+      } catch (error) {
+        this.log.warn({ err: error, segment: segment.name }, 'a segment was not removed');
+      }
+    }
+  }
+
+  private async readBack(): Promise<UsageRecord[]> {
+    if (this.writer.currentSegment?.spilled === true) await this.writer.rotate();
+    const segment = this.ledger.spilled();
+    if (segment === undefined) {
+      await this.removeNeedless();
+      return [];
+    }
+    segment.spilled = false;
+    const { lines } = await this.readSegment(segment.name);
+    const records = lines.flatMap((line) => (line.kind === 'end' ? [line.record] : []));
+    for (const { requestId } of records) {
+      this.ledger.expect(requestId);
+      this.ledger.touch(requestId, segment);
+    }
+    return records;
+  }
+
+  private async replay(
+    segment: Segment,
+    open: Map<string, { record: UsageRecord; segments: Segment[] }>,
+  ): Promise<void> {
+    const { lines, torn } = await this.readSegment(segment.name);
+    if (torn > 1) this.log.warn({ segment: segment.name, torn }, 'journal lines are unreadable');
+    this.ledger.add(segment);
+    for (const { kind, record } of lines) {
+      const known = open.get(record.requestId);
+      if (kind === 'end') open.delete(record.requestId);
+      else if (known === undefined) open.set(record.requestId, { record, segments: [segment] });
+      else known.segments.push(segment);
+    }
+  }
+
+  private async readSegment(name: string): Promise<ReturnType<typeof readLines>> {
+    try {
+      return readLines(await this.files.read(name));
+    } catch (error) {
+      this.log.error({ err: error, segment: name }, 'a segment of the journal cannot be read');
+      return { lines: [], torn: 0 };
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The files of the journal, as a small interface, so that tests can fill the disk and slow it down.
+ */
+import { close, fdatasync, mkdir, open, readdir, readFile, stat, unlink, write } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+/** A segment that is open for appending. */
+export interface JournalFile {
+  /** Writes all of `bytes` at the end. Rejects with the system's error; part may have been written. */
+  append(bytes: Buffer): Promise<void>;
+  /** Asks the disk to keep what was written. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface JournalFiles {
+  /** Makes the folder (mode 0700) where it is not there. */
+  prepare(): Promise<void>;
+  /** Names of the segments with their sizes, oldest first. */
+  list(): Promise<{ name: string; bytes: number }[]>;
+  read(name: string): Promise<Buffer>;
+  /** Creates a segment (mode 0600). Rejects when it exists. */
+  create(name: string): Promise<JournalFile>;
+  remove(name: string): Promise<void>;
+}
+
+const fs = {
+  close: promisify(close),
+  fdatasync: promisify(fdatasync),
+  mkdir: promisify(mkdir),
+  open: promisify(open),
+  readdir: promisify(readdir),
+  readFile: promisify(readFile),
+  stat: promisify(stat),
+  unlink: promisify(unlink),
+  write: promisify(write),
+};
+
+const suffix = '.jsonl';
+
+/** Segments in a folder of the disk. */
+export function diskJournalFiles(folder: string): JournalFiles {
+  const at = (name: string): string => path.join(folder, name);
+  return {
+    async prepare() {
+      await fs.mkdir(folder, { recursive: true, mode: 0o700 });
+    },
+    async list() {
+      const names = (await fs.readdir(folder)).filter((name) => name.endsWith(suffix)).toSorted();
+      return Promise.all(
+        names.map(async (name) => ({ name, bytes: (await fs.stat(at(name))).size })),
+      );
+    },
+    read: (name) => fs.readFile(at(name)),
+    create: async (name) => diskFile(await fs.open(at(name), 'ax', 0o600)),
+    remove: (name) => fs.unlink(at(name)),
+  };
+}
+
+function diskFile(descriptor: number): JournalFile {
+  return {
+    async append(bytes) {
+      let written = 0;
+      while (written < bytes.length) {
+        const step = await fs.write(descriptor, bytes, written, bytes.length - written, null);
+        written += step.bytesWritten;
+      }
+    },
+    sync: () => fs.fdatasync(descriptor),
+    close: () => fs.close(descriptor),
+  };
+}
+
+/** A segment's name: names sort by the time of their creation. */
+export function segmentName(parts: { nowMs: number; number: number }): string {
+  const time = String(parts.nowMs).padStart(15, '0');
+  return `${time}-${String(parts.number).padStart(6, '0')}${suffix}`;
+}

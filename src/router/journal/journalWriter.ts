@@ -1,0 +1,251 @@
+/**
+ * Puts lines into segments: the lines of one turn of the event loop in one write, one write at a
+ * time, an fsync each second, a new segment at a size.
+ *
+ * Invariants
+ * J1 Lines are written in the order in which they came. A line whose write failed is written again,
+ *    whole, into a new segment: reading survives what a failed write left behind.
+ * J2 Whoever waits for a line is called exactly once: when it is written, or when the disk fails or
+ *    is too slow to wait for; answers never wait for a disk that is not there.
+ * J3 What waits for the disk is bounded; `accepting` says when it is full.
+ */
+import { createBackoff, type Backoff } from '../../lib/backoff.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Random } from '../../lib/random.ts';
+import {
+  journalRetryFirstMs,
+  journalRetryLongestMs,
+  journalSegmentBytes,
+  journalSlowWriteMs,
+  journalSyncMs,
+  maxPendingJournalBytes,
+} from '../limits.ts';
+import { segmentName, type JournalFile, type JournalFiles } from './journalFiles.ts';
+import type { Segment, SegmentLedger } from './segmentLedger.ts';
+
+interface Line {
+  requestId: string;
+  text: string;
+  written: (() => void) | undefined;
+  /** Memory does not hold its record: the segment that takes the line has to be read back. */
+  spilled: boolean;
+}
+
+/** Where the writer is. `failing`: the last write failed, the next is tried after a while. */
+type Phase = 'idle' | 'scheduled' | 'writing' | 'failing' | 'stopped';
+
+export class JournalWriter {
+  private readonly files: JournalFiles;
+  private readonly ledger: SegmentLedger;
+  private readonly clock: Clock;
+  private readonly log: Logger;
+  private readonly backoff: Backoff;
+  private phase: Phase = 'idle';
+  private pending: Line[] = [];
+  private pendingBytes = 0;
+  private current: { file: JournalFile; segment: Segment } | undefined;
+  private created = 0;
+  private unsynced = false;
+  private ticker: Timer | undefined;
+  private writeStartedMs = 0;
+  private inWrite: Line[] = [];
+  private idle: (() => void)[] = [];
+  private rotated: (() => void)[] = [];
+
+  constructor(options: {
+    files: JournalFiles;
+    ledger: SegmentLedger;
+    clock: Clock;
+    random: Random;
+    log: Logger;
+  }) {
+    this.files = options.files;
+    this.ledger = options.ledger;
+    this.clock = options.clock;
+    this.log = options.log;
+    const delays = { firstMs: journalRetryFirstMs, longestMs: journalRetryLongestMs };
+    this.backoff = createBackoff({ random: options.random, ...delays });
+  }
+
+  /** J3. False while the memory for lines that the disk has not taken is full. */
+  get accepting(): boolean {
+    return this.pendingBytes < maxPendingJournalBytes;
+  }
+
+  /** Whether the last write failed. */
+  get failing(): boolean {
+    return this.phase === 'failing';
+  }
+
+  /** Appends a line; `written` is called as J2 says. */
+  append(line: {
+    requestId: string;
+    text: string;
+    written?: (() => void) | undefined;
+    spilled?: boolean;
+  }): void {
+    const { requestId, text, written, spilled = false } = line;
+    // The disk is known to be away: the line waits in memory, and nobody waits for it.
+    const waits = this.phase !== 'failing' && this.phase !== 'stopped';
+    this.pending.push({ requestId, text, written: waits ? written : undefined, spilled });
+    this.pendingBytes += text.length;
+    if (!waits) written?.();
+    this.tick();
+    if (this.phase !== 'idle') return;
+    this.phase = 'scheduled';
+    setImmediate(() => this.writeSoon());
+  }
+
+  /** Resolves when nothing waits for the disk any more, or the disk fails. */
+  flushed(): Promise<void> {
+    if (this.phase === 'idle' || this.phase === 'failing' || this.phase === 'stopped') {
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => this.idle.push(resolve));
+  }
+
+  /** Closes the current segment after the write under way, so that it can be read back. */
+  async rotate(): Promise<void> {
+    if (this.phase !== 'writing') return this.closeCurrent();
+    await new Promise<void>((resolve) => this.rotated.push(resolve));
+  }
+
+  /** Writes what waits, syncs and closes. Lines that come later are lost: stop last. */
+  async stop(): Promise<void> {
+    await this.flushed();
+    this.phase = 'stopped';
+    this.ticker?.cancel();
+    await this.closeCurrent();
+  }
+
+  private writeSoon(): void {
+    if (this.phase !== 'scheduled' && this.phase !== 'failing') return;
+    this.phase = 'writing';
+    // It never rejects: a failed write is an outcome that it handles itself.
+    void this.writeLoop();
+  }
+
+  private async writeLoop(): Promise<void> {
+    while (this.pending.length > 0) {
+      this.inWrite = this.pending;
+      this.pending = [];
+      this.writeStartedMs = this.clock.monotonic();
+      const outcome = await this.write(this.inWrite);
+      if (this.rotated.length > 0) await this.closeCurrent();
+      for (const resolve of this.rotated.splice(0)) resolve();
+      if (outcome === 'failed') return this.fail();
+    }
+    this.phase = 'idle';
+    for (const resolve of this.idle.splice(0)) resolve();
+  }
+
+  private async write(lines: readonly Line[]): Promise<'written' | 'failed'> {
+    const bytes = Buffer.from(lines.map((line) => line.text).join(''));
+    try {
+      const { file, segment } = (this.current ??= await this.create());
+      await file.append(bytes);
+      segment.bytes += bytes.length;
+      for (const line of lines) {
+        this.ledger.touch(line.requestId, segment);
+        if (line.spilled) segment.spilled = true;
+      }
+      if (segment.bytes >= journalSegmentBytes) await this.closeCurrent();
+    } catch (error) {
+      this.log.error({ err: error }, 'the journal cannot be written');
+      return 'failed';
+    }
+    this.backoff.reset();
+    this.unsynced = true;
+    for (const line of lines) this.pendingBytes -= line.text.length;
+    this.inWrite = [];
+    release(lines);
+    return 'written';
+  }
+
+  /** J1: what was to be written goes first next time, into a new segment. */
+  private fail(): void {
+    const lines = this.inWrite;
+    this.inWrite = [];
+    this.pending = [...lines, ...this.pending];
+    this.phase = 'failing';
+    for (const resolve of this.idle.splice(0)) resolve();
+    release(this.pending);
+    // Closing a segment that cannot be written is only good manners: its outcome changes nothing.
+    void this.closeCurrent();
+    this.clock.setTimer(this.backoff.nextMs(), () => this.writeSoon());
+  }
+
+  private async create(): Promise<{ file: JournalFile; segment: Segment }> {
+    this.created += 1;
+    const name = segmentName({ nowMs: this.clock.now(), number: this.created });
+    const file = await this.files.create(name);
+    const segment: Segment = {
+      name,
+      bytes: 0,
+      phase: 'open',
+      unsettled: new Set(),
+      spilled: false,
+    };
+    this.ledger.add(segment);
+    return { file, segment };
+  }
+
+  /** The segment that is written now; undefined before the first line. */
+  get currentSegment(): Segment | undefined {
+    return this.current?.segment;
+  }
+
+  private async closeCurrent(): Promise<void> {
+    const { current } = this;
+    if (current === undefined) return;
+    this.current = undefined;
+    current.segment.phase = 'closed';
+    try {
+      await current.file.sync();
+      await current.file.close();
+    } catch (error) {
+      this.log.warn({ err: error, segment: current.segment.name }, 'a segment was not closed');
+    }
+  }
+
+  /** Runs each second while there is something to sync or a write under way. */
+  private tick(): void {
+    if (this.ticker !== undefined || this.phase === 'stopped') return;
+    this.ticker = this.clock.setTimer(journalSyncMs, () => {
+      this.ticker = undefined;
+      if (this.unsynced || this.phase === 'writing') this.tick();
+      this.releaseSlow();
+      // A failed sync shows in the next write; nobody waits for this one.
+      void this.sync();
+    });
+  }
+
+  private async sync(): Promise<void> {
+    if (!this.unsynced || this.current === undefined) return;
+    this.unsynced = false;
+    try {
+      await this.current.file.sync();
+    } catch (error) {
+      this.log.error({ err: error }, 'the journal cannot be synced');
+    }
+  }
+
+  /** J2: a write that hangs does not hold answers back for ever. */
+  private releaseSlow(): void {
+    if (this.phase !== 'writing') return;
+    if (this.clock.monotonic() - this.writeStartedMs < journalSlowWriteMs) return;
+    this.log.warn({}, 'the journal is slow: answers do not wait for it');
+    release(this.inWrite);
+    release(this.pending);
+  }
+}
+
+/** Calls whoever waits for these lines, once. */
+function release(lines: readonly Line[]): void {
+  for (const line of lines) {
+    const { written } = line;
+    line.written = undefined;
+    written?.();
+  }
+}

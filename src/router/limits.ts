@@ -1,0 +1,70 @@
+/** Bounds of the data plane (R6). Times in ms, sizes in bytes unless the name says otherwise. */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+// Directory
+
+/** The poll that makes the directory true when a hint was lost. */
+export const directoryPollMs = 1000;
+/** Changes that are read at once. */
+export const directoryBatch = 1000;
+/** A whole snapshot is not asked for more often, whoever asks. */
+export const directoryReloadEveryMs = 2000;
+
+// Links
+
+/** From the opening of a link to HELLO. */
+export const helloTimeoutMs = 10_000;
+/** Links that have not proved who they are. */
+export const maxStrangers = 1024;
+/** Links of one agent (HELLO numbers them below this). */
+export const maxLinksPerAgent = 16;
+/** How long after its expiry an access token still holds a link that is up. */
+export const tokenGraceMs = 60_000;
+/** How often expiries are looked at. */
+export const linkSweepMs = 1000;
+/** `last_seen_at` of an agent is told at most so often. */
+export const seenEveryMs = 60_000;
+/** Link events that wait for the control plane. */
+export const maxPendingPresenceEvents = 4096;
+/** Changes of the directory within this time cost one look at every agent's models. */
+export const configDelayMs = 50;
+/** Models that an agent is asked to hold. */
+export const maxDesiredModels = 64;
+/** Request ids in one ACK. */
+export const maxAcked = 256;
+
+// Requests
+
+/** How often timeouts of running requests are looked at: their resolution. */
+export const requestSweepMs = 250;
+/** An agent that was told to stop a request has so long to say that its engine has. */
+export const confirmTimeoutMs = 10_000;
+/** A client that takes nothing for so long loses its request. */
+export const slowClientMs = 60_000;
+/** An answer that is not a stream is kept whole up to here, so that a failure can be retried. */
+export const maxHeldAnswerBytes = 8 * MiB;
+/** Part of an event that waits for its rest; beyond, it is passed on as it is. */
+export const maxHeldEventBytes = MiB;
+
+// Journal
+
+/** Lines that wait for the disk; beyond, new requests are refused. */
+export const maxPendingJournalBytes = 4 * MiB;
+/** A segment is closed at this size. */
+export const journalSegmentBytes = 16 * MiB;
+/** All segments together: what the store has not taken in. Beyond, new requests are refused. */
+export const maxJournalBytes = 1024 * MiB;
+/** Time between two fsyncs. */
+export const journalSyncMs = 1000;
+/** A write that takes longer no longer holds answers back. */
+export const journalSlowWriteMs = 2000;
+/** First and longest delay before a failed write, or a failed delivery, is tried again. */
+export const journalRetryFirstMs = 200;
+export const journalRetryLongestMs = 10_000;
+/** Records that one delivery carries, and that wait for one in memory. */
+export const usageBatch = 500;
+export const maxUndeliveredRecords = 20_000;
+/** Records are delivered so long after the first of a batch. */
+export const usageDelayMs = 200;
