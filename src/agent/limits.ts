@@ -22,11 +22,11 @@ export const tokenMarginMs = 15_000;
 
 /** Opening a connection for the link, TLS and upgrade included. */
 export const linkConnectTimeoutMs = 15_000;
-/** From the open socket to WELCOME. */
-export const linkGreetingTimeoutMs = 15_000;
 export const heartbeatIntervalMs = 5_000;
 /** A drain that the router asked for ends after this, whatever still runs. */
 export const drainTimeoutMs = 1_800_000;
+/** Between looks whether the last stream of a draining link has ended. */
+export const drainCheckMs = 20;
 
 /** Trailers that are kept until the router has acknowledged them. */
 export const maxKeptTrailers = 1_000;
@@ -38,6 +38,7 @@ export const maxKeptLogLines = 1_000;
 export const logLinesPerMessage = 100;
 export const maxLogTextCharacters = 4_000;
 export const logFlushIntervalMs = 1_000;
+export const logMessagesPerFlush = 5;
 
 /** Largest request body that an OPEN may announce. */
 export const maxRequestBodyBytes = 64 * 1024 * 1024;

@@ -5,7 +5,7 @@
  * V1 Off loopback everything travels in TLS; a plain address there is refused, not upgraded.
  */
 import { isIP } from 'node:net';
-import { pinPattern } from '../../api/joinCommand.ts';
+import { pinPattern } from '../../lib/pinnedTls.ts';
 
 export interface ServerAddress {
   /** Origin and path prefix, without a slash at the end: `https://host:8443` or `https://host/xim`. */

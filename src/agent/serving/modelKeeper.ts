@@ -37,6 +37,8 @@ interface Entry {
   desired: DesiredModel;
   stage: Stage;
   backoff: Backoff;
+  /** Logged once, however often it comes back. */
+  lastFailure: string | undefined;
 }
 
 export class ModelKeeper {
@@ -104,7 +106,7 @@ export class ModelKeeper {
       firstMs: modelRetryFirstMs,
       longestMs: modelRetryLongestMs,
     });
-    return { desired, stage: { kind: 'wanted' }, backoff };
+    return { desired, stage: { kind: 'wanted' }, backoff, lastFailure: undefined };
   }
 
   private abandon(entry: Entry): void {
@@ -140,11 +142,12 @@ export class ModelKeeper {
     if (signal.aborted) return;
     if (outcome.kind === 'failed') return this.fail(entry, outcome);
     if (outcome.kind === 'cancelled') return this.enter(entry, { kind: 'wanted' });
+    if (!this.offered().has(entry.desired.modelId)) {
+      return this.fail(entry, { message: 'The engine lost the model again.', retry: true });
+    }
     entry.backoff.reset();
-    this.enter(
-      entry,
-      this.offered().has(entry.desired.modelId) ? { kind: 'ready' } : { kind: 'wanted' },
-    );
+    entry.lastFailure = undefined;
+    this.enter(entry, { kind: 'ready' });
   }
 
   /** The checked file, undefined where none is needed, `over` when this attempt has ended. */
@@ -174,7 +177,10 @@ export class ModelKeeper {
 
   private fail(entry: Entry, failure: { message: string; retry: boolean }): void {
     const { message } = failure;
-    this.parts.log.warn({ model: entry.desired.name, detail: message }, 'model cannot be served');
+    if (entry.lastFailure !== message) {
+      this.parts.log.warn({ model: entry.desired.name, detail: message }, 'model cannot be served');
+    }
+    entry.lastFailure = message;
     const retry = failure.retry
       ? this.parts.clock.setTimer(entry.backoff.nextMs(), () => {
           this.enter(entry, { kind: 'wanted' }, { tell: false });

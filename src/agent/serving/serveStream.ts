@@ -51,27 +51,22 @@ type Phase =
   | { kind: 'answering' }
   | { kind: 'over' };
 
-/** Accepts or refuses a request. `stop` ends it from this side, for an agent that must go. */
+/** Accepts or refuses a request; the handlers of its stream bring it to its end. */
 export function serveStream(
   parts: ServeParts,
   request: { open: OpenMessage; stream: LinkStream },
-): { handlers: StreamHandlers; stop: () => void; over: Promise<void> } {
+): StreamHandlers {
   const serving = new Serving(parts, request);
   serving.begin();
   return {
-    handlers: {
-      onData: (chunk) => serving.onData(chunk),
-      onEnd: () => serving.onBodyEnd(),
-      onReset: () => serving.onReset(),
-      onWritable: () => serving.onWritable(),
-    },
-    stop: () => serving.stop(),
-    over: serving.over,
+    onData: (chunk) => serving.onData(chunk),
+    onEnd: () => serving.onBodyEnd(),
+    onReset: () => serving.onReset(),
+    onWritable: () => serving.onWritable(),
   };
 }
 
 class Serving implements EngineSink {
-  readonly over: Promise<void>;
   private readonly parts: ServeParts;
   private readonly open: OpenMessage;
   private readonly stream: LinkStream;
@@ -91,9 +86,8 @@ class Serving implements EngineSink {
   /** The link takes no more for now. */
   private blocked = false;
   private wakeWriter: (() => void) | undefined;
-  /** Who wants no more of it; undefined while somebody does. */
-  private endedBy: 'router' | 'agent' | undefined;
-  private isOver = (): void => {};
+  /** Nobody wants the rest: the router has reset the stream, or the link has died. */
+  private unwanted = false;
 
   constructor(parts: ServeParts, request: { open: OpenMessage; stream: LinkStream }) {
     this.parts = parts;
@@ -101,9 +95,6 @@ class Serving implements EngineSink {
     this.stream = request.stream;
     this.openedAtMs = parts.clock.monotonic();
     if (this.open.stream) this.wire = new WireStream(this.open);
-    this.over = new Promise((resolve) => {
-      this.isOver = resolve;
-    });
   }
 
   begin(): void {
@@ -142,7 +133,7 @@ class Serving implements EngineSink {
 
   /** The router wants no more of it, or the link has died. */
   onReset(): void {
-    this.endedBy ??= 'router';
+    this.unwanted = true;
     this.wake();
     if (this.phase.kind === 'gathering') this.refuse('cancelled', '');
     if (this.phase.kind !== 'running') return;
@@ -155,22 +146,10 @@ class Serving implements EngineSink {
     this.wake();
   }
 
-  /** The agent must go: ends the request so that the router may try it elsewhere. */
-  stop(): void {
-    // What the engine has finished is on its way out and needs no more of this machine.
-    if (this.phase.kind === 'answering') return;
-    this.endedBy ??= 'agent';
-    this.wake();
-    if (this.phase.kind === 'gathering') this.refuse('engine_failed', 'the agent is stopping');
-    if (this.phase.kind !== 'running') return;
-    this.phase.slot.closing();
-    this.phase.abort.abort();
-  }
-
   // ── What the engine sees ──
 
   write(event: JsonObject): boolean {
-    if (this.phase.kind !== 'running' || this.endedBy !== undefined) return true;
+    if (this.phase.kind !== 'running' || this.unwanted) return true;
     if (this.wire === undefined) {
       this.answer = wireAnswer(this.open, event);
       return true;
@@ -181,7 +160,7 @@ class Serving implements EngineSink {
   }
 
   writable(): Promise<void> {
-    if (!this.blocked || this.endedBy !== undefined) return Promise.resolve();
+    if (!this.blocked || this.unwanted) return Promise.resolve();
     return new Promise((resolve) => {
       this.wakeWriter = resolve;
     });
@@ -231,7 +210,7 @@ class Serving implements EngineSink {
   }
 
   private conclude(end: EngineEnd): Promise<void> {
-    if (this.endedBy !== undefined) return Promise.resolve(this.concludeEarly(end));
+    if (this.unwanted) return Promise.resolve(this.concludeEarly(end));
     switch (end.kind) {
       case 'completed':
         return this.complete(end.usage);
@@ -246,7 +225,6 @@ class Serving implements EngineSink {
 
   /** The engine's side is closed after a cancel: this tells the router so (V2). */
   private concludeEarly(end: EngineEnd): void {
-    if (this.endedBy === 'agent') return this.refuse('engine_failed', 'the agent is stopping');
     // It may have completed while the RESET was under way: then that is what is counted.
     const outcome = end.kind === 'completed' ? 'completed' : 'cancelled';
     this.finish(outcome, end.usage);
@@ -285,7 +263,7 @@ class Serving implements EngineSink {
     this.firstByteMs = this.elapsedMs();
     this.stream.head({ status: answer.status, contentType: jsonContentType });
     const { body } = answer;
-    for (let at = 0; at < body.length && this.endedBy === undefined; at += answerPieceBytes) {
+    for (let at = 0; at < body.length && !this.unwanted; at += answerPieceBytes) {
       if (this.stream.write(body.subarray(at, at + answerPieceBytes))) continue;
       this.blocked = true;
       await this.writable();
@@ -300,7 +278,6 @@ class Serving implements EngineSink {
     this.phase = { kind: 'over' };
     this.parts.log.debug({ requestId: this.open.requestId, code, detail }, 'request reset');
     this.stream.reset(code, detail);
-    this.isOver();
   }
 
   /** Ends with END and keeps its trailers. */
@@ -319,7 +296,6 @@ class Serving implements EngineSink {
     };
     this.parts.keepTrailers(end);
     this.stream.end(end);
-    this.isOver();
   }
 
   private wake(): void {

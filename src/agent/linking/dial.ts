@@ -1,0 +1,74 @@
+/** Opens the WebSocket of a link: pinned, without compression, with the link's subprotocol. */
+import type { IncomingMessage } from 'node:http';
+import { WebSocket } from 'ws';
+import { pinnedConnect } from '../../lib/pinnedTls.ts';
+import type { Transport } from '../../protocol/link.ts';
+import { createWsTransport, linkSubprotocol, wsClientOptions } from '../../protocol/wsTransport.ts';
+import { describeConnectionError, type ConnectionProblem } from '../joining/connectionError.ts';
+import { linkConnectTimeoutMs } from '../limits.ts';
+
+export type DialOutcome = { kind: 'open' } | ({ kind: 'failed' } & ConnectionProblem);
+
+/**
+ * Dials once. `onOpen` is called in the turn in which the socket opens, before any message can be
+ * lost; the transport is its owner's from then on. Aborting the signal fails an unfinished dial.
+ */
+export function dial(options: {
+  url: URL;
+  pin: string | null;
+  signal: AbortSignal;
+  onOpen: (transport: Transport) => void;
+}): Promise<DialOutcome> {
+  const { url, pin, signal } = options;
+  if (signal.aborted) return Promise.resolve(failed('The agent is stopping.'));
+  return new Promise((resolve) => {
+    const socket = new WebSocket(url, linkSubprotocol, {
+      ...wsClientOptions,
+      handshakeTimeout: linkConnectTimeoutMs,
+      ...(url.protocol === 'wss:' ? { createConnection: pinnedConnection(pin) } : {}),
+    });
+    const abort = (): void => socket.terminate();
+    const done = (outcome: DialOutcome): void => {
+      signal.removeEventListener('abort', abort);
+      socket.off('error', onError);
+      if (outcome.kind === 'failed') {
+        // The library reports the end of what it gives up as one more error.
+        socket.on('error', () => {});
+        socket.terminate();
+      }
+      resolve(outcome);
+    };
+    const onError = (error: Error): void => {
+      done(
+        signal.aborted
+          ? failed('The agent is stopping.')
+          : { kind: 'failed', ...describeConnectionError(error) },
+      );
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    socket.on('error', onError);
+    socket.once('unexpected-response', (_request, response: IncomingMessage) => {
+      done(failed(refusal(response.statusCode ?? 0)));
+    });
+    socket.once('open', () => {
+      options.onOpen(createWsTransport(socket));
+      done({ kind: 'open' });
+    });
+  });
+}
+
+/** `ws` types this like `net.connect`; Node takes a socket that comes by callback as well. */
+function pinnedConnection(
+  pin: string | null,
+): NonNullable<WebSocket.ClientOptions['createConnection']> {
+  const connect: unknown = pinnedConnect(pin, { timeoutMs: linkConnectTimeoutMs });
+  return connect as NonNullable<WebSocket.ClientOptions['createConnection']>;
+}
+
+const failed = (message: string): DialOutcome => ({ kind: 'failed', permanent: false, message });
+
+function refusal(status: number): string {
+  if (status === 429) return 'The server takes no more links from this address for now (429).';
+  if (status >= 500) return `The server cannot take a link now (${status}).`;
+  return `The server refused the link (${status}): is its address, or the proxy before it, right?`;
+}
