@@ -28,7 +28,7 @@ export interface ServerSecrets {
   rotationKey: Buffer;
   /** Signs new access tokens. */
   signingKey: SigningKey;
-  /** Every key whose tokens are still good: the signing key, and the one before it in a rotation. */
+  /** Every key whose tokens are good: the signing key, and in a rotation the one before it. */
   verificationKeys: readonly { keyId: string; x: string }[];
 }
 

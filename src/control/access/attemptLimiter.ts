@@ -4,8 +4,8 @@
  *
  * Invariants
  * F1 A success costs nothing, and a refused attempt costs nothing more.
- * F2 Memory is bounded: beyond `entries` keys the one that was not touched for longest is forgotten,
- *    and a key whose failures have drained is not kept.
+ * F2 Memory is bounded: beyond `entries` keys the one that was not touched for longest is
+ *    forgotten, and a key whose failures have drained is not kept.
  * F3 However many attempts run at once, no more than `burst` of them are under way.
  */
 import type { Clock } from '../../lib/clock.ts';

@@ -76,10 +76,12 @@ function parse(stored: string): { cost: Cost; salt: Buffer; hash: Buffer } | und
 
 function derive(password: string, salt: Buffer, { ln, r, p }: Cost): Promise<Buffer> {
   const N = 2 ** ln;
+  // Twice what the algorithm's big table takes, and room for its small ones.
+  const maxmem = 2 * 128 * N * r + 2 ** 20;
   // Composed, so that a password typed on another keyboard is the same bytes.
   const text = password.normalize('NFKC');
   return new Promise((resolve, reject) => {
-    scrypt(text, salt, hashBytes, { N, r, p, maxmem: 256 * N * r }, (error, key) => {
+    scrypt(text, salt, hashBytes, { N, r, p, maxmem }, (error, key) => {
       if (error === null) resolve(key);
       else reject(error);
     });

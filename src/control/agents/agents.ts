@@ -54,8 +54,8 @@ export async function agentEvents(
 }
 
 /**
- * C3: the agent with this id, if the caller has `role` with its owner. An agent of somebody else and
- * one that does not exist get the same answer.
+ * C3: the agent with this id, if the caller has `role` with its owner. An agent of somebody else
+ * and one that does not exist get the same answer.
  */
 export async function authorizeAgent(
   { store }: Parts,

@@ -15,7 +15,7 @@ export function wishedName(wishes: {
 
 /**
  * The first of `wish`, `wish-2`, `wish-3`, … that is not in `taken` (letters' case does not
- * distinguish). From the `attempt`-th try on, somebody keeps being quicker: then the worker id's own
+ * distinguish). After `nameAttempts` tries somebody keeps being quicker: then the worker id's own
  * digits make the name.
  */
 export function freeName(options: {

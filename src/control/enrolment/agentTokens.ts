@@ -1,7 +1,8 @@
 /**
  * An agent's two credentials. The **rotation token** `xrt_<generation>_<mac>` is derived: HMAC with
  * the server's key over agent and generation, so that every answer for one generation is the same
- * token and the store keeps hashes only. The **access token** is signed for the link and lives 10 min.
+ * token and the store keeps hashes only. The **access token** is signed for the link and lives
+ * 10 minutes.
  *
  * Invariants
  * C2 Rotation tokens are stored hashed and compared in constant time.
@@ -30,7 +31,7 @@ export interface AgentTokens {
   credentials(agent: { agentId: string; generation: number }): AgentCredentials;
   /** What the store keeps of the rotation token of a generation. */
   rotationHash(agent: { agentId: string; generation: number }): string;
-  /** G1: the generation of a rotation token that this server made for this agent, else undefined. */
+  /** G1: the generation of a token that this server made for this agent, else undefined. */
   generationOf(presented: { agentId: string; rotationToken: string }): number | undefined;
 }
 

@@ -170,7 +170,7 @@ function storageProblem(bytes: number | null): InvalidField | undefined {
 
 type TierList = { ok: true; slugs: TierSlug[] | null; warnings: string[] } | InvalidField;
 
-/** Slugs from outside → tiers in the table's order; a deprecated slug is replaced, with a warning. */
+/** Slugs from outside → tiers in the table's order; a deprecated one is replaced, and warned of. */
 function supportedTiers(given: readonly string[] | null, isPlatform: boolean): TierList {
   if (given === null) return { ok: true, slugs: null, warnings: [] };
   const chosen = new Set<TierSlug>();

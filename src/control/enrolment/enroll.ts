@@ -2,7 +2,8 @@
  * `POST /v1/enroll`: a join key and a key pair become an agent.
  *
  * Order of checks: form of the join key; nonce (taken, whatever follows); signature; then, in one
- * transaction of the store, secret, revocation, an earlier enrolment of this key pair, expiry, uses.
+ * transaction of the store, secret, revocation, an earlier enrolment of this key pair, expiry and
+ * uses.
  *
  * Invariants
  * C1 A join key is consumed at most max_uses times, under any concurrency.
@@ -35,7 +36,7 @@ import { parseJoinKey } from './joinKeyText.ts';
 import type { Nonces } from './nonces.ts';
 import { createTurns } from './turns.ts';
 
-/** What enrolment reads of an agent's facts; the rest is stored as it came (http has checked it). */
+/** What enrolment reads of an agent's facts; the rest is stored as it came, checked by http. */
 export interface EnrolmentFacts {
   hostname: string;
   cpu: CpuFacts;

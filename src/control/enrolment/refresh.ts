@@ -5,7 +5,8 @@
  * In this order: nonce (taken, whatever follows); signature, wrong → nothing changes; a token that
  * this server never made → nothing changes; then in one transaction of the store: the current token
  * → its successor; the previous one → the same successor, with no time limit, until the successor
- * has been used; any older one → the agent is suspended, and the directory's change closes its link.
+ * has been used; any older one → the agent is suspended, and by the directory's change its link
+ * is closed.
  *
  * Invariants
  * F1 However many refreshes run at once with one token, they yield one successor.

@@ -2,8 +2,8 @@
  * The directory for the data plane, from the store's `changes` only: a snapshot, then numbered
  * changes; hints make it quick, the reader's poll makes it true.
  *
- * The shapes are the ones of the router's ports. They are written out here because the control plane
- * does not know the router; `main/` connects the two, and a difference does not compile there.
+ * The shapes are the ones of the router's ports. They are written out here because the control
+ * plane does not know the router; `main/` connects the two, and a difference does not compile there.
  */
 import type {
   AgentEntry,
