@@ -75,7 +75,8 @@ test('files of the operator that do not fit, without a sentence that names them'
   const other = await ownTls({ directory: path.join(directory, 'g'), names, clock });
   const at = (folder: string, file: string): string => path.join(directory, folder, file);
   const given = readGivenTls({ certFile: at('f', 'cert.pem'), keyFile: at('f', 'key.pem') });
-  assert.deepEqual(given, { cert: one.cert, key: one.key, pin: null });
+  assert.deepEqual(given, one);
+  assert.ok(one.selfSigned);
   assert.notEqual(one.key, other.key);
   const refused = (certFile: string, keyFile: string): string => {
     try {

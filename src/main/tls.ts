@@ -25,8 +25,10 @@ import { writeFileAtomic } from './writeFileAtomic.ts';
 export interface ServerTls {
   key: string;
   cert: string;
-  /** `sha256//…` of a certificate that no authority vouches for; null for the operator's own. */
-  pin: string | null;
+  /** `sha256//…` of the certificate's key: how the agent on this machine knows it. */
+  pin: string;
+  /** Nobody vouches for the certificate: agents elsewhere have to pin it too. */
+  selfSigned: boolean;
 }
 
 const dayMs = 86_400_000;
@@ -46,7 +48,7 @@ export function readGivenTls(files: { certFile: string; keyFile: string }): Serv
     throw new StartupError('tls', `--tls-cert: ${files.certFile} holds no certificate in PEM.`);
   }
   try {
-    if (certificate.checkPrivateKey(createPrivateKey(key))) return { cert, key, pin: null };
+    if (certificate.checkPrivateKey(createPrivateKey(key))) return tlsOf(key, cert);
   } catch {
     throw new StartupError('tls', `--tls-key: ${files.keyFile} holds no private key in PEM.`);
   }
@@ -54,6 +56,12 @@ export function readGivenTls(files: { certFile: string; keyFile: string }): Serv
     'tls',
     `--tls-key: ${files.keyFile} is not the key of the certificate in ${files.certFile}.`,
   );
+}
+
+function tlsOf(key: string, cert: string): ServerTls {
+  const certificate = new X509Certificate(cert);
+  const selfSigned = certificate.verify(certificate.publicKey);
+  return { key, cert, pin: pinOfPublicKey(certificate.publicKey), selfSigned };
 }
 
 function readGiven(file: string, flag: string): string {
@@ -92,7 +100,7 @@ export async function ownTls(options: {
     cert = await makeCertificate({ key, names: options.names, nowMs: options.clock.now() });
     writeFileAtomic(certFile, cert, 0o644);
   }
-  return { key, cert, pin: pinOfPublicKey(new X509Certificate(cert).publicKey) };
+  return tlsOf(key, cert);
 }
 
 function newKey(): string {

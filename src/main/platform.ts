@@ -1,0 +1,109 @@
+/**
+ * Before a server serves: the first start sets the platform up (keys on disk before rows in the
+ * database), later starts find their keys again and follow another `--model`.
+ */
+import { probeHardware } from '../agent/joining/hardware.ts';
+import type { Credentials } from '../cli/serverContext.ts';
+import type { Control } from '../control/control.ts';
+import { defaultEndpointSlug } from '../control/platform/bootstrap.ts';
+import type { BootstrapCredentials, ModelWish, SharedTier } from '../control/platform/bootstrap.ts';
+import { defaultTierForCpu } from '../domain/tiers.ts';
+import type { CredentialsFile } from './credentialsFile.ts';
+import { defaultModelWish } from './modelWish.ts';
+import { version } from './version.ts';
+
+export interface Platform {
+  /** Undefined when the file was lost. */
+  credentials: Credentials | undefined;
+  /** Tier of the endpoint `default` and of the shared agent. */
+  tier: SharedTier;
+  model: { id: string; name: string; source: string } | undefined;
+  /** The join key of the first start, for the first agent; undefined later. */
+  firstJoinKey: { text: string; expiresAtMs: number } | undefined;
+}
+
+export interface PlatformOptions {
+  control: Control;
+  file: CredentialsFile;
+  /** Undefined: the default at the first start, what is there later. */
+  wish: ModelWish | undefined;
+  adminEmail: string;
+  /** The addresses, as far as they are known before the port is bound. */
+  urls: ServerUrls;
+  note: (text: string) => void;
+}
+
+export type ServerUrls = Pick<Credentials, 'server' | 'pin' | 'base_url' | 'dashboard_url'>;
+
+/** Sets the platform up, or opens it. */
+export async function openPlatform(options: PlatformOptions): Promise<Platform> {
+  const { control, wish } = options;
+  const facts = await probeHardware({ agentVersion: version, engine: 'none' });
+  const tier = defaultTierForCpu(facts.cpu) ?? 'free';
+  if (!(await control.isBootstrapped())) return firstStart(options, tier);
+  if (wish !== undefined) {
+    const outcome = await control.ensureDefaultModel(wish);
+    if (outcome.ok && outcome.changed) options.note(`The model is now ${wish.name}.`);
+    if (!outcome.ok) options.note('--model is ignored: there is no endpoint "default" any more.');
+  }
+  const model = (await control.defaultModel()) ?? undefined;
+  return { credentials: await settledCredentials(options), tier, model, firstJoinKey: undefined };
+}
+
+async function firstStart(options: PlatformOptions, tier: SharedTier): Promise<Platform> {
+  const { control, file, adminEmail, urls } = options;
+  const wish = options.wish ?? defaultModelWish();
+  // Keys of a database that is gone open nothing any more.
+  file.setAside();
+  const outcome = await control.bootstrap({
+    adminEmail,
+    tier,
+    model: wish,
+    keep: (secrets) => {
+      file.keepPending(credentialsOf(secrets, urls));
+      return Promise.resolve();
+    },
+  });
+  if (!outcome.ok) return openPlatform(options);
+  file.adoptPending();
+  const { joinKey } = outcome.credentials;
+  return {
+    credentials: file.read(),
+    tier,
+    model: (await control.defaultModel()) ?? undefined,
+    firstJoinKey: { text: joinKey.text, expiresAtMs: joinKey.expiresAtMs },
+  };
+}
+
+function credentialsOf(secrets: BootstrapCredentials, urls: ServerUrls): Credentials {
+  return {
+    version: 1,
+    ...urls,
+    project: secrets.project.slug,
+    endpoint: defaultEndpointSlug,
+    api_key: secrets.apiKey,
+    management_key: secrets.managementKey,
+    admin: secrets.admin,
+  };
+}
+
+/** The keys of an earlier start, also of one that crashed between commit and rename. */
+async function settledCredentials(options: PlatformOptions): Promise<Credentials | undefined> {
+  const { control, file, note } = options;
+  const found = file.read();
+  if (found !== undefined && (await control.credentialsMatch({ apiKey: found.api_key }))) {
+    file.dropPending();
+    return found;
+  }
+  const pending = file.readPending();
+  if (pending !== undefined && (await control.credentialsMatch({ apiKey: pending.api_key }))) {
+    file.adoptPending();
+    return pending;
+  }
+  note(
+    found === undefined
+      ? `${file.path} is gone: clients keep their keys, but this start cannot show them.`
+      : `${file.path} does not belong to this database: its keys are not accepted.`,
+  );
+  return undefined;
+}

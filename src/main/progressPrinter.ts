@@ -1,0 +1,109 @@
+/**
+ * Progress for a person: on a terminal one line that is written over, elsewhere a line every tenth of
+ * the way. Sentences go between them.
+ */
+import type { AgentEvent } from './agentEvents.ts';
+
+export interface ProgressPrinter {
+  event(event: AgentEvent): void;
+  /** A line of its own. */
+  line(text: string): void;
+}
+
+export interface ProgressTarget {
+  write(text: string): void;
+  /** Whether a line can be written over. */
+  terminal: boolean;
+  columns: number;
+}
+
+/** Steps of a download or of loading that are worth a line where lines stay. */
+const stepPercent = 10;
+
+export function createProgressPrinter(target: ProgressTarget): ProgressPrinter {
+  /** What stands on the terminal's last line without a line end. */
+  let open = '';
+  let lastStep = -1;
+  let lastSubject = '';
+
+  const line = (text: string): void => {
+    if (open !== '') target.write('\r\u001b[K');
+    open = '';
+    target.write(`${text}\n`);
+  };
+  const progress = (subject: string, { share, text }: { share: number; text: string }): void => {
+    if (target.terminal) {
+      open = text.slice(0, target.columns - 1);
+      target.write(`\r\u001b[K${open}`);
+      return;
+    }
+    const step = Math.floor((share * 100) / stepPercent);
+    if (subject === lastSubject && step <= lastStep) return;
+    lastSubject = subject;
+    lastStep = step;
+    line(text);
+  };
+  return {
+    line,
+    event(event) {
+      if (event.kind === 'fetching') {
+        const { receivedBytes, totalBytes } = event;
+        const share = totalBytes === null ? 0 : receivedBytes / totalBytes;
+        return progress(`fetching ${event.model}`, { share, text: fetchingText(event) });
+      }
+      if (event.kind === 'loading') {
+        const text = `loading ${event.model}: ${Math.floor(event.fraction * 100)} %`;
+        return progress(`loading ${event.model}`, { share: event.fraction, text });
+      }
+      const text = eventText(event);
+      if (text !== undefined) line(text);
+    },
+  };
+}
+
+function fetchingText(event: Extract<AgentEvent, { kind: 'fetching' }>): string {
+  const { model, receivedBytes, totalBytes, bytesPerSecond } = event;
+  const speed = bytesPerSecond === null ? '' : `, ${megabytes(bytesPerSecond)}/s`;
+  if (totalBytes === null) return `fetching ${model}: ${megabytes(receivedBytes)}${speed}`;
+  const percent = Math.floor((100 * receivedBytes) / Math.max(1, totalBytes));
+  const left = totalBytes - receivedBytes;
+  const eta = bytesPerSecond ? `, ${span(left / bytesPerSecond)} left` : '';
+  return (
+    `fetching ${model}: ${megabytes(receivedBytes)} of ${megabytes(totalBytes)} ` +
+    `(${percent} %)${speed}${left === 0 ? '' : eta}`
+  );
+}
+
+function eventText(event: AgentEvent): string | undefined {
+  switch (event.kind) {
+    case 'enrolled':
+      return `enrolled as ${event.name}`;
+    case 'unlinked':
+      return `the link is down: ${event.message}`;
+    case 'ready':
+      return `${event.model} is ready`;
+    case 'failed':
+      return [
+        `${event.model} cannot be served: ${event.message}`,
+        ...event.tried.map(indented),
+      ].join('\n');
+    case 'note':
+    case 'refused':
+      return event.message;
+    default:
+      return undefined;
+  }
+}
+
+const indented = (text: string): string => `  ${text}`;
+
+function megabytes(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function span(seconds: number): string {
+  if (seconds < 100) return `${Math.ceil(seconds)} s`;
+  if (seconds < 6000) return `${Math.ceil(seconds / 60)} min`;
+  return `${Math.ceil(seconds / 3600)} h`;
+}
