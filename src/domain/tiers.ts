@@ -219,7 +219,9 @@ const tierOfAccelerator: Readonly<Record<AcceleratorFacts['kind'], TierSlug>> = 
 };
 
 /** The CPU tier of a processor; null for one that has none (not an EPYC, not a Xeon). */
-export function defaultTierForCpu(cpuFacts: CpuFacts): TierSlug | null {
+export function defaultTierForCpu(
+  cpuFacts: CpuFacts,
+): 'cpu_amd_optimized' | 'cpu_intel_optimized' | null {
   if (!cpuFacts.serverClass) return null;
   if (cpuFacts.vendor === 'amd') return 'cpu_amd_optimized';
   return cpuFacts.vendor === 'intel' ? 'cpu_intel_optimized' : null;
