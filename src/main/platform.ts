@@ -38,20 +38,36 @@ export type ServerUrls = Pick<Credentials, 'server' | 'pin' | 'base_url' | 'dash
 /** Sets the platform up, or opens it. */
 export async function openPlatform(options: PlatformOptions): Promise<Platform> {
   const { control, wish } = options;
-  const facts = await probeHardware({ agentVersion: version, engine: 'none' });
-  const tier = defaultTierForCpu(facts.cpu) ?? 'free';
-  if (!(await control.isBootstrapped())) return firstStart(options, tier);
+  if (!(await control.isBootstrapped())) return firstStart(options);
   if (wish !== undefined) {
     const outcome = await control.ensureDefaultModel(wish);
     if (outcome.ok && outcome.changed) options.note(`The model is now ${wish.name}.`);
     if (!outcome.ok) options.note('--model is ignored: there is no endpoint "default" any more.');
   }
-  const model = (await control.defaultModel()) ?? undefined;
-  return { credentials: await settledCredentials(options), tier, model, firstJoinKey: undefined };
+  return {
+    credentials: await settledCredentials(options),
+    tier: (await storedTier(control)) ?? (await machineTier()),
+    model: (await control.defaultModel()) ?? undefined,
+    firstJoinKey: undefined,
+  };
 }
 
-async function firstStart(options: PlatformOptions, tier: SharedTier): Promise<Platform> {
+/** What this machine's processor can serve. */
+async function machineTier(): Promise<SharedTier> {
+  const facts = await probeHardware({ agentVersion: version, engine: 'none' });
+  return defaultTierForCpu(facts.cpu) ?? 'free';
+}
+
+/** The tier of the endpoint `default`, which the shared agent has to carry. */
+async function storedTier(control: Control): Promise<SharedTier | undefined> {
+  const { endpoints } = await control.directoryFeed.snapshot();
+  const tier = endpoints.find(({ slug }) => slug === defaultEndpointSlug)?.tier;
+  return tier === 'self_hosted' ? undefined : tier;
+}
+
+async function firstStart(options: PlatformOptions): Promise<Platform> {
   const { control, file, adminEmail, urls } = options;
+  const tier = await machineTier();
   const wish = options.wish ?? defaultModelWish();
   // Keys of a database that is gone open nothing any more.
   file.setAside();
