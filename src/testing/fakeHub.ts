@@ -1,7 +1,7 @@
 /**
- * A Hugging Face hub on loopback: repositories of files in memory, the redirect to where the bytes lie,
- * ranges, and the ways in which a real one fails. What it does is counted, so that a test can say what
- * was asked for.
+ * A Hugging Face hub on loopback: repositories of files in memory, the redirect to where the bytes
+ * lie, ranges, and the ways in which a real one fails. What it does is counted, so that a test can
+ * say what was asked for.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -58,7 +58,10 @@ export class CacheRecords {
     await this.sweep();
   }
 
-  /** Removes what processes that died half-way through left: locks being taken, files being written. */
+  /**
+   * Removes what processes that died half-way through left: locks being taken, files being
+   * written.
+   */
   private async sweep(): Promise<void> {
     for (const name of await this.names('locks')) {
       const owner = name.slice(name.indexOf('.') + 1);

@@ -2,9 +2,9 @@
  * Room in the cache. Everything that is or will be on the disk counts: files, and what running
  * fetches of any process have announced.
  *
- * A2 (space): with a limit, files and announced fetches together never exceed it; without one, 5 % of
- * the disk stays free. What cannot fit is refused before a byte of it is fetched and before anything
- * is evicted for it.
+ * A2 (space): with a limit, files and announced fetches together never exceed it; without one, 5 %
+ * of the disk stays free. What cannot fit is refused before a byte of it is fetched and before
+ * anything is evicted for it.
  */
 import { readdir, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';

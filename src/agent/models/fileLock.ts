@@ -10,7 +10,8 @@
  * Invariants
  * K1 At most one living process holds a lock (owners of other containers count as living while they
  *    touch their file).
- * K2 A crash of the owner frees the lock: at once on the same machine, after `lockSilentMs` elsewhere.
+ * K2 A crash of the owner frees the lock: at once on the same machine, after `lockSilentMs`
+ * elsewhere.
  */
 import { mkdir, readdir, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';

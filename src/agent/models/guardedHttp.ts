@@ -1,6 +1,7 @@
 /**
- * GET over HTTP for large files: redirects are followed by hand, each hop is checked, every wait has
- * a bound. `https:` only, but for origins that the owner configured; from `https:` never to `http:`.
+ * GET over HTTP for large files: redirects are followed by hand, each hop is checked, every wait
+ * has a bound. `https:` only, but for origins that the owner configured; from `https:` never to
+ * `http:`.
  */
 import { Agent, buildConnector, request } from 'undici';
 import type { Readable } from 'node:stream';
@@ -111,13 +112,19 @@ async function follow(
     firstHeaders ??= answer.headers;
     const location = isRedirect(answer.status) ? answer.headers.location : undefined;
     if (location === undefined) return { ...answer, firstHeaders };
-    answer.body.destroy();
+    discardBody(answer.body);
     if (!URL.canParse(location, url.href)) {
       return fetchFailure('bad_answer', `${url.host} redirects to an address that is none.`);
     }
     url = new URL(location, url);
   }
   return fetchFailure('bad_answer', `${start.host} redirects more than ${maxDownloadRedirects} ×.`);
+}
+
+/** Ends a body that nobody reads on. undici reports that as an error, which is none to us. */
+export function discardBody(body: Readable): void {
+  body.on('error', () => {});
+  body.destroy();
 }
 
 function isAllowedProtocol(url: URL, trustedOrigins: readonly string[]): boolean {

@@ -2,7 +2,12 @@
 import type { Readable } from 'node:stream';
 import { maxHubAnswerBytes, maxHubFiles } from '../limits.ts';
 import { fetchFailure, type FetchFailure } from './fetchFailure.ts';
-import { connectionFailure, type GuardedHttp, type HttpAnswer } from './guardedHttp.ts';
+import {
+  connectionFailure,
+  discardBody,
+  type GuardedHttp,
+  type HttpAnswer,
+} from './guardedHttp.ts';
 import { statusFailure } from './resumableDownload.ts';
 
 export interface HubFile {
@@ -75,13 +80,15 @@ async function onlyGguf(query: HubQuery): Promise<string> {
   const only = found[0];
   if (only !== undefined && found.length === 1) return only;
   const choices = found.length === 0 ? 'none' : found.slice(0, 8).join(', ');
-  const message = `${repo} has ${found.length} GGUF files; name one as hf:${repo}:FILE (${choices}).`;
+  const count = `${repo} has ${found.length} GGUF files (${choices})`;
+  const message = `${count}; name one as hf:${repo}:FILE.`;
   throw new HubFailure(fetchFailure('invalid_source', message));
 }
 
 /**
- * A `fetch` for the hub's client that goes through our guard. The digest stands in the headers of the
- * hub's own answer, before the redirect to where the bytes lie, so those headers are laid on top.
+ * A `fetch` for the hub's client that goes through our guard. The digest stands in the headers of
+ * the hub's own answer, before the redirect to where the bytes lie, so those headers are laid on
+ * top.
  */
 function fetchThrough(query: HubQuery): typeof globalThis.fetch {
   return async (input, init) => {
@@ -93,9 +100,16 @@ function fetchThrough(query: HubQuery): typeof globalThis.fetch {
     const status = answer.status >= 200 && answer.status <= 599 ? answer.status : 502;
     return new Response(body.length === 0 || status === 204 ? null : body, {
       status,
-      headers: { ...answer.headers, ...declared(answer) },
+      headers: { ...sizeOf(answer), ...answer.headers, ...declared(answer) },
     });
   };
+}
+
+/** The size as the hub's client reads it, also from a mirror that sends the file whole. */
+function sizeOf(answer: HttpAnswer): Record<string, string> {
+  const length = answer.headers['content-length'];
+  if (answer.status !== 200 || length === undefined) return {};
+  return { 'content-range': `bytes 0-0/${length}` };
 }
 
 function declared(answer: HttpAnswer): Record<string, string> {
@@ -125,7 +139,7 @@ async function readSome(
     signal.throwIfAborted();
     throw new HubFailure(connectionFailure(error, host));
   } finally {
-    body.destroy();
+    discardBody(body);
   }
   return Buffer.concat(chunks);
 }

@@ -1,10 +1,12 @@
 /**
- * The agent's model cache: fetches what is wanted, keeps what is used, never holds more than it may.
+ * The agent's model cache: fetches what is wanted, keeps what is used, never holds more than it
+ * may.
  *
- * Parts: `ensureModel.ts` (the order of the sources), `hubSource.ts`, `urlSource.ts`, `wheelSource.ts`,
- * `fileSource.ts` (the sources), `resumableDownload.ts`, `guardedHttp.ts`, `addressGuard.ts` (bytes
- * over HTTP), `cacheRecords.ts`, `cachedFiles.ts`, `cacheSpace.ts`, `cacheUses.ts`, `cacheIndex.ts`,
- * `fileLock.ts` (the disk, shared by processes). `docs/internals/models.md` tells the whole.
+ * Parts: `ensureModel.ts` (the order of the sources), `hubSource.ts`, `urlSource.ts`,
+ * `wheelSource.ts`, `fileSource.ts` (the sources), `resumableDownload.ts`, `guardedHttp.ts`,
+ * `addressGuard.ts` (bytes over HTTP), `cacheRecords.ts`, `cachedFiles.ts`, `cacheSpace.ts`,
+ * `cacheUses.ts`, `cacheIndex.ts`, `fileLock.ts` (the disk, shared by processes).
+ * `docs/internals/models.md` tells the whole.
  *
  * Invariants
  * A2 The cache never exceeds its limit and never serves a file whose digest differs

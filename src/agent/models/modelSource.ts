@@ -1,4 +1,6 @@
-/** Where a model comes from, as the catalogue writes it: `hf:<repo>[:<file>]`, `https:…`, `file:…`. */
+/**
+ * Where a model comes from, as the catalogue writes it: `hf:<repo>[:<file>]`, `https:…`, `file:…`.
+ */
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 

@@ -19,7 +19,9 @@ export function processIdentity(random: Random): ProcessIdentity {
   return { name: [scope(), process.pid, startTime(process.pid) ?? 0, nonce].join('.') };
 }
 
-/** Whether the process behind a name lives; `unknown` when it is in another container or machine. */
+/**
+ * Whether the process behind a name lives; `unknown` when it is in another container or machine.
+ */
 export function livenessOf(name: string): Liveness {
   const [itsScope, pid, start] = name.split('.');
   if (itsScope === undefined || pid === undefined || start === undefined) return 'dead';

@@ -1,4 +1,6 @@
-/** Turns bytes into progress: a rate over the last seconds, the time left, at most four reports/s. */
+/**
+ * Turns bytes into progress: a rate over the last seconds, the time left, at most four reports/s.
+ */
 import type { Clock } from '../../lib/clock.ts';
 import { progressIntervalMs } from '../limits.ts';
 

@@ -2,9 +2,10 @@
  * Brings one file over HTTP to `part`, going on where an earlier attempt, also of another process,
  * was cut. The digest is computed on the way.
  *
- * What is left behind: after a cut or a cancel, `part` stays, to be resumed. After a wrong digest or a
- * wrong size it is deleted, because nothing in it can be trusted. When the disk is full it is deleted
- * too: the journal and the database of this machine need the room more than a later attempt does.
+ * What is left behind: after a cut or a cancel, `part` stays, to be resumed. After a wrong digest
+ * or a wrong size it is deleted, because nothing in it can be trusted. When the disk is full it is
+ * deleted too: the journal and the database of this machine need the room more than a later attempt
+ * does.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { open, rm, type FileHandle } from 'node:fs/promises';
@@ -15,7 +16,12 @@ import { downloadRetryFirstMs, downloadRetryLongestMs, maxFruitlessAttempts } fr
 import { statOf } from './cacheRecords.ts';
 import { fetchFailure, fileFailure, type FetchFailure } from './fetchFailure.ts';
 import { hashInto } from './fileDigest.ts';
-import { connectionFailure, type GuardedHttp, type HttpAnswer } from './guardedHttp.ts';
+import {
+  connectionFailure,
+  discardBody,
+  type GuardedHttp,
+  type HttpAnswer,
+} from './guardedHttp.ts';
 import type { ProgressMeter } from './progressMeter.ts';
 
 export interface DownloadRequest {
@@ -152,7 +158,7 @@ async function oneAttempt(
   }
   const unusable = await prepareFor(answer, request, progress);
   if (unusable !== undefined) {
-    answer.body.destroy();
+    discardBody(answer.body);
     return unusable;
   }
   return await writeBody(answer, { request, tools, progress });
@@ -229,7 +235,8 @@ async function writeBody(
       if (next.kind === 'cut') return next;
       const { chunk } = next;
       if (progress.offset + chunk.length > request.sizeBytes) {
-        const more = `${request.url.host} sent more than the ${request.sizeBytes} bytes it declared`;
+        const { url, sizeBytes } = request;
+        const more = `${url.host} sent more than the ${sizeBytes} bytes it declared`;
         return fetchFailure('digest_mismatch', `${more}; deleted.`);
       }
       await progress.handle.appendFile(chunk);
@@ -239,7 +246,7 @@ async function writeBody(
     }
     return { kind: 'complete' };
   } finally {
-    answer.body.destroy();
+    discardBody(answer.body);
   }
 }
 

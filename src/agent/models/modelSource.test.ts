@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { defaultModel } from './defaultModel.ts';
+import { parseModelSource } from './modelSource.ts';
+
+test('the default model’s source does not name its repository and file', () => {
+  const { repo, file, source } = defaultModel;
+  assert.deepEqual(parseModelSource(source), { kind: 'hub', repo, file });
+});
+
+test('a source is read as something else than it says', () => {
+  const hub = { kind: 'hub', repo: 'a/b' };
+  assert.deepEqual(parseModelSource('hf:a/b'), { ...hub, file: undefined });
+  assert.deepEqual(parseModelSource('hf:a/b:sub/c.gguf'), { ...hub, file: 'sub/c.gguf' });
+  assert.deepEqual(parseModelSource('file:/m/a.gguf'), { kind: 'file', path: '/m/a.gguf' });
+  assert.deepEqual(parseModelSource('file:///m/a%20b.gguf'), { kind: 'file', path: '/m/a b.gguf' });
+  const url = parseModelSource('https://example.org/a.gguf');
+  assert.equal(url.kind === 'url' && url.url.href, 'https://example.org/a.gguf');
+});
+
+test('a source that leads elsewhere or nowhere is accepted', () => {
+  const wrong = [
+    'hf:',
+    'hf:a',
+    'hf:a/b/c',
+    'hf:../b',
+    'hf:a/b:',
+    'hf:a/b:../c',
+    'hf:a/b:c/../d',
+    'http://example.org/a',
+    'https:',
+    'https://u:p@example.org/a',
+    'ftp://x/y',
+    '/m/a.gguf',
+    'file:a.gguf',
+    'file://host/m/a.gguf',
+    'file:',
+  ];
+  for (const source of wrong) assert.equal(parseModelSource(source).kind, 'invalid', source);
+});
