@@ -157,7 +157,7 @@ test('some order of presentations forks the tokens, suspends twice or for nothin
   const run = async (presentations: readonly Presentation[]): Promise<void> => {
     const { machine, agentId, rotationToken } = await enrolledAgent(harness);
     const issued = [rotationToken];
-    let suspended = false;
+    let suspended: boolean = false;
     for (const { age, signed } of presentations) {
       const index = Math.max(0, issued.length - 1 - age);
       const from = issued.length - 1 - index;
@@ -171,7 +171,7 @@ test('some order of presentations forks the tokens, suspends twice or for nothin
         assert.deepEqual(outcome, { ok: false, reason: 'rotation_token_reused' });
         suspended = true;
       }
-      const expected = suspended ? 'suspended' : 'enrolled';
+      const expected: string = suspended ? 'suspended' : 'enrolled';
       const generation = issued.length;
       assert.deepEqual(await stateOf(agentId), { state: expected, generation });
     }
