@@ -7,11 +7,15 @@
  * F1 A rotation token is on disk before it is used for anything.
  * F2 The key pair is on disk before the server hears of it.
  */
-import { chmod, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import type { Clock } from '../../lib/clock.ts';
 import type { Random } from '../../lib/random.ts';
-import { acquireLock, lockFileName, type StateLock } from './stateLock.ts';
+import { writeJsonDurably } from '../models/durableFile.ts';
+import type { HeldLock } from '../models/fileLock.ts';
+import { parseObject } from '../serving/jsonValue.ts';
+import { lockName, lockState } from './stateLock.ts';
 
 export const stateFileName = 'agent.json';
 
@@ -24,6 +28,8 @@ export const enrolmentSchema = z.object({
   linkUrl: z.string(),
   /** The newest one that is known. An older one is of no use: the server remembers both. */
   rotationToken: z.string().min(1),
+  /** SHA-256 of the join key that made it, hex: the same key does not enrol a removed agent again. */
+  joinKeyHash: z.string(),
 });
 export type Enrolment = z.infer<typeof enrolmentSchema>;
 
@@ -47,48 +53,50 @@ export interface StateStore {
   readonly directory: string;
   /** As it was read or saved last; undefined before the first save. */
   current(): AgentState | undefined;
-  /** Durable when it resolves `saved`. `lost`: another agent holds the directory now. */
-  save(state: AgentState): Promise<'saved' | 'lost'>;
+  /** Durable when it resolves. Rejects with the error of the file system. */
+  save(state: AgentState): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Makes or opens the state directory and takes its lock. Throws on errors of the file system. */
+/** Makes or opens the state directory and takes its lock. */
 export async function openState(options: {
   directory: string;
+  clock: Clock;
   random: Random;
 }): Promise<StateOutcome> {
+  const { clock, random } = options;
   const directory = path.resolve(options.directory);
   const unfit = await prepareDirectory(directory);
   if (unfit !== undefined) return { kind: 'refused', message: unfit };
-  const locked = await acquireLock({ directory, random: options.random });
+  const locked = await lockState({ directory, clock, random });
   if (locked.kind === 'busy') return { kind: 'refused', message: locked.message };
+  const { lock } = locked;
   const read = await readState(path.join(directory, stateFileName));
   if (read.kind === 'damaged') {
-    await locked.lock.release();
+    await lock.release();
     return { kind: 'refused', message: read.message };
   }
-  return { kind: 'open', store: storeOf({ directory, lock: locked.lock, state: read.state }) };
+  return { kind: 'open', store: storeOf({ directory, lock, random, state: read.state }) };
 }
 
 function storeOf(parts: {
   directory: string;
-  lock: StateLock;
+  lock: HeldLock;
+  random: Random;
   state: AgentState | undefined;
 }): StateStore {
-  const { directory, lock } = parts;
+  const { directory, lock, random } = parts;
   let current = parts.state;
   let saving: Promise<unknown> = Promise.resolve();
-  const save = async (state: AgentState): Promise<'saved' | 'lost'> => {
-    if (!(await lock.held())) return 'lost';
-    await replaceFile(path.join(directory, stateFileName), JSON.stringify(state, null, 2));
+  const save = async (state: AgentState): Promise<void> => {
+    await writeJsonDurably(path.join(directory, stateFileName), state, random);
     current = state;
-    return 'saved';
   };
   return {
     directory,
     current: () => current,
     save(state) {
-      // One after the other: two renames of one temporary name would mix.
+      // One after the other, so that the last word is the last file.
       const result = saving.then(() => save(state));
       saving = result.catch(() => undefined);
       return result;
@@ -107,8 +115,7 @@ async function prepareDirectory(directory: string): Promise<string | undefined> 
     const { mode, uid } = await stat(directory);
     if ((mode & 0o077) === 0) return undefined;
     const inside = await readdir(directory);
-    const ours =
-      inside.length === 0 || [stateFileName, lockFileName].some((f) => inside.includes(f));
+    const ours = inside.length === 0 || [stateFileName, lockName].some((f) => inside.includes(f));
     if (ours && uid === process.getuid?.()) {
       await chmod(directory, 0o700);
       return undefined;
@@ -137,41 +144,10 @@ async function readState(file: string): Promise<ReadOutcome> {
     if (code === 'ENOENT') return { kind: 'read', state: undefined };
     return { kind: 'damaged', message: `The state file ${file} cannot be read (${code}).` };
   }
-  const parsed = stateSchema.safeParse(parseJson(text));
+  const parsed = stateSchema.safeParse(parseObject(text));
   if (parsed.success) return { kind: 'read', state: parsed.data };
   const message =
     `The state file ${file} is damaged. Move it away and start again with a new join key; ` +
     'the old agent can then be removed on the agents page.';
   return { kind: 'damaged', message };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-async function replaceFile(file: string, text: string): Promise<void> {
-  const temporary = `${file}.new`;
-  try {
-    const handle = await open(temporary, 'w', 0o600);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-  } catch (error) {
-    await unlink(temporary).catch(() => undefined);
-    throw error;
-  }
-  const directory = await open(path.dirname(file), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

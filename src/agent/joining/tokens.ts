@@ -32,8 +32,6 @@ export type TokenOutcome =
   | { kind: 'suspended'; message: string }
   /** Final: the credentials are void. */
   | { kind: 'dead'; message: string }
-  /** The state directory belongs to another agent now. */
-  | { kind: 'lost'; message: string }
   | { kind: 'unavailable'; message: string; retryAfterMs?: number }
   | { kind: 'cancelled' };
 
@@ -78,12 +76,12 @@ export class TokenKeeper {
   }
 
   /**
-   * Refreshes before expiry, for as long as the signal lets it. Resolves early with what makes more
-   * attempts useless.
+   * Refreshes before expiry, for as long as the signal lets it: runs beside a link. Resolves early
+   * when more attempts are useless.
    */
-  async run(
+  async keepFresh(
     signal: AbortSignal,
-  ): Promise<Extract<TokenOutcome, { kind: 'dead' | 'lost' }> | undefined> {
+  ): Promise<Extract<TokenOutcome, { kind: 'dead' }> | undefined> {
     const { clock, random, log } = this.parts;
     const backoff = createBackoff({
       random,
@@ -92,11 +90,8 @@ export class TokenKeeper {
     });
     let waitMs = this.untilRefreshMs();
     while ((await sleep(clock, waitMs, signal)) === 'elapsed') {
-      // `obtain` may have refreshed meanwhile.
-      waitMs = this.untilRefreshMs();
-      if (waitMs > 0) continue;
       const outcome = await this.refresh(signal);
-      if (outcome.kind === 'dead' || outcome.kind === 'lost') return outcome;
+      if (outcome.kind === 'dead') return outcome;
       if (outcome.kind === 'token') {
         backoff.reset();
         waitMs = this.untilRefreshMs();
@@ -154,8 +149,8 @@ export class TokenKeeper {
   /** Undefined when the state is on disk. A full disk is tried again: the old token still works. */
   private async saved(state: AgentState): Promise<TokenOutcome | undefined> {
     try {
-      if ((await this.parts.store.save(state)) === 'saved') return undefined;
-      return { kind: 'lost', message: 'Another agent has taken the state directory.' };
+      await this.parts.store.save(state);
+      return undefined;
     } catch (error) {
       const message = `The agent's state cannot be written (${codeOf(error)}).`;
       return { kind: 'unavailable', message };

@@ -93,6 +93,7 @@ export class LinkSession {
   private readonly parts: LinkParts;
   private phase: Phase = { kind: 'dialling' };
   private goaway: GoawayReason | undefined;
+  private newerToken: string | undefined;
   private logFlush: Timer | undefined;
   private readonly giveUpDial = new AbortController();
   private settle: (end: LinkEnd) => void = () => {};
@@ -130,8 +131,10 @@ export class LinkSession {
     if (this.phase.kind === 'up') this.phase.peer.send(this.parts.grant());
   }
 
+  /** A fresh access token; one that comes before WELCOME goes out right after it. */
   sendToken(accessToken: string): void {
     const { phase } = this;
+    this.newerToken = accessToken;
     if (phase.kind !== 'up' && phase.kind !== 'draining') return;
     phase.peer.send({ type: 'token', accessToken });
   }
@@ -201,6 +204,7 @@ export class LinkSession {
     const { clock, agentLog, trailers } = this.parts;
     const heartbeat = this.nextHeartbeat();
     this.phase = { kind: 'up', peer, sinceMs: clock.monotonic(), heartbeat };
+    if (this.newerToken !== undefined) peer.send({ type: 'token', accessToken: this.newerToken });
     peer.send(this.parts.grant());
     peer.send(this.parts.heartbeat());
     for (const ends of trailers.portions()) peer.send({ type: 'trailers', ends });

@@ -4,8 +4,8 @@
  * Invariants
  * S1 Between two attempts lies a wait with full jitter, 0.5 to 30 s; it starts small again only
  *    after a link has held for 30 s.
- * S2 It ends by itself only when more attempts are useless: the agent is dead, another process has
- *    its credentials or its state directory.
+ * S2 It ends by itself only when more attempts are useless: the agent is dead, or another process
+ *    has its credentials.
  */
 import { createBackoff, type Backoff } from '../../lib/backoff.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
@@ -31,7 +31,7 @@ export interface WaitReason {
 
 export type SupervisorEnd =
   | { kind: 'stopped' }
-  | { kind: 'dead' | 'lost' | 'fenced'; message: string };
+  | { kind: 'dead' | 'fenced' | 'refused'; message: string };
 
 /** What to do after an attempt. */
 type Next = SupervisorEnd | ({ kind: 'wait'; delayMs: number } & WaitReason);
@@ -82,18 +82,25 @@ export class Supervisor {
     const token = await tokens.obtain(AbortSignal.any([signal, this.leaving.signal]));
     if (token.kind !== 'token') return this.afterRefusal(token);
     if (this.leaving.signal.aborted) return { kind: 'stopped' };
-    this.session = newSession(token.accessToken);
-    try {
-      return this.afterLink(await this.session.run(signal), token.accessToken);
-    } finally {
-      this.session = undefined;
-    }
+    const session = newSession(token.accessToken);
+    this.session = session;
+    const over = new AbortController();
+    tokens.onToken = (accessToken) => session.sendToken(accessToken);
+    const fresh = tokens.keepFresh(AbortSignal.any([signal, over.signal])).then((dead) => {
+      // The router will cut the link as well; running requests get until then.
+      if (dead !== undefined) session.drain();
+      return dead;
+    });
+    const end = await session.run(signal);
+    this.session = undefined;
+    tokens.onToken = undefined;
+    over.abort();
+    return (await fresh) ?? this.afterLink(end, token.accessToken);
   }
 
   private afterRefusal(outcome: Exclude<TokenOutcome, { kind: 'token' }>): Next {
     switch (outcome.kind) {
       case 'dead':
-      case 'lost':
         return outcome;
       case 'cancelled':
         return { kind: 'stopped' };

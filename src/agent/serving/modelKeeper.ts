@@ -22,20 +22,23 @@ export interface ModelKeeperParts {
   clock: Clock;
   random: Random;
   log: Logger;
-  /** A model went from one state to another, or made progress (`progressed`). */
-  onState: (change: { desired: DesiredModel; state: ModelState; progressed: boolean }) => void;
+  /** A model went on (`progressed: false`), or further within the same stage. */
+  onStage: (change: { desired: DesiredModel; stage: ModelStage; progressed: boolean }) => void;
 }
 
-type Stage =
+export type ModelStage =
+  /** Waits for its turn. */
   | { kind: 'wanted' }
   | { kind: 'fetching'; progress: FetchProgress }
-  | { kind: 'loading' }
+  /** `fraction` in [0, 1]. */
+  | { kind: 'loading'; fraction: number }
   | { kind: 'ready' }
-  | { kind: 'failed'; message: string; retry: Timer | undefined };
+  /** `tried`: one line per source. */
+  | { kind: 'failed'; message: string; tried: readonly string[]; retry: Timer | undefined };
 
 interface Entry {
   desired: DesiredModel;
-  stage: Stage;
+  stage: ModelStage;
   backoff: Backoff;
   /** Logged once, however often it comes back. */
   lastFailure: string | undefined;
@@ -134,10 +137,10 @@ export class ModelKeeper {
   private async bring(entry: Entry, signal: AbortSignal): Promise<void> {
     const file = await this.fetch(entry, signal);
     if (file === 'over' || signal.aborted) return;
-    this.enter(entry, { kind: 'loading' });
+    this.enter(entry, { kind: 'loading', fraction: 0 });
     const outcome = await this.parts.engine.load(
       { desired: entry.desired, file, maxSlots: this.maxSlots },
-      { progress: () => {}, signal },
+      { progress: (fraction) => this.onLoading(entry, fraction), signal },
     );
     if (signal.aborted) return;
     if (outcome.kind === 'failed') return this.fail(entry, outcome);
@@ -162,9 +165,6 @@ export class ModelKeeper {
     });
     if (signal.aborted || outcome.kind === 'cancelled') return 'over';
     if (outcome.kind === 'ready') return { path: outcome.path, sha256: outcome.sha256 };
-    for (const tried of outcome.tried) {
-      this.parts.log.warn({ model: entry.desired.name, tried }, 'model source tried');
-    }
     this.fail(entry, outcome);
     return 'over';
   }
@@ -175,10 +175,19 @@ export class ModelKeeper {
     this.tell(entry, true);
   }
 
-  private fail(entry: Entry, failure: { message: string; retry: boolean }): void {
-    const { message } = failure;
+  private onLoading(entry: Entry, fraction: number): void {
+    if (entry.stage.kind !== 'loading') return;
+    entry.stage.fraction = fraction;
+    this.tell(entry, true);
+  }
+
+  private fail(
+    entry: Entry,
+    failure: { message: string; retry: boolean; tried?: readonly string[] },
+  ): void {
+    const { message, tried = [] } = failure;
     if (entry.lastFailure !== message) {
-      this.parts.log.warn({ model: entry.desired.name, detail: message }, 'model cannot be served');
+      this.parts.log.warn({ model: entry.desired.name, detail: message, tried }, 'model not served');
     }
     entry.lastFailure = message;
     const retry = failure.retry
@@ -187,10 +196,10 @@ export class ModelKeeper {
           this.work();
         })
       : undefined;
-    this.enter(entry, { kind: 'failed', message, retry });
+    this.enter(entry, { kind: 'failed', message, tried, retry });
   }
 
-  private enter(entry: Entry, stage: Stage, { tell } = { tell: true }): void {
+  private enter(entry: Entry, stage: ModelStage, { tell } = { tell: true }): void {
     if (entry.stage.kind === 'failed') entry.stage.retry?.cancel();
     entry.stage = stage;
     if (tell) this.tell(entry, false);
@@ -198,7 +207,7 @@ export class ModelKeeper {
 
   private tell(entry: Entry, progressed: boolean): void {
     if (this.entries.get(entry.desired.modelId) !== entry) return;
-    this.parts.onState({ desired: entry.desired, state: this.stateOf(entry), progressed });
+    this.parts.onStage({ desired: entry.desired, stage: entry.stage, progressed });
   }
 
   private stateOf({ desired, stage }: Entry): ModelState {
