@@ -71,6 +71,16 @@ export interface AgentAnswer {
   models: AgentModelAnswer[];
 }
 
+/** `GET …/agents/{agent}/events`: newest first. */
+export interface AgentEventAnswer {
+  id: number;
+  at: string;
+  kind: string;
+  /** `user:<id>`, `key:<id>`, `agent`, `system` or `rule:<name>`. */
+  actor: string;
+  detail: string;
+}
+
 export interface AgentModelAnswer {
   model_id: string;
   name: string;

@@ -7,6 +7,7 @@ import type { Logger } from '../lib/log.ts';
 import type { Exchange } from './exchange.ts';
 import type { HttpLimits } from './limits.ts';
 import { createRouteMatcher } from './routeMatcher.ts';
+import { storeIsAway } from './storeIsAway.ts';
 
 export type Handler = (exchange: Exchange) => void | Promise<void>;
 
@@ -64,6 +65,12 @@ function wrongMethod(allow: readonly string[]): string {
 /** A handler that throws is a bug: 500 with the request id, and the whole story in the log. */
 function run(handler: Handler, exchange: Exchange, log: Logger): void {
   const failed = (error: unknown): void => {
+    if (storeIsAway(error) && !exchange.response.headersSent) {
+      log.warn({ err: error, requestId: exchange.requestId }, 'the store is away');
+      const message = 'The database does not answer. Try again in a moment.';
+      exchange.refuse('store_unavailable', message, { retryAfterMs: 2000 });
+      return;
+    }
     log.error({ err: error, requestId: exchange.requestId }, 'a request handler failed');
     if (exchange.response.headersSent) exchange.response.destroy();
     else exchange.refuse('internal', `The server failed. Request ${exchange.requestId}.`);

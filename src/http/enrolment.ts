@@ -19,6 +19,7 @@ import {
 } from '../api/enrollment.ts';
 import type { ErrorName } from '../api/errors.ts';
 import type { HandlerOf } from '../api/routes.ts';
+import type { Control } from '../control/control.ts';
 import type { EnrollOutcome, EnrollRefusal } from '../control/enrolment/enroll.ts';
 import type { RefreshOutcome, RefreshRefusal } from '../control/enrolment/refresh.ts';
 import type { AddressLimiter } from './addressLimiter.ts';
@@ -30,27 +31,7 @@ import type { HttpLimits } from './limits.ts';
 import { readBody, type ReadingBudget } from './readBody.ts';
 
 /** What the control plane does for enrolment. */
-export interface EnrolmentPlane {
-  issueNonce(address: string): { nonce: string; expiresInMs: number };
-  enroll(request: {
-    joinKey: string;
-    publicKey: string;
-    nonce: string;
-    facts: EnrollRequest['facts'];
-    name: string | undefined;
-    signature: string;
-    signedMessages: readonly Uint8Array[];
-    address: string;
-  }): Promise<EnrollOutcome>;
-  refresh(request: {
-    agentId: string;
-    rotationToken: string;
-    nonce: string;
-    signature: string;
-    signedMessages: readonly Uint8Array[];
-    address: string;
-  }): Promise<RefreshOutcome>;
-}
+export type EnrolmentPlane = Pick<Control, 'newNonce' | 'enroll' | 'refresh'>;
 
 interface Options {
   control: EnrolmentPlane;
@@ -70,7 +51,7 @@ export function createEnrolmentHandlers(
   return {
     nonce(exchange) {
       if (limited(exchange, limiters.nonce)) return;
-      const { nonce, expiresInMs } = control.issueNonce(exchange.address);
+      const { nonce, expiresInMs } = control.newNonce({ address: exchange.address });
       exchange.json(200, { nonce, expires_in: expiresInMs / 1000 }, noStore);
     },
     async enroll(exchange) {
@@ -205,18 +186,14 @@ const enrollRefusals: Readonly<Record<EnrollRefusal, Refusal>> = {
     'nonce_invalid',
     'The nonce is unknown, used or older than 60 s: take a new one.',
   ],
-  public_key_malformed: [
-    'invalid_value',
-    "'public_key' must be an Ed25519 public key, 32 bytes in base64url.",
-    { param: 'public_key' },
-  ],
+  public_key_malformed: ['enrollment_rejected', 'The public key is not an Ed25519 key.'],
   signature_invalid: [
     'signature_invalid',
     'The signature does not fit key, nonce, facts and the name of this server. If the server is ' +
       'reached by another name than it knows, start it with its public URL.',
   ],
   already_linked: [
-    'conflict',
+    'enrollment_rejected',
     'This key pair has enrolled with this join key and has linked since: start the agent without ' +
       'a join key, or remove its state directory to enrol it as a new agent.',
   ],

@@ -26,22 +26,20 @@ export interface KnownHosts {
 
 const wildcards = new Set(['0.0.0.0', '::']);
 
-/** `bound` is what the listener got; `publicUrl` comes from configuration. */
+/** `bound` is what the listener got; `secure` whether it speaks TLS itself. */
 export function createKnownHosts(options: {
-  publicUrl: string | null;
+  /** From configuration, as others reach the server; a path after the host is kept in links. */
+  publicUrl: string;
   secure: boolean;
   bound: { address: string; port: number };
 }): KnownHosts {
   const { secure, bound } = options;
   const scheme = secure ? 'https' : 'http';
-  const publicUrl = options.publicUrl === null ? undefined : new URL(options.publicUrl);
+  const publicUrl = new URL(options.publicUrl);
   const withPort = (name: string): string => new URL(`${scheme}://${name}:${bound.port}`).host;
 
   // Interfaces come and go (VPN, DHCP), so they are asked for each time; no hot path comes here.
-  const ownHosts = (): string[] => [
-    ...(publicUrl === undefined ? [] : [publicUrl.host]),
-    ...ownNames(bound.address).map(withPort),
-  ];
+  const ownHosts = (): string[] => [publicUrl.host, ...ownNames(bound.address).map(withPort)];
 
   return {
     has: (host) => ownHosts().includes(host.toLowerCase()),
@@ -52,14 +50,10 @@ export function createKnownHosts(options: {
       return [...new Set([...first, ...own])].slice(0, maxCandidates);
     },
     isOwnOrigin(origin) {
-      if (publicUrl !== undefined && origin === publicUrl.origin) return true;
+      if (origin === publicUrl.origin) return true;
       return ownNames(bound.address).some((name) => origin === `${scheme}://${withPort(name)}`);
     },
-    publicBase() {
-      if (publicUrl !== undefined) return publicUrl.href.replace(/\/+$/, '');
-      const name = wildcards.has(bound.address) ? 'localhost' : urlName(bound.address);
-      return `${scheme}://${withPort(name)}`;
-    },
+    publicBase: () => publicUrl.href.replace(/\/+$/, ''),
   };
 }
 

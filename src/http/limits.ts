@@ -80,7 +80,8 @@ export const httpLimits: HttpLimits = {
   files: 1_000,
   fileBytes: 64 * 1024 * 1024,
   perAddress: {
-    sign_in: { burst: 10, perSecond: 0.2 },
+    // Failures are counted much more narrowly by the control plane.
+    sign_in: { burst: 60, perSecond: 1 },
     // An office behind one address may start a rack of agents at once.
     nonce: { burst: 500, perSecond: 20 },
     enroll: { burst: 200, perSecond: 5 },

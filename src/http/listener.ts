@@ -20,7 +20,7 @@ import { createConnections } from './connections.ts';
 import type { Dispatch } from './dispatch.ts';
 import { Exchange } from './exchange.ts';
 import type { HttpLimits } from './limits.ts';
-import type { LinkUpgrade } from './linkUpgrade.ts';
+import type { LinkUpgrade, RefuseUpgrade } from './linkUpgrade.ts';
 import { refuseRaw } from './rawAnswer.ts';
 
 /** PEM texts. */
@@ -32,7 +32,8 @@ export interface TlsFiles {
 export interface ListenerOptions {
   limits: HttpLimits;
   dispatch: Dispatch;
-  link: LinkUpgrade;
+  /** Made with the way in which a refused upgrade is answered. */
+  link: (refuse: RefuseUpgrade) => LinkUpgrade;
   addressOf: (request: IncomingMessage) => string;
   log: Logger;
   clock: Clock;
@@ -82,23 +83,24 @@ export function createListener(options: ListenerOptions): Listener {
     options.dispatch(exchange);
   };
 
-  const server = newServer(options);
+  const refuse: RefuseUpgrade = (socket, refusal) =>
+    refuseRaw(socket, { ...refusal, requestId: newId('req', random), clock });
+  const link = options.link(refuse);
+  const server = newServer(options, link);
   server.on('request', (request, response) => serve(false, request, response));
   server.on('checkContinue', (request, response) => serve(true, request, response));
   // Other expectations need not be met (RFC 9110, 10.1.1).
   server.on('checkExpectation', (request, response) => serve(false, request, response));
-  server.on('upgrade', (request, socket, head) => options.link.accept(request, socket, head));
+  server.on('upgrade', (request, socket, head) => link.accept(request, socket, head));
   server.on('connect', (_request, socket) => {
-    const message = 'This server is no proxy.';
-    const requestId = newId('req', random);
-    refuseRaw(socket, { name: 'method_not_supported', message, requestId, clock });
+    refuse(socket, { name: 'method_not_supported', message: 'This server is no proxy.' });
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (!connections.broke(socket)) return;
     const refusal = refusalOf(error.code, limits);
     log.debug({ code: error.code }, 'a connection sent no usable request');
     if (refusal === undefined || !connections.mayAnswer(socket)) socket.destroy();
-    else refuseRaw(socket, { ...refusal, requestId: newId('req', random), clock });
+    else refuse(socket, refusal);
   });
 
   return {
@@ -137,8 +139,7 @@ export function createListener(options: ListenerOptions): Listener {
   };
 }
 
-function newServer(options: ListenerOptions): Server {
-  const { limits, link, tls } = options;
+function newServer({ limits, tls }: ListenerOptions, link: LinkUpgrade): Server {
   const settings = {
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersTimeoutMs,

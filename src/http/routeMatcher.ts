@@ -103,7 +103,8 @@ function matchFrom(root: Node, target: { method: string; path: string }): Match 
   const params: Record<string, string> = {};
   for (const { name, value } of found.raw) {
     const decoded = decodeSegment(value);
-    if (decoded === undefined) return { kind: 'malformed' };
+    // A client that resolves dots would ask for another address: nothing of ours is called so.
+    if (decoded === undefined || decoded === '.' || decoded === '..') return { kind: 'malformed' };
     params[name] = decoded;
   }
   return { kind: 'found', route, params };

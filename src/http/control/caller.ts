@@ -1,0 +1,70 @@
+/**
+ * Who calls a control route, and whether a change comes from a page of ours.
+ *
+ * A key in `Authorization` decides alone; only without one the session's cookie is looked at. A cookie
+ * is sent by the browser whatever page asks, so a change that it authenticates, and a sign-in, must
+ * come from our own origin and be JSON, which no form of another site can send:
+ *
+ * - `Sec-Fetch-Site`, which pages cannot forge, must say `same-origin` where it is sent;
+ * - otherwise `Origin` must be one of the server's own names (`knownHosts.ts`);
+ * - neither: refused. Programs use a key.
+ */
+import type { Access } from '../../api/routes.ts';
+import type { ErrorName } from '../../api/errors.ts';
+import type { Control } from '../../control/control.ts';
+import type { Principal } from '../../control/principal.ts';
+import type { ApiKeyAuth } from '../data/apiKeyAuth.ts';
+import type { KnownHosts } from '../knownHosts.ts';
+import type { ControlContext } from './controlContext.ts';
+import { readSessionCookie } from './sessionCookie.ts';
+
+export type Caller =
+  | { ok: true; principal: Principal; sessionToken: string | undefined }
+  | { ok: false; name: ErrorName; message: string };
+
+interface Planes {
+  control: Pick<Control, 'session'>;
+  auth: ApiKeyAuth;
+}
+
+const notSignedIn = 'Sign in first, or send a key of scope management.';
+
+/** The caller of a route that is open to `access`. */
+export async function callerOf(
+  context: ControlContext,
+  planes: Planes,
+  access: Access,
+): Promise<Caller> {
+  const anonymous = {
+    ok: true,
+    principal: { kind: 'anonymous' },
+    sessionToken: undefined,
+  } as const;
+  if (access.by === 'anyone') return anonymous;
+  const authorization = context.req.header('authorization');
+  if (authorization !== undefined && access.by !== 'session') {
+    const { address } = context.env.exchange;
+    const known = planes.auth.authenticate({ authorization, address, scope: 'management' });
+    if (!known.ok) return known;
+    const { id: keyId, projectId, scopes } = known.key;
+    const principal = { kind: 'api_key', keyId, projectId, scopes } as const;
+    return { ok: true, principal, sessionToken: undefined };
+  }
+  const sessionToken = readSessionCookie(context);
+  const session = sessionToken === undefined ? null : await planes.control.session(sessionToken);
+  if (session === null) return { ok: false, name: 'not_signed_in', message: notSignedIn };
+  return { ok: true, principal: session.principal, sessionToken };
+}
+
+export type Provenance = 'ours' | 'foreign' | 'not_json';
+
+/** Where a change comes from; asked for whatever a cookie, or the wish for one, authenticates. */
+export function provenanceOf(context: ControlContext, hosts: KnownHosts): Provenance {
+  const site = context.req.header('sec-fetch-site');
+  const origin = context.req.header('origin');
+  const ours =
+    site === undefined ? origin !== undefined && hosts.isOwnOrigin(origin) : site === 'same-origin';
+  if (!ours) return 'foreign';
+  const type = context.req.header('content-type') ?? '';
+  return /^application\/json\s*(;|$)/i.test(type) ? 'ours' : 'not_json';
+}

@@ -1,0 +1,231 @@
+/**
+ * The control routes below `/api/v1`: Hono, schemas at the edge, one handler for every row of the
+ * route table that the control plane serves. Translation only: who may do what is decided by the
+ * use-cases (`control/principal.ts`), which are asked with the caller found here.
+ *
+ * Invariants
+ * C3 Every row of the table is registered with its access, and nothing else is.
+ * W1 A change that a cookie authenticates comes from our own origin (`caller.ts`).
+ * W2 No answer is kept by a cache, framed, sniffed or readable by another origin.
+ */
+import { getRequestListener } from '@hono/node-server';
+import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import type { IncomingMessage } from 'node:http';
+import { routes, type HandlerOf, type Route } from '../../api/routes.ts';
+import type { Control } from '../../control/control.ts';
+import type { OwnerRef } from '../../control/principal.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { AddressLimiter } from '../addressLimiter.ts';
+import type { ApiKeyAuth } from '../data/apiKeyAuth.ts';
+import type { Handler } from '../dispatch.ts';
+import type { Exchange } from '../exchange.ts';
+import type { KnownHosts } from '../knownHosts.ts';
+import type { HttpLimits } from '../limits.ts';
+import { storeIsAway } from '../storeIsAway.ts';
+import { createAgentAnswers } from './agentAnswer.ts';
+import { createAgentRoutes } from './agentRoutes.ts';
+import { callerOf, provenanceOf } from './caller.ts';
+import { part, refuse, type ControlContext, type ControlEnv } from './controlContext.ts';
+import type { ControlHandler } from './controlContext.ts';
+import { createJoinKeyRoutes, type BuildJoinCommand } from './joinKeyRoutes.ts';
+import { createLiveRoute } from './live.ts';
+import type { LiveView } from './liveView.ts';
+import { createProjectAnswers, createProjectRoutes, type Notices } from './projectRoutes.ts';
+import { createSessionRoutes } from './sessionRoutes.ts';
+
+export interface ControlAppOptions {
+  control: Control;
+  router: LiveView;
+  auth: ApiKeyAuth;
+  limits: HttpLimits;
+  clock: Clock;
+  log: Logger;
+  version: string;
+  notices: Notices;
+  buildJoinCommand: BuildJoinCommand;
+  knownHosts: () => KnownHosts;
+  /** Sign-ins of one address, good or bad. */
+  signInLimiter: AddressLimiter;
+  /** Whether browsers reach the server by TLS. */
+  secure: () => boolean;
+  /** Aborts when the server drains: ends the live streams. */
+  stopped: AbortSignal;
+}
+
+type ControlHandlers = Record<HandlerOf<'control'>, ControlHandler>;
+
+/** One handler of `dispatch` for every row: they all lead into the application. */
+export function createControlPlane(
+  options: ControlAppOptions,
+): Readonly<Record<HandlerOf<'control'>, Handler>> {
+  const handlers = controlHandlers(options);
+  const app = controlApp(options, handlers);
+  const exchanges = new WeakMap<IncomingMessage, Exchange>();
+  const listener = getRequestListener(
+    (request, env) => {
+      const exchange = exchanges.get(env.incoming as IncomingMessage);
+      if (exchange === undefined) throw new Error('a control request without its exchange');
+      return app.fetch(request, { exchange });
+    },
+    { overrideGlobalObjects: false },
+  );
+  const serve: Handler = async (exchange) => {
+    exchanges.set(exchange.request, exchange);
+    // The adapter builds the request's URL from Host, which may be anything and means nothing here.
+    exchange.request.headers.host = 'localhost';
+    exchange.askForBody();
+    await listener(exchange.request, exchange.response);
+  };
+  const names = Object.keys(handlers) as HandlerOf<'control'>[];
+  return Object.fromEntries(names.map((name) => [name, serve])) as Record<
+    HandlerOf<'control'>,
+    Handler
+  >;
+}
+
+/** W2; the answers of the API are data, never a page. */
+const answerHeaders: readonly (readonly [string, string])[] = [
+  ['cache-control', 'no-store'],
+  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+  ['cross-origin-resource-policy', 'same-origin'],
+  ['referrer-policy', 'no-referrer'],
+  ['x-content-type-options', 'nosniff'],
+];
+
+function controlApp(options: ControlAppOptions, handlers: ControlHandlers): Hono<ControlEnv> {
+  const app = new Hono<ControlEnv>();
+  const { limits, log } = options;
+  app.use(async (context, next) => {
+    await next();
+    const { headers } = context.res;
+    for (const [name, value] of answerHeaders) {
+      // The live stream says more about caching than the others.
+      if (!headers.has(name)) headers.set(name, value);
+    }
+    const base = context.env.exchange.baseHeaders();
+    for (let at = 0; at < base.length; at += 2) headers.set(base[at] ?? '', base[at + 1] ?? '');
+  });
+  app.use(
+    bodyLimit({
+      maxSize: limits.controlBodyBytes,
+      onError: (context) => {
+        const message = `The body may have ${limits.controlBodyBytes} bytes.`;
+        return refuse(context as ControlContext, 'request_too_large', message);
+      },
+    }),
+  );
+  app.onError((error, context) => {
+    const { requestId, response } = context.env.exchange;
+    if (response.destroyed) return refuse(context, 'malformed_request', 'The client went away.');
+    if (storeIsAway(error)) {
+      log.warn({ err: error, requestId }, 'the store is away');
+      const message = 'The database does not answer. Try again in a moment.';
+      return refuse(context, 'store_unavailable', message, { retryAfterMs: 2000 });
+    }
+    log.error({ err: error, requestId }, 'a control handler failed');
+    return refuse(context, 'internal', `The server failed. Request ${requestId}.`);
+  });
+  for (const route of routes)
+    if (route.plane === 'control') register(app, route, options, handlers);
+  return app;
+}
+
+/** C3: a row, its guards and its handler. */
+function register(
+  app: Hono<ControlEnv>,
+  route: Route,
+  options: ControlAppOptions,
+  handlers: ControlHandlers,
+): void {
+  const { control, auth } = options;
+  const handler = handlers[route.handler as HandlerOf<'control'>];
+  const pattern = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
+  app.on(route.method, pattern, async (context) => {
+    const caller = await callerOf(context, { control, auth }, route.access);
+    if (!caller.ok) return refuse(context, caller.name, caller.message);
+    const byCookie = caller.principal.kind !== 'api_key';
+    if (route.method !== 'GET' && byCookie) {
+      const foreign = foreignOrigin(context, options.knownHosts());
+      if (foreign !== undefined) return foreign;
+    }
+    context.set('principal', caller.principal);
+    context.set('sessionToken', caller.sessionToken);
+    return handler(context);
+  });
+}
+
+/** W1: the refusal of a change that another site may have sent. */
+function foreignOrigin(context: ControlContext, hosts: KnownHosts): Response | undefined {
+  switch (provenanceOf(context, hosts)) {
+    case 'ours':
+      return undefined;
+    case 'not_json':
+      return refuse(
+        context,
+        'unsupported_value',
+        'Send this with content-type: application/json.',
+        {
+          param: 'content-type',
+        },
+      );
+    case 'foreign': {
+      const message =
+        'This change does not come from a page of this server. Programs send a key of scope ' +
+        'management; behind a proxy, start the server with its public URL.';
+      return refuse(context, 'cross_site', message);
+    }
+  }
+}
+
+function controlHandlers(options: ControlAppOptions): ControlHandlers {
+  const { control, router, auth } = options;
+  const ofProject = (context: ControlContext): OwnerRef => ({
+    kind: 'project',
+    project: part(context, 'project'),
+  });
+  const ofPlatform = (): OwnerRef => ({ kind: 'platform' });
+  const modelName = (id: string): string | undefined => router.directory.model(id)?.name;
+  const answers = createAgentAnswers({ router, modelName });
+  const projectAnswers = createProjectAnswers({
+    ...options,
+    publicBase: () => options.knownHosts().publicBase(),
+  });
+  const agents = createAgentRoutes({ control, answers }, ofProject);
+  const shared = createAgentRoutes({ control, answers }, ofPlatform);
+  const joinKeys = createJoinKeyRoutes(options, ofProject);
+  const platformJoinKeys = createJoinKeyRoutes(options, ofPlatform);
+  const live = createLiveRoute({
+    ...options,
+    agents: answers,
+    projects: projectAnswers,
+    stillAllowed: async (context) => {
+      const access = { by: 'session_or_key', role: 'member' } as const;
+      return (await callerOf(context, { control, auth }, access)).ok;
+    },
+  });
+  return {
+    ...createSessionRoutes(options),
+    ...createProjectRoutes({ control, answers: projectAnswers }),
+    live,
+    agents: agents.list,
+    agent: agents.one,
+    agentEvents: agents.events,
+    suspendAgent: agents.suspend,
+    resumeAgent: agents.resume,
+    removeAgent: agents.remove,
+    platformAgents: shared.list,
+    platformAgent: shared.one,
+    platformAgentEvents: shared.events,
+    suspendPlatformAgent: shared.suspend,
+    resumePlatformAgent: shared.resume,
+    removePlatformAgent: shared.remove,
+    joinKeys: joinKeys.list,
+    createJoinKey: joinKeys.create,
+    revokeJoinKey: joinKeys.revoke,
+    platformJoinKeys: platformJoinKeys.list,
+    createPlatformJoinKey: platformJoinKeys.create,
+    revokePlatformJoinKey: platformJoinKeys.revoke,
+  };
+}

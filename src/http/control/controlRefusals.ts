@@ -1,0 +1,53 @@
+/** Every reason for which a use-case says no, and the row of the error table that it becomes. */
+import type { ErrorName } from '../../api/errors.ts';
+import { refuse, type ControlContext } from './controlContext.ts';
+
+/** What use-cases with a caller return when they refuse; some say more. */
+export type ControlRefusal =
+  | { reason: 'not_signed_in' | 'insufficient_permissions' | 'project_not_found' }
+  | { reason: 'not_found' | 'agent_dead' | 'invalid_credentials' }
+  | { reason: 'invalid_value'; param: string; message: string }
+  | { reason: 'too_many_join_keys'; limit: number }
+  | { reason: 'too_many_attempts' | 'busy'; retryAfterMs: number };
+
+type Plain = Exclude<
+  ControlRefusal['reason'],
+  'invalid_value' | 'too_many_join_keys' | 'too_many_attempts' | 'busy'
+>;
+
+const plain: Readonly<Record<Plain, readonly [ErrorName, string]>> = {
+  not_signed_in: ['not_signed_in', 'Sign in first, or send a key of scope management.'],
+  insufficient_permissions: ['insufficient_permissions', 'Your role does not allow this.'],
+  project_not_found: [
+    'project_not_found',
+    'The project does not exist or you have no access to it.',
+  ],
+  not_found: ['not_found', 'It does not exist or you have no access to it.'],
+  agent_dead: ['conflict', 'The agent was removed; that is final. It must enrol again.'],
+  invalid_credentials: ['invalid_credentials', 'E-mail address or password is wrong.'],
+};
+
+export function refuseFor(context: ControlContext, refusal: ControlRefusal): Response {
+  switch (refusal.reason) {
+    case 'invalid_value':
+      return refuse(context, 'invalid_value', refusal.message, { param: refusal.param });
+    case 'too_many_join_keys': {
+      const message = `${refusal.limit} join keys may be open at once. Revoke one first.`;
+      return refuse(context, 'conflict', message);
+    }
+    case 'too_many_attempts': {
+      const message = 'Too many failed sign-ins. Try again later.';
+      const { retryAfterMs } = refusal;
+      return refuse(context, 'rate_limited_requests', message, { retryAfterMs });
+    }
+    case 'busy': {
+      const { retryAfterMs } = refusal;
+      const message = 'The server is busy. Try again in a moment.';
+      return refuse(context, 'store_unavailable', message, { retryAfterMs });
+    }
+    default: {
+      const [name, message] = plain[refusal.reason];
+      return refuse(context, name, message);
+    }
+  }
+}

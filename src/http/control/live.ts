@@ -1,0 +1,159 @@
+/**
+ * `GET /api/v1/projects/{project}/live`: what the dashboard paints, as server-sent events. One
+ * `snapshot` a second at most, and only when something changed; one each `keepAliveMs` in any case, so
+ * that a silent stream is a broken one.
+ *
+ * Invariants
+ * V1 A browser that does not read costs one pending snapshot: the next is made when it takes more.
+ * V2 At most `liveClients` watch at once; each ends with its session or key, within `recheckMs`.
+ */
+import type { LiveSnapshot } from '../../api/control.ts';
+import type { Control } from '../../control/control.ts';
+import type { Principal } from '../../control/principal.ts';
+import { sleep, type Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { HttpLimits } from '../limits.ts';
+import type { AgentAnswers } from './agentAnswer.ts';
+import { part, refuse, type ControlContext, type ControlHandler } from './controlContext.ts';
+import { refuseFor, type ControlRefusal } from './controlRefusals.ts';
+import { isoTime } from './isoTime.ts';
+import type { ProjectAnswers } from './projectRoutes.ts';
+
+const keepAliveMs = 5_000;
+const recheckMs = 15_000;
+/** Requests that a snapshot shows. */
+const shownRequests = 50;
+
+interface Options {
+  control: Pick<Control, 'project' | 'agents' | 'endpoints' | 'recentRequests'>;
+  agents: AgentAnswers;
+  projects: ProjectAnswers;
+  clock: Clock;
+  log: Logger;
+  limits: HttpLimits;
+  /** Ends every stream when the server drains. */
+  stopped: AbortSignal;
+  /** Whether the caller may still call (V2). */
+  stillAllowed: (context: ControlContext) => Promise<boolean>;
+}
+
+type Snapshot = { ok: true; snapshot: LiveSnapshot } | ({ ok: false } & ControlRefusal);
+
+export function createLiveRoute(options: Options): ControlHandler {
+  const { limits, stopped } = options;
+  let watching = 0;
+
+  return async (context) => {
+    if (watching >= limits.liveClients) {
+      const message = `At most ${limits.liveClients} browsers may watch at once.`;
+      return refuse(context, 'concurrency_exceeded', message, { retryAfterMs: 10_000 });
+    }
+    const caller = { principal: context.var.principal, project: part(context, 'project') };
+    const first = await snapshotOf(options, caller);
+    if (!first.ok) return refuseFor(context, first);
+    const ended = new AbortController();
+    const signal = AbortSignal.any([stopped, ended.signal, context.req.raw.signal]);
+    watching += 1;
+    let counted = true;
+    const leave = (): void => {
+      ended.abort();
+      if (counted) watching -= 1;
+      counted = false;
+    };
+    const snapshots = follow(options, { context, caller, first: first.snapshot, signal });
+    const body = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const next = await snapshots.next();
+          if (next.done === true) {
+            leave();
+            controller.close();
+          } else {
+            controller.enqueue(next.value);
+          }
+        },
+        cancel: leave,
+      },
+      // V1: nothing is made ahead.
+      { highWaterMark: 0 },
+    );
+    return new Response(body, {
+      headers: {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-cache, no-transform',
+        'x-accel-buffering': 'no',
+      },
+    });
+  };
+}
+
+interface Caller {
+  principal: Principal;
+  project: string;
+}
+
+/** The events of one stream, as bytes. Ends when the caller may see no more. */
+async function* follow(
+  options: Options,
+  stream: { context: ControlContext; caller: Caller; first: LiveSnapshot; signal: AbortSignal },
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { clock, limits, log } = options;
+  const { context, caller, first, signal } = stream;
+  let shown = comparable(first);
+  let sentAtMs = clock.monotonic();
+  let checkedAtMs = sentAtMs;
+  yield event(first);
+  while ((await sleep(clock, limits.liveIntervalMs, signal)) === 'elapsed') {
+    const nowMs = clock.monotonic();
+    if (nowMs - checkedAtMs >= recheckMs) {
+      if (!(await options.stillAllowed(context))) return;
+      checkedAtMs = nowMs;
+    }
+    const next = await snapshotOf(options, caller).catch((error: unknown) => {
+      // A slow or absent database ends no stream: the browser sees that nothing comes.
+      log.warn({ err: error }, 'no live snapshot');
+      return undefined;
+    });
+    if (next === undefined) continue;
+    if (!next.ok) return;
+    const text = comparable(next.snapshot);
+    if (text === shown && nowMs - sentAtMs < keepAliveMs) continue;
+    shown = text;
+    sentAtMs = nowMs;
+    yield event(next.snapshot);
+  }
+}
+
+/** Everything but the time of the snapshot itself. */
+function comparable(snapshot: LiveSnapshot): string {
+  return JSON.stringify({ ...snapshot, at: '', status: { ...snapshot.status, now: '' } });
+}
+
+function event(snapshot: LiveSnapshot): Uint8Array {
+  return Buffer.from(`event: snapshot\ndata: ${JSON.stringify(snapshot)}\n\n`);
+}
+
+async function snapshotOf(options: Options, caller: Caller): Promise<Snapshot> {
+  const { control, agents, projects, clock } = options;
+  const { principal, project } = caller;
+  const owner = { kind: 'project', project } as const;
+  const [listed, endpoints, requests, status] = await Promise.all([
+    control.agents({ principal, owner }),
+    control.endpoints({ principal, project }),
+    control.recentRequests({ principal, project, limit: shownRequests }),
+    projects.status(principal),
+  ]);
+  if (!listed.ok) return listed;
+  if (!endpoints.ok) return endpoints;
+  if (!requests.ok) return requests;
+  return {
+    ok: true,
+    snapshot: {
+      at: isoTime(clock.now()),
+      status,
+      agents: agents.all(listed.agents),
+      endpoints: projects.endpoints(endpoints.project, endpoints.endpoints),
+      requests: projects.requests(requests.requests),
+    },
+  };
+}

@@ -1,0 +1,125 @@
+/** Status of the server; endpoints and last requests of a project. */
+import type { EndpointAnswer, RequestAnswer, StatusAnswer } from '../../api/control.ts';
+import { listQuerySchema } from '../../api/controlRequests.ts';
+import type { Control } from '../../control/control.ts';
+import type { EndpointView, RequestView } from '../../control/platform/projects.ts';
+import type { Principal } from '../../control/principal.ts';
+import type { ProjectEntry } from '../../domain/directory.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { part, readQuery, type ControlHandler } from './controlContext.ts';
+import { refuseFor } from './controlRefusals.ts';
+import { isoTime } from './isoTime.ts';
+import type { LiveView } from './liveView.ts';
+
+/** What an operator should know, e.g. that shared agents run without a sandbox. */
+export type Notices = () => StatusAnswer['notices'];
+
+export interface ProjectAnswers {
+  status(principal: Principal): Promise<StatusAnswer>;
+  endpoints(project: ProjectEntry, views: readonly EndpointView[]): EndpointAnswer[];
+  requests(views: readonly RequestView[]): RequestAnswer[];
+}
+
+export interface ProjectAnswerOptions {
+  control: Pick<Control, 'projects'>;
+  router: LiveView;
+  clock: Clock;
+  version: string;
+  notices: Notices;
+  /** Base for links that leave the server, without a slash at the end. */
+  publicBase: () => string;
+}
+
+export function createProjectAnswers(options: ProjectAnswerOptions): ProjectAnswers {
+  const { control, router, clock, publicBase } = options;
+  const startedAt = isoTime(clock.now());
+
+  return {
+    async status(principal) {
+      const listed = await control.projects({ principal });
+      const views = listed.ok ? listed.projects : [];
+      const { journal, byEndpoint } = router.stats();
+      const loads = views
+        .flatMap(({ project }) => router.directory.endpointsOf(project.id))
+        .flatMap(({ id }) => byEndpoint.get(id) ?? []);
+      return {
+        version: options.version,
+        started_at: startedAt,
+        now: isoTime(clock.now()),
+        running: loads.reduce((sum, { running }) => sum + running, 0),
+        waiting: loads.reduce((sum, { waiting }) => sum + waiting, 0),
+        journal,
+        notices: options.notices(),
+        base_url: publicBase(),
+      };
+    },
+    endpoints(project, views) {
+      const { byEndpoint } = router.stats();
+      return views.map(({ endpoint, model }) => ({
+        id: endpoint.id,
+        slug: endpoint.slug,
+        tier: endpoint.tier,
+        model: model?.name ?? endpoint.modelId,
+        active: endpoint.active,
+        fallback: {
+          enabled: endpoint.fallback.enabled,
+          after_ms: endpoint.fallback.afterMs,
+          tier: endpoint.fallback.tier,
+        },
+        region: endpoint.region,
+        exclusive: endpoint.exclusive,
+        queue_timeout_ms: endpoint.queueTimeoutMs,
+        base_url: `${publicBase()}/${project.slug}/${endpoint.slug}/v1`,
+        agents_ready: router.agentsReady(endpoint.id),
+        running: byEndpoint.get(endpoint.id)?.running ?? 0,
+        waiting: byEndpoint.get(endpoint.id)?.waiting ?? 0,
+      }));
+    },
+    requests: (views) => views.map(requestAnswer),
+  };
+}
+
+function requestAnswer(view: RequestView): RequestAnswer {
+  return {
+    id: view.requestId,
+    started_at: isoTime(view.startedAtMs),
+    endpoint: view.endpointSlug,
+    tier: view.tier,
+    agent: view.agentName,
+    outcome: view.outcome,
+    status: view.status,
+    stream: view.stream,
+    queue_ms: view.queueMs,
+    ttft_ms: view.ttftMs,
+    latency_ms: view.latencyMs,
+    input_tokens: view.inputTokens,
+    cached_tokens: view.cachedTokens,
+    output_tokens: view.outputTokens,
+  };
+}
+
+export function createProjectRoutes(options: {
+  control: Pick<Control, 'endpoints' | 'recentRequests'>;
+  answers: ProjectAnswers;
+}): Record<'status' | 'endpoints' | 'requests', ControlHandler> {
+  const { control, answers } = options;
+  return {
+    status: async (context) => context.json(await answers.status(context.var.principal)),
+    async endpoints(context) {
+      const { principal } = context.var;
+      const outcome = await control.endpoints({ principal, project: part(context, 'project') });
+      if (!outcome.ok) return refuseFor(context, outcome);
+      return context.json({ data: answers.endpoints(outcome.project, outcome.endpoints) });
+    },
+    async requests(context) {
+      const query = readQuery(context, listQuerySchema);
+      if (!query.ok) return query.response;
+      const { principal } = context.var;
+      const { limit } = query.value;
+      const project = part(context, 'project');
+      const outcome = await control.recentRequests({ principal, project, limit });
+      if (!outcome.ok) return refuseFor(context, outcome);
+      return context.json({ data: answers.requests(outcome.requests) });
+    },
+  };
+}

@@ -1,0 +1,16 @@
+/** A browser asks whether a page may call a data route: it may, with a key of its own. */
+import { routes } from '../../api/routes.ts';
+import { preflightHeaders } from '../corsHeaders.ts';
+import type { Exchange } from '../exchange.ts';
+import { createRouteMatcher } from '../routeMatcher.ts';
+
+/** Answers from the route table: the methods that the asked address takes. */
+export function createPreflight(): (exchange: Exchange) => void {
+  const matcher = createRouteMatcher(routes.filter(({ plane }) => plane === 'data'));
+  return (exchange) => {
+    const match = matcher.match('', exchange.path);
+    const methods = match.kind === 'wrong_method' ? match.allow : [];
+    const requestedHeaders = exchange.request.headers['access-control-request-headers'];
+    exchange.empty(204, preflightHeaders({ requestedHeaders, methods }));
+  };
+}

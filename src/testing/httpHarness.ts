@@ -1,0 +1,151 @@
+/**
+ * The whole HTTP plane on an ephemeral port, over a real control plane and database; the router is
+ * the test's. With a plain client that hides nothing, and raw sockets for what no client would send.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import http from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { HttpLimits } from '../http/limits.ts';
+import { createHttpServer, type HttpConfig, type HttpServer } from '../http/server.ts';
+import { systemClock } from '../lib/clock.ts';
+import { silentLogger, type Logger } from '../lib/log.ts';
+import { systemRandom } from '../lib/random.ts';
+import { openControlHarness, type ControlHarness } from './controlHarness.ts';
+import { createFakeRouter, type FakeRouter } from './fakeRouter.ts';
+
+export interface Reply {
+  status: number;
+  headers: http.IncomingHttpHeaders;
+  text: string;
+  /** Parsed when it is JSON, else undefined. */
+  json: unknown;
+}
+
+export interface CallOptions {
+  headers?: http.OutgoingHttpHeaders;
+  body?: unknown;
+  /** Adds `Authorization: Bearer`. */
+  key?: string;
+}
+
+export interface HttpHarness extends ControlHarness {
+  server: HttpServer;
+  router: FakeRouter;
+  port: number;
+  /** `http://127.0.0.1:<port>` */
+  base: string;
+  dashboardDir: string;
+  installDir: string;
+  /** One request on a connection of its own. An object as body becomes JSON. */
+  call(method: string, path: string, options?: CallOptions): Promise<Reply>;
+  /** Sends bytes as they are and collects what comes back until the server closes. */
+  raw(bytes: string | Buffer): Promise<string>;
+  /** Signs the admin in; gives the cookie and what a page of ours sends with it. */
+  signIn(): Promise<{ cookie: string; origin: string; 'content-type': string }>;
+}
+
+export async function openHttpHarness(
+  options: {
+    limits?: Partial<HttpLimits>;
+    config?: Partial<HttpConfig>;
+    log?: Logger;
+  } = {},
+): Promise<HttpHarness> {
+  const control = await openControlHarness();
+  const router = await createFakeRouter(control.control.directoryFeed);
+  const files = await mkdtemp(path.join(tmpdir(), 'xim-http-'));
+  const dashboardDir = path.join(files, 'dashboard');
+  const installDir = path.join(files, 'install');
+  const server = createHttpServer({
+    router,
+    control: control.control,
+    config: {
+      host: '127.0.0.1',
+      port: 0,
+      publicUrl: (port) => `http://127.0.0.1:${port}`,
+      trustedProxies: [],
+      pin: null,
+      version: '0.0.0-test',
+      ...{ dashboardDir, installDir },
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+      ...options.config,
+    },
+    log: options.log ?? silentLogger,
+    clock: systemClock,
+    random: systemRandom,
+    notices: () => [],
+  });
+  const { port } = await server.listen();
+  const base = `http://127.0.0.1:${port}`;
+  const call = (method: string, target: string, with_: CallOptions = {}): Promise<Reply> =>
+    request({ port, method, target, options: with_ });
+  return {
+    ...control,
+    ...{ server, router, port, base, dashboardDir, installDir, call },
+    raw: (bytes) => exchangeRaw(port, bytes),
+    async signIn() {
+      const { email, password } = control.credentials.admin;
+      const page = { origin: base, 'content-type': 'application/json' };
+      const body = { email, password };
+      const reply = await call('POST', '/api/v1/sign-in', { headers: page, body });
+      if (reply.status !== 200) throw new Error(`sign-in: ${reply.status} ${reply.text}`);
+      const cookie = reply.headers['set-cookie']?.[0]?.split(';')[0] ?? '';
+      return { ...page, cookie };
+    },
+    async close() {
+      await server.close();
+      router.stop();
+      await control.close();
+      await rm(files, { recursive: true, force: true });
+    },
+  };
+}
+
+function request(call: {
+  port: number;
+  method: string;
+  target: string;
+  options: CallOptions;
+}): Promise<Reply> {
+  const { port, method, target, options } = call;
+  const { key, body } = options;
+  const payload =
+    body === undefined || typeof body === 'string' || Buffer.isBuffer(body)
+      ? body
+      : JSON.stringify(body);
+  const headers = {
+    ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+    ...(payload === undefined ? {} : { 'content-length': Buffer.byteLength(payload) }),
+    ...options.headers,
+  };
+  return new Promise((resolve, reject) => {
+    const outgoing = http.request(
+      { host: '127.0.0.1', port, method, path: target, headers, agent: false },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+        incoming.on('error', reject);
+        incoming.on('end', () => {
+          const text = Buffer.concat(chunks).toString('utf8');
+          const isJson = incoming.headers['content-type']?.startsWith('application/json');
+          const json: unknown = isJson === true && text !== '' ? JSON.parse(text) : undefined;
+          resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text, json });
+        });
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(payload);
+  });
+}
+
+function exchangeRaw(port: number, bytes: string | Buffer): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(bytes));
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk) => chunks.push(chunk));
+    socket.on('error', reject);
+    socket.on('close', () => resolve(Buffer.concat(chunks).toString('latin1')));
+  });
+}
