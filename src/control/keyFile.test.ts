@@ -54,7 +54,7 @@ test('a key file that was opened to others stays so', async () => {
   assert.equal((await stat(file)).mode & 0o777, 0o600);
 });
 
-test('a data directory that is not there or is a file gives an error that says nothing', async () => {
+test('a data directory that cannot be one gives an error that says nothing', async () => {
   const nowhere = path.join(directory, 'missing', 'secrets.key');
   await assert.rejects(open(false, nowhere), failsWith('not_writable'));
   await writeFile(file, 'x'.repeat(40));

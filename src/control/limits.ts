@@ -57,5 +57,8 @@ export const sweepAgentsAtOnce = 500;
 /** Rows that a list shows at most. */
 export const listRows = 500;
 
+/** Agents that are remembered to have linked before; beyond it the memory starts anew. */
+export const linkedAgentsRemembered = 100_000;
+
 /** Longest text of an event or a reason that is kept, in characters. */
 export const longestDetail = 512;

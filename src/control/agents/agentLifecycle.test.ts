@@ -20,7 +20,7 @@ async function eventsOf(agentId: string): Promise<string[]> {
   return events.map(({ kind, actor, detail }) => `${kind} ${actor} ${detail}`).toReversed();
 }
 
-test('a change of an agent leaves no trace of who made it and why, or the router is not told', async () => {
+test('a change of an agent hides who made it and why, or the router is not told', async () => {
   const { control, admin: principal, store } = harness;
   const { agentId } = await enrolledAgent(harness);
   const { revision } = await control.directoryFeed.snapshot();
@@ -57,7 +57,7 @@ test('a dead agent lives again', async () => {
   assert.ok(again.ok && again.agent.state === 'dead', 'idempotent');
 });
 
-test('an answer about an agent shows the hashes of its tokens, or a reason without bound', async () => {
+test('an answer shows the hashes of an agent’s tokens, or a reason without bound', async () => {
   const { control, admin: principal, store } = harness;
   const { agentId } = await enrolledAgent(harness);
   const reason = 'r'.repeat(100_000);
@@ -83,4 +83,14 @@ test('an agent’s first link is not told from later ones', async () => {
   assert.equal(row.lastSeenAtMs, firstAtMs + 60_000);
   const [newest] = await store.agentEvents(agentId, 1);
   assert.equal(newest?.detail.length, longestDetail);
+});
+
+test('an agent whose first event was lost is taken for one that never linked', async () => {
+  const { control, store, clock } = harness;
+  const { agentId } = await enrolledAgent(harness);
+  const lastSeenAtMs = clock.now();
+  await control.presenceSink.seen([{ agentId, lastSeenAtMs }]);
+  assert.equal((await store.agentById(agentId))?.firstLinkedAtMs, lastSeenAtMs);
+  const gone = [{ agentId: '00000000-0000-4000-8000-000000000000', lastSeenAtMs }];
+  await control.presenceSink.seen(gone);
 });

@@ -27,7 +27,7 @@ async function refusal(
   return outcome;
 }
 
-test('a join key takes other defaults than the documented ones, or its text is stored', async () => {
+test('a join key takes other defaults than documented, or its text is stored', async () => {
   const { control, store, admin: principal } = harness;
   const outcome = await create({});
   assert.ok(outcome.ok);
@@ -72,7 +72,7 @@ test('uses, region, name or storage limit out of range are stored', async () => 
   assert.equal(good.joinKey.region, 'Datacenter-3', 'case is kept');
 });
 
-test('a tier that does not exist or has another owner is stored, or no warning is given', async () => {
+test('a tier that is unknown or not the owner’s is stored, or no warning is given', async () => {
   const unknown = await refusal({ supportedTiers: ['gpu_nvidia_shared', 'gold'] });
   assert.match(unknown.message, /"gold".*self_hosted/);
   assert.match((await refusal({ supportedTiers: ['free'] })).message, /only shared agents/);

@@ -72,7 +72,7 @@ test('a platform key makes a project’s agent, or an agent chooses its own owne
   assert.deepEqual(row.effectiveTiers, ['free', 'cpu_intel_optimized']);
 });
 
-test('a malformed, unknown or wrong join key is taken, or its refusal changes something', async () => {
+test('a malformed, unknown or wrong join key is taken, or uses up a right one', async () => {
   const { control } = harness;
   const joinKey = await harness.joinKey();
   const machine = newTestAgent(control);
@@ -173,7 +173,7 @@ test('another key pair gets the agent of a used key, or its own without a use', 
   refused(await newTestAgent(control).enroll({ joinKey }), 'join_key_used_up');
 });
 
-test('64 retries of one enrolment at once make a second agent, or leave no good token', async () => {
+test('64 retries of an enrolment at once make a second agent, or leave no good token', async () => {
   const { control, store } = harness;
   const joinKey = await harness.joinKey();
   const machine = newTestAgent(control);

@@ -3,7 +3,7 @@
  * changes; hints make it quick, the reader's poll makes it true.
  *
  * The shapes are the ones of the router's ports. They are written out here because the control
- * plane does not know the router; `main/` connects the two, and a difference does not compile there.
+ * plane does not know the router; `main/` connects the two, and a difference does not compile.
  */
 import type {
   AgentEntry,
