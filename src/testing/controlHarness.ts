@@ -56,25 +56,22 @@ export interface ControlHarness {
   admin: Extract<Principal, { kind: 'user' }>;
   /** A join key of project `default`, as pasted. */
   joinKey(wish?: { maxUses?: number; ttlMs?: number; name?: string }): Promise<string>;
+  /** A second control plane over the same database, as another process would have it. */
+  anotherServer(): Promise<Control>;
   close(): Promise<void>;
 }
 
-/** Opens one that has been set up already. */
+/** Opens one that has been set up already. `url` names another database than a new embedded one. */
 export async function openControlHarness(
   config: Partial<ControlConfig> = {},
+  options: { url?: string } = {},
 ): Promise<ControlHarness> {
   const directory = await mkdtemp(path.join(tmpdir(), 'xim-control-'));
   const clock = new FakeClock();
-  const [random, log] = [systemRandom, silentLogger];
-  const store = await openStore({ url: path.join(directory, 'xim.db'), log, clock, random });
-  const secrets = await openSecrets({
-    file: path.join(directory, 'secrets.key'),
-    store,
-    random,
-    log,
-  });
-  const settings = { disconnectedDiesAfterMs: 30 * 86_400_000, defaultRegion: 'local', ...config };
-  const control = createControl({ store, clock, random, log, secrets, config: settings });
+  const url = options.url ?? path.join(directory, 'xim.db');
+  const file = path.join(directory, 'secrets.key');
+  const { control, store, secrets } = await openServer({ url, file, clock, config });
+  const servers = [store];
   const outcome = await control.bootstrap({
     adminEmail: 'admin@localhost',
     tier: 'cpu_intel_optimized',
@@ -99,11 +96,34 @@ export async function openControlHarness(
       if (!made.ok) throw new Error(made.reason);
       return made.text;
     },
+    anotherServer: async () => {
+      const server = await openServer({ url, file, clock, config });
+      servers.push(server.store);
+      return server.control;
+    },
     close: async () => {
-      await store.close();
+      for (const server of servers) await server.close();
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+async function openServer(options: {
+  url: string;
+  file: string;
+  clock: FakeClock;
+  config: Partial<ControlConfig>;
+}): Promise<{ control: Control; store: Store; secrets: ServerSecrets }> {
+  const { url, file, clock } = options;
+  const [random, log] = [systemRandom, silentLogger];
+  const store = await openStore({ url, log, clock, random });
+  const secrets = await openSecrets({ file, store, random, log });
+  const config = {
+    disconnectedDiesAfterMs: 30 * 86_400_000,
+    defaultRegion: 'local',
+    ...options.config,
+  };
+  return { control: createControl({ store, clock, random, log, secrets, config }), store, secrets };
 }
 
 /** A machine that would be an agent: its key pair, and what it presents. */
