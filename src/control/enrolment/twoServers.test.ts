@@ -1,6 +1,6 @@
 /**
- * What must hold between processes: two control planes over one PostgreSQL, each with connections of
- * its own, asked at the same time.
+ * What must hold between processes: two control planes over one PostgreSQL, each with connections
+ * of its own, asked at the same time.
  */
 import assert from 'node:assert/strict';
 import { after, before, test, type TestContext } from 'node:test';

@@ -9,7 +9,7 @@ import type { ControlParts } from '../parts.ts';
 export interface PresenceSink {
   /** At most once a minute per agent. */
   seen(batch: readonly { agentId: string; lastSeenAtMs: number }[]): Promise<void>;
-  /** Link changes and security events, for the agent's event list; `connected` is a link's start. */
+  /** Link changes and security events, for the agent's list; `connected` is a link's start. */
   event(event: { agentId: string; atMs: number; kind: string; detail: string }): Promise<void>;
 }
 
