@@ -99,7 +99,7 @@ export class ControlReader<Message> {
     if (!more && this.name === undefined) return this.whole(name, payload);
     if (payload.length === 0) return { kind: 'bad', detail: 'empty part' };
     this.heldBytes += payload.length;
-    if (this.heldBytes > this.maxControlBytes) return { kind: 'bad', detail: 'too long' };
+    if (this.heldBytes > this.maxControlBytes) return { kind: 'bad', detail: `${name} too long` };
     this.parts.push(Buffer.from(payload));
     if (more) {
       this.name = name;
