@@ -187,7 +187,10 @@ export class ModelKeeper {
   ): void {
     const { message, tried = [] } = failure;
     if (entry.lastFailure !== message) {
-      this.parts.log.warn({ model: entry.desired.name, detail: message, tried }, 'model not served');
+      this.parts.log.warn(
+        { model: entry.desired.name, detail: message, tried },
+        'model not served',
+      );
     }
     entry.lastFailure = message;
     const retry = failure.retry
