@@ -28,7 +28,10 @@ export interface Command {
   options: ConfigTable;
   /** What follows the words, e.g. `['ID']`; all are required. */
   operands?: readonly string[];
-  /** Variables below `XIM_` that the command reads beside its options. */
+  /**
+   * Variables below `XIM_` that others read. Where it is given, any other one that no option knows is
+   * pointed out as a likely slip.
+   */
   foreignEnv?: readonly string[];
   /** Returns the exit code. */
   run(context: CommandContext, input: CommandInput): Promise<number>;

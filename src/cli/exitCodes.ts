@@ -1,8 +1,10 @@
 /** Exit codes of every command, documented in docs/operating/first-start.md. */
 export const exitCodes = {
   done: 0,
-  /** A failure that none of the others names: a bug, or an address or port that cannot be used. */
+  /** A failure that none of the others names. */
   failed: 1,
+  /** The address or the port cannot be used. */
+  listen: 1,
   /** A command, flag or variable that is not allowed. */
   usage: 2,
   /** The data directory cannot be made, written or is another server's. */

@@ -23,7 +23,9 @@ export async function runCli(
   const command = longestMatch(commands, words);
   if (command === undefined) return unknownCommand(commands, context, words);
   const rest = shortFlags(args.slice(command.words.length));
-  const outcome = readConfig(command.options, { args: rest, env: context.env });
+  const { foreignEnv } = command;
+  const slips = foreignEnv === undefined ? {} : { envPrefix: 'XIM_', foreignEnv };
+  const outcome = readConfig(command.options, { args: rest, env: context.env, ...slips });
   if (outcome.kind === 'help') {
     terminal.out(commandHelp(command));
     return exitCodes.done;
@@ -37,6 +39,7 @@ export async function runCli(
     terminal.note(`Help: xim ${name} --help\n`);
     return exitCodes.usage;
   }
+  for (const warning of outcome.warnings) terminal.note(`xim: ${warning}\n`);
   return command.run(context, { options: outcome.config, operands: outcome.positionals });
 }
 

@@ -1,32 +1,15 @@
 /**
- * What an agent tells of its progress: JSON lines on its standard output with `--events`, which a
- * server reads from its shared agent; sentences on standard error otherwise.
+ * How an agent's progress travels from its process: JSON lines on standard output (`--events`), which
+ * a server reads from its shared agent.
  */
+import type { AgentEvent } from '../agent/agentEvent.ts';
 
-export type AgentEvent =
-  | { kind: 'enrolled'; name: string; agentId: string }
-  | { kind: 'linked' }
-  /** The link is down and is tried again. */
-  | { kind: 'unlinked'; message: string }
-  | {
-      kind: 'fetching';
-      model: string;
-      receivedBytes: number;
-      /** Null: the source does not say. */
-      totalBytes: number | null;
-      bytesPerSecond: number | null;
-    }
-  /** `fraction` in [0, 1]. */
-  | { kind: 'loading'; model: string; fraction: number }
-  | { kind: 'ready'; model: string }
-  /** `tried`: one line a source, in order. It may be tried again later. */
-  | { kind: 'failed'; model: string; message: string; tried: readonly string[] }
-  /** A sentence that needs no action of a program. */
-  | { kind: 'note'; message: string }
-  /** Final: the agent ends. */
+export type AgentProcessEvent =
+  | AgentEvent
+  /** Final: the agent ends, and trying again is of no use. */
   | { kind: 'refused'; message: string };
 
-const kinds: ReadonlySet<unknown> = new Set<AgentEvent['kind']>([
+const kinds: ReadonlySet<unknown> = new Set<AgentProcessEvent['kind']>([
   'enrolled',
   'linked',
   'unlinked',
@@ -39,10 +22,10 @@ const kinds: ReadonlySet<unknown> = new Set<AgentEvent['kind']>([
 ]);
 
 /** The event in a line of an agent of this very version; undefined for anything else. */
-export function parseAgentEvent(line: string): AgentEvent | undefined {
+export function parseAgentEvent(line: string): AgentProcessEvent | undefined {
   try {
-    const value = JSON.parse(line) as AgentEvent | null;
-    return kinds.has(value?.kind) ? (value as AgentEvent) : undefined;
+    const value = JSON.parse(line) as AgentProcessEvent | null;
+    return kinds.has(value?.kind) ? (value as AgentProcessEvent) : undefined;
   } catch {
     return undefined;
   }

@@ -3,7 +3,8 @@
  * to a server. The server itself runs from a checkout.
  */
 import { serverCommands } from '../cli/commands.ts';
+import { agentCommand } from './agentCommand.ts';
 import { runProcess } from './processContext.ts';
 import { versionCommand } from './versionCommand.ts';
 
-await runProcess([...serverCommands, versionCommand]);
+await runProcess([agentCommand, ...serverCommands, versionCommand]);

@@ -14,16 +14,19 @@ export const processContext: CommandContext = {
 };
 
 /**
- * Runs the process's own command line over a table of commands and leaves the exit code. A
+ * Runs a command line (by default the process's own) over a table of commands and leaves the exit code. A
  * `StartupError` ends as its sentence; anything else is a bug and ends with its stack.
  */
-export async function runProcess(commands: readonly Command[]): Promise<void> {
+export async function runProcess(
+  commands: readonly Command[],
+  args: readonly string[] = process.argv.slice(2),
+): Promise<void> {
   // A reader that went away (`xim requests list | head`) is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
   try {
-    process.exitCode = await runCli(commands, processContext, process.argv.slice(2));
+    process.exitCode = await runCli(commands, processContext, args);
   } catch (error) {
     if (!(error instanceof StartupError)) throw error;
     process.stderr.write(`xim: ${error.message}\n`);

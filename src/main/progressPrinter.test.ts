@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AgentEvent } from './agentEvents.ts';
+import type { AgentProcessEvent } from './agentEvents.ts';
 import { parseAgentEvent } from './agentEvents.ts';
 import { createProgressPrinter } from './progressPrinter.ts';
 
-const fetching = (receivedBytes: number): AgentEvent => ({
+const fetching = (receivedBytes: number): AgentProcessEvent => ({
   kind: 'fetching',
   model: 'tiny',
   receivedBytes,
@@ -12,7 +12,7 @@ const fetching = (receivedBytes: number): AgentEvent => ({
   bytesPerSecond: 5_000_000,
 });
 
-function printed(terminal: boolean, events: readonly AgentEvent[]): string {
+function printed(terminal: boolean, events: readonly AgentProcessEvent[]): string {
   let text = '';
   const write = (part: string) => void (text += part);
   const printer = createProgressPrinter({ write, terminal, columns: 60 });
@@ -38,13 +38,13 @@ test('a terminal on which progress scrolls, or stays behind the next sentence', 
 
 test('a failure without what was tried', () => {
   const tried = ['hf:x: no route', 'pip: 404'];
-  const failed: AgentEvent = { kind: 'failed', model: 'tiny', message: 'No source.', tried };
+  const failed: AgentProcessEvent = { kind: 'failed', model: 'tiny', message: 'No source.', tried };
   const text = printed(false, [failed]);
   assert.equal(text, 'tiny cannot be served: No source.\n  hf:x: no route\n  pip: 404\n');
 });
 
 test('a line of an agent that is no event, taken for one', () => {
-  const event: AgentEvent = { kind: 'linked' };
+  const event: AgentProcessEvent = { kind: 'linked' };
   assert.deepEqual(parseAgentEvent(JSON.stringify(event)), event);
   for (const line of ['', 'hello', 'null', '{"kind":"other"}', '[]', '"linked"']) {
     assert.equal(parseAgentEvent(line), undefined, line);

@@ -2,10 +2,10 @@
  * Progress for a person: on a terminal one line that is written over, elsewhere a line every tenth of
  * the way. Sentences go between them.
  */
-import type { AgentEvent } from './agentEvents.ts';
+import type { AgentProcessEvent } from './agentEvents.ts';
 
 export interface ProgressPrinter {
-  event(event: AgentEvent): void;
+  event(event: AgentProcessEvent): void;
   /** A line of its own. */
   line(text: string): void;
 }
@@ -61,7 +61,7 @@ export function createProgressPrinter(target: ProgressTarget): ProgressPrinter {
   };
 }
 
-function fetchingText(event: Extract<AgentEvent, { kind: 'fetching' }>): string {
+function fetchingText(event: Extract<AgentProcessEvent, { kind: 'fetching' }>): string {
   const { model, receivedBytes, totalBytes, bytesPerSecond } = event;
   const speed = bytesPerSecond === null ? '' : `, ${megabytes(bytesPerSecond)}/s`;
   if (totalBytes === null) return `fetching ${model}: ${megabytes(receivedBytes)}${speed}`;
@@ -74,7 +74,7 @@ function fetchingText(event: Extract<AgentEvent, { kind: 'fetching' }>): string 
   );
 }
 
-function eventText(event: AgentEvent): string | undefined {
+function eventText(event: AgentProcessEvent): string | undefined {
   switch (event.kind) {
     case 'enrolled':
       return `enrolled as ${event.name}`;

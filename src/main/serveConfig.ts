@@ -4,6 +4,7 @@
  */
 import { defineConfig } from '../lib/config.ts';
 import type { ConfigOf } from '../lib/config.ts';
+import { engineUrlProblem } from './agentConfig.ts';
 import { regionProblem } from '../lib/slug.ts';
 
 const dayMs = 86_400_000;
@@ -147,7 +148,7 @@ const serving = {
     placeholder: 'URL',
     help: 'Attach an OpenAI-compatible server instead of running the embedded engine.',
     group: 'Serving',
-    check: urlProblem,
+    check: engineUrlProblem,
   },
   engine: {
     type: 'choice',
@@ -245,16 +246,6 @@ const telling = {
 export const serveTable = defineConfig({ ...listening, ...keeping, ...serving, ...telling });
 
 export type ServeConfig = ConfigOf<typeof serveTable>;
-
-/** Variables below `XIM_` that other commands, the agent and the tests read. */
-export const foreignVariables: readonly string[] = [
-  'XIM_CREDENTIALS',
-  'XIM_ENGINE_KEY',
-  'XIM_HOME',
-  'XIM_JOIN_KEY',
-  'XIM_TEST_CACHE',
-  'XIM_UPDATE_GOLDENS',
-];
 
 /** What no single row can see; sentences. */
 export function serveConfigProblems(config: ServeConfig): string[] {

@@ -19,7 +19,7 @@ import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Random } from '../lib/random.ts';
 import { parseAgentEvent } from './agentEvents.ts';
-import type { AgentEvent } from './agentEvents.ts';
+import type { AgentProcessEvent } from './agentEvents.ts';
 
 const restartFirstMs = 1_000;
 const restartLongestMs = 60_000;
@@ -33,7 +33,7 @@ export interface SharedAgentOptions {
   args: readonly string[];
   /** A join key for the next start; undefined when the agent has enrolled before. */
   joinKey: () => Promise<string | undefined>;
-  onEvent: (event: AgentEvent) => void;
+  onEvent: (event: AgentProcessEvent) => void;
   /** What the agent writes to its standard error: its log. */
   onLog: (text: string) => void;
   clock: Clock;

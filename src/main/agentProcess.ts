@@ -1,0 +1,179 @@
+/**
+ * The process of an agent: the composition root of an agent. Builds the engine and the model cache that the
+ * configuration asks for, runs the agent until it is told to stop, tells its progress.
+ */
+import path from 'node:path';
+import { createAgent } from '../agent/agent.ts';
+import type { AgentEnd } from '../agent/agent.ts';
+import type { AgentEvent } from '../agent/agentEvent.ts';
+import type { Engine, ModelEnsurer } from '../agent/engines/engine.ts';
+import { UrlEngine } from '../agent/engines/url.ts';
+import { parseEngineUrl } from '../agent/engines/urlAddress.ts';
+import { openModelCache } from '../agent/models/modelCache.ts';
+import type { CommandContext } from '../cli/command.ts';
+import { exitCodes } from '../cli/exitCodes.ts';
+import type { Logger } from '../lib/log.ts';
+import { systemRandom } from '../lib/random.ts';
+import { userDataDirectory } from '../lib/userDirectories.ts';
+import type { AgentConfig } from './agentConfig.ts';
+import type { AgentProcessEvent } from './agentEvents.ts';
+import { llamaLoader } from './embeddedRuntime.ts';
+import { createLogger } from './logger.ts';
+import { createProgressPrinter } from './progressPrinter.ts';
+import { StartupError } from './startupError.ts';
+import { closeOfStdin, firstLineOfStdin } from './stdin.ts';
+import { stopSignals } from './stopSignals.ts';
+import { version } from './version.ts';
+
+/** After the parent has gone or a second signal, the process ends within this, whatever hangs. */
+const hardStopMs = 5_000;
+const defaultHub = 'https://huggingface.co';
+
+/** Runs until it is told to stop, or cannot go on. Returns the exit code. */
+export async function agentProcess(context: CommandContext, config: AgentConfig): Promise<number> {
+  const onEvent = eventPrinter(context, config);
+  const end = await runAgent({ context, config, onEvent });
+  if (end.kind === 'stopped') return exitCodes.done;
+  onEvent({ kind: 'refused', message: end.message });
+  return exitCodes.refused;
+}
+
+/** Events go to a program as JSON lines, or to a person. */
+function eventPrinter(
+  { terminal }: CommandContext,
+  { events }: AgentConfig,
+): (event: AgentProcessEvent) => void {
+  if (events) return (event) => terminal.out(`${JSON.stringify(event)}\n`);
+  const printer = createProgressPrinter({
+    write: (text) => terminal.note(text),
+    terminal: process.stderr.isTTY,
+    columns: process.stderr.columns ?? 80,
+  });
+  return (event) => printer.event(event);
+}
+
+interface RunParts {
+  context: CommandContext;
+  config: AgentConfig;
+  onEvent: (event: AgentEvent) => void;
+}
+
+async function runAgent(parts: RunParts): Promise<AgentEnd> {
+  const { context, config, onEvent } = parts;
+  const { clock, terminal } = context;
+  const log = createLogger({ level: config.logLevel, name: 'xim-agent' });
+  const home = context.env['XIM_HOME'] ?? userDataDirectory('xim-agent', context.env);
+  const stateDir = path.resolve(config.stateDir ?? path.join(home, 'state'));
+  const agent = createAgent({
+    config: {
+      serverUrl: config.server ?? null,
+      pin: config.pin ?? null,
+      joinKey: await joinKeyOf(config, terminal),
+      stateDir,
+      name: config.name ?? null,
+      agentVersion: version,
+      storageLimitBytes: config.storageLimit ?? null,
+    },
+    ...(await engineParts(parts, { home, stateDir, log })),
+    clock,
+    random: systemRandom,
+    log,
+    onEvent,
+  });
+  const stopping = new AbortController();
+  const cut = (): void => {
+    stopping.abort();
+    // The timer alone keeps nothing alive; it only ends what would hang.
+    clock.setTimer(hardStopMs, () => process.exit(exitCodes.failed));
+  };
+  const signals = stopSignals(clock);
+  signals.first.addEventListener('abort', () => {
+    if (!config.events) terminal.note('finishing what runs; Ctrl-C again stops at once\n');
+    agent.drain();
+  });
+  signals.second.addEventListener('abort', cut);
+  if (config.parentStdin) closeOfStdin(cut);
+  return agent.run(stopping.signal);
+}
+
+async function joinKeyOf(
+  config: AgentConfig,
+  terminal: CommandContext['terminal'],
+): Promise<string | null> {
+  if (config.joinKey !== undefined) {
+    terminal.note(
+      'Warning: --join-key shows the key to everybody on this machine (process lists); give it in ' +
+        'XIM_JOIN_KEY or with --join-key-stdin.\n',
+    );
+    return config.joinKey;
+  }
+  if (config.joinKeyStdin) return firstLineOfStdin();
+  return config.joinKeyVariable ?? null;
+}
+
+interface Places {
+  home: string;
+  stateDir: string;
+  log: Logger;
+}
+
+/** The engine that the configuration asks for, and the model cache where it needs one. */
+async function engineParts(
+  { context, config, onEvent }: RunParts,
+  places: Places,
+): Promise<{
+  createEngine: (parts: { log: Logger }) => Engine;
+  models: ModelEnsurer | null;
+}> {
+  const { clock } = context;
+  const random = systemRandom;
+  if (config.engineUrl !== undefined) {
+    return { createEngine: ({ log }) => urlEngine(config, { clock, random, log }), models: null };
+  }
+  const { createEmbeddedEngine } = await import('../agent/engines/embedded.ts');
+  const loadLlama = llamaLoader({ directory: path.join(places.home, 'runtime'), onEvent });
+  return {
+    createEngine: ({ log }) =>
+      createEmbeddedEngine({ loadLlama, slots: slotsOf(config), clock, random, log }),
+    models: await modelCacheOf({ context, config, onEvent }, places),
+  };
+}
+
+const slotsOf = ({ slots }: AgentConfig): number | null => (slots === 0 ? null : slots);
+
+function urlEngine(
+  config: AgentConfig,
+  tools: Pick<ConstructorParameters<typeof UrlEngine>[0], 'clock' | 'random' | 'log'>,
+): Engine {
+  const parsed = parseEngineUrl(config.engineUrl ?? '');
+  if (parsed.kind === 'invalid') throw new StartupError('usage', parsed.message);
+  const serve = config.serve.map((pair): [string, string] => {
+    const at = pair.indexOf('=');
+    return [pair.slice(0, at), pair.slice(at + 1)];
+  });
+  return new UrlEngine({
+    address: parsed.address,
+    apiKey: config.engineKey ?? null,
+    serve: new Map(serve),
+    slots: slotsOf(config),
+    ...tools,
+  });
+}
+
+async function modelCacheOf(
+  { context, config }: RunParts,
+  { stateDir, log }: Places,
+): Promise<ModelEnsurer> {
+  const opened = await openModelCache({
+    dir: path.resolve(config.modelCache ?? path.join(stateDir, '..', 'models')),
+    hubUrl: (context.env['HF_ENDPOINT'] || defaultHub).replace(/\/+$/, ''),
+    allowedPaths: config.allowModelDir.map((directory) => path.resolve(directory)),
+    allowPrivateAddresses: config.allowPrivateAddresses,
+    python: 'python3',
+    clock: context.clock,
+    random: systemRandom,
+    log,
+  });
+  if (opened.kind === 'open') return opened.cache;
+  throw new StartupError('data_directory', opened.message);
+}

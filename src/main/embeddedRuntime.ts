@@ -1,0 +1,122 @@
+/**
+ * Where the embedded engine's `node-llama-cpp` comes from. A checkout has it; the packed agent does
+ * not, because it is native and large, and installs it the first time that it is asked for: the one
+ * thing for which joining a machine needs a package registry.
+ *
+ * Invariant
+ * R1 An installation appears by rename, whole or not at all.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type * as llama from 'node-llama-cpp';
+import manifest from '../../package.json' with { type: 'json' };
+import type { AgentEvent } from '../agent/agentEvent.ts';
+
+type Llama = typeof llama;
+
+const packageName = 'node-llama-cpp';
+const packageVersion = manifest.dependencies[packageName];
+const reportIntervalMs = 2_000;
+const keptOutputCharacters = 4_000;
+
+/** The way on for a machine that cannot install it. */
+const advice =
+  'Install npm (it comes with Node) and see that a registry is reachable, or attach an engine that ' +
+  'runs already with --engine-url URL.';
+
+/**
+ * Loads the library, and installs it below `directory` where it is not there yet. Rejects with a
+ * sentence that says how to go on.
+ */
+export function llamaLoader(options: {
+  directory: string;
+  onEvent: (event: AgentEvent) => void;
+}): () => Promise<Llama> {
+  return async () => {
+    const beside = await besideUs();
+    if (beside !== undefined) return beside;
+    const home = path.join(options.directory, `${packageName}-${packageVersion}`);
+    if (!existsSync(home)) await install(home, options.onEvent);
+    const entry = path.join(home, 'node_modules', packageName, 'dist', 'index.js');
+    return (await import(pathToFileURL(entry).href)) as Llama;
+  };
+}
+
+/** From our own `node_modules`; undefined when it is not there. */
+async function besideUs(): Promise<Llama | undefined> {
+  try {
+    return await import('node-llama-cpp');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+async function install(home: string, onEvent: (event: AgentEvent) => void): Promise<void> {
+  const name = `${packageName} ${packageVersion}`;
+  const message = `installing the embedded engine (${name}) with npm, once`;
+  onEvent({ kind: 'note', message });
+  const temporary = `${home}.new-${process.pid}`;
+  mkdirSync(temporary, { recursive: true, mode: 0o700 });
+  try {
+    const wanted = {
+      private: true,
+      dependencies: { [packageName]: packageVersion },
+      // Without the packages for GPUs, which are hundreds of megabytes each.
+      overrides: manifest.overrides,
+    };
+    writeFileSync(path.join(temporary, 'package.json'), JSON.stringify(wanted));
+    const report = setInterval(() => {
+      const receivedBytes = sizeOf(temporary);
+      const unknown = { totalBytes: null, bytesPerSecond: null };
+      onEvent({ kind: 'fetching', model: name, receivedBytes, ...unknown });
+    }, reportIntervalMs);
+    try {
+      await runNpm(temporary);
+    } finally {
+      clearInterval(report);
+    }
+    renameSync(temporary, home);
+  } catch (error) {
+    // Another agent of this machine may have installed it meanwhile.
+    if (!existsSync(home)) throw error;
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+function runNpm(directory: string): Promise<void> {
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--omit=dev', '--loglevel=error'];
+  const args = ['install', '--prefix', directory, ...flags];
+  return new Promise((resolve, reject) => {
+    const child = spawn('npm', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-keptOutputCharacters);
+    });
+    const fail = (why: string): void => {
+      reject(new Error(`The embedded engine could not be installed: ${why} ${advice}`));
+    };
+    child.on('error', ({ message }) => fail(`npm cannot be started (${message}).`));
+    child.on('close', (code) => {
+      if (code === 0) resolve();
+      else fail(`npm ended with code ${code}: ${said.trim().slice(-500)}`);
+    });
+  });
+}
+
+/** Bytes below a directory that is being written. */
+function sizeOf(directory: string): number {
+  let bytes = 0;
+  try {
+    for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
+      if (entry.isFile()) bytes += statSync(path.join(entry.parentPath, entry.name)).size;
+    }
+  } catch {
+    // npm moves things while we look; the next look sees them.
+  }
+  return bytes;
+}

@@ -1,0 +1,13 @@
+/** Every variable below `XIM_` that some part of the product or its tests reads. */
+import { serverOptions } from '../cli/serverContext.ts';
+import { agentTable } from './agentConfig.ts';
+import { serveTable } from './serveConfig.ts';
+
+export const knownVariables: readonly string[] = [
+  ...[serveTable, agentTable, serverOptions]
+    .flatMap((table) => Object.values(table))
+    .flatMap((row) => ('env' in row ? [row.env] : [])),
+  'XIM_HOME',
+  'XIM_TEST_CACHE',
+  'XIM_UPDATE_GOLDENS',
+];

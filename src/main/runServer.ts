@@ -1,0 +1,233 @@
+/**
+ * A server's life, once its surroundings are there: platform, planes, shared agent, the word that it
+ * is ready, and the orderly end.
+ */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { CommandContext } from '../cli/command.ts';
+import type { Credentials } from '../cli/serverContext.ts';
+import { exitCodes } from '../cli/exitCodes.ts';
+import { defaultEndpointSlug, defaultProjectSlug } from '../control/platform/bootstrap.ts';
+import type { ModelWish } from '../control/platform/bootstrap.ts';
+import { shellQuote } from '../api/joinCommand.ts';
+import { userDataDirectory } from '../lib/userDirectories.ts';
+import { localUrlOf, publicUrlOf } from './addresses.ts';
+import { announceJson, announceText } from './announce.ts';
+import type { Announcement } from './announce.ts';
+import { engineModels } from './attachedEngine.ts';
+import { credentialsFile } from './credentialsFile.ts';
+import type { CredentialsFile } from './credentialsFile.ts';
+import { engineModelWish, modelWishOf } from './modelWish.ts';
+import { watchModel } from './modelWatch.ts';
+import type { ModelOutcome } from './modelWatch.ts';
+import { openPlatform } from './platform.ts';
+import type { Platform, ServerUrls } from './platform.ts';
+import type { ProgressPrinter } from './progressPrinter.ts';
+import { isolationNotice, openControlPlane, startServer } from './server.ts';
+import type { ControlPlane, RunningServer, ServerParts } from './server.ts';
+import { createSharedAgent } from './sharedAgent.ts';
+import type { SharedAgent } from './sharedAgent.ts';
+
+export interface RunServerParts {
+  context: CommandContext;
+  parts: ServerParts;
+  printer: ProgressPrinter;
+  /** Aborted when the server is to stop. */
+  stop: AbortSignal;
+}
+
+/** Serves until it is told to stop. Returns the exit code; throws a `StartupError` before that. */
+export async function runServer(run: RunServerParts): Promise<number> {
+  const { parts, printer, stop } = run;
+  const file = credentialsFile(parts.data.path);
+  const plane = await openControlPlane(parts);
+  let platform: Platform;
+  try {
+    platform = await openPlatform({
+      control: plane.control,
+      file,
+      wish: await wishOf(run),
+      adminEmail: parts.config.adminEmail,
+      urls: urlsOf(parts, publicUrlOf(parts.config, parts.config.port)),
+      note: (text) => printer.line(text),
+    });
+  } catch (error) {
+    await plane.store.close();
+    throw error;
+  }
+  const server = await startServer(parts, plane);
+  const credentials = withUrls(file, platform.credentials, urlsOf(parts, server.publicUrl));
+  const { agent, outcome } = startAgent(run, { plane, platform, server });
+  const model = await outcome;
+  if (model.kind !== 'stopped') {
+    announce(run, { file, credentials, server, model });
+    await new Promise<void>((resolve) => {
+      stop.addEventListener('abort', () => resolve(), { once: true });
+      if (stop.aborted) resolve();
+    });
+  }
+  await server.drain();
+  await Promise.all([agent?.stop(), server.stop()]);
+  return exitCodes.done;
+}
+
+/** What `--model` and `--engine-url` ask for; undefined: what is there, else the default. */
+async function wishOf({ context, parts, printer }: RunServerParts): Promise<ModelWish | undefined> {
+  const { model, engineUrl } = parts.config;
+  if (engineUrl === undefined) return model === undefined ? undefined : modelWishOf(model);
+  if (model !== undefined) return engineModelWish(model);
+  const found = await engineModels(engineUrl, context.env['XIM_ENGINE_KEY']);
+  const [first, ...others] = found ?? [];
+  if (first === undefined) {
+    printer.line(`The engine at ${engineUrl} names no model yet; it is asked on.`);
+    return undefined;
+  }
+  if (others.length > 0) {
+    printer.line(`The engine has ${others.length + 1} models; ${first} is served (see --model).`);
+  }
+  return engineModelWish(first);
+}
+
+function urlsOf({ tls }: ServerParts, publicUrl: string): ServerUrls {
+  return {
+    server: publicUrl,
+    pin: tls?.selfSigned === true ? tls.pin : null,
+    base_url: `${publicUrl}/${defaultProjectSlug}/${defaultEndpointSlug}/v1`,
+    dashboard_url: `${publicUrl}/ui/`,
+  };
+}
+
+function withUrls(
+  file: CredentialsFile,
+  credentials: Credentials | undefined,
+  urls: ServerUrls,
+): Credentials | undefined {
+  if (credentials === undefined) return undefined;
+  const current = { ...credentials, ...urls };
+  file.update(current);
+  return current;
+}
+
+interface AgentSurroundings {
+  plane: ControlPlane;
+  platform: Platform;
+  server: RunningServer;
+}
+
+function startAgent(
+  { parts, printer, stop, context }: RunServerParts,
+  around: AgentSurroundings,
+): { agent: SharedAgent | undefined; outcome: Promise<ModelOutcome> } {
+  const { config, clock, random } = parts;
+  const { platform, server } = around;
+  if (!config.agent) {
+    const reason =
+      'There is no shared agent on this machine: the server was started with --no-agent.';
+    return { agent: undefined, outcome: Promise.resolve({ kind: 'without', reason }) };
+  }
+  printer.line(isolationNotice.message);
+  const watch = watchModel({
+    granted: () =>
+      server.router
+        .agents()
+        .some(({ instances }) => instances.some(({ modelId }) => modelId === platform.model?.id)),
+    clock,
+    stopped: stop,
+  });
+  const agent = createSharedAgent({
+    args: agentArguments(parts, around),
+    joinKey: () => joinKeyFor(parts, around),
+    onEvent: (event) => {
+      if (!stop.aborted) printer.event(event);
+      watch.event(event);
+    },
+    onLog: (text) => context.terminal.note(text),
+    clock,
+    random,
+  });
+  // It never rejects.
+  void agent.run().then(() => watch.ended());
+  return { agent, outcome: watch.outcome };
+}
+
+function agentArguments(
+  { config, data, tls }: ServerParts,
+  { platform, server }: AgentSurroundings,
+): string[] {
+  const source = platform.model?.source ?? '';
+  const flags: Record<string, string | undefined> = {
+    '--server': localUrlOf(config, server.port),
+    '--pin': tls?.pin,
+    '--state-dir': data.file('agent'),
+    '--model-cache': path.resolve(config.modelCache ?? data.file('models')),
+    '--engine': config.engineUrl === undefined ? 'embedded' : 'url',
+    '--engine-url': config.engineUrl,
+    '--slots': String(config.slots),
+    '--allow-model-dir': source.startsWith('file:') ? source.slice('file:'.length) : undefined,
+    '--log-level': config.logLevel,
+  };
+  const given = Object.entries(flags).flatMap(([flag, value]) =>
+    value === undefined ? [] : [flag, value],
+  );
+  return [...given, '--events', '--parent-stdin'];
+}
+
+/** Only an agent that has not enrolled yet needs one; the first start has made it already. */
+async function joinKeyFor(
+  { data, clock }: ServerParts,
+  { plane, platform }: AgentSurroundings,
+): Promise<string | undefined> {
+  if (hasEnrolled(data.file('agent', 'agent.json'))) return undefined;
+  const first = platform.firstJoinKey;
+  if (first !== undefined && first.expiresAtMs - clock.now() > 60_000) return first.text;
+  return (await plane.control.newPlatformJoinKey({ tier: platform.tier })).text;
+}
+
+function hasEnrolled(stateFile: string): boolean {
+  try {
+    const state = JSON.parse(readFileSync(stateFile, 'utf8')) as { enrolment?: unknown };
+    return state.enrolment !== null && state.enrolment !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+interface Ready {
+  file: CredentialsFile;
+  credentials: Credentials | undefined;
+  server: RunningServer;
+  model: Exclude<ModelOutcome, { kind: 'stopped' }>;
+}
+
+/** Says that the server is ready; the one-time password is forgotten with it. */
+function announce({ context, parts }: RunServerParts, ready: Ready): void {
+  const { file, credentials, server, model } = ready;
+  const { config, data, tls } = parts;
+  const urls = urlsOf(parts, server.publicUrl);
+  const announcement: Announcement = {
+    credentials,
+    credentialsPath: file.path,
+    project: defaultProjectSlug,
+    endpoint: defaultEndpointSlug,
+    baseUrl: urls.base_url,
+    dashboardUrl: urls.dashboard_url,
+    admin: {
+      email: credentials?.admin.email ?? config.adminEmail,
+      password: credentials?.admin.password ?? null,
+    },
+    model: model.kind === 'ready' ? model.model : null,
+    modelError: model.kind === 'ready' ? null : model.reason,
+    joinHint: joinHint(context, data.path),
+    pin: tls?.selfSigned === true ? tls.pin : null,
+    pid: process.pid,
+  };
+  context.terminal.out(config.json ? announceJson(announcement) : announceText(announcement));
+  if (credentials?.admin.password !== undefined) {
+    file.update({ ...credentials, admin: { email: credentials.admin.email } });
+  }
+}
+
+function joinHint({ env }: CommandContext, directory: string): string {
+  const usual = directory === userDataDirectory('xim', env);
+  return `bin/xim join-keys create${usual ? '' : ` --data-dir ${shellQuote(directory)}`}`;
+}

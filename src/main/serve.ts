@@ -1,0 +1,5 @@
+/** The server as a process of its own (`npm start`): `xim serve`, without the word. */
+import { runProcess } from './processContext.ts';
+import { serveCommand } from './serveCommand.ts';
+
+await runProcess([serveCommand], ['serve', ...process.argv.slice(2)]);
