@@ -1,0 +1,51 @@
+/**
+ * What every store must do, as one suite: `storeContract('SQLite', …)` registers its tests for one
+ * implementation. Each case gets an empty database of its own.
+ */
+import { test } from 'node:test';
+import { agentCases } from './storeContract/agentCases.ts';
+import { catalogueCases } from './storeContract/catalogueCases.ts';
+import { directoryCases } from './storeContract/directoryCases.ts';
+import { enrollCases } from './storeContract/enrollCases.ts';
+import { joinKeyModelCases } from './storeContract/joinKeyModelCases.ts';
+import { openingCases, unopenedCases } from './storeContract/openingCases.ts';
+import { peopleCases } from './storeContract/peopleCases.ts';
+import type { StoreCases, StoreFixture } from './storeContract/storeCases.ts';
+import { tokenCases } from './storeContract/tokenCases.ts';
+import { usageCases } from './storeContract/usageCases.ts';
+
+const topics: StoreCases[] = [
+  openingCases,
+  peopleCases,
+  catalogueCases,
+  enrollCases,
+  joinKeyModelCases,
+  tokenCases,
+  agentCases,
+  usageCases,
+  directoryCases,
+];
+
+/** `skip`: why the real thing is not there; then every case is skipped with it. */
+export function storeContract(
+  name: string,
+  factory: { create(): Promise<StoreFixture>; skip?: string | undefined },
+): void {
+  const register = (failure: string, check: (fixture: StoreFixture) => Promise<void>): void => {
+    void test(`${name}: ${failure}`, { skip: factory.skip ?? false }, async () => {
+      const fixture = await factory.create();
+      try {
+        await check(fixture);
+      } finally {
+        await fixture.dispose();
+      }
+    });
+  };
+  for (const [failure, check] of Object.entries(unopenedCases)) register(failure, check);
+  for (const [failure, check] of topics.flatMap((topic) => Object.entries(topic))) {
+    register(failure, async (fixture) => {
+      await fixture.store.open();
+      await check(fixture);
+    });
+  }
+}

@@ -1,0 +1,169 @@
+/** The directory: a snapshot, then numbered changes. */
+import assert from 'node:assert/strict';
+import type { Change, Store } from '../../store/store.ts';
+import type { StoreCases } from './storeCases.ts';
+import { apiKeyEntry, projectEntry } from '../directoryEntries.ts';
+import { agentRow, bootstrapRows, joinKeyRow, startMs, tokenHash } from '../storeRows.ts';
+import { enrolled, enrollInput, withJoinKey } from './enrollCases.ts';
+
+async function changesAfter(store: Store, revision: number, limit = 100): Promise<Change[]> {
+  const outcome = await store.changesSince({ revision, limit });
+  assert.ok(outcome.ok, 'a snapshot is needed');
+  return outcome.changes;
+}
+
+/** Rotates the token of a new agent `count` times; each rotation is one change. */
+async function rotate(store: Store, agentId: string, count: number): Promise<void> {
+  for (let generation = 1; generation <= count; generation += 1) {
+    await store.rotateToken({
+      agentId,
+      presentedHash: tokenHash(agentId, generation),
+      generation,
+      nextHash: tokenHash(agentId, generation + 1),
+      nowMs: startMs,
+    });
+  }
+}
+
+export const directoryCases: StoreCases = {
+  'the snapshot lacks something, or its revision is of another moment': async ({ store }) => {
+    const empty = await store.directory();
+    assert.equal(empty.revision, 0);
+    await withJoinKey(store);
+    const agent = await enrolled(store, 1);
+    const { revision, projects, endpoints, models, apiKeys, agents } = await store.directory();
+    // A project, a model, an endpoint, two keys, an agent.
+    assert.equal(revision, 6);
+    assert.deepEqual(projects, [projectEntry()]);
+    assert.deepEqual(endpoints, bootstrapRows().endpoints);
+    assert.equal(models.length, 1);
+    assert.equal(apiKeys.length, 2);
+    assert.deepEqual(
+      agents.map(({ id, generation }) => [id, generation]),
+      [[agent.id, 1]],
+    );
+    assert.equal('tokenHash' in (agents[0] ?? {}), false, 'a hash of a token leaves the store');
+  },
+
+  'changes come out of order, twice, without their entry or past the limit': async ({ store }) => {
+    await withJoinKey(store);
+    await enrolled(store, 1);
+    const all = await changesAfter(store, 0);
+    assert.deepEqual(
+      all.map(({ revision, kind, id }) => [revision, kind, id]),
+      [
+        [1, 'project', 'proj_a'],
+        [2, 'model', 'model_a'],
+        [3, 'endpoint', 'ep_a'],
+        [4, 'api_key', 'key_a'],
+        [5, 'api_key', 'key_b'],
+        [6, 'agent', 'agent-0001'],
+      ],
+    );
+    const snapshot = await store.directory();
+    assert.deepEqual(
+      all.map(({ entry }) => entry),
+      [
+        ...snapshot.projects,
+        ...snapshot.models,
+        ...snapshot.endpoints,
+        ...snapshot.apiKeys.toSorted((a, b) => a.id.localeCompare(b.id)),
+        ...snapshot.agents,
+      ],
+    );
+    assert.deepEqual(await changesAfter(store, 2, 2), all.slice(2, 4));
+    assert.deepEqual(await changesAfter(store, 6), []);
+  },
+
+  'a thing that is gone keeps its last entry': async ({ store, sql }) => {
+    await withJoinKey(store);
+    await sql("delete from api_keys where id = 'key_a'");
+    const changes = await changesAfter(store, 3, 1);
+    assert.deepEqual(changes, [{ revision: 4, kind: 'api_key', id: 'key_a', entry: null }]);
+  },
+
+  'a reader passes over a change that commits late (S6)': async ({ store, another }) => {
+    const other = another();
+    const reader = another();
+    await Promise.all([other.open(), reader.open()]);
+    await withJoinKey(store, { maxUses: 8 });
+    const { revision: base } = await store.directory();
+    const agents = Array.from({ length: 8 }, (_none, at) => agentRow(at));
+    const done = Promise.all(
+      agents.map(async (agent, at) => {
+        const writer = at % 2 === 0 ? store : other;
+        await writer.enroll(enrollInput(agent));
+        await rotate(writer, agent.id, 11);
+      }),
+    );
+    const seen: number[] = [];
+    const expected = Array.from({ length: 8 * 12 }, (_none, at) => base + at + 1);
+    while (seen.length < expected.length) {
+      const changes = await changesAfter(reader, seen.at(-1) ?? base, 10);
+      seen.push(...changes.map(({ revision }) => revision));
+    }
+    await done;
+    assert.deepEqual(seen, expected);
+    await Promise.all([other.close(), reader.close()]);
+  },
+
+  'a snapshot mixes two moments': async ({ store, another }) => {
+    const reader = another();
+    await reader.open();
+    await withJoinKey(store);
+    const { id } = await enrolled(store, 1);
+    const { revision: base } = await store.directory();
+    let isDone = false;
+    const done = rotate(store, id, 40).then(() => {
+      isDone = true;
+    });
+    do {
+      const { revision, agents } = await reader.directory();
+      // Every rotation is one generation and one revision.
+      assert.equal(agents[0]?.generation, revision - base + 1);
+    } while (!isDone);
+    await done;
+    await reader.close();
+  },
+
+  'a reader that lags behind what is kept misses changes in silence': async ({ store }) => {
+    const keys = Array.from({ length: 10_050 }, (_none, at) => ({
+      ...apiKeyEntry({ id: `key_${at}`, sha256: String(at).padStart(64, '0') }),
+      name: 'many',
+      createdAtMs: startMs,
+      lastFour: 'abcd',
+    }));
+    await store.bootstrap(bootstrapRows({ apiKeys: keys, joinKeys: [joinKeyRow()] }));
+    const { revision } = await store.directory();
+    assert.equal(revision, 10_053);
+    const needed = { ok: false, reason: 'snapshot_needed' };
+    assert.deepEqual(await store.changesSince({ revision: 0, limit: 10 }), needed);
+    assert.deepEqual(await store.changesSince({ revision: 52, limit: 10 }), needed);
+    assert.equal((await changesAfter(store, 53, 10)).length, 10);
+    assert.deepEqual(await changesAfter(store, 10_053), []);
+    // A reader from before a backup was restored.
+    assert.deepEqual(await store.changesSince({ revision: 10_054, limit: 10 }), needed);
+  },
+
+  'nobody hears of a change, or a listener that throws silences others': async ({ store }) => {
+    let heard = 0;
+    const hint = Promise.withResolvers<void>();
+    store.onChange(() => {
+      throw new Error('a listener failed');
+    });
+    const remove = store.onChange(() => {
+      heard += 1;
+      hint.resolve();
+    });
+    await store.bootstrap(bootstrapRows());
+    await hint.promise;
+    assert.ok(heard >= 1);
+    remove();
+    heard = 0;
+    const second = Promise.withResolvers<void>();
+    store.onChange(second.resolve);
+    await store.revokeApiKey({ id: 'key_a', projectId: 'proj_a' });
+    await second.promise;
+    assert.equal(heard, 0, 'a removed listener was called');
+  },
+};

@@ -1,0 +1,57 @@
+/** Usage records. */
+import assert from 'node:assert/strict';
+import type { StoreCases } from './storeCases.ts';
+import { bootstrapRows, usageRow } from '../storeRows.ts';
+
+const recent = { projectId: 'proj_a', limit: 2_000 };
+
+export const usageCases: StoreCases = {
+  'a batch that is written again counts twice, or changes what was recorded (S4)': async ({
+    store,
+  }) => {
+    await store.bootstrap(bootstrapRows());
+    await store.recordUsage([usageRow(1), usageRow(2)]);
+    await store.recordUsage([usageRow(2, { status: 500 }), usageRow(3), usageRow(3)]);
+    assert.deepEqual(await store.recentUsage(recent), [usageRow(3), usageRow(2), usageRow(1)]);
+  },
+
+  'a batch longer than a statement takes is cut': async ({ store }) => {
+    const rows = Array.from({ length: 1_234 }, (_none, at) => usageRow(at));
+    await store.recordUsage(rows);
+    assert.deepEqual(await store.recentUsage(recent), rows.toReversed());
+    assert.equal((await store.recentUsage({ projectId: 'proj_a', limit: 5 })).length, 5);
+    assert.deepEqual(await store.recentUsage({ projectId: 'proj_b', limit: 5 }), []);
+    await store.recordUsage([]);
+  },
+
+  'a batch with one bad row is written in part (S1)': async ({ store }) => {
+    const rows = Array.from({ length: 800 }, (_none, at) => usageRow(at));
+    const bad = usageRow(900, { outcome: null as unknown as string });
+    await assert.rejects(store.recordUsage([...rows, bad]));
+    assert.deepEqual(await store.recentUsage(recent), []);
+  },
+
+  'unknown figures become zero, or fractions of a millisecond are refused': async ({ store }) => {
+    const unknown = usageRow(1, {
+      agentId: null,
+      inputTokens: null,
+      cachedTokens: null,
+      outputTokens: null,
+      ttftMs: null,
+      stream: false,
+      usageClamped: true,
+    });
+    await store.recordUsage([unknown, usageRow(2, { ttftMs: 1.4, latencyMs: 2.6, queueMs: 0.2 })]);
+    assert.deepEqual(await store.recentUsage(recent), [
+      usageRow(2, { ttftMs: 1, latencyMs: 3, queueMs: 0 }),
+      unknown,
+    ]);
+  },
+
+  'usage writes to the directory': async ({ store }) => {
+    await store.bootstrap(bootstrapRows());
+    const { revision } = await store.directory();
+    await store.recordUsage([usageRow(1)]);
+    assert.equal((await store.directory()).revision, revision);
+  },
+};

@@ -1,0 +1,120 @@
+/** Rows for tests of the store: sensible values, a test names only what it is about. */
+import type { AgentRow, BootstrapRows, JoinKeyRow, UsageRow, UserRow } from '../store/store.ts';
+import { sha256Hex } from '../lib/hashing.ts';
+import {
+  agentEntry,
+  apiKeyEntry,
+  endpointEntry,
+  modelEntry,
+  projectEntry,
+} from './directoryEntries.ts';
+
+/** The time at which everything in these rows began, in epoch ms. */
+export const startMs = Date.UTC(2026, 0, 1);
+
+/** The secret's hash of every join key of `joinKeyRow`. */
+export const joinSecretHash = sha256Hex('join secret');
+
+export function userRow(over: Partial<UserRow> = {}): UserRow {
+  return {
+    id: 'user_a',
+    email: 'admin@example.org',
+    passwordHash: 'scrypt$1',
+    role: 'admin',
+    mustChangePassword: true,
+    createdAtMs: startMs,
+    ...over,
+  };
+}
+
+/** A project `proj_a` with an endpoint and two keys, a catalogue model and a platform join key. */
+export function bootstrapRows(over: Partial<BootstrapRows> = {}): BootstrapRows {
+  const key = { name: 'first', createdAtMs: startMs, lastFour: 'abcd' };
+  return {
+    admin: userRow(),
+    project: { ...projectEntry(), createdAtMs: startMs },
+    models: [{ ...modelEntry({ sizeBytes: 2 ** 40, contextLength: 8_192 }), createdAtMs: startMs }],
+    endpoints: [endpointEntry({ createdAtMs: startMs, region: 'eu', minimumIsolation: 'none' })],
+    apiKeys: [
+      { ...apiKeyEntry({ ipAllowList: ['10.0.0.0/8'], expiresAtMs: startMs + 1 }), ...key },
+      {
+        ...apiKeyEntry({ id: 'key_b', sha256: 'b'.repeat(64), endpointId: 'ep_a' }),
+        ...key,
+        createdAtMs: startMs + 1,
+      },
+    ],
+    joinKeys: [joinKeyRow({ id: 'jk_platform', projectId: null, supportedTiers: ['free'] })],
+    ...over,
+  };
+}
+
+export function joinKeyRow(over: Partial<JoinKeyRow> = {}): JoinKeyRow {
+  return {
+    id: 'jk_a',
+    projectId: 'proj_a',
+    secretSha256: joinSecretHash,
+    name: 'desk',
+    region: 'local',
+    supportedTiers: null,
+    storageLimitBytes: null,
+    maxUses: 1,
+    uses: 0,
+    createdAtMs: startMs,
+    expiresAtMs: startMs + 900_000,
+    revokedAtMs: null,
+    createdBy: 'user:user_a',
+    ...over,
+  };
+}
+
+/** The hash of the rotation token of a generation, as the control plane would derive it. */
+export function tokenHash(agentId: string, generation: number): string {
+  return sha256Hex(`${agentId} ${generation}`);
+}
+
+/** An agent that `number` makes different from others in id, key pair and name. */
+export function agentRow(number: number, over: Partial<AgentRow> = {}): AgentRow {
+  const id = over.id ?? `agent-${String(number).padStart(4, '0')}`;
+  return {
+    ...agentEntry({ projectId: 'proj_a', workerId: `wrk_${number}`, name: `desk-${number}` }),
+    id,
+    publicKey: `public-key-${number}`,
+    supportedTiers: ['self_hosted'],
+    boundEndpointIds: ['ep_a'],
+    storageLimitBytes: 2 ** 42,
+    description: 'under the desk',
+    joinKeyId: 'jk_a',
+    facts: '{"cpu":"8 cores"}',
+    tokenHash: tokenHash(id, 1),
+    previousTokenHash: null,
+    createdAtMs: startMs,
+    stateSinceMs: startMs,
+    suspendedReason: null,
+    ...over,
+  };
+}
+
+export function usageRow(number: number, over: Partial<UsageRow> = {}): UsageRow {
+  return {
+    requestId: `req_${String(number).padStart(6, '0')}`,
+    projectId: 'proj_a',
+    endpointId: 'ep_a',
+    endpointSlug: 'main',
+    apiKeyId: 'key_a',
+    modelId: 'model_a',
+    agentId: 'agent-0001',
+    tier: 'self_hosted',
+    startedAtMs: startMs + number,
+    inputTokens: 12,
+    cachedTokens: 0,
+    outputTokens: 34,
+    ttftMs: 56,
+    latencyMs: 789,
+    queueMs: 1,
+    status: 200,
+    outcome: 'completed',
+    stream: true,
+    usageClamped: false,
+    ...over,
+  };
+}
