@@ -22,7 +22,7 @@ function helpLines(row: ConfigRow): string[] {
   const left = `  ${row.flag === undefined ? row.env : `--${row.flag}${placeholder(row)}`}`;
   const facts = [
     ...(row.flag !== undefined && row.env !== undefined ? [row.env] : []),
-    ...(row.default === undefined || row.secret ? [] : [`default ${defaultText(row)}`]),
+    ...(saysDefault(row) ? [`default ${defaultText(row)}`] : []),
   ];
   const right = facts.length === 0 ? row.help : `${row.help} [${facts.join('; ')}]`;
   const wrapped = wrap(right, widthColumns - firstColumn);
@@ -42,7 +42,7 @@ export function configMarkdown(table: ConfigTable): string {
     for (const row of rows) {
       const flag = row.flag === undefined ? '–' : `\`--${row.flag}${placeholder(row)}\``;
       const env = row.env === undefined ? '–' : `\`${row.env}\``;
-      const value = row.default === undefined || row.secret ? '–' : `\`${defaultText(row)}\``;
+      const value = saysDefault(row) ? `\`${defaultText(row)}\`` : '–';
       lines.push(`| ${[flag, env, value, row.help].map(escapeCell).join(' | ')} |`);
     }
   }
@@ -65,12 +65,18 @@ function placeholder(row: ConfigRow): string {
   return ` ${row.type.toUpperCase()}`;
 }
 
+/** Whether the default is worth a word: "off" and "none" go without saying. */
+function saysDefault(row: ConfigRow): boolean {
+  if (row.default === undefined || row.secret === true || row.default === false) return false;
+  return !(Array.isArray(row.default) && row.default.length === 0);
+}
+
 /** The default as a user would write it. */
 function defaultText(row: ConfigRow): string {
   const value = row.default;
   if (row.type === 'duration' && typeof value === 'number') return formatDuration(value);
   if (row.type === 'size' && typeof value === 'number') return formatSize(value);
-  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join(',');
+  if (Array.isArray(value)) return value.join(',');
   if (typeof value === 'object') return JSON.stringify(value);
   return value === '' ? 'empty' : String(value);
 }
