@@ -171,4 +171,5 @@ function newInstance(what: {
 }
 
 const poolKey = (scope: string, modelId: string): string => `${scope}|${modelId}`;
-const instanceKey = (nonce: string, id: string): string => `${nonce}/${id}`;
+/** Names an instance of one process of an agent. */
+export const instanceKey = (nonce: string, id: string): string => `${nonce}/${id}`;

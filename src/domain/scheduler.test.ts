@@ -10,11 +10,15 @@ import {
 import type { AgentEntry, EndpointEntry } from './directory.ts';
 import type { RoutedRequest } from './matching.ts';
 import { Scheduler } from './scheduler.ts';
-import type { Dispatch, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
+import type {
+  Dispatch,
+  SchedulerCommand,
+  SchedulerEvent,
+  UntimedEvent,
+  Verdict,
+} from './schedulerEvents.ts';
 import { tierTable } from './tiers.ts';
 import type { WaitingBounds } from './waitingQueue.ts';
-
-type Untimed<Event> = Event extends unknown ? Omit<Event, 'atMs'> : never;
 
 interface Grant {
   slots?: number;
@@ -27,7 +31,7 @@ function rig(waiting: Partial<WaitingBounds> = {}) {
   const config = { tiers: tierTable(), waiting };
   const scheduler = new Scheduler({ random: seededRandom(1), config });
   let nowMs = 1000;
-  const send = (event: Untimed<SchedulerEvent>): SchedulerCommand[] => {
+  const send = (event: UntimedEvent): SchedulerCommand[] => {
     const commands = scheduler.handle({ ...event, atMs: nowMs } as SchedulerEvent);
     const audit = scheduler.audit();
     assert.equal(audit.claims, audit.inFlight, 'R5');

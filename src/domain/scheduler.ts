@@ -20,13 +20,20 @@ import type { Random } from '../lib/random.ts';
 import { AgentIndex } from './agentIndex.ts';
 import { chooseInstance, mayClaim } from './choice.ts';
 import type { AgentEntry } from './directory.ts';
-import { InstancePools, type GrantedInstance } from './instancePools.ts';
+import { InstancePools, instanceKey, type GrantedInstance } from './instancePools.ts';
 import { maxRetries } from './limits.ts';
 import { servingTier, type RoutedRequest } from './matching.ts';
 import type { SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
 import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import type { TierTable } from './tiers.ts';
-import { deadlineVerdict, hopeless, somebodyElse, triedKey, type Fleet } from './verdict.ts';
+import {
+  deadlineVerdict,
+  hopeless,
+  readyInstances,
+  somebodyElse,
+  triedKey,
+  type Fleet,
+} from './verdict.ts';
 import { WaitingQueue, type WaitingBounds } from './waitingQueue.ts';
 
 export interface SchedulerConfig {
@@ -82,6 +89,18 @@ export class Scheduler {
       inFlight: instances.reduce((sum, one) => sum + one.inFlight, 0),
       slots: instances.reduce((sum, one) => sum + one.slots, 0),
     };
+  }
+
+  /** Claims that hold a slot of one engine instance. */
+  inFlight(where: { agentId: string; nonce: string; instance: string }): number {
+    const { instances } = this.agents.get(where.agentId) ?? {};
+    return instances?.get(instanceKey(where.nonce, where.instance))?.inFlight ?? 0;
+  }
+
+  /** Agents that could serve such a request now, or once they have a free slot. */
+  agentsReady(request: RoutedRequest): number {
+    const ready = readyInstances(this.fleet, request);
+    return new Set([...ready].map((instance) => instance.agent)).size;
   }
 
   /** R5, W1 for tests: every sum counted twice, every waiting request tried again. */
@@ -337,6 +356,7 @@ export class Scheduler {
       agentId: instance.agent.entry.id,
       nonce: instance.nonce,
       instance: instance.id,
+      modelId: instance.modelId,
       stage,
       tier,
       attempt: waiting.tried.length,

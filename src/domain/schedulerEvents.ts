@@ -56,6 +56,11 @@ export type SchedulerEvent = { atMs: number } & (
   | /** Time has passed. */ { type: 'tick' }
 );
 
+type Untimed<Event> = Event extends unknown ? Omit<Event, 'atMs'> : never;
+
+/** An event before its driver has put the time on it. */
+export type UntimedEvent = Untimed<SchedulerEvent>;
+
 export type SchedulerCommand = Dispatch | Reject | SetTimer;
 
 export interface Dispatch {
@@ -65,6 +70,7 @@ export interface Dispatch {
   agentId: string;
   nonce: string;
   instance: string;
+  modelId: string;
   stage: Stage;
   /** The tier that serves. */
   tier: TierSlug;

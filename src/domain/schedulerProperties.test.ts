@@ -16,10 +16,13 @@ import {
 import type { AgentEntry } from './directory.ts';
 import { agentExclusion, type RoutedRequest, type Stage } from './matching.ts';
 import { Scheduler } from './scheduler.ts';
-import type { Dispatch, SchedulerCommand, SchedulerEvent } from './schedulerEvents.ts';
+import type {
+  Dispatch,
+  SchedulerCommand,
+  SchedulerEvent,
+  UntimedEvent,
+} from './schedulerEvents.ts';
 import { tierTable } from './tiers.ts';
-
-type Untimed<Event> = Event extends unknown ? Omit<Event, 'atMs'> : never;
 
 interface ModelInstance {
   agentId: string;
@@ -86,7 +89,7 @@ class World {
     this.scheduler = new Scheduler({ random: seededRandom(seed), config });
   }
 
-  send(event: Untimed<SchedulerEvent>): void {
+  send(event: UntimedEvent): void {
     const commands = this.scheduler.handle({ ...event, atMs: this.nowMs } as SchedulerEvent);
     for (const command of commands) this.follow(command);
     this.check();

@@ -74,7 +74,7 @@ function lackingEverywhere(fleet: Fleet, request: RoutedRequest): string[] {
 }
 
 /** Instances that could serve the request if they had a slot; abilities are not looked at. */
-function* readyInstances(fleet: Fleet, request: RoutedRequest): Generator<EngineInstance> {
+export function* readyInstances(fleet: Fleet, request: RoutedRequest): Generator<EngineInstance> {
   for (const stage of reachableStages(request)) {
     for (const pool of fleet.pools.of(request, stage)) {
       for (const instance of pool.instances) {

@@ -41,12 +41,19 @@ export const maxAcked = 256;
 export const requestSweepMs = 250;
 /** An agent that was told to stop a request has so long to say that its engine has. */
 export const confirmTimeoutMs = 10_000;
+/** The outcome of a request that we stopped waits so long for its trailers, for their usage. */
+export const settleTimeoutMs = 1000;
 /** A client that takes nothing for so long loses its request. */
 export const slowClientMs = 60_000;
 /** An answer that is not a stream is kept whole up to here, so that a failure can be retried. */
 export const maxHeldAnswerBytes = 8 * MiB;
 /** Part of an event that waits for its rest; beyond, it is passed on as it is. */
 export const maxHeldEventBytes = MiB;
+
+// Stopping
+
+/** What a stopping router waits for the store to take the last records. */
+export const stopTimeoutMs = 2000;
 
 // Journal
 

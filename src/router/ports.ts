@@ -53,7 +53,7 @@ export interface DirectoryFeed {
   onHint(hint: () => void): () => void;
 }
 
-/** How a request ended; the same word is the metric label, the log field and the usage row's outcome. */
+/** How a request ended: the metric label, the log field and the usage row's outcome in one word. */
 export type Outcome =
   | 'completed'
   | 'client_closed'
@@ -73,7 +73,7 @@ export type Outcome =
   | 'shutting_down'
   | 'interrupted';
 
-/** One finished request, from the journal. Recording it twice has the effect of once (`requestId`). */
+/** One finished request. Recording it twice has the effect of once (`requestId`). */
 export interface UsageRecord {
   requestId: string;
   projectId: string;
@@ -103,7 +103,7 @@ export interface UsageRecord {
 }
 
 export interface UsageSink {
-  /** Durable when it resolves. Rejects when the store is away; the journal keeps and tries again. */
+  /** Durable when it resolves. Rejects when the store is away; the journal keeps it and goes on. */
   record(batch: readonly UsageRecord[]): Promise<void>;
 }
 
@@ -141,7 +141,7 @@ export interface ClientSink {
 /** A refusal that `http/` puts into the envelope of its error table. */
 export interface Refusal {
   name: ErrorName;
-  /** A sentence that names the knob, its value and the limit. Never a path, token or other project. */
+  /** A sentence that names the knob, its value and the limit; never a path or a token. */
   message: string;
   /** For `Retry-After`, in ms. */
   retryAfterMs?: number;
@@ -161,7 +161,7 @@ export interface SubmitResult {
   refusal: Refusal | null;
 }
 
-/** One admitted request, as `http/` hands it to the router. No I/O was done for it after its body was read. */
+/** One admitted request, as `http/` hands it over: no I/O was done after its body was read. */
 export interface InferenceRequest {
   requestId: string;
   project: ProjectEntry;

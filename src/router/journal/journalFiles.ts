@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 /** A segment that is open for appending. */
 export interface JournalFile {
-  /** Writes all of `bytes` at the end. Rejects with the system's error; part may have been written. */
+  /** Writes `bytes` at the end. Rejects with the system's error; part may have been written. */
   append(bytes: Buffer): Promise<void>;
   /** Asks the disk to keep what was written. */
   sync(): Promise<void>;

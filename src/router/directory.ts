@@ -1,0 +1,290 @@
+/**
+ * The directory in memory: every durable thing that the data plane needs, found without waiting. It
+ * begins with a snapshot and follows numbered changes: hints make it quick, a poll makes it true.
+ *
+ * Invariants
+ * D1 Look-ups are synchronous and never touch the store (R4).
+ * D2 Changes are applied in the order of their revision, each once; a gap leads to a new snapshot.
+ * D3 When the store is away the last known state stays in force: nothing looks gone because of it.
+ */
+import type {
+  AgentEntry,
+  ApiKeyEntry,
+  EndpointEntry,
+  ModelEntry,
+  ProjectEntry,
+} from '../domain/directory.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { directoryBatch, directoryPollMs, directoryReloadEveryMs } from './limits.ts';
+import type { DirectoryChange, DirectoryFeed, DirectorySnapshot, TokenKey } from './ports.ts';
+
+/** What has changed, as far as somebody has to act on it. */
+export type DirectoryEvent =
+  | { kind: 'agent'; id: string; entry: AgentEntry | null }
+  | { kind: 'api_key'; id: string; entry: ApiKeyEntry | null }
+  | { kind: 'endpoint' | 'model' | 'project'; id: string };
+
+export class Directory {
+  private readonly feed: DirectoryFeed;
+  private readonly clock: Clock;
+  private readonly log: Logger;
+  private readonly listeners = new Set<(event: DirectoryEvent) => void>();
+  private readonly projects = new Map<string, ProjectEntry>();
+  private readonly projectsBySlug = new Map<string, ProjectEntry>();
+  private readonly apiKeys = new Map<string, ApiKeyEntry>();
+  private readonly apiKeysByHash = new Map<string, ApiKeyEntry>();
+  private readonly endpoints = new Map<string, EndpointEntry>();
+  private readonly endpointsByProject = new Map<string, Map<string, EndpointEntry>>();
+  private readonly models = new Map<string, ModelEntry>();
+  private readonly agentsById = new Map<string, AgentEntry>();
+  private tokenKeys: readonly TokenKey[] = [];
+  private revision = -1;
+  private loadedAtMs = -Infinity;
+  /** The read under way; a second wish while it runs is served by one more read after it. */
+  private reading: Promise<void> | undefined;
+  private again = false;
+  private timer: Timer | undefined;
+  private unsubscribe: (() => void) | undefined;
+  private stopped = false;
+
+  constructor(options: { feed: DirectoryFeed; clock: Clock; log: Logger }) {
+    this.feed = options.feed;
+    this.clock = options.clock;
+    this.log = options.log;
+  }
+
+  /** Loads the snapshot and begins to follow. Rejects when the first snapshot cannot be had. */
+  async start(): Promise<void> {
+    this.unsubscribe = this.feed.onHint(() => this.hinted());
+    await this.load();
+    this.armPoll();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.timer?.cancel();
+    this.unsubscribe?.();
+  }
+
+  /** Whether the first snapshot is in. */
+  get ready(): boolean {
+    return this.loadedAtMs > -Infinity;
+  }
+
+  /** Calls `listener` after each change was applied. Returns the unsubscriber. */
+  onChange(listener: (event: DirectoryEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Reads what has changed until now. Resolves when it is applied; never rejects (D3). */
+  async refresh(): Promise<void> {
+    if (this.reading !== undefined) {
+      this.again = true;
+      return this.reading;
+    }
+    this.reading = this.readChanges();
+    await this.reading;
+  }
+
+  /** Loads a whole snapshot, not too often: token keys are in no change. Never rejects. */
+  async reload(): Promise<void> {
+    if (!this.ready || this.clock.monotonic() - this.loadedAtMs < directoryReloadEveryMs) return;
+    this.loadedAtMs = this.clock.monotonic();
+    try {
+      await this.load();
+    } catch (error) {
+      this.log.warn({ err: error }, 'the directory cannot be read; the last state stays in force');
+    }
+  }
+
+  // Look-ups (D1)
+
+  apiKeyByHash(sha256: string): ApiKeyEntry | undefined {
+    return this.apiKeysByHash.get(sha256);
+  }
+
+  apiKey(id: string): ApiKeyEntry | undefined {
+    return this.apiKeys.get(id);
+  }
+
+  /** By slug or by id. */
+  project(slugOrId: string): ProjectEntry | undefined {
+    return this.projects.get(slugOrId) ?? this.projectsBySlug.get(slugOrId);
+  }
+
+  /** By slug or by id, within a project. */
+  endpoint(projectId: string, slugOrId: string): EndpointEntry | undefined {
+    const bySlug = this.endpointsByProject.get(projectId)?.get(slugOrId);
+    if (bySlug !== undefined) return bySlug;
+    const byId = this.endpoints.get(slugOrId);
+    return byId?.projectId === projectId ? byId : undefined;
+  }
+
+  endpointById(id: string): EndpointEntry | undefined {
+    return this.endpoints.get(id);
+  }
+
+  endpointsOf(projectId: string): readonly EndpointEntry[] {
+    return [...(this.endpointsByProject.get(projectId)?.values() ?? [])];
+  }
+
+  allEndpoints(): Iterable<EndpointEntry> {
+    return this.endpoints.values();
+  }
+
+  model(id: string): ModelEntry | undefined {
+    return this.models.get(id);
+  }
+
+  agent(id: string): AgentEntry | undefined {
+    return this.agentsById.get(id);
+  }
+
+  agents(): Iterable<AgentEntry> {
+    return this.agentsById.values();
+  }
+
+  /** The public key that access tokens of this key id are checked with. */
+  tokenKey(keyId: string): TokenKey | undefined {
+    return this.tokenKeys.find((key) => key.keyId === keyId);
+  }
+
+  // Following
+
+  private hinted(): void {
+    if (!this.ready || this.stopped) return;
+    // It never rejects (D3).
+    void this.refresh();
+  }
+
+  private armPoll(): void {
+    if (this.stopped) return;
+    this.timer = this.clock.setTimer(directoryPollMs, () => {
+      // It never rejects (D3); the next poll is set when this one has ended.
+      void this.refresh().then(() => this.armPoll());
+    });
+  }
+
+  private async readChanges(): Promise<void> {
+    try {
+      do {
+        this.again = false;
+        await this.readOnce();
+      } while (this.again && !this.stopped);
+    } catch (error) {
+      this.log.warn({ err: error }, 'changes cannot be read; the last state stays in force');
+    } finally {
+      this.reading = undefined;
+    }
+  }
+
+  private async readOnce(): Promise<void> {
+    for (;;) {
+      const answer = await this.feed.changesSince(this.revision, directoryBatch);
+      if (!answer.ok) {
+        // Another database, or a reader from long ago: whatever the snapshot says is newer.
+        this.revision = -1;
+        return this.load();
+      }
+      for (const change of answer.changes) this.apply(change);
+      if (answer.changes.length < directoryBatch) return;
+    }
+  }
+
+  private async load(): Promise<void> {
+    const snapshot = await this.feed.snapshot();
+    // A change that was read while the snapshot was on its way is newer (D2).
+    if (snapshot.revision < this.revision) return;
+    this.tokenKeys = snapshot.tokenKeys;
+    this.revision = snapshot.revision;
+    this.takeSnapshot(snapshot);
+    this.loadedAtMs = this.clock.monotonic();
+  }
+
+  private takeSnapshot(snapshot: DirectorySnapshot): void {
+    const { revision } = snapshot;
+    const sets = [
+      { kind: 'project', known: this.projects, entries: snapshot.projects },
+      { kind: 'model', known: this.models, entries: snapshot.models },
+      { kind: 'endpoint', known: this.endpoints, entries: snapshot.endpoints },
+      { kind: 'agent', known: this.agentsById, entries: snapshot.agents },
+      { kind: 'api_key', known: this.apiKeys, entries: snapshot.apiKeys },
+    ] as const;
+    for (const { kind, known, entries } of sets) {
+      const present = new Set(entries.map((entry) => entry.id));
+      const gone = [...known.keys()].filter((id) => !present.has(id));
+      for (const id of gone) this.put({ revision, kind, id, entry: null });
+      for (const entry of entries) {
+        this.put({ revision, kind, id: entry.id, entry } as DirectoryChange);
+      }
+    }
+  }
+
+  private apply(change: DirectoryChange): void {
+    if (change.revision <= this.revision) return;
+    this.revision = change.revision;
+    this.put(change);
+  }
+
+  private put(change: DirectoryChange): void {
+    switch (change.kind) {
+      case 'project':
+        this.putProject(change.id, change.entry);
+        return this.tell({ kind: 'project', id: change.id });
+      case 'api_key':
+        this.putApiKey(change.id, change.entry);
+        return this.tell({ kind: 'api_key', id: change.id, entry: change.entry });
+      case 'endpoint':
+        this.putEndpoint(change.id, change.entry);
+        return this.tell({ kind: 'endpoint', id: change.id });
+      case 'model':
+        putOrDelete(this.models, change);
+        return this.tell({ kind: 'model', id: change.id });
+      case 'agent':
+        putOrDelete(this.agentsById, change);
+        return this.tell({ kind: 'agent', id: change.id, entry: change.entry });
+    }
+  }
+
+  private tell(event: DirectoryEvent): void {
+    for (const listener of this.listeners) listener(event);
+  }
+
+  private putProject(id: string, entry: ProjectEntry | null): void {
+    const old = this.projects.get(id);
+    if (old !== undefined) this.projectsBySlug.delete(old.slug);
+    putOrDelete(this.projects, { id, entry });
+    if (entry !== null) this.projectsBySlug.set(entry.slug, entry);
+  }
+
+  private putApiKey(id: string, entry: ApiKeyEntry | null): void {
+    const old = this.apiKeys.get(id);
+    if (old !== undefined) this.apiKeysByHash.delete(old.sha256);
+    putOrDelete(this.apiKeys, { id, entry });
+    if (entry !== null) this.apiKeysByHash.set(entry.sha256, entry);
+  }
+
+  private putEndpoint(id: string, entry: EndpointEntry | null): void {
+    const old = this.endpoints.get(id);
+    if (old !== undefined) {
+      const ofProject = this.endpointsByProject.get(old.projectId);
+      ofProject?.delete(old.slug);
+      if (ofProject?.size === 0) this.endpointsByProject.delete(old.projectId);
+    }
+    putOrDelete(this.endpoints, { id, entry });
+    if (entry === null) return;
+    const ofProject = this.endpointsByProject.get(entry.projectId) ?? new Map();
+    ofProject.set(entry.slug, entry);
+    this.endpointsByProject.set(entry.projectId, ofProject);
+  }
+}
+
+function putOrDelete<Entry>(
+  entries: Map<string, Entry>,
+  change: { id: string; entry: Entry | null },
+): void {
+  if (change.entry === null) entries.delete(change.id);
+  else entries.set(change.id, change.entry);
+}

@@ -1,0 +1,52 @@
+/** An agent with a link up, as the control routes and the dashboard show it. */
+import type { Scheduler } from '../../domain/scheduler.ts';
+import type { ModelState } from '../../protocol/messages/agentControl.ts';
+import type { AgentProcess } from './agentRegistry.ts';
+
+export interface AgentPresence {
+  agentId: string;
+  /** Epoch ms. */
+  linkedSinceMs: number;
+  /** Of its quickest link; null until the first PONG. */
+  rttMs: number | null;
+  agentVersion: string;
+  /** Number of its links. */
+  links: number;
+  inFlight: number;
+  slots: number;
+  instances: AgentInstance[];
+  models: readonly ModelState[];
+}
+
+export interface AgentInstance {
+  instance: string;
+  modelId: string;
+  slots: number;
+  inFlight: number;
+  engine: string;
+  engineVersion: string | null;
+  contextLength: number | null;
+  abilities: readonly string[];
+}
+
+export function agentPresence(process: AgentProcess, scheduler: Scheduler): AgentPresence {
+  const { agentId, nonce, linkedSinceMs, models } = process;
+  const links = [...process.links.values()];
+  const rtts = links.flatMap((link) => link.peer.rttMs() ?? []);
+  const instances = process.grants.map((grant) => {
+    const { instance, modelId, slots, engine, abilities } = grant;
+    const inFlight = scheduler.inFlight({ agentId, nonce, instance });
+    const { engineVersion = null, contextLength = null } = grant;
+    return { instance, modelId, slots, inFlight, engine, engineVersion, contextLength, abilities };
+  });
+  return {
+    agentId,
+    linkedSinceMs,
+    rttMs: rtts.length === 0 ? null : Math.min(...rtts),
+    agentVersion: links[0]?.agentVersion ?? '',
+    links: links.length,
+    ...scheduler.agentLoad(agentId),
+    instances,
+    models,
+  };
+}

@@ -1,0 +1,268 @@
+/**
+ * One dispatch of a request to one engine instance: the stream on the link, and the relay of its
+ * answer. Chunks of a stream go from the link's message to the client's socket in `onData`: no
+ * JSON, no copy, no closure, no promise, no timer, no look at the clock.
+ *
+ *     asked ──first whole event──▶ streaming ─┐
+ *       ├────head that is no stream──▶ holding ├──END──▶ closed
+ *       │                        └─too large──▶ passing ─┘
+ *       └──own reset, from everywhere──▶ resetting ──confirmed, or given up──▶ closed
+ *     RESET by the agent and the link's death close it from everywhere.
+ *
+ * Invariants
+ * R1 The slot is given back exactly once, in `close`: when the agent's side is known to be closed.
+ * R3 Bytes reach the client only from here, and only until `close` or an own reset.
+ * B1 Credit goes back when the client's socket has taken the bytes: a slow client stalls itself.
+ */
+import type { Dispatch } from '../../domain/schedulerEvents.ts';
+import type { Tier } from '../../domain/tiers.ts';
+import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
+import type { EndMessage } from '../../protocol/messages/end.ts';
+import type { HeadMessage } from '../../protocol/messages/head.ts';
+import type { OpenMessage } from '../../protocol/messages/open.ts';
+import type { AgentLink } from '../links/agentLink.ts';
+import { confirmTimeoutMs, maxHeldAnswerBytes, slowClientMs } from '../limits.ts';
+import type { ClientSink } from '../ports.ts';
+import { EventTail, isPlain } from './eventTail.ts';
+
+/** Time as of the last sweep: what a chunk is stamped with. */
+export interface CoarseTime {
+  nowMs: number;
+}
+
+/** Why a running attempt has to be stopped. */
+export type Overdue = 'request_timeout' | 'idle' | 'client_too_slow';
+
+/** How an answer went out. */
+export interface Answered {
+  head: HeadMessage;
+  end: EndMessage | undefined;
+  answerBytes: number;
+}
+
+/** Whom an attempt reports to: its request. */
+export interface AttemptOwner {
+  readonly sink: ClientSink;
+  /** Status and headers are to go out, with the first bytes right behind. */
+  onBegun(attempt: Attempt, head: HeadMessage): void;
+  /** The answer is complete; what is held goes out with `finish`. */
+  onAnswered(attempt: Attempt, answered: Answered): void;
+  /** The agent or its link failed. The slot is free. */
+  onBroken(attempt: Attempt, failure: { code: ResetCode; detail: string }): void;
+  /** The agent's side of an own reset has closed, with its trailers if it sent them. */
+  onSettled(attempt: Attempt, end: EndMessage | undefined): void;
+  /** Nothing more comes of it; called once, after the others. */
+  onClosed(attempt: Attempt): void;
+}
+
+type Phase = 'asked' | 'streaming' | 'holding' | 'passing' | 'resetting' | 'closed';
+
+const eventStream = 'text/event-stream';
+
+export class Attempt implements StreamHandlers {
+  readonly claim: number;
+  readonly dispatch: Dispatch;
+  readonly tier: Tier;
+  readonly link: AgentLink;
+  /** Bytes of the answer that arrived. */
+  answerBytes = 0;
+  /** The client is getting server-sent events: an error can still be told. */
+  isEventStream = false;
+  private readonly owner: AttemptOwner;
+  private readonly sink: ClientSink;
+  private readonly time: CoarseTime;
+  private phase: Phase = 'asked';
+  private stream: LinkStream | undefined;
+  private head: HeadMessage | undefined;
+  private readonly tail = new EventTail();
+  private held: Buffer[] = [];
+  private readonly startedAtMs: number;
+  private activeAtMs: number;
+  /** The client's socket is full: credit for these bytes waits for it to drain. */
+  private stalled = false;
+  private stalledBytes = 0;
+  private stalledAtMs = 0;
+  private resetAtMs = 0;
+
+  constructor(options: {
+    dispatch: Dispatch;
+    tier: Tier;
+    link: AgentLink;
+    owner: AttemptOwner;
+    time: CoarseTime;
+    nowMs: number;
+  }) {
+    this.dispatch = options.dispatch;
+    this.claim = options.dispatch.claim;
+    this.tier = options.tier;
+    this.link = options.link;
+    this.owner = options.owner;
+    this.sink = options.owner.sink;
+    this.time = options.time;
+    this.startedAtMs = options.nowMs;
+    this.activeAtMs = options.nowMs;
+  }
+
+  /** Sends the request. Everything else follows from what comes back. */
+  start(message: OpenMessage, body: Buffer): void {
+    this.link.take(this.dispatch.instance);
+    this.stream = this.link.peer.open(message, this);
+    this.stream.write(body);
+    this.stream.end();
+  }
+
+  // From the link
+
+  onHead(head: HeadMessage): void {
+    this.head = head;
+    this.activeAtMs = this.time.nowMs;
+    const streams = head.status === 200 && head.contentType.startsWith(eventStream);
+    if (!streams && this.phase === 'asked') this.phase = 'holding';
+  }
+
+  onData(chunk: Buffer): void {
+    this.activeAtMs = this.time.nowMs;
+    this.answerBytes += chunk.length;
+    if (this.phase === 'streaming' && this.tail.isEmpty && isPlain(chunk)) {
+      this.credit(chunk.length, this.sink.write(chunk));
+    } else this.onRareData(chunk);
+  }
+
+  onEnd(end: EndMessage | undefined): void {
+    const { head, answerBytes } = this;
+    if (head === undefined) return this.onReset('internal', 'END before HEAD');
+    const was = this.close();
+    if (was === 'resetting') this.owner.onSettled(this, end);
+    else if (was !== 'closed') this.owner.onAnswered(this, { head, end, answerBytes });
+    if (was !== 'closed') this.owner.onClosed(this);
+  }
+
+  onReset(code: ResetCode, detail: string): void {
+    const was = this.close();
+    if (was === 'resetting') this.owner.onSettled(this, undefined);
+    else if (was !== 'closed') this.owner.onBroken(this, { code, detail });
+    if (was !== 'closed') this.owner.onClosed(this);
+  }
+
+  onConfirmed(end: EndMessage | undefined): void {
+    if (this.phase !== 'resetting') return;
+    this.close();
+    this.owner.onSettled(this, end);
+    this.owner.onClosed(this);
+  }
+
+  // From the request
+
+  /** Stops the engine. The slot stays held until the agent says that it has. */
+  reset(code: ResetCode, nowMs: number): void {
+    if (this.phase === 'closed' || this.phase === 'resetting') return;
+    this.phase = 'resetting';
+    this.resetAtMs = nowMs;
+    this.held = [];
+    this.stream?.reset(code);
+  }
+
+  /** After the end: what was held until the journal had its line, and the end of the answer. */
+  finish(): void {
+    const rest = this.held.length > 0 ? Buffer.concat(this.held) : this.tail.rest();
+    this.held = [];
+    if (rest.length > 0) this.sink.write(rest);
+    this.sink.end();
+  }
+
+  /** Whether an event went out in part, so that its end must go out before anything else. */
+  get tornEvent(): boolean {
+    return this.tail.isTorn;
+  }
+
+  /** The client's socket has room again (B1). */
+  onDrain(): void {
+    this.stalled = false;
+    const bytes = this.stalledBytes;
+    this.stalledBytes = 0;
+    this.activeAtMs = this.time.nowMs;
+    if (bytes > 0) this.stream?.consumed(bytes);
+  }
+
+  /** Called by the sweep. Why the request has to be stopped; null = it may go on. */
+  overdue(nowMs: number): Overdue | null {
+    switch (this.phase) {
+      case 'asked':
+      case 'holding':
+        return nowMs - this.startedAtMs >= this.tier.requestTimeoutMs ? 'request_timeout' : null;
+      case 'streaming':
+      case 'passing':
+        if (this.stalled)
+          return nowMs - this.stalledAtMs >= slowClientMs ? 'client_too_slow' : null;
+        return nowMs - this.activeAtMs >= this.tier.idleStreamTimeoutMs ? 'idle' : null;
+      case 'resetting':
+      case 'closed':
+        return null;
+    }
+  }
+
+  /** Called by the sweep. An agent that never confirms a reset does not hold the slot for ever. */
+  giveUpUnconfirmed(nowMs: number): void {
+    if (this.phase !== 'resetting') return;
+    if (nowMs - this.resetAtMs >= confirmTimeoutMs) this.onConfirmed(undefined);
+  }
+
+  // The rare ways of a chunk
+
+  private onRareData(chunk: Buffer): void {
+    switch (this.phase) {
+      case 'asked':
+      case 'streaming':
+        return this.passEvents(chunk);
+      case 'holding':
+        return this.hold(chunk);
+      case 'passing':
+        return this.credit(chunk.length, this.sink.write(chunk));
+      case 'resetting':
+      case 'closed':
+        return;
+    }
+  }
+
+  private passEvents(chunk: Buffer): void {
+    const whole = this.tail.take(chunk);
+    if (whole.length === 0) return this.credit(chunk.length, true);
+    if (this.phase === 'asked') this.begin('streaming');
+    this.credit(chunk.length, this.sink.write(whole));
+  }
+
+  private begin(phase: 'streaming' | 'passing'): void {
+    this.phase = phase;
+    this.isEventStream = phase === 'streaming';
+    if (this.head !== undefined) this.owner.onBegun(this, this.head);
+  }
+
+  /** An answer in one piece is kept until its end, so that a failure can still be retried. */
+  private hold(chunk: Buffer): void {
+    // A copy: a view would keep the whole message of the link in memory.
+    this.held.push(Buffer.from(chunk));
+    if (this.answerBytes <= maxHeldAnswerBytes) return this.credit(chunk.length, true);
+    this.begin('passing');
+    const took = this.sink.write(Buffer.concat(this.held));
+    this.held = [];
+    this.credit(chunk.length, took);
+  }
+
+  /** B1. */
+  private credit(bytes: number, took: boolean): void {
+    if (took && !this.stalled) return this.stream?.consumed(bytes);
+    if (!this.stalled) {
+      this.stalled = true;
+      this.stalledAtMs = this.time.nowMs;
+    }
+    this.stalledBytes += bytes;
+  }
+
+  /** R1. Gives what it was until now. */
+  private close(): Phase {
+    const was = this.phase;
+    this.phase = 'closed';
+    if (was !== 'closed') this.link.give(this.dispatch.instance);
+    return was;
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * What a refused client is told: the name in the error table and a sentence with the knob, its
+ * value and the limit. Names nobody of another project.
+ */
+import { errorTable, type ErrorName } from '../../api/errors.ts';
+import { parameterOfAbility, type Ability } from '../../api/abilities.ts';
+import type { EndpointEntry } from '../../domain/directory.ts';
+import type { ExclusionReason } from '../../domain/matching.ts';
+import type { Explanation, Verdict } from '../../domain/schedulerEvents.ts';
+import type { Outcome, Refusal } from '../ports.ts';
+
+/** How a request ended that the scheduler refused. */
+export interface Refused {
+  outcome: Outcome;
+  /** Null: the client is gone. */
+  refusal: Refusal | null;
+  status: number;
+}
+
+/** Status in records only: nobody was there to read it. */
+export const clientClosedStatus = 499;
+
+const defaultRetryMs = 5000;
+const shortestRetryMs = 1000;
+/** Client libraries ignore a longer one. */
+const longestRetryMs = 60_000;
+
+const words: Readonly<Record<ExclusionReason, string>> = {
+  not_active: 'not active',
+  other_project: 'of another project',
+  fallback_closed: 'shared, while fallback is off',
+  tier: 'without the tier',
+  model: 'without the model loaded',
+  ability: 'without an ability that is asked for',
+  binding: 'bound elsewhere',
+  isolation: 'below the minimum isolation level',
+  busy: 'busy',
+  tried: 'failed this request',
+};
+
+/** Turns the scheduler's verdict into what the client is told. */
+export function refused(verdict: Verdict, endpoint: EndpointEntry): Refused {
+  switch (verdict.kind) {
+    case 'client_closed':
+      return { outcome: 'client_closed', refusal: null, status: clientClosedStatus };
+    case 'queue_timeout':
+      return withStatus('queue_timeout', queueTimeout(verdict, endpoint));
+    case 'queue_full':
+      return withStatus('queue_full', queueFull(verdict));
+    case 'no_agent_available':
+      return withStatus('no_agent_available', noAgent(verdict, endpoint));
+    case 'model_loading':
+      return withStatus('model_loading', modelLoading(verdict));
+    case 'unsupported_parameter':
+      return withStatus('unsupported_parameter', unsupported(verdict));
+    case 'upstream_error':
+      return withStatus('upstream_error', upstreamError(verdict));
+    case 'revoked':
+      return withStatus('revoked', keyRevoked);
+    case 'shutting_down':
+      return withStatus('shutting_down', shuttingDown);
+  }
+}
+
+export const keyRevoked: Refusal = {
+  name: 'invalid_api_key',
+  message: 'The API key of this request was revoked.',
+};
+
+export const shuttingDown: Refusal = {
+  name: 'shutting_down',
+  message: 'The server is shutting down. Try again in a moment.',
+  retryAfterMs: defaultRetryMs,
+};
+
+export const journalUnavailable: Refusal = {
+  name: 'journal_unavailable',
+  message: 'The server cannot record requests at the moment, so it accepts none.',
+  retryAfterMs: defaultRetryMs,
+};
+
+/** The tier's bound on the time to the first byte, or to the end. */
+export function timedOut(limits: { tier: string; requestTimeoutMs: number }): Refusal {
+  const { tier, requestTimeoutMs } = limits;
+  return {
+    name: 'timeout',
+    message:
+      `The request ran for longer than the request timeout of the tier '${tier}', ` +
+      `${requestTimeoutMs / 1000} s.`,
+  };
+}
+
+/** A refusal together with what its record says. */
+export function withStatus(outcome: Outcome, refusal: Refusal): Refused {
+  const name: ErrorName = refusal.name;
+  return { outcome, refusal, status: errorTable[name].status };
+}
+
+function queueTimeout(
+  verdict: Extract<Verdict, { kind: 'queue_timeout' }>,
+  endpoint: EndpointEntry,
+): Refusal {
+  const { waitedMs, expectedWaitMs, explanation } = verdict;
+  const message =
+    `No agent became free within the queue timeout of the endpoint '${endpoint.slug}' ` +
+    `(queue_timeout_ms = ${endpoint.queueTimeoutMs}).${outLine(explanation)}`;
+  const extra = { waited_ms: Math.round(waitedMs), expected_wait_ms: rounded(expectedWaitMs) };
+  return { name: 'queue_timeout', message, retryAfterMs: retryAfter(expectedWaitMs), extra };
+}
+
+function queueFull(verdict: Extract<Verdict, { kind: 'queue_full' }>): Refusal {
+  const { bound, limit, used, expectedWaitMs } = verdict;
+  const what = {
+    requests: `${used} requests wait, and the queue holds ${limit}`,
+    bytes: `${used} bytes of requests wait, and the queue holds ${limit}`,
+    project: `${used} requests of this project wait on this tier, and it may have ${limit}`,
+  };
+  const message = `The queue is full: ${what[bound]}.`;
+  const extra = { limit: { name: `waiting_${bound}`, value: limit, used } };
+  return { name: 'queue_full', message, retryAfterMs: retryAfter(expectedWaitMs), extra };
+}
+
+function noAgent(
+  verdict: Extract<Verdict, { kind: 'no_agent_available' }>,
+  endpoint: EndpointEntry,
+): Refusal {
+  const { slug } = endpoint;
+  const why = {
+    microvm: `The endpoint '${slug}' demands isolation 'microvm', which no agent offers.`,
+    bound_agents_dead: `The endpoint '${slug}' is bound exclusively, and its agents are gone.`,
+    no_agents:
+      `The project has no agent for the endpoint '${slug}', ` +
+      'and no shared agent is open to it. Enrol an agent or turn fallback on.',
+    none_active: `No agent that may serve the endpoint '${slug}' was active.`,
+  };
+  const message = why[verdict.why] + outLine(verdict.explanation);
+  const { waitedMs } = verdict;
+  const extra = { waited_ms: Math.round(waitedMs), why: verdict.why };
+  return { name: 'no_agent_available', message, retryAfterMs: defaultRetryMs, extra };
+}
+
+function modelLoading(verdict: Extract<Verdict, { kind: 'model_loading' }>): Refusal {
+  const { progress } = verdict;
+  const state = progress?.state ?? 'loading';
+  const message = 'The model was still being made ready when the queue timeout was reached.';
+  const { receivedBytes = null, totalBytes = null, bytesPerSecond = null } = progress ?? {};
+  const known = receivedBytes !== null && totalBytes !== null && bytesPerSecond !== null;
+  const leftMs =
+    known && bytesPerSecond > 0 ? ((totalBytes - receivedBytes) / bytesPerSecond) * 1000 : null;
+  const fetched = { received_bytes: receivedBytes, total_bytes: totalBytes };
+  const extra = { progress: { state, ...fetched, bytes_per_second: bytesPerSecond } };
+  return { name: 'model_loading', message, retryAfterMs: retryAfter(leftMs), extra };
+}
+
+function unsupported(verdict: Extract<Verdict, { kind: 'unsupported_parameter' }>): Refusal {
+  const { missing } = verdict;
+  const param = missing
+    .map((ability) => parameterOfAbility[ability as Ability] ?? null)
+    .find((name) => name !== null);
+  const named = missing.map((ability) => `'${ability}'`).join(', ');
+  const message = `No engine that may serve this endpoint supports ${named}.`;
+  return { name: 'unsupported_parameter', message, ...(param ? { param } : {}) };
+}
+
+function upstreamError(verdict: Extract<Verdict, { kind: 'upstream_error' }>): Refusal {
+  const { attempts } = verdict;
+  const tries = attempts === 1 ? 'The agent' : `${attempts} agents`;
+  const message = `${tries} failed before the first byte of the answer, and no other is there.`;
+  return { name: 'upstream_error', message, retryAfterMs: shortestRetryMs, extra: { attempts } };
+}
+
+/** ` Agents: 2 busy, 1 not active.` */
+function outLine(explanation: Explanation): string {
+  const parts = Object.entries(explanation.exclusions).map(
+    ([reason, count]) => `${count} ${words[reason as ExclusionReason]}`,
+  );
+  return parts.length === 0 ? '' : ` Agents: ${parts.join(', ')}.`;
+}
+
+const rounded = (ms: number | null): number | null => (ms === null ? null : Math.round(ms));
+
+function retryAfter(expectedMs: number | null): number {
+  if (expectedMs === null) return defaultRetryMs;
+  return Math.round(Math.min(longestRetryMs, Math.max(shortestRetryMs, expectedMs)));
+}

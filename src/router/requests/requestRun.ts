@@ -1,0 +1,396 @@
+/**
+ * One accepted request, from its arrival to its one outcome.
+ *
+ *     waiting ──dispatch──▶ running ──answered──▶ concluding ──▶ over
+ *        ▲                     │  └──stopped by us──▶ settling ──▶ concluding
+ *        └──broken before the first byte──┘
+ *     waiting ──refused by the scheduler──▶ concluding
+ *
+ * `settling` waits for the trailers of an engine that we stopped, for a bounded time, so that the
+ * record has its usage. `concluding` waits for the journal, which alone stands between an outcome
+ * and the client's last byte.
+ *
+ * Invariants
+ * R1 `conclude` runs once: one outcome, one record, one resolved promise.
+ * R3 After the client has a byte of one attempt, no other attempt is made.
+ */
+import { isolationOf } from '../../domain/matching.ts';
+import type { AgentEntry } from '../../domain/directory.ts';
+import type { Dispatch, UntimedEvent, Verdict } from '../../domain/schedulerEvents.ts';
+import type { TierTable } from '../../domain/tiers.ts';
+import { errorEnvelope } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { ResetCode } from '../../protocol/link.ts';
+import type { EndMessage } from '../../protocol/messages/end.ts';
+import type { HeadMessage } from '../../protocol/messages/head.ts';
+import type { OpenMessage } from '../../protocol/messages/open.ts';
+import type { AgentLink } from '../links/agentLink.ts';
+import { settleTimeoutMs } from '../limits.ts';
+import type { Journal } from '../journal/journal.ts';
+import type {
+  ClientSink,
+  InferenceRequest,
+  Outcome,
+  Refusal,
+  SubmitResult,
+  UsageRecord,
+} from '../ports.ts';
+import { Attempt, type Answered, type AttemptOwner, type CoarseTime } from './attempt.ts';
+import {
+  clientClosedStatus,
+  keyRevoked,
+  refused,
+  shuttingDown,
+  timedOut,
+  withStatus,
+} from './refusals.ts';
+import { clampUsage } from './usageClamp.ts';
+
+/** What a run needs of the router. */
+export interface RunContext {
+  clock: Clock;
+  time: CoarseTime;
+  tiers: TierTable;
+  journal: Journal;
+  tell(event: UntimedEvent): void;
+  linkFor(dispatch: Dispatch): AgentLink | undefined;
+  agent(agentId: string): AgentEntry | undefined;
+  cacheSalt(projectId: string): string;
+  acknowledge(link: AgentLink, requestId: string): void;
+  onAttempt(attempt: Attempt): void;
+  onAttemptClosed(attempt: Attempt): void;
+  onOver(run: RequestRun, outcome: Outcome): void;
+}
+
+/** How a request ends, before it has. */
+interface Ending {
+  outcome: Outcome;
+  status: number;
+  /** For a client that has no byte yet. */
+  refusal: Refusal | null;
+  /** The agent's trailers, where it sent them. */
+  end: EndMessage | undefined;
+  /** Writes what the client still gets, once the journal has the record. */
+  finish: () => void;
+}
+
+type Phase =
+  | { is: 'waiting'; sinceMs: number }
+  | { is: 'running'; attempt: Attempt }
+  | { is: 'settling'; attempt: Attempt; sinceMs: number; ending: Ending }
+  | { is: 'concluding' }
+  | { is: 'over' };
+
+const doneEvent = 'data: [DONE]\n\n';
+const nothing: Buffer = Buffer.alloc(0);
+
+export class RequestRun implements AttemptOwner {
+  readonly request: Omit<InferenceRequest, 'body'>;
+  readonly sink: ClientSink;
+  readonly result: Promise<SubmitResult>;
+  private readonly context: RunContext;
+  private readonly startedAtMs: number;
+  private resolve: (result: SubmitResult) => void = () => {};
+  private phase: Phase;
+  /** Kept until nothing is tried again. */
+  private body: Buffer;
+  private readonly bodyBytes: number;
+  /** `none`: nothing was written to the sink. `cut`: it was destroyed. */
+  private answered: 'none' | 'begun' | 'cut' = 'none';
+  /** The last one that was made. */
+  private attempt: Attempt | undefined;
+  private queueMs = 0;
+  private ttftMs: number | null = null;
+
+  constructor(options: { request: InferenceRequest; sink: ClientSink; context: RunContext }) {
+    const { sink, context } = options;
+    const { body, ...request } = options.request;
+    const { clock } = context;
+    const nowMs = clock.monotonic();
+    this.request = request;
+    this.sink = sink;
+    this.context = context;
+    this.body = body;
+    this.bodyBytes = body.length;
+    this.startedAtMs = Math.round(clock.now() - (nowMs - request.arrivedAtMs));
+    this.phase = { is: 'waiting', sinceMs: nowMs };
+    this.result = new Promise((resolve) => (this.resolve = resolve));
+    sink.onClientClosed = () => this.onClientClosed();
+    sink.onDrain = () => this.onDrain();
+  }
+
+  // From the scheduler
+
+  onDispatch(dispatch: Dispatch): void {
+    if (this.phase.is !== 'waiting') return;
+    const { context } = this;
+    const nowMs = context.clock.monotonic();
+    const link = context.linkFor(dispatch);
+    const { claim } = dispatch;
+    if (link === undefined) return context.tell({ type: 'failed', claim, slotFree: true });
+    const isFirst = this.attempt === undefined;
+    this.queueMs += nowMs - this.phase.sinceMs;
+    const { time } = context;
+    const tier = context.tiers[dispatch.tier];
+    const attempt = new Attempt({ dispatch, tier, link, owner: this, time, nowMs });
+    this.attempt = attempt;
+    if (isFirst) context.journal.begin(this.record({ outcome: 'interrupted', status: 500 }));
+    this.phase = { is: 'running', attempt };
+    context.onAttempt(attempt);
+    attempt.start(this.openMessage(dispatch), this.body);
+  }
+
+  onVerdict(verdict: Verdict): void {
+    if (this.phase.is !== 'waiting') return;
+    this.queueMs += this.context.clock.monotonic() - this.phase.sinceMs;
+    this.refuse(refused(verdict, this.request.endpoint));
+  }
+
+  // From the attempt
+
+  onBegun(attempt: Attempt, head: HeadMessage): void {
+    if (!this.isRunning(attempt)) return;
+    const { clock } = this.context;
+    this.answered = 'begun';
+    this.ttftMs = clock.monotonic() - this.request.arrivedAtMs;
+    // Nothing is tried again from here on: the body has served.
+    this.body = nothing;
+    this.context.tell({ type: 'first_byte', claim: attempt.claim });
+    this.sink.head(head.status, this.headers(attempt, head));
+  }
+
+  onAnswered(attempt: Attempt, { head, end }: Answered): void {
+    if (!this.isRunning(attempt)) return;
+    if (this.answered === 'none') this.onBegun(attempt, head);
+    this.context.tell({ type: 'end', claim: attempt.claim, slotFree: true });
+    const finish = (): void => attempt.finish();
+    const outcome = outcomeOf(head, end);
+    this.conclude({ outcome, status: head.status, refusal: null, end, finish });
+  }
+
+  onBroken(attempt: Attempt, failure: { code: ResetCode; detail: string }): void {
+    if (!this.isRunning(attempt)) return;
+    const { claim } = attempt;
+    if (this.answered === 'none') {
+      this.phase = { is: 'waiting', sinceMs: this.context.clock.monotonic() };
+      return this.context.tell({ type: 'failed', claim, slotFree: true });
+    }
+    this.context.tell({ type: 'end', claim, slotFree: true });
+    const lost = failure.code === 'link_closed' ? 'was lost' : 'failed';
+    const message = `The agent ${lost} while it answered. The answer is not complete.`;
+    const finish = this.breakOff(attempt, { name: 'upstream_error', message });
+    this.conclude({ outcome: 'stream_error', status: 200, refusal: null, end: undefined, finish });
+  }
+
+  onSettled(attempt: Attempt, end: EndMessage | undefined): void {
+    this.context.tell({ type: 'release', claim: attempt.claim });
+    if (this.phase.is === 'settling') this.conclude({ ...this.phase.ending, end });
+    // Its record is made already, without them.
+    else if (end !== undefined) this.context.acknowledge(attempt.link, end.requestId);
+  }
+
+  onClosed(attempt: Attempt): void {
+    this.context.onAttemptClosed(attempt);
+  }
+
+  // From outside
+
+  get isWaiting(): boolean {
+    return this.phase.is === 'waiting';
+  }
+
+  /** The API key was revoked. */
+  revoke(): void {
+    this.stop({ outcome: 'revoked', refusal: keyRevoked, code: 'cancelled' });
+  }
+
+  /** The server stops and will not wait for this request. */
+  shutDown(): void {
+    this.stop({ outcome: 'shutting_down', refusal: shuttingDown, code: 'cancelled' });
+  }
+
+  /** Called by the sweep. */
+  sweep(nowMs: number): void {
+    const { phase } = this;
+    if (phase.is === 'settling' && nowMs - phase.sinceMs >= settleTimeoutMs) {
+      return this.conclude(phase.ending);
+    }
+    if (phase.is !== 'running') return;
+    const { attempt } = phase;
+    const overdue = attempt.overdue(nowMs);
+    if (overdue === null) return;
+    const { slug: tier, requestTimeoutMs, idleStreamTimeoutMs } = attempt.tier;
+    if (overdue === 'request_timeout') {
+      const refusal = timedOut({ tier, requestTimeoutMs });
+      return this.stop({ outcome: 'timeout', refusal, code: 'cancelled' });
+    }
+    if (overdue === 'client_too_slow') return this.cut('client_too_slow', 'too_slow');
+    const seconds = idleStreamTimeoutMs / 1000;
+    const message = `Nothing came for ${seconds} s, the idle stream timeout of the tier '${tier}'.`;
+    this.stop({ outcome: 'stream_error', refusal: { name: 'timeout', message }, code: 'idle' });
+  }
+
+  private onClientClosed(): void {
+    if (this.phase.is === 'waiting') {
+      const { requestId } = this.request;
+      const outcome = 'client_closed';
+      return this.context.tell({ type: 'hang_up', requestId, outcome });
+    }
+    this.cut('client_closed', 'cancelled');
+  }
+
+  private onDrain(): void {
+    if (this.phase.is === 'running') this.phase.attempt.onDrain();
+  }
+
+  /** Ends a request that waits or runs with a refusal, or an error event after its first byte. */
+  private stop(why: {
+    outcome: 'revoked' | 'shutting_down' | 'timeout' | 'stream_error';
+    refusal: Refusal;
+    code: ResetCode;
+  }): void {
+    const { outcome, refusal, code } = why;
+    const { phase } = this;
+    if (phase.is === 'waiting') {
+      if (outcome !== 'revoked' && outcome !== 'shutting_down') return;
+      const { requestId } = this.request;
+      return this.context.tell({ type: 'hang_up', requestId, outcome });
+    }
+    if (phase.is !== 'running') return;
+    const { attempt } = phase;
+    if (this.answered === 'none') {
+      return this.settle(attempt, { ...withStatus(outcome, refusal), code, finish: () => {} });
+    }
+    const finish = this.breakOff(attempt, refusal);
+    this.settle(attempt, { outcome, status: 200, refusal: null, code, finish });
+  }
+
+  /** Ends a running request whose client is gone, or is to go. */
+  private cut(outcome: 'client_closed' | 'client_too_slow', code: ResetCode): void {
+    if (this.phase.is !== 'running') return;
+    const { attempt } = this.phase;
+    if (outcome === 'client_too_slow') {
+      this.answered = 'cut';
+      this.sink.destroy();
+    }
+    const status = clientClosedStatus;
+    this.settle(attempt, { outcome, status, refusal: null, code, finish: () => {} });
+  }
+
+  /** Stops the engine and waits a little for its trailers. */
+  private settle(attempt: Attempt, ending: Omit<Ending, 'end'> & { code: ResetCode }): void {
+    const { code, ...rest } = ending;
+    const sinceMs = this.context.clock.monotonic();
+    this.phase = { is: 'settling', attempt, sinceMs, ending: { ...rest, end: undefined } };
+    this.context.tell({ type: 'end', claim: attempt.claim, slotFree: false });
+    attempt.reset(code, sinceMs);
+  }
+
+  /**
+   * Says that an answer broke: a stream gets an error event now and its end later, anything else
+   * can only be cut.
+   */
+  private breakOff(attempt: Attempt, refusal: Refusal): () => void {
+    if (!attempt.isEventStream) {
+      this.answered = 'cut';
+      this.sink.destroy();
+      return () => {};
+    }
+    const { name, message, param, extra } = refusal;
+    const envelope = errorEnvelope(name, message, {
+      param: param ?? null,
+      ...(extra && { extra }),
+    });
+    const gap = attempt.tornEvent ? '\n\n' : '';
+    this.sink.write(Buffer.from(`${gap}data: ${JSON.stringify(envelope)}\n\n`));
+    return () => {
+      this.sink.write(Buffer.from(doneEvent));
+      this.sink.end();
+    };
+  }
+
+  private refuse(end: { outcome: Outcome; refusal: Refusal | null; status: number }): void {
+    this.conclude({ ...end, end: undefined, finish: () => {} });
+  }
+
+  /** R1: the one end. The client's last byte waits for the journal, and for nothing else. */
+  private conclude(ending: Ending): void {
+    if (this.phase.is === 'concluding' || this.phase.is === 'over') return;
+    this.phase = { is: 'concluding' };
+    this.body = nothing;
+    const { outcome, refusal } = ending;
+    this.context.journal.end(this.record(ending), () => {
+      this.phase = { is: 'over' };
+      ending.finish();
+      if (ending.end !== undefined && this.attempt !== undefined) {
+        this.context.acknowledge(this.attempt.link, ending.end.requestId);
+      }
+      this.sink.onClientClosed = undefined;
+      this.sink.onDrain = undefined;
+      this.context.onOver(this, outcome);
+      this.resolve({ outcome, answered: this.answered !== 'none', refusal });
+    });
+  }
+
+  private isRunning(attempt: Attempt): boolean {
+    return this.phase.is === 'running' && this.phase.attempt === attempt;
+  }
+
+  private openMessage(dispatch: Dispatch): OpenMessage {
+    const { requestId, path, endpoint, stream, includeUsage, project } = this.request;
+    return {
+      requestId,
+      instance: dispatch.instance,
+      path,
+      model: endpoint.slug,
+      created: Math.floor(this.startedAtMs / 1000),
+      stream,
+      includeUsage,
+      bodyBytes: this.bodyBytes,
+      cacheSalt: this.context.cacheSalt(project.id),
+    };
+  }
+
+  private headers(attempt: Attempt, head: HeadMessage): Record<string, string> {
+    const agent = this.context.agent(attempt.dispatch.agentId);
+    const isOwn = agent !== undefined && agent.projectId === this.request.project.id;
+    return {
+      'content-type': head.contentType,
+      'x-xim-agent': isOwn ? encodeURIComponent(agent.name) : 'shared',
+      'x-xim-isolation': agent === undefined ? 'none' : isolationOf(agent),
+    };
+  }
+
+  private record(ending: { outcome: Outcome; status: number; end?: Ending['end'] }): UsageRecord {
+    const { request, attempt, bodyBytes } = this;
+    const usage = ending.end?.usage;
+    const answerBytes = attempt?.answerBytes ?? 0;
+    const clamped = usage === undefined ? null : clampUsage(usage, { bodyBytes, answerBytes });
+    return {
+      requestId: request.requestId,
+      projectId: request.project.id,
+      endpointId: request.endpoint.id,
+      endpointSlug: request.endpoint.slug,
+      apiKeyId: request.apiKey.id,
+      modelId: request.model.id,
+      agentId: attempt?.dispatch.agentId ?? null,
+      tier: attempt?.dispatch.tier ?? request.endpoint.tier,
+      startedAtMs: this.startedAtMs,
+      inputTokens: clamped?.input ?? null,
+      cachedTokens: clamped?.cached ?? null,
+      outputTokens: clamped?.output ?? null,
+      ttftMs: this.ttftMs,
+      latencyMs: this.context.clock.monotonic() - request.arrivedAtMs,
+      queueMs: this.queueMs,
+      status: ending.status,
+      outcome: ending.outcome,
+      stream: request.stream,
+      usageClamped: clamped?.clamped ?? false,
+    };
+  }
+}
+
+function outcomeOf(head: HeadMessage, end: EndMessage | undefined): Outcome {
+  if (head.status >= 400) return 'engine_refused';
+  return end?.outcome === 'engine_error' ? 'stream_error' : 'completed';
+}

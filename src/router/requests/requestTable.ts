@@ -1,0 +1,167 @@
+/**
+ * The requests that the router has, and the sweep that looks at their timeouts: one timer for all
+ * of them, none per request and none per chunk. Counts how requests ended.
+ *
+ * Invariants
+ * R1 A request is in the table until it is over, an attempt until its slot is free.
+ */
+import { createHmac } from 'node:crypto';
+import type { AgentEntry } from '../../domain/directory.ts';
+import type { SchedulerConfig } from '../../domain/scheduler.ts';
+import type { RoutedRequest } from '../../domain/matching.ts';
+import type { TierTable } from '../../domain/tiers.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
+import type { Random } from '../../lib/random.ts';
+import type { Directory } from '../directory.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { AgentRegistry } from '../links/agentRegistry.ts';
+import { requestSweepMs } from '../limits.ts';
+import type { ClientSink, InferenceRequest, Outcome, SubmitResult } from '../ports.ts';
+import type { Attempt, CoarseTime } from './attempt.ts';
+import { RequestRun, type RunContext } from './requestRun.ts';
+import { SchedulerDriver } from './schedulerDriver.ts';
+
+const saltBytes = 16;
+
+export class RequestTable {
+  readonly driver: SchedulerDriver;
+  readonly outcomes: Partial<Record<Outcome, number>> = {};
+  private readonly clock: Clock;
+  private readonly runs = new Map<string, RequestRun>();
+  private readonly byKey = new Map<string, Set<RequestRun>>();
+  private readonly attempts = new Set<Attempt>();
+  private readonly time: CoarseTime = { nowMs: 0 };
+  private readonly context: RunContext;
+  private timer: Timer | undefined;
+  private emptied: (() => void)[] = [];
+
+  constructor(options: {
+    clock: Clock;
+    random: Random;
+    config: SchedulerConfig;
+    journal: Journal;
+    directory: Directory;
+    registry: () => AgentRegistry;
+  }) {
+    const { clock, random, config } = options;
+    this.clock = clock;
+    this.driver = new SchedulerDriver({
+      clock,
+      random,
+      config,
+      handlers: {
+        onDispatch: (command) => this.runs.get(command.requestId)?.onDispatch(command),
+        onReject: (command) => this.runs.get(command.requestId)?.onVerdict(command.verdict),
+      },
+    });
+    this.context = this.contextOf({ ...options, tiers: config.tiers });
+  }
+
+  start(): void {
+    this.timer = this.clock.setTimer(requestSweepMs, () => {
+      this.sweep();
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.timer?.cancel();
+    this.driver.stop();
+  }
+
+  get size(): number {
+    return this.runs.size;
+  }
+
+  /** Streams whose slots are held, those included whose requests are over already. */
+  get openAttempts(): number {
+    return this.attempts.size;
+  }
+
+  /** Takes a request in. Resolves when nothing more will happen to its sink. */
+  submit(request: InferenceRequest, sink: ClientSink): Promise<SubmitResult> {
+    this.time.nowMs = this.clock.monotonic();
+    const run = new RequestRun({ request, sink, context: this.context });
+    this.runs.set(request.requestId, run);
+    const ofKey = this.byKey.get(request.apiKey.id);
+    if (ofKey === undefined) this.byKey.set(request.apiKey.id, new Set([run]));
+    else ofKey.add(run);
+    this.driver.send({ type: 'arrive', request: routed(request) });
+    return run.result;
+  }
+
+  /** Ends everything that was called with this key. */
+  revoke(apiKeyId: string): void {
+    for (const run of this.byKey.get(apiKeyId) ?? []) run.revoke();
+  }
+
+  /** Refuses what waits. */
+  refuseWaiting(): void {
+    for (const run of this.runs.values()) if (run.isWaiting) run.shutDown();
+  }
+
+  /** Ends everything. */
+  endAll(): void {
+    for (const run of this.runs.values()) run.shutDown();
+  }
+
+  /** Resolves when no request is left. */
+  whenEmpty(): Promise<void> {
+    if (this.runs.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.emptied.push(resolve));
+  }
+
+  private sweep(): void {
+    const nowMs = this.clock.monotonic();
+    this.time.nowMs = nowMs;
+    for (const run of this.runs.values()) run.sweep(nowMs);
+    for (const attempt of this.attempts) attempt.giveUpUnconfirmed(nowMs);
+  }
+
+  private onOver(run: RequestRun, outcome: Outcome): void {
+    const { requestId, apiKey } = run.request;
+    this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1;
+    this.runs.delete(requestId);
+    const ofKey = this.byKey.get(apiKey.id);
+    ofKey?.delete(run);
+    if (ofKey?.size === 0) this.byKey.delete(apiKey.id);
+    if (this.runs.size === 0) for (const resolve of this.emptied.splice(0)) resolve();
+  }
+
+  private contextOf(options: {
+    clock: Clock;
+    random: Random;
+    tiers: TierTable;
+    journal: Journal;
+    directory: Directory;
+    registry: () => AgentRegistry;
+  }): RunContext {
+    const { clock, tiers, journal, directory, registry } = options;
+    const secret = options.random.bytes(32);
+    return {
+      clock,
+      tiers,
+      journal,
+      time: this.time,
+      tell: (event) => this.driver.send(event),
+      linkFor: (dispatch) => registry().linkFor(dispatch),
+      agent: (agentId): AgentEntry | undefined => directory.agent(agentId),
+      // Separates prefix caches of projects on one engine, and names nobody.
+      cacheSalt: (projectId) =>
+        createHmac('sha256', secret).update(projectId).digest('base64url').slice(0, saltBytes),
+      acknowledge: (link, requestId) => registry().acknowledge(link, requestId),
+      onAttempt: (attempt) => {
+        this.attempts.add(attempt);
+        registry().desired.used(attempt.dispatch.modelId, this.time.nowMs);
+      },
+      onAttemptClosed: (attempt) => void this.attempts.delete(attempt),
+      onOver: (run, outcome) => this.onOver(run, outcome),
+    };
+  }
+}
+
+/** What the scheduler is told of a request. */
+function routed(request: InferenceRequest): RoutedRequest {
+  const { requestId: id, project, endpoint, model, abilities, body } = request;
+  return { id, project, endpoint, model, abilities, bodyBytes: body.length };
+}

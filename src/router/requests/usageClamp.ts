@@ -1,0 +1,30 @@
+/**
+ * Usage as an agent reports it, clamped by what was relayed: agents are untrusted peers, and what
+ * they report is billed.
+ */
+import type { EndMessage } from '../../protocol/messages/end.ts';
+
+export interface ClampedUsage {
+  input: number;
+  cached: number;
+  output: number;
+  /** Some figure was out of the range of what was relayed. */
+  clamped: boolean;
+}
+
+/** A chat template may add so many tokens to what the body holds. */
+const templateTokens = 1024;
+/** Tokens that an engine counts and that leave no byte: the end of the text, a stop string. */
+const unseenTokens = 64;
+
+/** No token is shorter than a byte: neither of the body nor of the answer. */
+export function clampUsage(
+  usage: NonNullable<EndMessage['usage']>,
+  relayed: { bodyBytes: number; answerBytes: number },
+): ClampedUsage {
+  const input = Math.min(usage.input, relayed.bodyBytes + templateTokens);
+  const cached = Math.min(usage.cached, input);
+  const output = Math.min(usage.output, relayed.answerBytes + unseenTokens);
+  const clamped = input !== usage.input || cached !== usage.cached || output !== usage.output;
+  return { input, cached, output, clamped };
+}

@@ -1,0 +1,270 @@
+/**
+ * The data plane: decides which agent serves a request and relays the answer. It knows the durable
+ * world through `ports.ts` alone.
+ *
+ * Parts: `directory` (durable things in memory), `links/` (who is linked, handshake, grants),
+ * `requests/` (one request from arrival to outcome; the relay is `requests/attempt.ts`), `journal/`
+ * (what happened, on disk and then in the store). Decisions are `domain/scheduler.ts`.
+ *
+ * Invariants (numbered as in ARCHITECTURE.md; each file says how it keeps them)
+ * R1 Every accepted request ends in exactly one outcome, and its slot is released exactly once.
+ * R2 No work goes to an agent that is not active, of another project, or below the isolation asked.
+ * R3 No byte of an answer is delivered twice, none is lost, none reaches another request.
+ * R4 From admission to the first byte nothing is awaited but the agent.
+ * R5 In-flight counts change only at claim and release.
+ * R6 Everything is bounded, and the bound has a name in `limits.ts`.
+ */
+import path from 'node:path';
+import type { WebSocket } from 'ws';
+import { tierTable, type TierTable } from '../domain/tiers.ts';
+import type { WaitingBounds } from '../domain/waitingQueue.ts';
+import type { Clock } from '../lib/clock.ts';
+import { sleep } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Random } from '../lib/random.ts';
+import { linkLimits } from '../protocol/limits.ts';
+import type { Transport } from '../protocol/link.ts';
+import { createWsTransport } from '../protocol/wsTransport.ts';
+import { Directory, type DirectoryEvent } from './directory.ts';
+import { Journal } from './journal/journal.ts';
+import { diskJournalFiles, type JournalFiles } from './journal/journalFiles.ts';
+import { stopTimeoutMs } from './limits.ts';
+import { agentPresence, type AgentPresence } from './links/agentPresence.ts';
+import { AgentRegistry } from './links/agentRegistry.ts';
+import { PresenceReporter } from './links/presenceReporter.ts';
+import type {
+  ClientSink,
+  InferenceRequest,
+  Outcome,
+  Refusal,
+  RouterPorts,
+  SubmitResult,
+} from './ports.ts';
+import { journalUnavailable, shuttingDown } from './requests/refusals.ts';
+import { RequestTable } from './requests/requestTable.ts';
+
+/** The largest message of a link, for whoever upgrades its WebSocket, in bytes. */
+export const linkMaxMessageBytes = linkLimits.maxMessageBytes;
+
+export interface RouterConfig {
+  /** Names this router to agents and in request ids. */
+  routerId: string;
+  /** The journal lies in `<dataDir>/journal`. */
+  dataDir: string;
+  /** The operator's figures; the product's own otherwise. */
+  tiers?: TierTable;
+  waiting?: Partial<WaitingBounds>;
+}
+
+export interface RouterStats {
+  running: number;
+  waiting: number;
+  journal: 'ok' | 'failing';
+  /** Agents with a link up. */
+  linkedAgents: number;
+  /** Requests that ended, by outcome, since the start. */
+  outcomes: Readonly<Partial<Record<Outcome, number>>>;
+}
+
+export interface EndpointStats {
+  running: number;
+  waiting: number;
+  /** Agents that could serve it now, or once they have a free slot. */
+  agentsReady: number;
+}
+
+export interface RouterOptions {
+  ports: RouterPorts;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  config: RouterConfig;
+  /** Where the journal is written; the disk unless a test says otherwise. */
+  journalFiles?: JournalFiles;
+}
+
+/** The life of a router. `draining`: what runs goes on, nothing new comes in. */
+type Phase = 'new' | 'serving' | 'draining' | 'stopped';
+
+export function createRouter(options: RouterOptions): Router {
+  return new Router(options);
+}
+
+export class Router {
+  readonly directory: Directory;
+  private readonly clock: Clock;
+  private readonly log: Logger;
+  private readonly journal: Journal;
+  private readonly requests: RequestTable;
+  private readonly registry: AgentRegistry;
+  private readonly presence: PresenceReporter;
+  private phase: Phase = 'new';
+
+  constructor(options: RouterOptions) {
+    const { ports, clock, random, log, config } = options;
+    const files = options.journalFiles ?? diskJournalFiles(path.join(config.dataDir, 'journal'));
+    this.clock = clock;
+    this.log = log;
+    this.directory = new Directory({ feed: ports.directory, clock, log });
+    this.journal = new Journal({ files, sink: ports.usage, clock, random, log });
+    this.presence = new PresenceReporter({ sink: ports.presence, clock, log });
+    const { tiers = tierTable(), waiting = {}, routerId } = config;
+    this.requests = new RequestTable({
+      ...options,
+      config: { tiers, waiting },
+      journal: this.journal,
+      directory: this.directory,
+      registry: () => this.registry,
+    });
+    this.registry = new AgentRegistry({
+      ...options,
+      routerId,
+      directory: this.directory,
+      presence: this.presence,
+      tell: (event) => this.requests.driver.send(event),
+    });
+    this.directory.onChange((event) => this.onDirectory(event));
+  }
+
+  /** Replays the journal, loads the directory, begins to serve. Rejects when it cannot. */
+  async start(): Promise<void> {
+    await this.journal.start();
+    await this.directory.start();
+    this.requests.start();
+    this.registry.start();
+    this.phase = 'serving';
+  }
+
+  /** Whether requests are served. */
+  ready(): boolean {
+    return this.phase === 'serving' && this.directory.ready;
+  }
+
+  /**
+   * Serves one admitted request. Resolves when nothing more will happen to the sink; never rejects.
+   * Without an answer the caller writes the refusal.
+   */
+  submit(request: InferenceRequest, sink: ClientSink): Promise<SubmitResult> {
+    if (this.phase !== 'serving') return refusedAtOnce('shutting_down', shuttingDown);
+    if (!this.journal.accepting()) {
+      return refusedAtOnce('journal_unavailable', journalUnavailable);
+    }
+    return this.requests.submit(request, sink);
+  }
+
+  /** Takes over the WebSocket of an agent, in the turn in which it opened. */
+  acceptWebSocket(socket: WebSocket, remote: { address: string }): void {
+    this.acceptLink(createWsTransport(socket), remote);
+  }
+
+  /** Takes over a transport on which an agent is about to say HELLO. */
+  acceptLink(transport: Transport, remote: { address: string }): void {
+    if (this.phase === 'serving') this.registry.accept(transport, remote);
+    else transport.terminate();
+  }
+
+  /** The agents that have a link up. */
+  agents(): AgentPresence[] {
+    return [...this.registry.linked()].map((process) => this.presenceOf(process));
+  }
+
+  /** The same for one; undefined while it has no link. */
+  agent(agentId: string): AgentPresence | undefined {
+    const process = this.registry.process(agentId);
+    return process === undefined ? undefined : this.presenceOf(process);
+  }
+
+  /** Calls `listener` when an agent's links, grants or models have changed. */
+  onAgentChange(listener: (agentId: string) => void): () => void {
+    return this.registry.onChange(listener);
+  }
+
+  stats(): RouterStats {
+    const { running, waiting } = this.requests.driver.scheduler.counts();
+    return {
+      running,
+      waiting,
+      journal: this.journal.state(),
+      linkedAgents: [...this.registry.linked()].length,
+      outcomes: { ...this.requests.outcomes },
+    };
+  }
+
+  /** Zeroes for an endpoint that is not there. */
+  endpointStats(endpointId: string): EndpointStats {
+    const { scheduler } = this.requests.driver;
+    const endpoint = this.directory.endpointById(endpointId);
+    const project = this.directory.project(endpoint?.projectId ?? '');
+    const model = this.directory.model(endpoint?.modelId ?? '');
+    const counts = scheduler.endpointCounts(endpointId);
+    if (endpoint === undefined || project === undefined || model === undefined) {
+      return { ...counts, agentsReady: 0 };
+    }
+    const request = { id: '', project, endpoint, model, abilities: [], bodyBytes: 0 };
+    return { ...counts, agentsReady: scheduler.agentsReady(request) };
+  }
+
+  /** Agents that could serve the endpoint now, or once they have a free slot. */
+  agentsReady(endpointId: string): number {
+    return this.endpointStats(endpointId).agentsReady;
+  }
+
+  /** R1 and R5 as sums, for tests: all zero once every request is over. */
+  audit(): { claims: number; inFlight: number; openAttempts: number; requests: number } {
+    const { claims, inFlight } = this.requests.driver.scheduler.audit();
+    const { openAttempts, size: requests } = this.requests;
+    return { claims, inFlight, openAttempts, requests };
+  }
+
+  /**
+   * Takes nothing new, refuses what waits, lets what runs go on for `deadlineMs`, then ends it with
+   * an error. Resolves when no request is left.
+   */
+  async drain(deadlineMs: number): Promise<void> {
+    this.phase = 'draining';
+    this.requests.refuseWaiting();
+    const aborter = new AbortController();
+    const deadline = sleep(this.clock, deadlineMs, aborter.signal);
+    await Promise.race([this.requests.whenEmpty(), deadline]);
+    aborter.abort();
+    this.requests.endAll();
+    await this.requests.whenEmpty();
+  }
+
+  /** Ends every request and link, writes and delivers what it can in `stopTimeoutMs`. */
+  async stop(): Promise<void> {
+    if (this.phase === 'stopped') return;
+    await this.drain(0);
+    this.phase = 'stopped';
+    this.registry.stop('shutting_down');
+    this.requests.stop();
+    this.directory.stop();
+    const aborter = new AbortController();
+    const deadline = sleep(this.clock, stopTimeoutMs, aborter.signal);
+    const closing = Promise.all([this.journal.stop(), this.presence.stop()]);
+    if ((await Promise.race([closing, deadline])) === 'elapsed') {
+      this.log.warn({}, 'usage that the store did not take stays in the journal');
+    }
+    aborter.abort();
+  }
+
+  private onDirectory(event: DirectoryEvent): void {
+    const { driver } = this.requests;
+    if (event.kind === 'agent') {
+      if (event.entry === null) driver.send({ type: 'agent_gone', agentId: event.id });
+      else driver.send({ type: 'agent', entry: event.entry });
+    }
+    if (event.kind === 'api_key' && (event.entry === null || event.entry.revoked)) {
+      this.requests.revoke(event.id);
+    }
+    this.registry.onDirectory(event);
+  }
+
+  private presenceOf(process: Parameters<typeof agentPresence>[0]): AgentPresence {
+    return agentPresence(process, this.requests.driver.scheduler);
+  }
+}
+
+function refusedAtOnce(outcome: Outcome, refusal: Refusal): Promise<SubmitResult> {
+  return Promise.resolve({ outcome, answered: false, refusal });
+}
