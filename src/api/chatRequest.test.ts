@@ -14,8 +14,16 @@ test('a plain request that is refused', () => {
 
 test('null where OpenAI takes null for absent', () => {
   const result = read({
-    ...{ messages: [user], stream: null, stream_options: null, max_tokens: null, n: null },
-    ...{ temperature: null, tools: null, stop: null, response_format: null, logprobs: null },
+    messages: [user],
+    stream: null,
+    stream_options: null,
+    max_tokens: null,
+    n: null,
+    temperature: null,
+    tools: null,
+    stop: null,
+    response_format: null,
+    logprobs: null,
   });
   assert.equal(result.ok, true);
 });

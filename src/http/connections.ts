@@ -8,8 +8,8 @@ import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 export interface Connections {
-  /** A request began. False when the connection has too many already (N1). */
-  began(socket: Duplex, response: ServerResponse): boolean;
+  /** A request began. `refuse`: the connection has too many (N1). `cut`: it was told already. */
+  began(socket: Duplex, response: ServerResponse): 'serve' | 'refuse' | 'cut';
   /** Whether bytes written to the socket now would be read as an answer of their own. */
   mayAnswer(socket: Duplex): boolean;
   /** True once per connection: a broken one is answered once. */
@@ -25,7 +25,8 @@ export function createConnections(maxPipelined: number): Connections {
       waiting.set(socket, responses);
       responses.add(response);
       response.once('close', () => responses.delete(response));
-      return responses.size <= maxPipelined;
+      if (responses.size <= maxPipelined) return 'serve';
+      return responses.size === maxPipelined + 1 ? 'refuse' : 'cut';
     },
     mayAnswer(socket) {
       const responses = [...(waiting.get(socket) ?? [])];

@@ -50,6 +50,7 @@ export function createDispatch(options: {
         break;
     }
     const { route, params } = match;
+    exchange.pattern = route.path;
     exchange.params = params;
     exchange.cors = route.plane === 'data';
     const handler = planes[route.plane][route.handler];

@@ -6,7 +6,7 @@
  * The signature covers the host that the agent was given, so that a foreign server cannot pass an
  * enrolment on to us. Which name of ours that was, only the agent knows: each of `knownHosts` is tried.
  */
-import { z } from 'zod';
+import type { z } from 'zod';
 import {
   enrollMessage,
   enrollRequestSchema,
@@ -28,7 +28,7 @@ import type { Exchange, RefusalDetails } from './exchange.ts';
 import { invalidInput } from './invalidInput.ts';
 import type { KnownHosts } from './knownHosts.ts';
 import type { HttpLimits } from './limits.ts';
-import { readBody, type ReadingBudget } from './readBody.ts';
+import { readOrRefuse, type ReadingBudget } from './readBody.ts';
 
 /** What the control plane does for enrolment. */
 export type EnrolmentPlane = Pick<Control, 'newNonce' | 'enroll' | 'refresh'>;
@@ -77,7 +77,10 @@ export function createEnrolmentHandlers(
       if (body === undefined) return;
       const { agent_id: agentId, rotation_token: rotationToken, nonce, signature } = body;
       const outcome = await control.refresh({
-        ...{ agentId, rotationToken, nonce, signature },
+        agentId,
+        rotationToken,
+        nonce,
+        signature,
         signedMessages: [refreshMessage({ agentId, rotationToken, nonce })],
         address: exchange.address,
       });
@@ -139,22 +142,11 @@ async function readInput<Schema extends z.ZodType>(
   options: Options,
 ): Promise<z.output<Schema> | undefined> {
   const maxBytes = options.limits.controlBodyBytes;
-  const read = await readBody(exchange, { maxBytes, budget: options.budget });
-  switch (read.kind) {
-    case 'aborted':
-      return undefined;
-    case 'too_large':
-      exchange.refuse('request_too_large', `The body may have ${maxBytes} bytes.`);
-      return undefined;
-    case 'busy':
-      exchange.refuse('store_unavailable', 'The server is busy.', { retryAfterMs: 1000 });
-      return undefined;
-    case 'read':
-      break;
-  }
+  const body = await readOrRefuse(exchange, { maxBytes, budget: options.budget });
+  if (body === undefined) return undefined;
   let input: unknown;
   try {
-    input = JSON.parse(read.body.toString('utf8'));
+    input = JSON.parse(body.toString('utf8'));
   } catch {
     exchange.refuse('not_json', 'The request body is not JSON.');
     return undefined;

@@ -41,6 +41,8 @@ export class Exchange {
   readonly address: string;
   /** The target up to the query, as it came. */
   readonly path: string;
+  /** The route's path, with `{names}`; empty until the table was asked. */
+  pattern = '';
   params: RouteParams = {};
   /** Whether any page may read the answer (data routes), never with credentials. */
   cors = false;
@@ -54,14 +56,15 @@ export class Exchange {
     requestId: string;
     address: string;
     clock: Clock;
-    continueAwaited: boolean;
+    /** The client waits to be asked for its body. */
+    asks: boolean;
   }) {
     this.request = options.request;
     this.response = options.response;
     this.requestId = options.requestId;
     this.address = options.address;
     this.clock = options.clock;
-    this.continueAwaited = options.continueAwaited;
+    this.continueAwaited = options.asks;
     this.arrivedAtMs = options.clock.monotonic();
     const target = options.request.url ?? '';
     const query = target.indexOf('?');

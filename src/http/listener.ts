@@ -16,7 +16,7 @@ import { sleep, type Clock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
-import { createConnections } from './connections.ts';
+import { createConnections, type Connections } from './connections.ts';
 import type { Dispatch } from './dispatch.ts';
 import { Exchange } from './exchange.ts';
 import type { HttpLimits } from './limits.ts';
@@ -54,43 +54,18 @@ export interface Listener {
 
 export function createListener(options: ListenerOptions): Listener {
   const { limits, clock, random, log } = options;
-  const connections = createConnections(limits.pipelinedRequests);
   const draining = new AbortController();
-  let running = 0;
-  let idle: (() => void) | undefined;
-
-  const serve = (
-    continueAwaited: boolean,
-    request: IncomingMessage,
-    response: ServerResponse,
-  ): void => {
-    running += 1;
-    response.once('close', () => {
-      running -= 1;
-      if (running === 0) idle?.();
-    });
-    if (draining.signal.aborted) response.shouldKeepAlive = false;
-    const exchange = new Exchange({
-      ...{ request, response, clock, continueAwaited },
-      requestId: newId('req', random),
-      address: options.addressOf(request),
-    });
-    if (!connections.began(request.socket, response)) {
-      response.shouldKeepAlive = false;
-      exchange.refuse('malformed_request', tooManyPipelined(limits.pipelinedRequests));
-      return;
-    }
-    options.dispatch(exchange);
-  };
-
+  const connections = createConnections(limits.pipelinedRequests);
+  const exchanges = new RunningCount();
   const refuse: RefuseUpgrade = (socket, refusal) =>
     refuseRaw(socket, { ...refusal, requestId: newId('req', random), clock });
   const link = options.link(refuse);
   const server = newServer(options, link);
-  server.on('request', (request, response) => serve(false, request, response));
-  server.on('checkContinue', (request, response) => serve(true, request, response));
+  const serve = createServe(options, { connections, exchanges, draining: draining.signal });
+  server.on('request', (request, response) => serve({ request, response, asks: false }));
+  server.on('checkContinue', (request, response) => serve({ request, response, asks: true }));
   // Other expectations need not be met (RFC 9110, 10.1.1).
-  server.on('checkExpectation', (request, response) => serve(false, request, response));
+  server.on('checkExpectation', (request, response) => serve({ request, response, asks: false }));
   server.on('upgrade', (request, socket, head) => link.accept(request, socket, head));
   server.on('connect', (_request, socket) => {
     refuse(socket, { name: 'method_not_supported', message: 'This server is no proxy.' });
@@ -104,26 +79,14 @@ export function createListener(options: ListenerOptions): Listener {
   });
 
   return {
-    running: () => running,
-    listen: ({ host, port }) =>
-      new Promise((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ host, port }, () => {
-          server.off('error', reject);
-          server.on('error', (error) => log.error({ err: error }, 'the listener failed'));
-          resolve(server.address() as AddressInfo);
-        });
-      }),
+    running: () => exchanges.count,
+    listen: (where) => listen(server, { ...where, log }),
     async drain() {
       if (draining.signal.aborted) return;
       draining.abort();
       server.close();
       server.closeIdleConnections();
-      if (running > 0) {
-        const waiting = new AbortController();
-        idle = () => waiting.abort();
-        await sleep(clock, limits.drainMs, waiting.signal);
-      }
+      await sleep(clock, exchanges.count === 0 ? 0 : limits.drainMs, exchanges.whenNone());
       server.closeAllConnections();
     },
     async close() {
@@ -137,6 +100,76 @@ export function createListener(options: ListenerOptions): Listener {
       await closed;
     },
   };
+}
+
+/** Requests that are not answered yet. */
+class RunningCount {
+  count = 0;
+  private waiting = new AbortController();
+
+  add(response: ServerResponse): void {
+    this.count += 1;
+    response.once('close', () => {
+      this.count -= 1;
+      if (this.count === 0) this.waiting.abort();
+    });
+  }
+
+  /** Aborts when the last one of those that run now has ended. */
+  whenNone(): AbortSignal {
+    this.waiting = new AbortController();
+    return this.waiting.signal;
+  }
+}
+
+interface Incoming {
+  request: IncomingMessage;
+  response: ServerResponse;
+  /** The client waits to be asked for its body. */
+  asks: boolean;
+}
+
+/** From a request to its exchange, or to the end of its connection (H3). */
+function createServe(
+  options: ListenerOptions,
+  state: { connections: Connections; exchanges: RunningCount; draining: AbortSignal },
+): (incoming: Incoming) => void {
+  const { limits, clock, random } = options;
+  const { connections, exchanges, draining } = state;
+  return ({ request, response, asks }) => {
+    exchanges.add(response);
+    if (draining.aborted) response.shouldKeepAlive = false;
+    const requestId = newId('req', random);
+    const address = options.addressOf(request);
+    const exchange = new Exchange({ request, response, clock, asks, requestId, address });
+    switch (connections.began(request.socket, response)) {
+      case 'serve':
+        options.dispatch(exchange);
+        return;
+      case 'refuse': {
+        response.shouldKeepAlive = false;
+        const message = `A connection may have ${limits.pipelinedRequests} requests under way.`;
+        exchange.refuse('malformed_request', message);
+        return;
+      }
+      case 'cut':
+        request.socket.destroy();
+    }
+  };
+}
+
+function listen(
+  server: Server,
+  { host, port, log }: { host: string; port: number; log: Logger },
+): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      server.on('error', (error) => log.error({ err: error }, 'the listener failed'));
+      resolve(server.address() as AddressInfo);
+    });
+  });
 }
 
 function newServer({ limits, tls }: ListenerOptions, link: LinkUpgrade): Server {
@@ -161,10 +194,6 @@ function newServer({ limits, tls }: ListenerOptions, link: LinkUpgrade): Server 
   server.maxConnections = limits.connections;
   server.maxHeadersCount = limits.headerLines;
   return server;
-}
-
-function tooManyPipelined(most: number): string {
-  return `A connection may have ${most} requests under way.`;
 }
 
 /** Undefined: there is nobody left to tell. */

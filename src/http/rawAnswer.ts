@@ -30,16 +30,20 @@ export function refuseRaw(
   const { status } = errorTable[name];
   const body = JSON.stringify(errorEnvelope(name, message));
   const extra = refusalHeaders(name, retryAfterMs === undefined ? {} : { retryAfterMs });
-  const headers = [
-    ...['content-type', 'application/json', 'content-length', String(Buffer.byteLength(body))],
-    ...['x-request-id', requestId, 'openai-processing-ms', '0', 'connection', 'close', ...extra],
-  ];
-  const lines = headers.flatMap((header, at) =>
-    at % 2 === 0 ? [`${header}: ${headers[at + 1]}\r\n`] : [],
+  const extraLines = extra.flatMap((header, at) =>
+    at % 2 === 0 ? [`${header}: ${extra[at + 1]}`] : [],
   );
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n`;
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    `x-request-id: ${requestId}`,
+    'openai-processing-ms: 0',
+    'connection: close',
+    ...extraLines,
+  ].join('\r\n');
   socket.on('error', () => socket.destroy());
-  socket.end(head + body);
+  socket.end(`${head}\r\n\r\n${body}`);
   // Closing at once would reset the connection under the answer, where more was sent than was read.
   socket.resume();
   const timer = clock.setTimer(lingerMs, () => socket.destroy());

@@ -77,3 +77,28 @@ export function readBody(
     request.on('error', onClose);
   });
 }
+
+/** The same for most handlers: what cannot be read is refused here, and undefined comes back. */
+export async function readOrRefuse(
+  exchange: Exchange,
+  options: { maxBytes: number; budget: ReadingBudget },
+): Promise<Buffer | undefined> {
+  const read = await readBody(exchange, options);
+  switch (read.kind) {
+    case 'read':
+      // A client that left while its last bytes were read is not worth any work.
+      return exchange.response.destroyed ? undefined : read.body;
+    case 'aborted':
+      return undefined;
+    case 'too_large': {
+      const message = `The request body is over the bound of ${options.maxBytes} bytes.`;
+      exchange.refuse('request_too_large', message);
+      return undefined;
+    }
+    case 'busy': {
+      const message = 'The server is reading as many request bytes as it may hold.';
+      exchange.refuse('queue_full', message, { retryAfterMs: 1000 });
+      return undefined;
+    }
+  }
+}

@@ -132,11 +132,18 @@ function composeListener(parts: Parts): Listener {
   const { router, config, limits, clock, log } = parts;
   const addressOf = createClientAddress(config.trustedProxies);
   return createListener({
-    ...{ limits, clock, log, addressOf, random: parts.random, tls: parts.tls },
+    limits,
+    clock,
+    log,
+    addressOf,
+    random: parts.random,
+    tls: parts.tls,
     dispatch: createDispatch({ handlers: handlersOf(parts), limits, log }),
     link: (refuse: RefuseUpgrade) =>
       createLinkUpgrade({
-        ...{ router, addressOf, refuse },
+        router,
+        addressOf,
+        refuse,
         limiter: limiterOf(parts, 'link'),
         maxMessageBytes: limits.linkMessageBytes,
         draining: () => parts.stopping.aborted,
@@ -166,14 +173,26 @@ function handlersOf(parts: Parts): Handlers {
       preflight: createPreflight(),
     },
     control: createControlPlane({
-      ...{ control, router, auth, limits, clock, log, knownHosts, stopped: stopping },
-      ...{ version: config.version, notices: parts.notices },
+      control,
+      router,
+      auth,
+      limits,
+      budget,
+      clock,
+      log,
+      knownHosts,
+      stopped: stopping,
+      version: config.version,
+      notices: parts.notices,
       signInLimiter: limiterOf(parts, 'sign_in'),
       secure: () => publicBase().startsWith('https:'),
       buildJoinCommand: (joinKey) => joinCommand({ serverUrl: publicBase(), pin, joinKey }),
     }),
     enrolment: createEnrolmentHandlers({
-      ...{ control, knownHosts, limits, budget },
+      control,
+      knownHosts,
+      limits,
+      budget,
       limiters: {
         nonce: limiterOf(parts, 'nonce'),
         enroll: limiterOf(parts, 'enroll'),
@@ -186,11 +205,7 @@ function handlersOf(parts: Parts): Handlers {
           headers: ['upgrade', 'websocket', 'connection', 'upgrade'],
         }),
     },
-    files: {
-      root: (exchange) => exchange.empty(302, ['location', '/ui/']),
-      dashboard,
-      ...install,
-    },
+    files: { root: (exchange) => exchange.empty(302, ['location', '/ui/']), dashboard, ...install },
     health: createHealthHandlers({
       auth,
       ready: () => router.ready() && !stopping.aborted,

@@ -13,7 +13,7 @@ import { systemClock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
 import { openControlHarness, type ControlHarness } from './controlHarness.ts';
-import { createFakeRouter, type FakeRouter } from './fakeRouter.ts';
+import { createScriptedRouter, type ScriptedRouter } from './scriptedRouter.ts';
 
 export interface Reply {
   status: number;
@@ -32,7 +32,7 @@ export interface CallOptions {
 
 export interface HttpHarness extends ControlHarness {
   server: HttpServer;
-  router: FakeRouter;
+  router: ScriptedRouter;
   port: number;
   /** `http://127.0.0.1:<port>` */
   base: string;
@@ -54,7 +54,7 @@ export async function openHttpHarness(
   } = {},
 ): Promise<HttpHarness> {
   const control = await openControlHarness();
-  const router = await createFakeRouter(control.control.directoryFeed);
+  const router = await createScriptedRouter(control.control.directoryFeed);
   const files = await mkdtemp(path.join(tmpdir(), 'xim-http-'));
   const dashboardDir = path.join(files, 'dashboard');
   const installDir = path.join(files, 'install');
@@ -68,7 +68,8 @@ export async function openHttpHarness(
       trustedProxies: [],
       pin: null,
       version: '0.0.0-test',
-      ...{ dashboardDir, installDir },
+      dashboardDir,
+      installDir,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       ...options.config,
     },
@@ -83,17 +84,15 @@ export async function openHttpHarness(
     request({ port, method, target, options: with_ });
   return {
     ...control,
-    ...{ server, router, port, base, dashboardDir, installDir, call },
+    server,
+    router,
+    port,
+    base,
+    dashboardDir,
+    installDir,
+    call,
     raw: (bytes) => exchangeRaw(port, bytes),
-    async signIn() {
-      const { email, password } = control.credentials.admin;
-      const page = { origin: base, 'content-type': 'application/json' };
-      const body = { email, password };
-      const reply = await call('POST', '/api/v1/sign-in', { headers: page, body });
-      if (reply.status !== 200) throw new Error(`sign-in: ${reply.status} ${reply.text}`);
-      const cookie = reply.headers['set-cookie']?.[0]?.split(';')[0] ?? '';
-      return { ...page, cookie };
-    },
+    signIn: () => signIn({ base, call, admin: control.credentials.admin }),
     async close() {
       await server.close();
       router.stop();
@@ -101,6 +100,22 @@ export async function openHttpHarness(
       await rm(files, { recursive: true, force: true });
     },
   };
+}
+
+async function signIn(as: {
+  base: string;
+  call: HttpHarness['call'];
+  admin: { email: string; password: string };
+}): Promise<{ cookie: string; origin: string; 'content-type': string }> {
+  const page = { origin: as.base, 'content-type': 'application/json' };
+  const { email, password } = as.admin;
+  const reply = await as.call('POST', '/api/v1/sign-in', {
+    headers: page,
+    body: { email, password },
+  });
+  if (reply.status !== 200) throw new Error(`sign-in: ${reply.status} ${reply.text}`);
+  const cookie = reply.headers['set-cookie']?.[0]?.split(';')[0] ?? '';
+  return { ...page, cookie };
 }
 
 function request(call: {

@@ -40,7 +40,7 @@ export function createAgentRoutes(
   const command =
     (useCase: UseCase): ControlHandler =>
     async (context) => {
-      const input = await readInput(context, agentCommandSchema);
+      const input = readInput(context, agentCommandSchema);
       if (!input.ok) return input.response;
       const outcome = await useCase({ ...about(context), reason: input.value.reason });
       if (!outcome.ok) return refuseFor(context, outcome);
@@ -64,7 +64,10 @@ export function createAgentRoutes(
       const outcome = await control.agentEvents({ ...about(context), limit: query.value.limit });
       if (!outcome.ok) return refuseFor(context, outcome);
       const data: AgentEventAnswer[] = outcome.events.map(({ id, atMs, kind, actor, detail }) => ({
-        ...{ id, kind, actor, detail },
+        id,
+        kind,
+        actor,
+        detail,
         at: isoTime(atMs),
       }));
       return context.json({ data });

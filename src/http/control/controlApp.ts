@@ -10,7 +10,6 @@
  */
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { IncomingMessage } from 'node:http';
 import { routes, type HandlerOf, type Route } from '../../api/routes.ts';
 import type { Control } from '../../control/control.ts';
@@ -23,6 +22,7 @@ import type { Handler } from '../dispatch.ts';
 import type { Exchange } from '../exchange.ts';
 import type { KnownHosts } from '../knownHosts.ts';
 import type { HttpLimits } from '../limits.ts';
+import { readOrRefuse, type ReadingBudget } from '../readBody.ts';
 import { storeIsAway } from '../storeIsAway.ts';
 import { createAgentAnswers } from './agentAnswer.ts';
 import { createAgentRoutes } from './agentRoutes.ts';
@@ -40,6 +40,7 @@ export interface ControlAppOptions {
   router: LiveView;
   auth: ApiKeyAuth;
   limits: HttpLimits;
+  budget: ReadingBudget;
   clock: Clock;
   log: Logger;
   version: string;
@@ -62,27 +63,39 @@ export function createControlPlane(
 ): Readonly<Record<HandlerOf<'control'>, Handler>> {
   const handlers = controlHandlers(options);
   const app = controlApp(options, handlers);
-  const exchanges = new WeakMap<IncomingMessage, Exchange>();
+  const calls = new WeakMap<IncomingMessage, ControlEnv['Bindings']>();
   const listener = getRequestListener(
-    (request, env) => {
-      const exchange = exchanges.get(env.incoming as IncomingMessage);
-      if (exchange === undefined) throw new Error('a control request without its exchange');
-      return app.fetch(request, { exchange });
+    (request, { incoming }) => {
+      const call = calls.get(incoming as IncomingMessage);
+      if (call === undefined) throw new Error('a control request without its exchange');
+      return app.fetch(request, call);
     },
     { overrideGlobalObjects: false },
   );
   const serve: Handler = async (exchange) => {
-    exchanges.set(exchange.request, exchange);
-    // The adapter builds the request's URL from Host, which may be anything and means nothing here.
-    exchange.request.headers.host = 'localhost';
-    exchange.askForBody();
-    await listener(exchange.request, exchange.response);
+    const { request, response } = exchange;
+    const maxBytes = options.limits.controlBodyBytes;
+    const body = await readOrRefuse(exchange, { maxBytes, budget: options.budget });
+    if (body === undefined) return;
+    calls.set(request, { exchange, body });
+    // The adapter makes a URL of Host and target. Host may be anything and means nothing here; the
+    // target is spelled anew, so that both sides read the same parts in it.
+    request.headers.host = 'localhost';
+    request.url = canonicalTarget(exchange);
+    await listener(request, response);
   };
   const names = Object.keys(handlers) as HandlerOf<'control'>[];
   return Object.fromEntries(names.map((name) => [name, serve])) as Record<
     HandlerOf<'control'>,
     Handler
   >;
+}
+
+function canonicalTarget({ pattern, params, path, request }: Exchange): string {
+  const query = (request.url ?? '').slice(path.length);
+  return `${pattern.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent(params[name] ?? ''),
+  )}${query}`;
 }
 
 /** W2; the answers of the API are data, never a page. */
@@ -96,7 +109,7 @@ const answerHeaders: readonly (readonly [string, string])[] = [
 
 function controlApp(options: ControlAppOptions, handlers: ControlHandlers): Hono<ControlEnv> {
   const app = new Hono<ControlEnv>();
-  const { limits, log } = options;
+  const { log } = options;
   app.use(async (context, next) => {
     await next();
     const { headers } = context.res;
@@ -107,15 +120,6 @@ function controlApp(options: ControlAppOptions, handlers: ControlHandlers): Hono
     const base = context.env.exchange.baseHeaders();
     for (let at = 0; at < base.length; at += 2) headers.set(base[at] ?? '', base[at + 1] ?? '');
   });
-  app.use(
-    bodyLimit({
-      maxSize: limits.controlBodyBytes,
-      onError: (context) => {
-        const message = `The body may have ${limits.controlBodyBytes} bytes.`;
-        return refuse(context as ControlContext, 'request_too_large', message);
-      },
-    }),
-  );
   app.onError((error, context) => {
     const { requestId, response } = context.env.exchange;
     if (response.destroyed) return refuse(context, 'malformed_request', 'The client went away.');
@@ -166,9 +170,7 @@ function foreignOrigin(context: ControlContext, hosts: KnownHosts): Response | u
         context,
         'unsupported_value',
         'Send this with content-type: application/json.',
-        {
-          param: 'content-type',
-        },
+        { param: 'content-type' },
       );
     case 'foreign': {
       const message =

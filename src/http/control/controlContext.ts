@@ -7,7 +7,8 @@ import { refusalHeaders, type Exchange, type RefusalDetails } from '../exchange.
 import { invalidInput } from '../invalidInput.ts';
 
 export interface ControlEnv {
-  Bindings: { exchange: Exchange };
+  /** The body was read already, within its bound. */
+  Bindings: { exchange: Exchange; body: Buffer };
   Variables: {
     principal: Principal;
     /** The cookie's token, when that is what authenticated the caller. */
@@ -37,11 +38,11 @@ export function refuse(
 export type Input<Value> = { ok: true; value: Value } | { ok: false; response: Response };
 
 /** The body, checked; an absent one counts as `{}`, for commands that need none. */
-export async function readInput<Schema extends z.ZodType>(
+export function readInput<Schema extends z.ZodType>(
   context: ControlContext,
   schema: Schema,
-): Promise<Input<z.output<Schema>>> {
-  const text = await context.req.text();
+): Input<z.output<Schema>> {
+  const text = context.env.body.toString('utf8');
   let input: unknown;
   try {
     input = text === '' ? {} : JSON.parse(text);

@@ -34,7 +34,7 @@ export function createJoinKeyRoutes(
       return context.json({ data: outcome.joinKeys.map(joinKeyAnswer) });
     },
     async create(context) {
-      const input = await readInput(context, createJoinKeySchema);
+      const input = readInput(context, createJoinKeySchema);
       if (!input.ok) return input.response;
       const { storage_limit_enabled: limited, storage_limit_bytes: bytes = null } = input.value;
       if (limited === true && bytes === null) {
@@ -56,7 +56,8 @@ export function createJoinKeyRoutes(
       const { principal } = context.var;
       const joinKeyId = part(context, 'key');
       const outcome = await control.revokeJoinKey({
-        ...{ principal, joinKeyId },
+        principal,
+        joinKeyId,
         owner: ownerOf(context),
       });
       if (!outcome.ok) return refuseFor(context, outcome);

@@ -26,7 +26,7 @@ export function createSessionRoutes(options: {
 
   return {
     async signIn(context) {
-      const input = await readInput(context, signInSchema);
+      const input = readInput(context, signInSchema);
       if (!input.ok) return input.response;
       const { address } = context.env.exchange;
       const admitted = options.signInLimiter.take(address);

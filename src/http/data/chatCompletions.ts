@@ -14,7 +14,7 @@ import type { Logger } from '../../lib/log.ts';
 import { regionProblem } from '../../lib/slug.ts';
 import type { ClientSink, InferenceRequest, SubmitResult } from '../../router/ports.ts';
 import type { Exchange } from '../exchange.ts';
-import { readBody, type ReadingBudget } from '../readBody.ts';
+import { readOrRefuse, type ReadingBudget } from '../readBody.ts';
 import { ResponseSink } from '../responseSink.ts';
 import type { HttpLimits } from '../limits.ts';
 import type { ApiKeyAuth } from './apiKeyAuth.ts';
@@ -79,19 +79,10 @@ async function submit(
   options: Options & { caller: Caller },
 ): Promise<Submitted | { kind: 'over' }> {
   const { router, limits, budget, caller } = options;
-  const read = await readBody(exchange, { maxBytes: limits.bodyBytes, budget });
   const over = { kind: 'over' } as const;
-  // A client that left while its last bytes were read is not worth a place in the queue.
-  if (read.kind === 'aborted' || exchange.response.destroyed) return over;
-  if (read.kind === 'too_large') {
-    exchange.refuse('request_too_large', tooLarge(limits.bodyBytes));
-    return over;
-  }
-  if (read.kind === 'busy') {
-    exchange.refuse('queue_full', busyReading, { retryAfterMs: 1000 });
-    return over;
-  }
-  const checked = readRequest(exchange, { body: read.body, caller, directory: router.directory });
+  const body = await readOrRefuse(exchange, { maxBytes: limits.bodyBytes, budget });
+  if (body === undefined) return over;
+  const checked = readRequest(exchange, { body, caller, directory: router.directory });
   if (!checked.ok) {
     refuse(exchange, checked);
     return over;
@@ -115,13 +106,6 @@ function answerRefusal(
     ...(param === undefined ? {} : { param }),
     ...(extra === undefined ? {} : { extra }),
   });
-}
-
-const busyReading =
-  'The server is reading as many request bytes as it may hold. Try again in a moment.';
-
-function tooLarge(maxBytes: number): string {
-  return `The request body is larger than the server's bound of ${maxBytes} bytes.`;
 }
 
 /** Everything that the head decides, before a byte of the body is read. */
@@ -172,8 +156,18 @@ function readRequest(
   return {
     ok: true,
     request: {
-      ...{ requestId, project, endpoint, model, apiKey: key, path: '/v1/chat/completions' },
-      ...{ body, stream, includeUsage, abilities, region, arrivedAtMs },
+      requestId,
+      project,
+      endpoint,
+      model,
+      apiKey: key,
+      path: '/v1/chat/completions',
+      body,
+      stream,
+      includeUsage,
+      abilities,
+      region,
+      arrivedAtMs,
     },
   };
 }

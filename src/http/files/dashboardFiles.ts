@@ -39,13 +39,13 @@ const contentPolicy = [
 ].join('; ');
 
 const securityHeaders = [
-  ...['content-security-policy', contentPolicy],
-  ...['cross-origin-opener-policy', 'same-origin'],
-  ...['cross-origin-resource-policy', 'same-origin'],
-  ...['referrer-policy', 'no-referrer'],
-  ...['x-content-type-options', 'nosniff'],
-  ...['vary', 'accept-encoding'],
-];
+  ['content-security-policy', contentPolicy],
+  ['cross-origin-opener-policy', 'same-origin'],
+  ['cross-origin-resource-policy', 'same-origin'],
+  ['referrer-policy', 'no-referrer'],
+  ['x-content-type-options', 'nosniff'],
+  ['vary', 'accept-encoding'],
+].flat();
 
 const plainName = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/;
 const maxDepth = 4;
@@ -74,7 +74,7 @@ export function createDashboard(options: {
     const rest = exchange.params['rest'] ?? '';
     const name = rest === '' ? 'index.html' : rest;
     if (isPlainPath(name) && (await send(exchange, name))) return;
-    if (types[path.extname(name)] !== undefined || !isView(rest)) {
+    if (types[path.extname(rest)] !== undefined || !isView(rest)) {
       exchange.refuse('unknown_url', 'There is nothing at this address.');
       return;
     }

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import {
+  enrollAnswerSchema,
+  enrollMessage,
+  joinKeyIdOf,
+  refreshMessage,
+} from '../api/enrollment.ts';
+import { newKeyPair, publicKeyText, signText } from '../lib/ed25519.ts';
+import { xeonFacts } from '../testing/controlHarness.ts';
+import { openHttpHarness, type HttpHarness, type Reply } from '../testing/httpHarness.ts';
+
+let harness: HttpHarness;
+before(async () => {
+  harness = await openHttpHarness();
+});
+after(() => harness.close());
+
+const facts = xeonFacts;
+
+async function nonce(): Promise<string> {
+  const { json } = await harness.call('GET', '/v1/enroll/nonce');
+  return (json as { nonce: string }).nonce;
+}
+
+function codeOf(reply: Reply): unknown {
+  return (reply.json as { error: { code: unknown } }).error.code;
+}
+
+/** Enrols as an agent does that was given the server as `host`. */
+async function enroll(given: {
+  host: string;
+  joinKey?: string;
+  headers?: Record<string, string>;
+  pair?: ReturnType<typeof newKeyPair>;
+  nonce?: string;
+}): Promise<Reply> {
+  const joinKey = given.joinKey ?? (await harness.joinKey());
+  const pair = given.pair ?? newKeyPair();
+  const publicKey = publicKeyText(pair.publicKey);
+  const fresh = given.nonce ?? (await nonce());
+  const joinKeyId = joinKeyIdOf(joinKey) ?? '';
+  const message = enrollMessage({ nonce: fresh, host: given.host, joinKeyId, publicKey, facts });
+  const signature = signText({ message, privateKey: pair.privateKey });
+  const body = { join_key: joinKey, nonce: fresh, public_key: publicKey, facts, signature };
+  return harness.call('POST', '/v1/enroll', { body, headers: given.headers ?? {} });
+}
+
+test('an agent that cannot enrol by a name of the server', async () => {
+  for (const host of [`127.0.0.1:${harness.port}`, `localhost:${harness.port}`]) {
+    const reply = await enroll({ host });
+    assert.equal(reply.status, 201, reply.text);
+    const answer = enrollAnswerSchema.parse(reply.json);
+    assert.equal(answer.expires_in, 600);
+    assert.equal(new URL(answer.link_url, `${harness.base}/`).pathname, '/v1/agents/link');
+    assert.equal(reply.headers['cache-control'], 'no-store');
+  }
+});
+
+test('a proxy that rewrites Host and keeps agents from enrolling', async () => {
+  const headers = { host: 'inner:1234' };
+  const reply = await enroll({ host: `127.0.0.1:${harness.port}`, headers });
+  assert.equal(reply.status, 201);
+});
+
+test('an enrolment that a foreign server passes on to us', async () => {
+  const host = 'evil.example';
+  for (const headers of [{}, { host }]) {
+    const reply = await enroll({ host, headers });
+    assert.equal(reply.status, 401);
+    assert.equal(codeOf(reply), 'signature_invalid');
+  }
+});
+
+test('a refusal that does not say what is wrong with the join key', async () => {
+  const host = `127.0.0.1:${harness.port}`;
+  const used = await harness.joinKey();
+  assert.equal((await enroll({ host, joinKey: used })).status, 201);
+  const cases: [string, string][] = [
+    [used, 'join_key_used_up'],
+    ['nonsense', 'join_key_invalid'],
+    [`${used}x`, 'join_key_invalid'],
+  ];
+  for (const [joinKey, code] of cases) {
+    const reply = await enroll({ host, joinKey });
+    assert.deepEqual([reply.status, codeOf(reply)], [401, code]);
+    assert.ok(!reply.text.includes(joinKey) || joinKey === 'nonsense');
+  }
+});
+
+test('an enrolment that is replayed', async () => {
+  const host = `127.0.0.1:${harness.port}`;
+  const joinKey = await harness.joinKey({ maxUses: 2 });
+  const once = await nonce();
+  const pair = newKeyPair();
+  assert.equal((await enroll({ host, joinKey, pair, nonce: once })).status, 201);
+  const again = await enroll({ host, joinKey, pair, nonce: once });
+  assert.deepEqual([again.status, codeOf(again)], [401, 'nonce_invalid']);
+});
+
+test('a refresh that needs anything but the body', async () => {
+  const pair = newKeyPair();
+  const enrolled = await enroll({ host: `127.0.0.1:${harness.port}`, pair });
+  const { agent_id: agentId, rotation_token: rotationToken } = enrollAnswerSchema.parse(
+    enrolled.json,
+  );
+  const fresh = await nonce();
+  const message = refreshMessage({ agentId, rotationToken, nonce: fresh });
+  const signature = signText({ message, privateKey: pair.privateKey });
+  const body = { agent_id: agentId, rotation_token: rotationToken, nonce: fresh, signature };
+  const wrong = await harness.call('POST', '/v1/enroll/refresh', {
+    key: harness.credentials.managementKey,
+    body: { ...body, signature: signature.replace(/^./, (c) => (c === 'A' ? 'B' : 'A')) },
+  });
+  assert.deepEqual([wrong.status, codeOf(wrong)], [401, 'signature_invalid']);
+  const second = await nonce();
+  const good = refreshMessage({ agentId, rotationToken, nonce: second });
+  const reply = await harness.call('POST', '/v1/enroll/refresh', {
+    body: {
+      ...body,
+      nonce: second,
+      signature: signText({ message: good, privateKey: pair.privateKey }),
+    },
+  });
+  assert.equal(reply.status, 200, reply.text);
+  const answer = reply.json as { rotation_token: string };
+  assert.notEqual(answer.rotation_token, rotationToken);
+});
+
+test('bodies that no agent would send', async () => {
+  const missing = await harness.call('POST', '/v1/enroll', { body: { nonce: 'x' } });
+  assert.deepEqual([missing.status, codeOf(missing)], [400, 'missing_required_parameter']);
+  const text = await harness.call('POST', '/v1/enroll', { body: 'no json' });
+  assert.deepEqual([text.status, codeOf(text)], [400, null]);
+  const large = await harness.call('POST', '/v1/enroll', { body: { nonce: 'x'.repeat(100_000) } });
+  assert.deepEqual([large.status, codeOf(large)], [413, 'request_too_large']);
+  const bad = { join_key: 'x', nonce: 'x', public_key: 'x', signature: 'x' };
+  const cores = { ...facts, cpu: { ...facts.cpu, cores: 0 } };
+  const reply = await harness.call('POST', '/v1/enroll', { body: { ...bad, facts: cores } });
+  assert.equal(reply.status, 400);
+});
+
+test('a flood of enrolments from one address', async () => {
+  const flooded = await openHttpHarness({
+    limits: {
+      perAddress: {
+        sign_in: { burst: 1, perSecond: 0.01 },
+        nonce: { burst: 2, perSecond: 0.01 },
+        enroll: { burst: 1, perSecond: 0.01 },
+        refresh: { burst: 1, perSecond: 0.01 },
+        link: { burst: 1, perSecond: 0.01 },
+      },
+    },
+  });
+  try {
+    const statuses = [];
+    for (let at = 0; at < 3; at += 1) {
+      statuses.push((await flooded.call('GET', '/v1/enroll/nonce')).status);
+    }
+    assert.deepEqual(statuses, [200, 200, 429]);
+    await flooded.call('POST', '/v1/enroll', { body: {} });
+    const limited = await flooded.call('POST', '/v1/enroll', { body: {} });
+    assert.equal(limited.status, 429);
+    assert.equal(limited.headers['retry-after'], '60');
+  } finally {
+    await flooded.close();
+  }
+});
