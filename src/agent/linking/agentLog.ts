@@ -6,6 +6,7 @@
  * G1 What leaves over the link has its secrets replaced and its control characters escaped.
  * G2 The ring is bounded: the oldest lines are dropped and counted, nobody waits.
  */
+import { inspect } from 'node:util';
 import type { Clock } from '../../lib/clock.ts';
 import type { LogFields, Logger } from '../../lib/log.ts';
 import type { LogMessage } from '../../protocol/messages/agentControl.ts';
@@ -104,7 +105,7 @@ function shown(text: string, fields: LogFields): string {
 function factText(value: unknown): string {
   if (value instanceof Error) return value.stack ?? value.message;
   if (typeof value === 'string') return value;
-  return JSON.stringify(value) ?? 'undefined';
+  return inspect(value, { depth: 3, breakLength: Infinity, maxStringLength: 1000 });
 }
 
 /** G1. */

@@ -4,7 +4,7 @@ import type { EngineOffer } from '../engines/engine.ts';
 
 /**
  * Each offer with its slots. `maxConcurrentRequests` (0 = no bound) holds for their sum: every offer
- * keeps its share of it, at least one slot while there are any, the earlier ones first.
+ * gets one slot while there are any, the earlier ones first, and its share of what is left.
  */
 export function grantOf(
   offers: readonly EngineOffer[],
@@ -12,13 +12,11 @@ export function grantOf(
 ): GrantMessage {
   const offered = offers.reduce((sum, { slots }) => sum + slots, 0);
   const bounded = maxConcurrentRequests > 0 && offered > maxConcurrentRequests;
-  let left = bounded ? maxConcurrentRequests : offered;
-  const instances = offers.map((offer) => {
-    const share = bounded
-      ? Math.max(1, Math.floor((offer.slots * maxConcurrentRequests) / offered))
-      : offer.slots;
-    const slots = Math.min(left, offer.slots, share);
-    left -= slots;
+  const spare = Math.max(0, maxConcurrentRequests - offers.length);
+  const instances = offers.map((offer, at) => {
+    const first = at < maxConcurrentRequests ? 1 : 0;
+    const share = Math.floor(((offer.slots - 1) * spare) / Math.max(1, offered - offers.length));
+    const slots = bounded ? Math.min(offer.slots, first + share) : offer.slots;
     return { ...offer, slots, abilities: [...offer.abilities] };
   });
   return { type: 'grant', instances };

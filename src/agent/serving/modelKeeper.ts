@@ -50,6 +50,7 @@ export class ModelKeeper {
   private entries = new Map<string, Entry>();
   private maxSlots = 0;
   private working: { entry: Entry; abort: AbortController } | undefined;
+  private unloading: Promise<void> = Promise.resolve();
   private stopped = false;
 
   constructor(parts: ModelKeeperParts) {
@@ -69,14 +70,17 @@ export class ModelKeeper {
         return [desired.modelId, keeps ? known : this.newEntry(desired)];
       }),
     );
+    this.parts.ensurer?.setInUse([...this.entries.keys()]);
     for (const entry of old.values()) {
       if (this.entries.get(entry.desired.modelId) !== entry) this.abandon(entry);
     }
-    this.parts.ensurer?.setInUse([...this.entries.keys()]);
     this.work();
   }
 
-  /** The engine's offers have changed: what it lost is loaded again, what waited may go now. */
+  /**
+   * The engine's offers have changed: what it lost is loaded again. An engine that is only attached
+   * may have come back, so that what failed may work now.
+   */
   onOffersChange(): void {
     if (this.stopped) return;
     const offered = this.offered();
@@ -84,7 +88,7 @@ export class ModelKeeper {
       const { kind } = entry.stage;
       if (offered.has(entry.desired.modelId)) {
         if (kind !== 'ready' && this.working?.entry !== entry) this.enter(entry, { kind: 'ready' });
-      } else if (kind === 'ready' || kind === 'failed') {
+      } else if (kind === 'ready' || (kind === 'failed' && !this.parts.engine.needsFiles)) {
         this.enter(entry, { kind: 'wanted' }, { tell: false });
       }
     }
@@ -116,8 +120,8 @@ export class ModelKeeper {
     if (entry.stage.kind === 'failed') entry.stage.retry?.cancel();
     if (this.working?.entry === entry) this.working.abort.abort();
     const { modelId } = entry.desired;
-    // Handled: unload does not reject, and the engine tells of the lost offer.
-    if (this.offered().has(modelId)) void this.parts.engine.unload(modelId);
+    if (!this.offered().has(modelId)) return;
+    this.unloading = this.unloading.then(() => this.parts.engine.unload(modelId));
   }
 
   /** Takes the next model that wants work (M2). */
@@ -138,6 +142,9 @@ export class ModelKeeper {
     const file = await this.fetch(entry, signal);
     if (file === 'over' || signal.aborted) return;
     this.enter(entry, { kind: 'loading', fraction: 0 });
+    // What goes leaves first: two models may not fit.
+    await this.unloading;
+    if (signal.aborted) return;
     const outcome = await this.parts.engine.load(
       { desired: entry.desired, file, maxSlots: this.maxSlots },
       { progress: (fraction) => this.onLoading(entry, fraction), signal },
