@@ -134,9 +134,19 @@ async function engineParts(
   const loadLlama = llamaLoader({ directory: path.join(places.home, 'runtime'), onEvent });
   return {
     createEngine: ({ log }) =>
-      createEmbeddedEngine({ loadLlama, slots: slotsOf(config), clock, random, log }),
+      withSlots(createEmbeddedEngine({ loadLlama, clock, random, log }), config.slots),
     models: await modelCacheOf({ context, config, onEvent }, places),
   };
+}
+
+/** Bounds the slots that an engine of ours decides on; 0 leaves them to it. */
+function withSlots(engine: Engine, slots: number): Engine {
+  const load = engine.load.bind(engine);
+  engine.load = (request, options) => {
+    const bounds = [slots, request.maxSlots].filter((bound) => bound > 0);
+    return load({ ...request, maxSlots: bounds.length === 0 ? 0 : Math.min(...bounds) }, options);
+  };
+  return engine;
 }
 
 const slotsOf = ({ slots }: AgentConfig): number | null => (slots === 0 ? null : slots);

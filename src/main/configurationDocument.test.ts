@@ -4,10 +4,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { configurationDocument } from './configurationDocument.ts';
 
-const file = path.join(
-  import.meta.dirname,
-  ...['..', '..', 'docs', 'operating', 'configuration.md'],
-);
+const root = path.join(import.meta.dirname, '..', '..');
+const file = path.join(root, 'docs', 'operating', 'configuration.md');
 
 /** The formatter pads the cells of tables. */
 const unpadded = (text: string): string => text.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---');

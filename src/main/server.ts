@@ -9,6 +9,7 @@ import { openSecrets } from '../control/secrets.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Clock } from '../lib/clock.ts';
+import { newId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
 import { createRouter } from '../router/router.ts';
@@ -115,16 +116,14 @@ export async function startServer(parts: ServerParts, plane: ControlPlane): Prom
 }
 
 async function startRouter(parts: ServerParts, { control }: ControlPlane): Promise<Router> {
-  const { data, tiers, clock, random, log, config } = parts;
+  const { data, tiers, clock, random, log } = parts;
   const router = createRouter({
     ports: {
       directory: control.directoryFeed,
       usage: control.usageSink,
       presence: control.presenceSink,
     },
-    journalDirectory: data.file('journal'),
-    region: config.region,
-    tiers,
+    config: { routerId: newId('rtr', random), dataDir: data.path, tiers },
     clock,
     random,
     log,
@@ -134,6 +133,8 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
     return router;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    await router.stop();
+    if (error instanceof StoreError) throw new StartupError('database', error.message);
     if (code === undefined) throw error;
     throw new StartupError(
       'journal',

@@ -1,4 +1,5 @@
 /** Standard input as a message: a secret on its first line, or the life of the parent process. */
+import net from 'node:net';
 import { createInterface } from 'node:readline';
 
 /** The first line, without its end; empty when there is none. */
@@ -18,4 +19,6 @@ export function closeOfStdin(closed: () => void): void {
   process.stdin.on('error', closed);
   process.stdin.once('close', closed);
   process.stdin.resume();
+  // Watching it keeps nothing alive: an agent that has ended may go.
+  if (process.stdin instanceof net.Socket) process.stdin.unref();
 }
