@@ -12,7 +12,7 @@ export interface LinkVersion {
   version: number;
   /** Day on which this form was settled. */
   date: string;
-  /** Of `linkFingerprint()`, the first 16 hex digits. */
+  /** What `version.test.ts` computes: the first 16 hex digits of a SHA-256. */
   fingerprint: string;
   what: string;
 }
@@ -22,7 +22,7 @@ export const linkHistory: readonly LinkVersion[] = [
   {
     version: 1,
     date: '2026-11-23',
-    fingerprint: '0000000000000000',
+    fingerprint: '608a10e9dc4f7978',
     what: 'First version: handshake, grants, streams with credits, trailers with ACK.',
   },
 ];
