@@ -3,6 +3,12 @@
 /** Calls that may wait on one lane of a store; more are refused as `unavailable`. */
 export const pendingCallsMax = 4_096;
 
+/**
+ * Young generation of a database worker's heap, in MiB. A worker lives on short calls; the default
+ * would keep some ten times as much memory warm for nothing.
+ */
+export const workerYoungGenerationMb = 4;
+
 /** Rows of `changes` that are kept for readers that lag; who is further behind takes a snapshot. */
 export const changesKept = 10_000;
 

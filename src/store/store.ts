@@ -2,6 +2,10 @@
  * The store as the control plane sees it: one method = one whole transaction. Nothing of SQL leaks
  * out, no handle crosses; the embedded store runs each method inside its worker thread.
  *
+ * `tables.ts` and `migrations/` are the tables, `queries/` what is asked of them, written once for
+ * both databases and listed in `methods.ts`; `sqlite/` and `postgres/` run it; `openStore.ts`
+ * chooses. One suite (`testing/storeContract.ts`) holds both to what stands here.
+ *
  * Invariants
  * S1 A method commits whole or not at all, together with its rows in `changes`.
  * S2 Every change that the data plane must see appends to `changes` in the same transaction.

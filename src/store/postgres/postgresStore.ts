@@ -25,7 +25,7 @@ import { clientConfig, createPostgresPool } from './postgresPool.ts';
 
 type State =
   | { kind: 'closed' }
-  | { kind: 'open'; db: Kysely<Tables>; listener: ChangeListener; pendingCalls: number };
+  | { kind: 'open'; db: Kysely<Tables>; listener: ChangeListener; calls: Set<Promise<unknown>> };
 
 export interface PostgresStoreOptions {
   connectionString: string;
@@ -40,29 +40,31 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
   return {
     ...methodsOver(async (call) => {
       if (state.kind === 'closed') throw new StoreError('unavailable', 'the store is not open');
-      const open = state;
-      if (open.pendingCalls >= pendingCallsMax) {
+      const { db, calls } = state;
+      if (calls.size >= pendingCallsMax) {
         const message = `the store is overloaded: ${pendingCallsMax} calls wait already`;
         throw new StoreError('unavailable', message);
       }
-      open.pendingCalls += 1;
+      const running = runRepeatedly(db, call);
+      calls.add(running);
       try {
-        return await runRepeatedly(open.db, call);
+        return await running;
       } finally {
-        open.pendingCalls -= 1;
+        calls.delete(running);
       }
     }),
     async open() {
       if (state.kind === 'open') throw new Error('the store is open already');
       const { db, listener } = await connect({ ...options, onChange: listeners.call });
-      state = { kind: 'open', db, listener, pendingCalls: 0 };
+      state = { kind: 'open', db, listener, calls: new Set() };
     },
     async close() {
       if (state.kind === 'closed') return;
-      const { db, listener } = state;
+      const { db, listener, calls } = state;
       state = { kind: 'closed' };
       await listener.stop();
-      // Waits for the calls that still hold a connection.
+      // A pool that is ending leaves those without a connection waiting until they time out.
+      await Promise.allSettled(calls);
       await db.destroy();
     },
     onChange: listeners.add,

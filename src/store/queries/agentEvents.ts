@@ -1,19 +1,20 @@
 /** What happened to agents, with actor and reason. */
 import { agentEventsKept } from '../limits.ts';
 import type { AgentEventRow } from '../store.ts';
+import { forUpdate } from '../transaction.ts';
 import type { Tx } from '../transaction.ts';
 
 /** An event of an agent that is not there any more is dropped. */
 export async function insertAgentEvent(tx: Tx, event: Omit<AgentEventRow, 'id'>): Promise<void> {
-  const agent = await tx.db
-    .selectFrom('agents')
-    .select('id')
-    .where('id', '=', event.agentId)
-    .executeTakeFirst();
+  const query = tx.db.selectFrom('agents').select('id').where('id', '=', event.agentId);
+  const agent = await forUpdate(tx, query).executeTakeFirst();
   if (agent !== undefined) await appendAgentEvent(tx, event);
 }
 
-/** Of each agent the newest `agentEventsKept` events stay. */
+/**
+ * Of each agent the newest `agentEventsKept` events stay. The caller has locked the agent (or has
+ * just made it): two at once would not see each other's event, and keep one too many.
+ */
 export async function appendAgentEvent(
   { db }: Tx,
   event: Omit<AgentEventRow, 'id'>,

@@ -20,11 +20,12 @@ export function createSqliteStore({ path, log }: { path: string; log: Logger }):
       methods[call.name].access === 'read' ? reader.call(call) : writer.call(call),
     ),
     async open() {
-      await writer.open();
+      // Both start at once; the reader opens the file when the writer has made and migrated it.
+      const written = writer.open();
       try {
-        // After the writer, which makes and migrates the file.
-        await reader.open();
+        await Promise.all([written, reader.open(written)]);
       } catch (error) {
+        await reader.close();
         await writer.close();
         throw error;
       }

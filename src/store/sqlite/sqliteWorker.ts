@@ -47,28 +47,34 @@ async function run(db: Kysely<Tables>, { id, call }: { id: number; call: Call })
   }
 }
 
-async function handle(db: Kysely<Tables>, message: ToWorker): Promise<void> {
-  if (message.kind === 'call') return run(db, message);
-  await db.destroy();
+/** Undefined: not open yet, or it could not be opened and the port is closed. */
+type State = Kysely<Tables> | undefined;
+
+async function handle(db: State, message: ToWorker): Promise<State> {
+  if (message.kind === 'open') return start();
+  if (message.kind === 'call') {
+    if (db !== undefined) await run(db, message);
+    return db;
+  }
+  await db?.destroy();
   port.close();
+  return undefined;
 }
 
-/** Messages wait here while the file is opened and while the one before them is handled. */
-let last: Promise<Kysely<Tables> | undefined> = open().then(
-  (db) => {
+async function start(): Promise<State> {
+  try {
+    const db = await open();
     post({ kind: 'opened' });
     return db;
-  },
-  (error: unknown) => {
+  } catch (error) {
     post({ kind: 'open_failed', error: packError(toStoreError(error, file)) });
     port.close();
     return undefined;
-  },
-);
+  }
+}
 
+/** Messages wait here while the one before them is handled. */
+let last: Promise<State> = Promise.resolve(undefined);
 port.on('message', (message: ToWorker) => {
-  last = last.then(async (db) => {
-    if (db !== undefined) await handle(db, message);
-    return db;
-  });
+  last = last.then((db) => handle(db, message));
 });

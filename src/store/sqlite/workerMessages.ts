@@ -11,7 +11,11 @@ export interface WorkerOptions {
   role: Role;
 }
 
-export type ToWorker = { kind: 'call'; id: number; call: Call } | { kind: 'close' };
+/** `open` comes first; a worker loads its program while it waits for it. */
+export type ToWorker =
+  | { kind: 'open' }
+  | { kind: 'call'; id: number; call: Call }
+  | { kind: 'close' };
 
 export type FromWorker =
   | { kind: 'opened' }

@@ -166,15 +166,18 @@ const expiryCases: StoreCases = {
 };
 
 const eventCases: StoreCases = {
-  'events of one agent fill the disk, or push out those of another': async ({ store }) => {
+  'events of one agent fill the disk, or push out those of another': async ({ store, sql }) => {
     await withJoinKey(store, { maxUses: 2 });
     const { id: noisy } = await enrolled(store, 1);
     const { id: quiet } = await enrolled(store, 2);
-    const event = { agentId: noisy, kind: 'connected', actor: 'agent', detail: 'x' };
+    await sql(`
+      with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 1500)
+      insert into agent_events (agent_id, at_ms, kind, actor, detail)
+      select '${noisy}', n, 'connected', 'agent', 'old' from numbers
+    `);
+    const event = { agentId: noisy, kind: 'connected', actor: 'agent', detail: 'new' };
     await Promise.all(
-      Array.from({ length: 1_010 }, (_none, at) =>
-        store.insertAgentEvent({ ...event, atMs: startMs + at }),
-      ),
+      Array.from({ length: 32 }, (_none, at) => store.insertAgentEvent({ ...event, atMs: at })),
     );
     const events = await store.agentEvents(noisy, 5_000);
     assert.equal(events.length, 1_000);
@@ -183,6 +186,7 @@ const eventCases: StoreCases = {
       ids,
       ids.toSorted((a, b) => b - a),
     );
+    assert.equal(events.filter(({ detail }) => detail === 'new').length, 32);
     assert.equal((await store.agentEvents(quiet, 10)).length, 1);
     assert.equal((await store.agentEvents(noisy, 3)).length, 3);
   },

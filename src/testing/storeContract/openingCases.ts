@@ -86,7 +86,7 @@ export const openingCases: StoreCases = {
     const other = another();
     await other.open();
     const answers = await Promise.all(
-      [...'abcdefgh'].flatMap((value) => [
+      ['a', 'b', 'c', 'd'].flatMap((value) => [
         store.settingOrInsert('key', value),
         other.settingOrInsert('key', value),
       ]),

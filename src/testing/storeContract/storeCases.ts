@@ -6,11 +6,11 @@ export interface StoreFixture {
   /** Made, not open. */
   store: Store;
   /** A store on the same database, as another process would have it; not open yet. */
-  another(): Store;
+  another: () => Store;
   /** Runs a statement past the store. */
-  sql(statement: string): Promise<void>;
+  sql: (statement: string) => Promise<void>;
   /** Closes what is open and removes the database. */
-  dispose(): Promise<void>;
+  dispose: () => Promise<void>;
 }
 
 /** Cases of one topic, by the failure that they prevent. */
