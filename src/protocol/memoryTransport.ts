@@ -60,6 +60,8 @@ interface Flight {
   message: Buffer;
   code: number;
   due: boolean;
+  /** The network has not taken it: the direction was held when it was sent. */
+  unsent: boolean;
 }
 
 class Direction implements MemoryDirection {
@@ -68,7 +70,7 @@ class Direction implements MemoryDirection {
   tamper: ((message: Buffer) => Buffer | undefined) | undefined;
   delivered = 0;
   flights: Flight[] = [];
-  bytes = 0;
+  unsentBytes = 0;
   swallowing = false;
   private held = false;
   private readonly clock: Clock | undefined;
@@ -92,9 +94,10 @@ class Direction implements MemoryDirection {
     this.swallowing = true;
   }
 
-  send(flight: Flight): void {
+  send(what: Pick<Flight, 'kind' | 'message' | 'code'>): void {
+    const flight: Flight = { ...what, due: false, unsent: this.held };
     this.flights.push(flight);
-    this.bytes += flight.message.length;
+    if (flight.unsent) this.unsentBytes += flight.message.length;
     const delayMs = this.delayMs(flight.message);
     const arrive = (): void => {
       flight.due = true;
@@ -106,7 +109,7 @@ class Direction implements MemoryDirection {
 
   drop(): void {
     this.flights = [];
-    this.bytes = 0;
+    this.unsentBytes = 0;
   }
 
   private pump(): void {
@@ -115,7 +118,7 @@ class Direction implements MemoryDirection {
       const flight = this.flights[at];
       if (flight === undefined || !flight.due) return;
       this.flights.splice(at, 1);
-      this.bytes -= flight.message.length;
+      if (flight.unsent) this.unsentBytes -= flight.message.length;
       this.deliver(flight);
     }
   }
@@ -133,17 +136,17 @@ class MemoryEnd implements Transport {
 
   send(message: Buffer): void {
     if (this.state !== 'open') return;
-    this.direction.send({ kind: 'message', message, code: 0, due: false });
+    this.direction.send({ kind: 'message', message, code: 0 });
   }
 
   bufferedBytes(): number {
-    return this.direction.bytes;
+    return this.direction.unsentBytes;
   }
 
   close(code: number, reason: string): void {
     if (this.state !== 'open') return;
     this.state = 'closing';
-    this.direction.send({ kind: 'close', message: Buffer.from(reason), code, due: false });
+    this.direction.send({ kind: 'close', message: Buffer.from(reason), code });
   }
 
   terminate(): void {
@@ -172,7 +175,7 @@ class MemoryEnd implements Transport {
       const message = direction.tamper ? direction.tamper(flight.message) : flight.message;
       if (message !== undefined) other.handlers?.onMessage(message);
     }
-    this.handlers?.onDrain();
+    if (flight.unsent) this.handlers?.onDrain();
   }
 
   private closedByPeer(code: number, reason: string): void {
