@@ -57,7 +57,10 @@ export type AgentEnd =
   | { kind: 'refused'; message: string };
 
 export interface Agent {
-  /** Runs until it is told to stop, or cannot go on. Aborting the signal stops it at once. Call once. */
+  /**
+   * Runs until it is told to stop, or cannot go on. Aborting the signal stops it at once. Call
+   * once.
+   */
   run(signal: AbortSignal): Promise<AgentEnd>;
   /** Takes nothing new; `run` resolves when what runs has ended. Idempotent. */
   drain(): void;

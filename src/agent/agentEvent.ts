@@ -1,4 +1,6 @@
-/** What an agent tells of its progress, for whoever shows it: a terminal, or the server beside it. */
+/**
+ * What an agent tells of its progress, for whoever shows it: a terminal, or the server beside it.
+ */
 export type AgentEvent =
   | { kind: 'enrolled'; name: string; agentId: string }
   | { kind: 'linked' }

@@ -1,11 +1,13 @@
 /**
  * An OpenAI-compatible engine that makes up its answers: a real HTTP server with faults to order.
- * In a test: `startFakeEngine()`. As a process: `node src/testing/fakeEngine.ts --port 0 --chunks 50
+ * In a test: `startFakeEngine()`. As a process: `node src/testing/fakeEngine.ts --port 0 --chunks
+ * 50
  * --tick-ms 40`, which prints one line of JSON (`url`, `pid`) and ends with SIGTERM or when its
  * standard input closes.
  *
  * What an answer is like is set for the engine (`set`, or `POST /fake/behaviour`), and for one
- * request by its last message: `fake:{"chunks":3,"fault":"die","after":1}`. `GET /fake/stats` counts.
+ * request by its last message: `fake:{"chunks":3,"fault":"die","after":1}`. `GET /fake/stats`
+ * counts.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';

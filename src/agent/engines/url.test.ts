@@ -192,7 +192,7 @@ test('an engine that ignores or refuses tools is granted them', async (t) => {
   assert.deepEqual(engine.offers()[0]?.abilities, ['chat']);
 });
 
-test('the project’s cache salt does not reach vLLM, or reaches an engine that refuses it', async (t) => {
+test('the cache salt does not reach vLLM, or reaches who refuses it', async (t) => {
   const vllm = await attach(t);
   await vllm.load();
   await vllm.run(hello, { cacheSalt: 'salt' }).end;
@@ -276,7 +276,7 @@ test('a stream that ends early or talks nonsense counts as complete', async (t) 
   }
 });
 
-test('an engine’s refusal is retried elsewhere, or its own fault blamed on the client', async (t) => {
+test('a refusal is retried elsewhere, or an engine’s fault blamed on the client', async (t) => {
   const { load, run } = await attach(t);
   await load();
   const error = { message: 'too long', type: 'BadRequestError', code: 400, param: 'input_tokens' };
@@ -300,7 +300,7 @@ test('an error inside a stream is taken for text', async (t) => {
   assert.equal(end.kind, 'failed');
 });
 
-test('an engine that goes away keeps its offer, or comes back under the old instance', async (t) => {
+test('an engine that goes away keeps its offer, or comes back as the same', async (t) => {
   const { load, run, engine, fake } = await attach(t);
   await load();
   const first = engine.offers()[0]?.instance;

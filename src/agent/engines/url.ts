@@ -7,7 +7,8 @@
  * `engineError.ts` (its errors), this file (reach, offers, names).
  *
  * Invariants (beside E1–E5)
- * U1 A model is served only under a name that the owner gave or that is the very same: never guessed.
+ * U1 A model is served only under a name that the owner gave or that is the very same: never
+ *    guessed.
  * U2 Offers exist only while the last probe found the engine up and serving that model.
  */
 import { Pool } from 'undici';
@@ -269,7 +270,9 @@ export class UrlEngine implements Engine {
     if (wasUp) this.renewOffers();
   }
 
-  /** Makes offers what the reach allows (U2). `tell: 'always'`: what failed to load may work now. */
+  /**
+   * Makes offers what the reach allows (U2). `tell: 'always'`: what failed to load may work now.
+   */
   private renewOffers({ tell }: { tell: 'changes' | 'always' } = { tell: 'changes' }): void {
     let changed = tell === 'always';
     for (const served of this.served.values()) {

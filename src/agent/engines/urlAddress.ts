@@ -35,6 +35,6 @@ export function parseEngineUrl(given: string): EngineAddressOutcome {
 const invalid = (given: string): EngineAddressOutcome => ({
   kind: 'invalid',
   message:
-    `The engine address "${given}" must look like http://127.0.0.1:8000 or unix:/run/engine.sock; ` +
-    'a key goes into --engine-key.',
+    `The engine address "${given}" must look like http://127.0.0.1:8000 or ` +
+    'unix:/run/engine.sock; a key goes into --engine-key.',
 });

@@ -123,8 +123,8 @@ interface AbilityProbe {
 const schema = { type: 'object', properties: { a: { type: 'string' } }, required: ['a'] };
 /** The smallest picture that every decoder takes: one transparent pixel. */
 const pixel =
-  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6' +
-  'kgAAAABJRU5ErkJggg==';
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChw' +
+  'GA60e6kgAAAABJRU5ErkJggg==';
 
 const beginsWithBrace = (choices: readonly JsonObject[]): boolean => {
   const content = stringOf(objectOf(choices[0]?.['message'])?.['content']);

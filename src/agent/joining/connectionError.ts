@@ -37,14 +37,14 @@ export function describeConnectionError(error: unknown): ConnectionProblem {
   const code = codeOf(error);
   if (code === 'XIM_PIN_MISMATCH') {
     const message =
-      'The server has another certificate than the pin says. If the server was set up anew, make a ' +
-      'new join key and paste its line; otherwise something stands between this machine and it.';
+      'The server has another certificate than the pin says. If the server was set up anew, make ' +
+      'a new join key and paste its line; otherwise something stands between this machine and it.';
     return { permanent: true, message };
   }
   if (untrusted.has(code)) {
     const message =
-      `The server's certificate is not trusted here (${code}). Paste the join key's line as it is: ` +
-      'it carries the pin of a private certificate.';
+      `The server's certificate is not trusted here (${code}). Paste the join key's line as it ` +
+      'is: it carries the pin of a private certificate.';
     return { permanent: true, message };
   }
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') {

@@ -116,7 +116,7 @@ function judge<Answer>(seen: {
   if (status >= 200 && status < 300) {
     const parsed = call.schema.safeParse(value);
     if (parsed.success) return { kind: 'ok', answer: parsed.data };
-    const message = `The answer of ${call.path} is not one of this product's: is the address right?`;
+    const message = `The answer of ${call.path} is not ours: is the server's address right?`;
     return { kind: 'unavailable', permanent: true, message };
   }
   const envelope = errorOf(value);
@@ -127,7 +127,7 @@ function judge<Answer>(seen: {
     return { kind: 'unavailable', permanent: false, message, ...wait };
   }
   if (status < 400 || envelope === undefined) {
-    const message = `${call.path} answered ${status} and no error of this product's: is the address right?`;
+    const message = `${call.path} answered ${status}: is the server's address right?`;
     return { kind: 'refused', status, code: null, message };
   }
   return { kind: 'refused', status, ...envelope };

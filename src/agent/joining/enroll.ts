@@ -60,7 +60,8 @@ export async function enroll(options: EnrollOptions): Promise<EnrollOutcome> {
   const { clock, random, signal } = options;
   const joinKeyId = joinKeyIdOf(options.joinKey);
   if (joinKeyId === undefined) {
-    const message = `The join key has not the form xjk_<id>_<secret>. ${advice['join_key_invalid']}`;
+    const what = advice['join_key_invalid'];
+    const message = `The join key has not the form xjk_<id>_<secret>. ${what}`;
     return { kind: 'refused', code: 'join_key_invalid', message };
   }
   const backoff = createBackoff({

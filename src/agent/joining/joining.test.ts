@@ -12,8 +12,9 @@ import { FakeServer } from '../../testing/fakeServer.ts';
 import { startAgent, stateDirectory } from '../../testing/testAgent.ts';
 import { until } from '../../testing/until.ts';
 import { newIdentity } from './identity.ts';
+import { findMembership } from './membership.ts';
 import { parseLinkUrl, parseServerAddress } from './serverAddress.ts';
-import { openState, type AgentState } from './stateFile.ts';
+import { openState, type AgentState, type StateStore } from './stateFile.ts';
 
 const means = { clock: systemClock, random: systemRandom };
 const state = (): AgentState => ({
@@ -48,7 +49,7 @@ test('an agent that was killed with -9 leaves its state locked', async (t) => {
   if (free.kind === 'open') await free.store.close();
 });
 
-test('a state that was saved cannot be read back, or a damaged one is taken for none', async (t) => {
+test('a saved state cannot be read back, or a damaged one is taken for none', async (t) => {
   const directory = path.join(await stateDirectory(t), 'new');
   const opened = await openState({ directory, ...means });
   assert.ok(opened.kind === 'open');
@@ -76,6 +77,33 @@ test('secrets are put into a directory that others read', async (t) => {
   const file = path.join(directory, 'something', 'below');
   const impossible = await openState({ directory: file, ...means });
   assert.ok(impossible.kind === 'refused' && impossible.message.includes('ENOTDIR'));
+});
+
+test('a full disk costs the join key, or ends in a stack trace', async () => {
+  const full = Object.assign(new Error('full'), { code: 'ENOSPC' });
+  const store: StateStore = {
+    directory: '/state',
+    current: () => undefined,
+    save: () => Promise.reject(full),
+    close: () => Promise.resolve(),
+  };
+  const outcome = await findMembership({
+    config: {
+      serverUrl: 'http://127.0.0.1:9',
+      pin: null,
+      joinKey: 'xjk_a_b',
+      stateDir: '/state',
+      name: null,
+      agentVersion: '0',
+      storageLimitBytes: null,
+    },
+    store,
+    facts: () => assert.fail('the server would have been asked'),
+    ...means,
+    signal: new AbortController().signal,
+    onRetry: () => assert.fail('tried again'),
+  });
+  assert.ok(outcome.kind === 'refused' && outcome.message.includes('ENOSPC'));
 });
 
 test('a plain address of another machine is used', () => {

@@ -3,14 +3,15 @@
  * made by an enrolment.
  *
  * Invariant
- * F2 The key pair is on disk before the server hears of it, so that a lost answer is asked for again
- *    with the same key.
+ * F2 The key pair is on disk before the server hears of it, so that a lost answer is asked for
+ *    again with the same key.
  */
 import type { AgentFacts } from '../../api/enrollment.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { sha256Hex } from '../../lib/hashing.ts';
 import type { Random } from '../../lib/random.ts';
 import type { AgentConfig } from '../agentConfig.ts';
+import { codeOf } from './connectionError.ts';
 import { createControlClient, type ControlClient } from './controlClient.ts';
 import { enroll } from './enroll.ts';
 import { identityFromPem, newIdentity, type Identity } from './identity.ts';
@@ -56,7 +57,8 @@ export async function findMembership(parts: MembershipParts): Promise<Membership
   }
   if (state?.enrolment && known !== undefined) {
     const server = { url: address.base, pin: address.pin };
-    await store.save({ ...state, server });
+    const unsaved = await trySave(store, { ...state, server });
+    if (unsaved !== undefined) return unsaved;
     const client = createControlClient({ address, clock: parts.clock });
     const { enrolment } = state;
     const membership = { address, identity: known, enrolment, client, fresh: undefined };
@@ -87,7 +89,8 @@ async function join(
   const { joinKey, name } = config;
   if (joinKey === null) {
     const message =
-      'This machine has not joined yet: paste the line of a join key, or give the key in XIM_JOIN_KEY.';
+      'This machine has not joined yet: paste the line of a join key, or give the key in ' +
+      'XIM_JOIN_KEY.';
     return { kind: 'refused', message };
   }
   const server = { url: address.base, pin: address.pin };
@@ -97,7 +100,8 @@ async function join(
     server,
     enrolment: null,
   };
-  await store.save(before); // F2
+  const unsaved = await trySave(store, before); // F2
+  if (unsaved !== undefined) return unsaved;
   const client = createControlClient({ address, clock });
   const facts = await parts.facts();
   const means = { client, clock, random, signal, onRetry };
@@ -116,13 +120,33 @@ async function join(
     rotationToken: answer.rotation_token,
     joinKeyHash: sha256Hex(joinKey),
   };
-  await store.save({ ...before, enrolment });
+  const lost = await trySave(store, { ...before, enrolment });
+  if (lost !== undefined) {
+    await client.close();
+    return lost;
+  }
   const fresh = {
     accessToken: answer.access_token,
     expiresInSeconds: answer.expires_in,
     receivedAtMs,
   };
   return { kind: 'member', membership: { address, identity, enrolment, client, fresh } };
+}
+
+/** Undefined when the state is on disk. */
+async function trySave(
+  store: StateStore,
+  state: AgentState,
+): Promise<{ kind: 'refused'; message: string } | undefined> {
+  try {
+    await store.save(state);
+    return undefined;
+  } catch (error) {
+    const message =
+      `The agent’s state cannot be written to ${store.directory} (${codeOf(error)}). Make room and ` +
+      'start again: within the minutes of its life the same join key still works.';
+    return { kind: 'refused', message };
+  }
 }
 
 /** What was given now stands before what was known: a server may have moved. */

@@ -8,7 +8,10 @@ import { isIP } from 'node:net';
 import { pinPattern } from '../../lib/pinnedTls.ts';
 
 export interface ServerAddress {
-  /** Origin and path prefix, without a slash at the end: `https://host:8443` or `https://host/xim`. */
+  /**
+   * Origin and path prefix, without a slash at the end: `https://host:8443` or
+   * `https://host/xim`.
+   */
   base: string;
   /** `host[:port]` as the server is told that the agent was given it. */
   host: string;
@@ -32,7 +35,7 @@ export function parseServerAddress(given: { url: string; pin: string | null }): 
   if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
     return invalid(
       `The server address ${url.origin} is plain HTTP to another machine: the join key and every ` +
-        'request would be readable on the way. Use its https:// address, as the pasted line has it.',
+        'request would be readable on the way. Use its https:// address, as the pasted line does.',
     );
   }
   if (given.pin !== null && !pinPattern.test(given.pin)) {
@@ -45,7 +48,9 @@ export function parseServerAddress(given: { url: string; pin: string | null }): 
   return { kind: 'ok', address: { base, host: url.host, pin: given.pin } };
 }
 
-/** The link's WebSocket address: what the server named, which may be relative to its own address. */
+/**
+ * The link's WebSocket address: what the server named, which may be relative to its own address.
+ */
 export function parseLinkUrl(
   address: ServerAddress,
   linkUrl: string,
@@ -62,7 +67,7 @@ export function parseLinkUrl(
   }
   if (url.protocol === 'ws:' && !isLoopbackHost(url.hostname)) {
     return invalid(
-      `The server named the plain link address ${url.href} on another machine: it must be wss://. ` +
+      `The server named the plain link address ${url.href} on another machine, not wss://. ` +
         'Start the server with TLS, or with --behind-proxy and its public https:// URL.',
     );
   }

@@ -28,7 +28,9 @@ export const enrolmentSchema = z.object({
   linkUrl: z.string(),
   /** The newest one that is known. An older one is of no use: the server remembers both. */
   rotationToken: z.string().min(1),
-  /** SHA-256 of the join key that made it, hex: the same key does not enrol a removed agent again. */
+  /**
+   * SHA-256 of the join key that made it, hex: the same key does not enrol a removed agent again.
+   */
   joinKeyHash: z.string(),
 });
 export type Enrolment = z.infer<typeof enrolmentSchema>;
@@ -66,9 +68,11 @@ export async function openState(options: {
 }): Promise<StateOutcome> {
   const { clock, random } = options;
   const directory = path.resolve(options.directory);
-  const unfit = await prepareDirectory(directory);
+  const unfit = await prepareDirectory(directory).catch((error) => unusable(directory, error));
   if (unfit !== undefined) return { kind: 'refused', message: unfit };
-  const locked = await lockState({ directory, clock, random });
+  const locked = await lockState({ directory, clock, random }).catch((error: unknown) => {
+    return { kind: 'busy', message: unusable(directory, error) } as const;
+  });
   if (locked.kind === 'busy') return { kind: 'refused', message: locked.message };
   const { lock } = locked;
   const read = await readState(path.join(directory, stateFileName));
@@ -110,25 +114,26 @@ function storeOf(parts: {
 
 /** Undefined when the directory is fit for secrets, otherwise a sentence. */
 async function prepareDirectory(directory: string): Promise<string | undefined> {
-  try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const { mode, uid } = await stat(directory);
-    if ((mode & 0o077) === 0) return undefined;
-    const inside = await readdir(directory);
-    const ours = inside.length === 0 || [stateFileName, lockName].some((f) => inside.includes(f));
-    if (ours && uid === process.getuid?.()) {
-      await chmod(directory, 0o700);
-      return undefined;
-    }
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    return `The state directory ${directory} cannot be used (${code}): give another with --state-dir.`;
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const { mode, uid } = await stat(directory);
+  if ((mode & 0o077) === 0) return undefined;
+  const inside = await readdir(directory);
+  const ours = inside.length === 0 || [stateFileName, lockName].some((f) => inside.includes(f));
+  if (ours && uid === process.getuid?.()) {
+    await chmod(directory, 0o700);
+    return undefined;
   }
   return (
     `The state directory ${directory} can be read by others and holds other things: ` +
     'give one of its own with --state-dir, or close it with chmod 700.'
   );
+}
+
+/** The sentence for an error of the file system; any other error is a bug. */
+function unusable(directory: string, error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === undefined) throw error;
+  return `The state directory ${directory} cannot be used (${code}): give another (--state-dir).`;
 }
 
 type ReadOutcome =

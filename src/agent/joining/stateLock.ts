@@ -1,7 +1,8 @@
 /**
  * One agent per state directory: two would rotate each other's tokens, which the server must take
- * for a theft. The lock is the model cache's (`models/fileLock.ts`): one living process holds it, and
- * what a killed one left is taken over without help. Here nobody waits: a held lock is an answer.
+ * for a theft. The lock is the model cache's (`models/fileLock.ts`): one living process holds it,
+ * and what a killed one left is taken over without help. Here nobody waits: a held lock is an
+ * answer.
  */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';

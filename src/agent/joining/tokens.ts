@@ -4,7 +4,8 @@
  *
  * Invariants
  * T1 A successor is on disk before anybody sees the access token that came with it (state file F1).
- *    If its answer is lost, the same rotation token is presented again and yields the same successor.
+ *    If its answer is lost, the same rotation token is presented again and yields the same
+ *    successor.
  * T2 One refresh at a time; whoever asks meanwhile waits for its outcome.
  * T3 Lifetimes count from receipt on the monotonic clock.
  */

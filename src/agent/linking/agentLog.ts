@@ -43,7 +43,10 @@ export class AgentLog {
     this.add({ level, source: 'engine', text, fields: {} });
   }
 
-  /** The oldest lines that wait, as one message; undefined when none does. They are gone from here. */
+  /**
+   * The oldest lines that wait, as one message; undefined when none does. They are gone from
+   * here.
+   */
   take(): LogMessage | undefined {
     if (this.lines.length === 0) return undefined;
     const message: LogMessage = {

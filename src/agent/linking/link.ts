@@ -242,7 +242,9 @@ export class LinkSession {
     });
   }
 
-  /** A stream ends for the link when its END has left, of which nobody tells: so it is looked at. */
+  /**
+   * A stream ends for the link when its END has left, of which nobody tells: so it is looked at.
+   */
   private nextDrainCheck(): Timer {
     return this.parts.clock.setTimer(drainCheckMs, () => {
       const { phase } = this;

@@ -128,8 +128,8 @@ export class Supervisor {
         return {
           kind: 'fenced',
           message:
-            'Another process runs with this agent’s credentials and has taken its place. Give every ' +
-            'machine a state directory and a join key of its own.',
+            'Another process runs with this agent’s credentials and has taken its place. Give ' +
+            'every machine a state directory and a join key of its own.',
         };
       case 'suspended':
         // The next attempt starts with a refresh, whose answer tells whether it was resumed.

@@ -1,6 +1,6 @@
 /**
- * END trailers that the router has not acknowledged: sent again on the next link, because a link can
- * die between the last byte and the router's journal.
+ * END trailers that the router has not acknowledged: sent again on the next link, because a link
+ * can die between the last byte and the router's journal.
  */
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import { maxKeptTrailers, trailersPerMessage } from '../limits.ts';

@@ -3,8 +3,8 @@ import type { GrantMessage } from '../../protocol/messages/agentControl.ts';
 import type { EngineOffer } from '../engines/engine.ts';
 
 /**
- * Each offer with its slots. `maxConcurrentRequests` (0 = no bound) holds for their sum: every offer
- * gets one slot while there are any, the earlier ones first, and its share of what is left.
+ * Each offer with its slots. `maxConcurrentRequests` (0 = no bound) holds for their sum: every
+ * offer gets one slot while there are any, the earlier ones first, and its share of what is left.
  */
 export function grantOf(
   offers: readonly EngineOffer[],

@@ -1,6 +1,7 @@
 /**
- * Keeps the engine loaded with what the router asks for (CONFIG), last used first: file to the disk,
- * file into the engine, one model at a time. What fails is tried again where time may cure it.
+ * Keeps the engine loaded with what the router asks for (CONFIG), last used first: file to the
+ * disk, file into the engine, one model at a time. What fails is tried again where time may cure
+ * it.
  *
  * Invariants
  * M1 A model is `ready` exactly while the engine offers it.

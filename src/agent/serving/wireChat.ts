@@ -26,11 +26,16 @@ const finishReasons: Record<string, string> = {
 /** Members of a message that pass as they are, where the engine has them. */
 const passed = ['reasoning_content', 'reasoning', 'function_call', 'annotations', 'audio'] as const;
 
-/** The reason in OpenAI's words; null while there is none. An unknown word is an end all the same. */
+/**
+ * The reason in OpenAI's words; null while there is none. An unknown word is an end all the same.
+ */
 export function wireFinishReason(value: unknown): string | null {
   if (typeof value !== 'string' || value === '') return null;
   return finishReasons[value] ?? 'stop';
 }
+
+/** The other members of a choice that goes on. */
+const stillGoing = '"logprobs":null,"finish_reason":null';
 
 interface ChoiceState {
   roleSent: boolean;
@@ -48,7 +53,10 @@ export class ChatChoices {
     this.callPrefix = callPrefix;
   }
 
-  /** The choices of one engine chunk as JSON text, joined by commas; '' when nothing is to be said. */
+  /**
+   * The choices of one engine chunk as JSON text, joined by commas; '' when nothing is to be
+   * said.
+   */
   chunk(event: JsonObject): string {
     const choices = event['choices'];
     if (!Array.isArray(choices) || choices.length === 0) return '';
@@ -83,7 +91,7 @@ export class ChatChoices {
     // The happy path, thousands of times a second: a piece of text and nothing else.
     if (reason === null && state.roleSent && isAbsent(choice['logprobs']) && isPlainText(delta)) {
       const content = JSON.stringify(delta['content']);
-      return `{"index":${index},"delta":{"content":${content}},"logprobs":null,"finish_reason":null}`;
+      return `{"index":${index},"delta":{"content":${content}},${stillGoing}}`;
     }
     state.finished = reason !== null;
     return JSON.stringify({

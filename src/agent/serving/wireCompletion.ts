@@ -8,7 +8,10 @@ export class CompletionChoices {
   /** By index; true once its reason was sent. */
   private readonly finished: boolean[] = [];
 
-  /** The choices of one engine chunk as JSON text, joined by commas; '' when nothing is to be said. */
+  /**
+   * The choices of one engine chunk as JSON text, joined by commas; '' when nothing is to be
+   * said.
+   */
   chunk(event: JsonObject): string {
     return wireCompletionChoices(event, null)
       .filter((choice) => {

@@ -7,7 +7,8 @@
  *    answer is `data: [DONE]`.
  * W4 With `includeUsage` the usage chunk (`choices: []`) comes last and every other chunk has
  *    `usage: null`; without it no chunk has the member.
- * W5 An engine chunk is stringified once; its bytes are one buffer, never joined with another chunk's.
+ * W5 An engine chunk is stringified once; its bytes are one buffer, never joined with another
+ *    chunk's.
  */
 import type { ErrorEnvelope } from '../../api/errors.ts';
 import type { EngineUsage, JsonObject } from '../engines/engine.ts';
