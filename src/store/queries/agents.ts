@@ -220,8 +220,27 @@ export function toAgentRow(row: Row<'agents'>): AgentRow {
   };
 }
 
+/** The columns of what the data plane sees: no facts, which are long, and no hash of a token. */
+export const agentEntryColumns = [
+  'id',
+  'worker_id',
+  'name',
+  'project_id',
+  'region',
+  'state',
+  'generation',
+  'public_key',
+  'supported_tiers',
+  'effective_tiers',
+  'max_concurrent_requests',
+  'bound_endpoint_ids',
+  'storage_limit_bytes',
+  'first_linked_at_ms',
+  'last_seen_at_ms',
+] as const satisfies (keyof Row<'agents'>)[];
+
 /** What the data plane sees of an agent. */
-export function toAgent(row: Row<'agents'>): AgentEntry {
+export function toAgent(row: Pick<Row<'agents'>, (typeof agentEntryColumns)[number]>): AgentEntry {
   return {
     id: row.id,
     workerId: row.worker_id,

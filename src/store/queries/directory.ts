@@ -3,7 +3,7 @@ import { rowsPerStatement } from '../limits.ts';
 import type { Change, ChangesOutcome, Store } from '../store.ts';
 import type { ChangeKind, Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
-import { toAgent } from './agents.ts';
+import { agentEntryColumns, toAgent } from './agents.ts';
 import { toApiKey } from './apiKeys.ts';
 import { chunks } from './columns.ts';
 import { toEndpoint } from './endpoints.ts';
@@ -18,7 +18,7 @@ export async function directory(tx: Tx): Promise<Awaited<ReturnType<Store['direc
   const apiKeys = await db.selectFrom('api_keys').selectAll().execute();
   const endpoints = await db.selectFrom('endpoints').selectAll().execute();
   const models = await db.selectFrom('models').selectAll().execute();
-  const agents = await db.selectFrom('agents').selectAll().execute();
+  const agents = await db.selectFrom('agents').select(agentEntryColumns).execute();
   return {
     revision,
     projects: projects.map(toProject),
@@ -68,7 +68,9 @@ const entriesByKind: Record<
   model: async ({ db }, ids) =>
     (await db.selectFrom('models').selectAll().where('id', 'in', ids).execute()).map(toModel),
   agent: async ({ db }, ids) =>
-    (await db.selectFrom('agents').selectAll().where('id', 'in', ids).execute()).map(toAgent),
+    (await db.selectFrom('agents').select(agentEntryColumns).where('id', 'in', ids).execute()).map(
+      toAgent,
+    ),
 };
 
 async function withEntries(tx: Tx, rows: readonly Row<'changes'>[]): Promise<Change[]> {
