@@ -40,7 +40,7 @@ export interface HttpLimits {
   liveIntervalMs: number;
   /** Bytes that a browser may leave unread before its live stream is cut. */
   liveBufferBytes: number;
-  /** One WebSocket message of an agent link, in bytes; the router's own bound is not larger. */
+  /** One WebSocket message of an agent link, in bytes; the router's own bound holds too. */
   linkMessageBytes: number;
   /** Files of the dashboard and the installer that are listed, and the size of one in bytes. */
   files: number;

@@ -4,16 +4,15 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { WebSocketServer } from 'ws';
 import type { ErrorName } from '../api/errors.ts';
+import type { Router } from '../router/router.ts';
 import type { AddressLimiter } from './addressLimiter.ts';
 
 export const linkPath = '/v1/agents/link';
 export const linkSubprotocol = 'xim.link.1';
 
-export interface LinkPlane {
-  acceptWebSocket(socket: WebSocket, remote: { address: string }): void;
-}
+export type LinkPlane = Pick<Router, 'acceptWebSocket'>;
 
 export type RefuseUpgrade = (
   socket: Duplex,

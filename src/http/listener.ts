@@ -11,6 +11,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { ErrorName } from '../api/errors.ts';
 import { sleep, type Clock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
@@ -66,7 +67,13 @@ export function createListener(options: ListenerOptions): Listener {
   server.on('checkContinue', (request, response) => serve({ request, response, asks: true }));
   // Other expectations need not be met (RFC 9110, 10.1.1).
   server.on('checkExpectation', (request, response) => serve({ request, response, asks: false }));
-  server.on('upgrade', (request, socket, head) => link.accept(request, socket, head));
+  // The server forgets a connection that was upgraded; `close` must not.
+  const upgraded = new Set<Duplex>();
+  server.on('upgrade', (request, socket, head) => {
+    upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
+    link.accept(request, socket, head);
+  });
   server.on('connect', (_request, socket) => {
     refuse(socket, { name: 'method_not_supported', message: 'This server is no proxy.' });
   });
@@ -91,12 +98,12 @@ export function createListener(options: ListenerOptions): Listener {
     },
     async close() {
       draining.abort();
-      if (!server.listening) {
-        server.closeAllConnections();
-        return;
-      }
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = new Promise<void>((resolve) => {
+        if (server.listening) server.close(() => resolve());
+        else resolve();
+      });
       server.closeAllConnections();
+      for (const socket of upgraded) socket.destroy();
       await closed;
     },
   };

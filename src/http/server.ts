@@ -23,16 +23,16 @@ import { joinCommand } from '../api/joinCommand.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
+import { linkMaxMessageBytes, type Router } from '../router/router.ts';
 import { AddressLimiter } from './addressLimiter.ts';
 import { createClientAddress } from './clientAddress.ts';
 import { createControlPlane } from './control/controlApp.ts';
 import type { LiveView } from './control/liveView.ts';
 import type { Notices } from './control/projectRoutes.ts';
-import { ApiKeyAuth, type KeyDirectory } from './data/apiKeyAuth.ts';
-import { createChatHandler, type ChatPlane } from './data/chatCompletions.ts';
+import { ApiKeyAuth } from './data/apiKeyAuth.ts';
+import { createChatHandler } from './data/chatCompletions.ts';
 import { createModelHandlers } from './data/models.ts';
 import { createPreflight } from './data/preflight.ts';
-import type { TargetDirectory } from './data/target.ts';
 import { createDispatch, type Handlers } from './dispatch.ts';
 import { createEnrolmentHandlers } from './enrolment.ts';
 import { createDashboard } from './files/dashboardFiles.ts';
@@ -40,9 +40,9 @@ import { createInstallFiles } from './files/installFiles.ts';
 import { createHealthHandlers } from './health.ts';
 import { createKnownHosts, type KnownHosts } from './knownHosts.ts';
 import { httpLimits, type HttpLimits, type LimitedAction } from './limits.ts';
-import { createLinkUpgrade, type LinkPlane, type RefuseUpgrade } from './linkUpgrade.ts';
+import { createLinkUpgrade, type RefuseUpgrade } from './linkUpgrade.ts';
 import { createListener, type Listener, type TlsFiles } from './listener.ts';
-import { metricsText, type Metric } from './metrics.ts';
+import { routerMetrics } from './metrics.ts';
 import { ReadingBudget } from './readBody.ts';
 
 export interface HttpConfig {
@@ -64,12 +64,7 @@ export interface HttpConfig {
 }
 
 /** What the HTTP plane needs of the router. */
-export interface RouterPlane extends ChatPlane, LinkPlane, LiveView {
-  readonly directory: TargetDirectory & KeyDirectory & LiveView['directory'];
-  /** Whether the directory is loaded and requests are taken. */
-  ready(): boolean;
-  metrics(): readonly Metric[];
-}
+export type RouterPlane = LiveView & Pick<Router, 'submit' | 'acceptWebSocket' | 'ready'>;
 
 export interface HttpServerOptions {
   router: RouterPlane;
@@ -145,7 +140,7 @@ function composeListener(parts: Parts): Listener {
         addressOf,
         refuse,
         limiter: limiterOf(parts, 'link'),
-        maxMessageBytes: limits.linkMessageBytes,
+        maxMessageBytes: Math.min(limits.linkMessageBytes, linkMaxMessageBytes),
         draining: () => parts.stopping.aborted,
       }),
   });
@@ -209,7 +204,7 @@ function handlersOf(parts: Parts): Handlers {
     health: createHealthHandlers({
       auth,
       ready: () => router.ready() && !stopping.aborted,
-      metrics: () => metricsText(router.metrics()),
+      metrics: () => routerMetrics(router.stats()),
     }),
   };
 }

@@ -8,10 +8,16 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { HttpLimits } from '../http/limits.ts';
-import { createHttpServer, type HttpConfig, type HttpServer } from '../http/server.ts';
-import { systemClock } from '../lib/clock.ts';
+import {
+  createHttpServer,
+  type HttpConfig,
+  type HttpServer,
+  type RouterPlane,
+} from '../http/server.ts';
+import { systemClock, type Clock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
+import { createRouter, type Router } from '../router/router.ts';
 import { openControlHarness, type ControlHarness } from './controlHarness.ts';
 import { createScriptedRouter, type ScriptedRouter } from './scriptedRouter.ts';
 
@@ -30,9 +36,9 @@ export interface CallOptions {
   key?: string;
 }
 
-export interface HttpHarness extends ControlHarness {
+export interface HttpHarness<Plane extends RouterPlane = ScriptedRouter> extends ControlHarness {
   server: HttpServer;
-  router: ScriptedRouter;
+  router: Plane;
   port: number;
   /** `http://127.0.0.1:<port>` */
   base: string;
@@ -46,38 +52,69 @@ export interface HttpHarness extends ControlHarness {
   signIn(): Promise<{ cookie: string; origin: string; 'content-type': string }>;
 }
 
-export async function openHttpHarness(
-  options: {
-    limits?: Partial<HttpLimits>;
-    config?: Partial<HttpConfig>;
-    log?: Logger;
-  } = {},
-): Promise<HttpHarness> {
+export interface HttpHarnessOptions {
+  limits?: Partial<HttpLimits>;
+  config?: Partial<HttpConfig>;
+  log?: Logger;
+}
+
+/** With a router whose answers the test writes by hand. */
+export async function openHttpHarness(options: HttpHarnessOptions = {}): Promise<HttpHarness> {
   const control = await openControlHarness();
   const router = await createScriptedRouter(control.control.directoryFeed);
+  return serveHarness(control, { ...options, router, stop: () => router.stop() });
+}
+
+/** With the real router: control plane, data plane and HTTP as they are composed in the product. */
+export async function openPlatformHarness(
+  options: HttpHarnessOptions = {},
+): Promise<HttpHarness<Router>> {
+  const control = await openControlHarness();
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'xim-router-'));
+  const { directoryFeed, usageSink, presenceSink } = control.control;
+  const router = createRouter({
+    ports: { directory: directoryFeed, usage: usageSink, presence: presenceSink },
+    clock: sharedClock(control),
+    random: systemRandom,
+    log: silentLogger,
+    config: { routerId: 'router-1', dataDir },
+  });
+  await router.start();
+  const stop = async (): Promise<void> => {
+    await router.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  };
+  return serveHarness(control, { ...options, router, stop });
+}
+
+/** Spans are real; the date is the control plane's, which signs tokens by it. */
+function sharedClock({ clock }: ControlHarness): Clock {
+  return { ...systemClock, now: () => clock.now() };
+}
+
+async function serveHarness<Plane extends RouterPlane>(
+  control: ControlHarness,
+  options: HttpHarnessOptions & { router: Plane; stop: () => Promise<void> | void },
+): Promise<HttpHarness<Plane>> {
+  const { router, stop, limits, log = silentLogger } = options;
   const files = await mkdtemp(path.join(tmpdir(), 'xim-http-'));
   const dashboardDir = path.join(files, 'dashboard');
   const installDir = path.join(files, 'install');
-  const server = createHttpServer({
-    router,
-    control: control.control,
-    config: {
-      host: '127.0.0.1',
-      port: 0,
-      publicUrl: (port) => `http://127.0.0.1:${port}`,
-      trustedProxies: [],
-      pin: null,
-      version: '0.0.0-test',
-      dashboardDir,
-      installDir,
-      ...(options.limits === undefined ? {} : { limits: options.limits }),
-      ...options.config,
-    },
-    log: options.log ?? silentLogger,
-    clock: systemClock,
-    random: systemRandom,
-    notices: () => [],
-  });
+  const config: HttpConfig = {
+    host: '127.0.0.1',
+    port: 0,
+    publicUrl: (bound) => `http://127.0.0.1:${bound}`,
+    trustedProxies: [],
+    pin: null,
+    version: '0.0.0-test',
+    dashboardDir,
+    installDir,
+    ...(limits === undefined ? {} : { limits }),
+    ...options.config,
+  };
+  const [clock, random, notices] = [sharedClock(control), systemRandom, () => []];
+  const planes = { router, control: control.control };
+  const server = createHttpServer({ ...planes, config, log, clock, random, notices });
   const { port } = await server.listen();
   const base = `http://127.0.0.1:${port}`;
   const call = (method: string, target: string, with_: CallOptions = {}): Promise<Reply> =>
@@ -95,7 +132,7 @@ export async function openHttpHarness(
     signIn: () => signIn({ base, call, admin: control.credentials.admin }),
     async close() {
       await server.close();
-      router.stop();
+      await stop();
       await control.close();
       await rm(files, { recursive: true, force: true });
     },

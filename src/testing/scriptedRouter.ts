@@ -61,11 +61,14 @@ export async function createScriptedRouter(feed: DirectoryFeed): Promise<Scripte
     },
     acceptWebSocket: (socket, { address }) => void router.links.push({ socket, address }),
     agents: () => [],
-    agentsReady: () => 0,
-    stats: () => ({ running: 0, waiting: 0, byEndpoint: new Map(), journal: 'ok' }),
-    metrics: () => [
-      { name: 'xim_requests_total', help: 'Requests.', kind: 'counter', samples: [{ value: 0 }] },
-    ],
+    endpointStats: () => ({ running: 0, waiting: 0, agentsReady: 0 }),
+    stats: () => ({
+      running: 0,
+      waiting: 0,
+      journal: 'ok',
+      linkedAgents: 0,
+      outcomes: { completed: 3 },
+    }),
     ready: () => router.isReady,
     stop: () => directory.stop(),
   };

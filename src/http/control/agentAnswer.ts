@@ -3,8 +3,9 @@ import type { AgentAnswer, AgentModelAnswer } from '../../api/control.ts';
 import { factsSchema, type AgentFacts } from '../../api/enrollment.ts';
 import type { AgentView } from '../../control/agents/agentView.ts';
 import { derivedAgentState } from '../../domain/agentState.ts';
+import type { AgentPresence } from '../../router/links/agentPresence.ts';
 import { isoTime, isoTimeOrNull } from './isoTime.ts';
-import type { AgentPresence, LiveView } from './liveView.ts';
+import type { LiveView } from './liveView.ts';
 
 export interface AgentAnswers {
   one(view: AgentView): AgentAnswer;
@@ -52,7 +53,7 @@ function agentAnswer(view: AgentView, live: Live): AgentAnswer {
     agent_version: presence?.agentVersion ?? facts?.agentVersion ?? null,
     rtt_ms: presence?.rttMs ?? null,
     in_flight: presence?.inFlight ?? null,
-    slots: presence?.instances.reduce((sum, { slots }) => sum + slots, 0) ?? null,
+    slots: presence?.slots ?? null,
     models: presence === undefined ? [] : modelsOf(presence, live.modelName),
   };
 }

@@ -33,28 +33,32 @@ export interface ProjectAnswerOptions {
 export function createProjectAnswers(options: ProjectAnswerOptions): ProjectAnswers {
   const { control, router, clock, publicBase } = options;
   const startedAt = isoTime(clock.now());
+  const loadOf = (
+    endpointId: string,
+  ): Pick<EndpointAnswer, 'agents_ready' | 'running' | 'waiting'> => {
+    const { agentsReady, running, waiting } = router.endpointStats(endpointId);
+    return { agents_ready: agentsReady, running, waiting };
+  };
 
   return {
     async status(principal) {
       const listed = await control.projects({ principal });
       const views = listed.ok ? listed.projects : [];
-      const { journal, byEndpoint } = router.stats();
       const loads = views
         .flatMap(({ project }) => router.directory.endpointsOf(project.id))
-        .flatMap(({ id }) => byEndpoint.get(id) ?? []);
+        .map(({ id }) => router.endpointStats(id));
       return {
         version: options.version,
         started_at: startedAt,
         now: isoTime(clock.now()),
         running: loads.reduce((sum, { running }) => sum + running, 0),
         waiting: loads.reduce((sum, { waiting }) => sum + waiting, 0),
-        journal,
+        journal: router.stats().journal,
         notices: options.notices(),
         base_url: publicBase(),
       };
     },
     endpoints(project, views) {
-      const { byEndpoint } = router.stats();
       return views.map(({ endpoint, model }) => ({
         id: endpoint.id,
         slug: endpoint.slug,
@@ -70,9 +74,7 @@ export function createProjectAnswers(options: ProjectAnswerOptions): ProjectAnsw
         exclusive: endpoint.exclusive,
         queue_timeout_ms: endpoint.queueTimeoutMs,
         base_url: `${publicBase()}/${project.slug}/${endpoint.slug}/v1`,
-        agents_ready: router.agentsReady(endpoint.id),
-        running: byEndpoint.get(endpoint.id)?.running ?? 0,
-        waiting: byEndpoint.get(endpoint.id)?.waiting ?? 0,
+        ...loadOf(endpoint.id),
       }));
     },
     requests: (views) => views.map(requestAnswer),

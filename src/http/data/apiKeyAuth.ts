@@ -9,15 +9,14 @@ import { hash } from 'node:crypto';
 import type { ErrorName } from '../../api/errors.ts';
 import type { ApiKeyEntry } from '../../domain/directory.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { Directory } from '../../router/directory.ts';
 import { addressRanges, type AddressRanges } from '../clientAddress.ts';
 
 export type Authentication =
   | { ok: true; key: ApiKeyEntry }
   | { ok: false; name: ErrorName; message: string };
 
-export interface KeyDirectory {
-  apiKeyByHash(sha256: string): ApiKeyEntry | undefined;
-}
+export type KeyDirectory = Pick<Directory, 'apiKeyByHash'>;
 
 type Scope = ApiKeyEntry['scopes'][number];
 

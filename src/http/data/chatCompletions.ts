@@ -12,7 +12,8 @@ import type {
 } from '../../domain/directory.ts';
 import type { Logger } from '../../lib/log.ts';
 import { regionProblem } from '../../lib/slug.ts';
-import type { ClientSink, InferenceRequest, SubmitResult } from '../../router/ports.ts';
+import type { InferenceRequest, SubmitResult } from '../../router/ports.ts';
+import type { Router } from '../../router/router.ts';
 import type { Exchange } from '../exchange.ts';
 import { readOrRefuse, type ReadingBudget } from '../readBody.ts';
 import { ResponseSink } from '../responseSink.ts';
@@ -26,10 +27,7 @@ import {
   type TargetDirectory,
 } from './target.ts';
 
-export interface ChatPlane {
-  readonly directory: TargetDirectory;
-  submit(request: InferenceRequest, sink: ClientSink): Promise<SubmitResult>;
-}
+export type ChatPlane = Pick<Router, 'directory' | 'submit'>;
 
 interface Options {
   router: ChatPlane;

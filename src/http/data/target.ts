@@ -9,14 +9,10 @@ import type {
   ModelEntry,
   ProjectEntry,
 } from '../../domain/directory.ts';
+import type { Directory } from '../../router/directory.ts';
 import type { RouteParams } from '../routeMatcher.ts';
 
-export interface TargetDirectory {
-  project(slugOrId: string): ProjectEntry | undefined;
-  endpoint(projectId: string, slugOrId: string): EndpointEntry | undefined;
-  endpointsOf(projectId: string): readonly EndpointEntry[];
-  model(id: string): ModelEntry | undefined;
-}
+export type TargetDirectory = Pick<Directory, 'project' | 'endpoint' | 'endpointsOf' | 'model'>;
 
 export type Refused = {
   ok: false;
