@@ -101,9 +101,9 @@ export interface Call {
 }
 
 /**
- * Runs a call in a transaction of its own (X1). On PostgreSQL reads see one snapshot, and writes rely
- * on the locks that they take (X2) rather than on the strictest isolation level, which would break
- * off and repeat what a lock merely puts in order. SQLite's begin says the same (`BeginMode`).
+ * Runs a call in a transaction of its own (X1). On PostgreSQL reads see one snapshot, and writes
+ * rely on the locks that they take (X2) rather than on the strictest isolation level, which would
+ * break off and repeat what a lock merely puts in order. SQLite's begin says the same (`BeginMode`).
  */
 export async function runInTransaction(options: {
   db: Kysely<Tables>;

@@ -49,7 +49,8 @@ export async function migrate(
 
 /**
  * On SQLite references are off meanwhile, because a table is altered there by building it anew, and
- * dropping the old one would delete what refers to it. The pragma does nothing inside a transaction.
+ * dropping the old one would delete what refers to it. The pragma must come before the
+ * transaction.
  */
 async function begin(connection: Kysely<Tables>, dialect: Dialect): Promise<void> {
   if (dialect === 'sqlite') {

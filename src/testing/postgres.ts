@@ -62,8 +62,13 @@ async function initialise({ programs, directory, identity }: Context): Promise<v
   await run(
     path.join(programs, 'initdb'),
     [
-      ...['-D', path.join(directory, 'data'), '-U', superuser, '-A', 'trust'],
-      ...['-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'],
+      `--pgdata=${path.join(directory, 'data')}`,
+      `--username=${superuser}`,
+      '--auth=trust',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--no-sync',
+      '--no-instructions',
     ],
     { cwd: directory, ...identity },
   );
@@ -83,8 +88,9 @@ async function serve({ programs, directory, identity }: Context): Promise<Postgr
   const server = spawn(
     path.join(programs, 'postgres'),
     [
-      ...['-D', path.join(directory, 'data')],
-      ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+      '-D',
+      path.join(directory, 'data'),
+      ...Object.entries(settings).map(([name, value]) => `--${name}=${value}`),
     ],
     { cwd: directory, ...identity, detached: true, stdio: ['ignore', 'ignore', 'pipe'] },
   );
@@ -115,7 +121,7 @@ function connectionString(directory: string, database: string): string {
   return `postgres://${superuser}@${encodeURIComponent(directory)}/${database}`;
 }
 
-/** A line on the pipe means that all is well; its end without one, that the test process is gone. */
+/** A line on the pipe means that all is well, its end without one that this process is gone. */
 const watchdogScript = `
   if read -r line; then exit 0; fi
   kill -INT "$1" 2>/dev/null

@@ -1,6 +1,6 @@
 /**
- * A process that writes settings to the embedded store, eight at a time and for ever, and prints the
- * name of each one once it is acknowledged: for tests that kill it.
+ * A process that writes settings to the embedded store, eight at a time and for ever, and prints
+ * the name of each one once it is acknowledged: for tests that kill it.
  */
 import { writeSync } from 'node:fs';
 import { silentLogger } from '../lib/log.ts';

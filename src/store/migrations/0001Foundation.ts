@@ -1,6 +1,6 @@
 /**
- * The first tables: people, projects and what belongs to them, join keys and agents, usage, settings
- * and the numbered changes that feed the directory.
+ * The first tables: people, projects and what belongs to them, join keys and agents, usage,
+ * settings, and the numbered changes that feed the directory.
  */
 import { sql } from 'kysely';
 import type { Migration, MigrationSchema } from './migration.ts';

@@ -1,6 +1,6 @@
 /**
  * Hears of commits of all processes that use this database: one connection that listens, made again
- * whenever it is lost. What was said meanwhile is lost too, so each new connection counts as a hint.
+ * whenever it is lost. What was said meanwhile is lost too, so a new connection counts as a hint.
  */
 import { Client } from 'pg';
 import type { ClientConfig } from 'pg';

@@ -1,11 +1,11 @@
 /**
  * The numbered changes that feed the directory (S2, S6).
  *
- * Why the revisions are safe to read while others write: a revision is taken by updating the one row
- * of `change_head`, and the row stays locked until the transaction ends. So transactions that write
- * to `changes` commit in the order of their revisions, a reader that sees n sees everything below
- * n, and one that rolls back gives its revisions back. A sequence would give numbers out before the
- * commit, and a reader could pass over one that commits late.
+ * Why the revisions are safe to read while others write: a revision is taken by updating the one
+ * row of `change_head`, and the row stays locked until the transaction ends. So transactions that
+ * write to `changes` commit in the order of their revisions, a reader that sees n sees everything
+ * below n, and one that rolls back gives its revisions back. A sequence would give numbers out
+ * before the commit, and a reader could pass over one that commits late.
  */
 import { sql } from 'kysely';
 import { changesKept, rowsPerStatement } from '../limits.ts';
