@@ -103,7 +103,7 @@ export interface Call {
 /**
  * Runs a call in a transaction of its own (X1). On PostgreSQL reads see one snapshot, and writes
  * rely on the locks that they take (X2) rather than on the strictest isolation level, which would
- * break off and repeat what a lock merely puts in order. SQLite's begin says the same (`BeginMode`).
+ * break off and repeat what a lock merely puts in order. On SQLite `BeginMode` says the same.
  */
 export async function runInTransaction(options: {
   db: Kysely<Tables>;

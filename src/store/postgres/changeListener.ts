@@ -66,7 +66,7 @@ async function listen(options: ListenOptions): Promise<void> {
     try {
       await listenOnce({ ...options, onListening });
     } catch (err) {
-      log.warn({ err }, 'cannot listen for changes; polls go on');
+      if (!signal.aborted) log.warn({ err }, 'cannot listen for changes; polls go on');
       onAttempted();
     }
     await sleep(clock, backoff.nextMs(), signal);
@@ -82,13 +82,13 @@ async function listenOnce(options: ListenOptions & { onListening: () => void }):
   });
   client.on('error', (err) => log.warn({ err }, 'the connection that listens for changes broke'));
   client.on('notification', onChange);
+  // Also in the middle of connecting: who stops does not wait for a server that does not answer.
   const onAbort = (): void => void client.end().catch(() => undefined);
+  signal.addEventListener('abort', onAbort, { once: true });
   try {
     await client.connect();
     await client.query(`listen ${changeChannel}`);
     onListening();
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
     await ended;
   } finally {
     signal.removeEventListener('abort', onAbort);

@@ -32,15 +32,37 @@ export interface WorkerLane {
   close(): Promise<void>;
 }
 
+type State =
+  | { kind: 'closed' }
+  | { kind: 'running'; run: WorkerRun }
+  /** The worker ended and nobody had asked it to. */
+  | { kind: 'crashed' };
+
 export function createWorkerLane(
   options: WorkerOptions & { log: Logger; onChange: () => void },
 ): WorkerLane {
-  let state: { kind: 'closed' } | { kind: 'open'; run: WorkerRun } = { kind: 'closed' };
+  let state: State = { kind: 'closed' };
+  const start = (): WorkerRun => {
+    const run = new WorkerRun({
+      ...options,
+      onEnd: () => {
+        if (state.kind === 'running' && state.run === run) state = { kind: 'crashed' };
+      },
+    });
+    state = { kind: 'running', run };
+    return run;
+  };
+  const restart = (): WorkerRun => {
+    options.log.warn({ role: options.role }, 'starting the database worker again');
+    const run = start();
+    // The calls that wait carry the same error.
+    run.open().catch(() => undefined);
+    return run;
+  };
   return {
     async open(after = Promise.resolve()) {
-      if (state.kind === 'open') throw new Error('the lane is open already');
-      const run = new WorkerRun(options);
-      state = { kind: 'open', run };
+      if (state.kind !== 'closed') throw new Error('the lane is open already');
+      const run = start();
       try {
         await after;
         await run.open();
@@ -54,47 +76,42 @@ export function createWorkerLane(
       if (state.kind === 'closed') {
         throw new StoreError('unavailable', 'the store is not open');
       }
-      if (state.run.hasEnded) {
-        options.log.warn({ role: options.role }, 'starting the database worker again');
-        const run = new WorkerRun(options);
-        state = { kind: 'open', run };
-        // Calls that wait carry the same error.
-        run.open().catch(() => undefined);
-      }
-      return state.run.call(call);
+      const run = state.kind === 'crashed' ? restart() : state.run;
+      return run.call(call);
     },
     async close() {
-      if (state.kind === 'closed') return;
-      const { run } = state;
+      const before = state;
       state = { kind: 'closed' };
-      await run.close();
+      if (before.kind === 'running') await before.run.close();
     },
   };
 }
 
+interface RunOptions extends WorkerOptions {
+  log: Logger;
+  onChange: () => void;
+  onEnd: () => void;
+}
+
 /** One worker from its start to its end. */
 class WorkerRun {
-  hasEnded = false;
   private readonly opened: Promise<unknown>;
   private readonly worker: Worker;
   private readonly pending = new Map<number, Pending>();
   private readonly settleOpened: Pending;
   private readonly ended: Promise<void>;
-  private readonly onChange: () => void;
-  private readonly log: Logger;
+  private readonly options: RunOptions;
   private lastId = 0;
-  private endReason = new StoreError('unavailable', 'the database worker ended');
+  private endReason: Error = new StoreError('unavailable', 'the database worker ended');
 
-  constructor(options: WorkerOptions & { log: Logger; onChange: () => void }) {
-    const { file, role, log, onChange } = options;
-    this.onChange = onChange;
-    this.log = log;
+  constructor(options: RunOptions) {
+    this.options = options;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.settleOpened = { resolve, reject };
     this.opened = promise;
     // A worker may end before anybody asked it to open.
     promise.catch(() => undefined);
-    this.worker = startWorker({ file, role });
+    this.worker = startWorker(options);
     this.worker.on('message', (message: FromWorker) => this.receive(message));
     this.worker.on('error', (error) => this.fail(error));
     this.ended = new Promise((resolveEnded) => {
@@ -136,14 +153,14 @@ class WorkerRun {
       case 'opened':
         return this.settleOpened.resolve(undefined);
       case 'open_failed':
-        this.endReason = unpackError(message.error) as StoreError;
+        this.endReason = unpackError(message.error);
         return;
       case 'result':
         return this.take(message.id)?.resolve(message.value);
       case 'failed':
         return this.take(message.id)?.reject(unpackError(message.error));
       case 'changed':
-        return this.onChange();
+        return this.options.onChange();
     }
   }
 
@@ -155,12 +172,12 @@ class WorkerRun {
 
   /** An exception that nobody caught in the worker; its exit follows. */
   private fail(cause: unknown): void {
-    this.log.error({ err: cause }, 'the database worker failed');
+    this.options.log.error({ err: cause }, 'the database worker failed');
     this.endReason = new StoreError('unavailable', 'the database worker failed', { cause });
   }
 
   private end(): void {
-    this.hasEnded = true;
+    this.options.onEnd();
     this.settleOpened.reject(this.endReason);
     for (const { reject } of this.pending.values()) reject(this.endReason);
     this.pending.clear();
