@@ -283,6 +283,50 @@ void test('a peer that never reads is closed before its unsent frames fill the m
   assert.equal(raw.closed[0]?.reason, 'too_slow');
 });
 
+void test('router: credit that was given back may be used to the byte, and not beyond', () => {
+  const raw = rawAgainstRouter();
+  raw.open();
+  raw.deliver(frames.head(1), ...Array<Buffer>(16).fill(of('data', 1, KiB16)));
+  const answer = raw.open();
+  answer.reading = false;
+  raw.deliver(frames.head(2), ...Array<Buffer>(8).fill(of('data', 2, KiB16)));
+  answer.stream?.consumed(8 * KiB16.length);
+  raw.deliver(...Array<Buffer>(16).fill(of('data', 2, KiB16)));
+  assert.equal(raw.closed.length, 0);
+  raw.deliver(of('data', 2, 'x'));
+  verdict(raw, { reason: 'credit_overrun', detail: /stream 2 overran/ });
+});
+
+void test('what stands behind a violation in the same message is not read', () => {
+  const raw = rawAgainstAgent();
+  const before = raw.control.length;
+  raw.deliver(of('data', 3, 'x'), control({ type: 'goaway', reason: 'dead' }), frames.open(1));
+  assert.equal(raw.control.length, before);
+  assert.deepEqual(raw.requests, []);
+  verdict(raw, { detail: /never opened/ });
+});
+
+void test('many control frames over a long time are no flood', async () => {
+  const clock = new FakeClock();
+  const raw = rawAgainstRouter({ clock });
+  const pings = Buffer.concat(Array(4000).fill(encodePing({ type: 'ping', counter: 1 })));
+  for (let n = 0; n < 5; n += 1) {
+    raw.deliver(pings);
+    await clock.advanceAsync(5000);
+  }
+  assert.deepEqual(raw.closed, []);
+});
+
+void test('a closed link whose transport has closed leaves no timer', () => {
+  const clock = new FakeClock();
+  const raw = rawAgainstRouter({ clock });
+  raw.peer.close('shutting_down');
+  assert.equal(clock.pendingTimers, 1);
+  raw.transport.handlers?.onClose(1000, '');
+  assert.equal(clock.pendingTimers, 0);
+  assert.equal(raw.closed.length, 1);
+});
+
 void test('a closed link whose transport lingers is cut after its grace', () => {
   const clock = new FakeClock();
   const raw = rawAgainstRouter({ clock });

@@ -97,8 +97,11 @@ void test('a link that was closed while its verdict was pending is closed once',
   const clock = new FakeClock();
   const raw = rawAgainstRouter({ clock });
   clock.advance(30_000);
+  raw.deliver(ping);
   raw.peer.close('shutting_down');
+  raw.transport.handlers?.onClose(1000, '');
   await turns();
+  assert.equal(clock.pendingTimers, 0);
   assert.deepEqual(
     raw.closed.map(({ reason }) => reason),
     ['shutting_down'],

@@ -141,7 +141,6 @@ export abstract class MuxStream {
     if (this.sendCredit > this.sendWindow) {
       this.owner.violation('credit beyond the window');
     } else if (this.pendingBytes > 0) this.owner.outbox.pushStream(this);
-    else if (this.waitsForRoom) this.relieve();
   }
 
   private nextDataBytes(): number {

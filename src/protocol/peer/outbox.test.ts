@@ -135,6 +135,34 @@ void test('control of many frames keeps its order over many messages', async () 
   assert.ok(raw.transport.sent.length > 1);
 });
 
+void test('no stream slips in between control frames of many messages', async () => {
+  const raw = await answering(1);
+  const line = { atMs: 1, level: 'info', source: 'agent', text: 'x'.repeat(4000) } as const;
+  raw.requests[0]?.stream.write(Buffer.from('data'));
+  raw.peer.send({ type: 'log', lines: Array(100).fill(line), dropped: 0 });
+  await turn();
+  const types = raw.transport.frames().map((frame) => frame.type);
+  assert.equal(types.indexOf(frameType.data), types.length - 1);
+  assert.ok(raw.transport.sent.length > 5);
+});
+
+void test('a cancel of an answer that waits for credit sends its trailers at once', async () => {
+  const raw = await answering(1);
+  const request = raw.requests[0];
+  request?.stream.write(Buffer.alloc(300_000));
+  request?.stream.end(endOf());
+  await turn();
+  raw.transport.sent = [];
+  raw.deliver(frames.of('reset', 1, Buffer.from([1])));
+  await turn();
+  assert.deepEqual(
+    raw.transport.frames().map((frame) => frame.type),
+    [frameType.end],
+  );
+  assert.deepEqual(request?.resets, [], 'the agent was done with it');
+  assert.equal(raw.peer.openStreams(), 0);
+});
+
 void test('closing sends what control is queued, so that a GOAWAY is not lost', () => {
   const raw = rawAgainstRouter();
   raw.peer.open(openOf(), { onData() {}, onEnd() {}, onReset() {} });
