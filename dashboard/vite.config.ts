@@ -1,6 +1,6 @@
 /**
- * Builds the dashboard into `build/dashboard`: brotli beside every text file (the server sends it as
- * it is), and a build that fails above the limit on what a first visit loads.
+ * Builds the dashboard into `build/dashboard`: brotli beside every text file (the server sends it
+ * as it is), and a build that fails above the limit on what a first visit loads.
  */
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

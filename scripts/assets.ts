@@ -1,7 +1,7 @@
 /**
  * What is built from the sources before a server can hand it out: the dashboard and the agent's
- * package. Each has inputs, an output folder under `build/`, and a stamp with the inputs' digest, so
- * that nothing is built twice.
+ * package. Each has inputs, an output folder under `build/`, and a stamp with the inputs' digest,
+ * so that nothing is built twice.
  *
  * Invariant
  * B1 An output appears by rename, whole; its stamp is inside it, so that the two cannot differ.

@@ -1,6 +1,6 @@
 /**
- * `npm run build`: builds what is not current (`assets.ts`). A server runs it before it starts, so it
- * says nothing when there is nothing to do. `--force` builds everything.
+ * `npm run build`: builds what is not current (`assets.ts`). A server runs it before it starts, so
+ * it says nothing when there is nothing to do. `--force` builds everything.
  */
 import { assets, buildAsset, isCurrent } from './assets.ts';
 

@@ -1,6 +1,6 @@
 /**
- * `npm run check`: types, lint (with the ratchets on file and function length), format, import rules
- * and the ratchets of `test/tidy.test.ts`. Runs all of them, then exits with the verdict.
+ * `npm run check`: types, lint (with the ratchets on file and function length), format, import
+ * rules and the ratchets of `test/tidy.test.ts`. Runs all of them, then exits with the verdict.
  */
 import { spawnSync } from 'node:child_process';
 

@@ -1,6 +1,6 @@
 /**
- * Packs the agent and the CLI into `xim.tgz`: one JavaScript file with every dependency inside, which
- * runs on Node ≥ 20.18.1, so that a machine needs no registry to join. The embedded engine's
+ * Packs the agent and the CLI into `xim.tgz`: one JavaScript file with every dependency inside,
+ * which runs on Node ≥ 20.18.1, so that a machine needs no registry to join. The embedded engine's
  * `node-llama-cpp` alone stays outside (it is native): the agent installs it where it is asked for.
  */
 import { createHash } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * `npm run proofs -- NAME`: one long proof out of `test/proofs/`. It prints its figures as one line of
- * JSON on stdout and exits with the verdict. `npm test` runs a short version of each.
+ * `npm run proofs -- NAME`: one long proof out of `test/proofs/`. It prints its figures as one line
+ * of JSON on stdout and exits with the verdict. `npm test` runs a short version of each.
  */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';

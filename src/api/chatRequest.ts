@@ -1,7 +1,7 @@
 /**
  * The fields of a chat completion that the platform reads: enough to route it and to refuse what no
- * engine could take, in OpenAI's words. The body itself is passed on as it came; fields that are not
- * named here are the engine's business.
+ * engine could take, in OpenAI's words. The body itself is passed on as it came; fields that are
+ * not named here are the engine's business.
  */
 import type { Ability } from './abilities.ts';
 import type { ErrorName } from './errors.ts';

@@ -7,7 +7,10 @@ import { z } from 'zod';
 
 const text = z.string().max(256);
 
-/** What an agent says of its machine. Untrusted: shown, and used for default tiers, never for access. */
+/**
+ * What an agent says of its machine. Untrusted: shown, and used for default tiers, never for
+ * access.
+ */
 export const factsSchema = z.object({
   hostname: text,
   os: text,
@@ -86,7 +89,10 @@ export function joinKeyIdOf(joinKey: string): string | undefined {
   return /^xjk_([0-9a-z]{1,64})_[A-Za-z0-9_-]+$/.exec(joinKey)?.[1];
 }
 
-/** What the enrolment signature covers. `host` is the host[:port] of the server as the agent was given it. */
+/**
+ * What the enrolment signature covers. `host` is the host[:port] of the server as the agent was
+ * given it.
+ */
 export function enrollMessage(parts: {
   nonce: string;
   host: string;

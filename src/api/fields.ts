@@ -1,6 +1,6 @@
 /**
- * Reading single fields of a body from outside, with errors in OpenAI's words: which parameter, what
- * it is, what it must be. Absent and null are the same, as in OpenAI's API.
+ * Reading single fields of a body from outside, with errors in OpenAI's words: which parameter,
+ * what it is, what it must be. Absent and null are the same, as in OpenAI's API.
  */
 
 export type FieldErrorKind =

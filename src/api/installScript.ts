@@ -1,12 +1,13 @@
 /**
  * `/install.sh`: the script that makes a machine with Node ≥ 20.18.1 and nothing else of ours an
- * agent. It fetches `/install/xim.tgz` from the server that it came from, checks it, unpacks it into
- * a directory named after its digest, and becomes `xim agent` with the arguments that it was given.
+ * agent. It fetches `/install/xim.tgz` from the server that it came from, checks it, unpacks it
+ * into a directory named after its digest, and becomes `xim agent` with the arguments that it was
+ * given.
  *
  * Invariants
  * I1 Needs `sh` and `node`, no `curl`, no `tar`, no registry, no root.
- * I2 What was downloaded is unpacked only when its SHA-256 is the one in this script, and the script
- *    itself came over a pinned or vouched-for connection (or over loopback).
+ * I2 What was downloaded is unpacked only when its SHA-256 is the one in this script, and the
+ *    script itself came over a pinned or vouched-for connection (or over loopback).
  * I3 A download cut short executes nothing: the shell reads the whole `main` before it runs it.
  * I4 The directory appears by one rename, whole or not at all; a second run reuses it.
  */

@@ -1,9 +1,11 @@
 /**
- * The line that an owner pastes on a machine to make it an agent: it fetches `/install.sh` from this
- * very server and hands it the join key in the environment, where process lists do not show it.
+ * The line that an owner pastes on a machine to make it an agent: it fetches `/install.sh` from
+ * this very server and hands it the join key in the environment, where process lists do not show
+ * it.
  *
  * Invariants
- * J1 Everything that comes from outside is quoted for the shell; the line is safe to paste as it is.
+ * J1 Everything that comes from outside is quoted for the shell; the line is safe to paste as it
+ *    is.
  * J2 With a pin nothing that the server sent is executed before its public key was compared.
  */
 
@@ -12,7 +14,10 @@ import { pinPattern } from '../lib/pinnedTls.ts';
 export interface JoinCommandParts {
   /** As the new machine reaches the server, without a slash at the end. */
   serverUrl: string;
-  /** `sha256//…` of a private certificate; null for plain HTTP or a certificate that others vouch for. */
+  /**
+   * `sha256//…` of a private certificate; null for plain HTTP or a certificate that others vouch
+   * for.
+   */
   pin: string | null;
   joinKey: string;
 }

@@ -1,7 +1,7 @@
 /**
  * The route table: every path and method that the listener serves, and who may call it. Dispatch,
- * the answers `unknown_url` and `method_not_supported` (with `Allow`) and `openapi.json` are all made
- * from it; C3: the listener serves nothing that is not in it.
+ * the answers `unknown_url` and `method_not_supported` (with `Allow`) and `openapi.json` are all
+ * made from it; C3: the listener serves nothing that is not in it.
  *
  * A path is made of literal segments and `{name}` (exactly one segment, percent-decoded); `{rest*}`
  * stands last and takes all that follows. Literals win over names, and there is no backtracking:
@@ -55,7 +55,7 @@ const platform = '/api/v1/platform';
 /** Rows in short: method, path, plane, access, handler, summary. */
 const rows = [
   ['POST', '/v1/chat/completions', 'data', inference, 'chat', 'Answer a conversation'],
-  ['POST', '/{project}/{endpoint}/v1/chat/completions', 'data', inference, 'chat', 'The same'],
+  ['POST', '/{project}/{endpoint}/v1/chat/completions', 'data', inference, 'chat', 'Answer a conversation'],
   ['GET', '/v1/models', 'data', inference, 'models', 'List what may be called'],
   ['GET', '/{project}/v1/models', 'data', inference, 'models', 'List what may be called'],
   ['GET', '/{project}/{endpoint}/v1/models', 'data', inference, 'models', 'List this endpoint'],
@@ -93,7 +93,7 @@ const rows = [
   ['POST', `${project}/join-keys`, 'control', owner, 'createJoinKey', 'Create a join key'],
   ['DELETE', `${project}/join-keys/{key}`, 'control', owner, 'revokeJoinKey', 'Revoke one'],
   ['GET', `${platform}/agents`, 'control', admin, 'platformAgents', 'Shared agents'],
-  ['GET', `${platform}/agents/{agent}`, 'control', admin, 'platformAgent', 'One'],
+  ['GET', `${platform}/agents/{agent}`, 'control', admin, 'platformAgent', 'One shared agent'],
   [
     'GET',
     `${platform}/agents/{agent}/events`,

@@ -29,8 +29,8 @@ export interface Command {
   /** What follows the words, e.g. `['ID']`; all are required. */
   operands?: readonly string[];
   /**
-   * Variables below `XIM_` that others read. Where it is given, any other one that no option knows is
-   * pointed out as a likely slip.
+   * Variables below `XIM_` that others read. Where it is given, any other one that no option knows
+   * is pointed out as a likely slip.
    */
   foreignEnv?: readonly string[];
   /** Returns the exit code. */

@@ -15,7 +15,9 @@ export const exitCodes = {
   tls: 5,
   /** The journal cannot be opened. */
   journal: 6,
-  /** The server said no, for good: a key, a right, an agent that was removed, another certificate. */
+  /**
+   * The server said no, for good: a key, a right, an agent that was removed, another certificate.
+   */
   refused: 7,
   /** The server could not be reached. */
   unreachable: 8,

@@ -9,7 +9,9 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Wall-clock time in ms since the Unix epoch. May jump; for records and expiry, not for spans. */
+  /**
+   * Wall-clock time in ms since the Unix epoch. May jump; for records and expiry, not for spans.
+   */
   now(): number;
   /** Monotonic time in ms from an arbitrary origin, with sub-millisecond digits. For spans. */
   monotonic(): number;
@@ -17,7 +19,9 @@ export interface Clock {
   setTimer(delayMs: number, fire: () => void, options?: { keepAlive?: boolean }): Timer;
 }
 
-/** The longest delay that the platform's timers take, in ms (2³¹ − 1; beyond it they fire at once). */
+/**
+ * The longest delay that the platform's timers take, in ms (2³¹ − 1; beyond it they fire at once).
+ */
 const longestDelayMs = 2_147_483_647;
 
 /** The machine's own clock. */
@@ -32,8 +36,8 @@ export const systemClock: Clock = {
 };
 
 /**
- * Waits `delayMs`. Resolves `'elapsed'`, or `'aborted'` as soon as the signal aborts; never rejects,
- * because being told to stop is not an error. Keeps the process alive while it waits.
+ * Waits `delayMs`. Resolves `'elapsed'`, or `'aborted'` as soon as the signal aborts; never
+ * rejects, because being told to stop is not an error. Keeps the process alive while it waits.
  */
 export function sleep(
   clock: Clock,

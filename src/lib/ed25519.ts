@@ -60,7 +60,9 @@ export function signText(options: { message: Uint8Array; privateKey: KeyObject }
   return sign(null, options.message, options.privateKey).toString('base64url');
 }
 
-/** Whether `signature` (base64url) is the key's over exactly `message`. Never throws on bad input. */
+/**
+ * Whether `signature` (base64url) is the key's over exactly `message`. Never throws on bad input.
+ */
 export function verifyText(options: {
   message: Uint8Array;
   signature: string;

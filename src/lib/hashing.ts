@@ -1,4 +1,6 @@
-/** Digests, comparison in constant time, and strict base64url: what tokens and keys are made with. */
+/**
+ * Digests, comparison in constant time, and strict base64url: what tokens and keys are made with.
+ */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
 /** SHA-256 as 32 bytes. A string is hashed as UTF-8. */

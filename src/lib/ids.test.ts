@@ -10,7 +10,7 @@ test('ids of one source repeat nothing and pass their own check', () => {
   for (const id of ids) assert.ok(isId(id, 'req'), id);
 });
 
-test('what is not an id is refused: other prefix, other length, other characters, not a string', () => {
+test('what has another prefix, length or character, or is no string, is not an id', () => {
   const id = newId('proj', seededRandom(1));
   assert.ok(isId(id));
   assert.ok(!isId(id, 'req'));

@@ -1,6 +1,7 @@
 /**
  * Names of things: `<prefix>_<26 characters>`, 128 random bits in Crockford's base 32 (lower case,
- * without i, l, o and u, so that an id survives being read aloud and is safe in URLs and file names).
+ * without i, l, o and u, so that an id survives being read aloud and is safe in URLs and file
+ * names).
  */
 import type { Random } from './random.ts';
 

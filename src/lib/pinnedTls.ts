@@ -3,13 +3,13 @@
  * system's certificate authorities vouch for.
  *
  * Invariants
- * P1 With a pin, the socket is handed over only after the server's key was compared: not one byte of
- *    ours, and so no token, reaches a server with another key. Names and dates are not looked at,
- *    because the key says more than they do.
+ * P1 With a pin, the socket is handed over only after the server's key was compared: not one byte
+ *    of ours, and so no token, reaches a server with another key. Names and dates are not looked
+ *    at, because the key says more than they do.
  * P2 Without a pin, the certificate must be valid for the host, as everywhere.
  *
- * The pin is written as curl's `--pinnedpubkey` takes it: `sha256//` and the base64 of the SHA-256 of
- * the DER of the SubjectPublicKeyInfo (RFC 7469, section 2.4, names the same digest).
+ * The pin is written as curl's `--pinnedpubkey` takes it: `sha256//` and the base64 of the SHA-256
+ * of the DER of the SubjectPublicKeyInfo (RFC 7469, section 2.4, names the same digest).
  */
 import { createHash } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';

@@ -1,4 +1,6 @@
-/** Numbers with units, as people write them, and back. Units come last in our names: ms and bytes. */
+/**
+ * Numbers with units, as people write them, and back. Units come last in our names: ms and bytes.
+ */
 
 export type Parsed<Value> = { value: Value } | { problem: string };
 

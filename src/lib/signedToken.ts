@@ -3,7 +3,8 @@
  * One algorithm, decided here and not by the token; one spelling per token (strict base64url).
  *
  * Invariants
- * T1 Nothing of a token is believed before its signature was checked with a key that the caller gave.
+ * T1 Nothing of a token is believed before its signature was checked with a key that the caller
+ *    gave.
  * T2 A token that was signed for one audience is never valid for another.
  */
 import type { KeyObject } from 'node:crypto';

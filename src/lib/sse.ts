@@ -25,7 +25,9 @@ export class SseSplitter {
   /** Bytes of the unfinished event from earlier chunks. */
   private held: Buffer[] = [];
   private heldBytes = 0;
-  /** The last byte was the end of a line (or nothing came yet): another line end is a blank line. */
+  /**
+   * The last byte was the end of a line (or nothing came yet): another line end is a blank line.
+   */
   private atLineStart = true;
   private lastWasCr = false;
   private seenAny = false;
@@ -71,8 +73,8 @@ export class SseSplitter {
   }
 
   /**
-   * The end of the input: gives back what was never ended by a blank line (engines do leave the last
-   * one out), or undefined when nothing is left.
+   * The end of the input: gives back what was never ended by a blank line (engines do leave the
+   * last one out), or undefined when nothing is left.
    */
   finish(): Buffer | undefined {
     const rest = this.heldBytes === 0 ? undefined : trimmed(Buffer.concat(this.held));

@@ -1,6 +1,6 @@
 /**
- * Where a user's data lies when nobody says otherwise: `$XDG_DATA_HOME`, or `~/.local/share`, as the
- * XDG base directory specification has it.
+ * Where a user's data lies when nobody says otherwise: `$XDG_DATA_HOME`, or `~/.local/share`, as
+ * the XDG base directory specification has it.
  */
 import { homedir } from 'node:os';
 import path from 'node:path';

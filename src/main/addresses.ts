@@ -12,7 +12,9 @@ export function isLoopback(host: string): boolean {
   return host === '::1' || host === 'localhost';
 }
 
-/** Whether the server itself speaks TLS: beyond loopback, unless a proxy does; always with files. */
+/**
+ * Whether the server itself speaks TLS: beyond loopback, unless a proxy does; always with files.
+ */
 export function speaksTls(config: Pick<ServeConfig, 'host' | 'behindProxy' | 'tlsCert'>): boolean {
   if (config.behindProxy) return false;
   return config.tlsCert !== undefined || !isLoopback(config.host);
@@ -20,7 +22,9 @@ export function speaksTls(config: Pick<ServeConfig, 'host' | 'behindProxy' | 'tl
 
 const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
-/** The address that other machines most likely reach this one by: the first that is not loopback. */
+/**
+ * The address that other machines most likely reach this one by: the first that is not loopback.
+ */
 function outwardAddress(): string {
   const addresses = Object.values(os.networkInterfaces()).flatMap((list) => list ?? []);
   const outward = addresses.filter(({ internal, family }) => !internal && family === 'IPv4');

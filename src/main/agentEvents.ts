@@ -1,6 +1,6 @@
 /**
- * How an agent's progress travels from its process: JSON lines on standard output (`--events`), which
- * a server reads from its shared agent.
+ * How an agent's progress travels from its process: JSON lines on standard output (`--events`),
+ * which a server reads from its shared agent.
  */
 import type { AgentEvent } from '../agent/agentEvent.ts';
 

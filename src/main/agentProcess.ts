@@ -1,6 +1,6 @@
 /**
- * The process of an agent: the composition root of an agent. Builds the engine and the model cache that the
- * configuration asks for, runs the agent until it is told to stop, tells its progress.
+ * The process of an agent: the composition root of an agent. Builds the engine and the model cache
+ * that the configuration asks for, runs the agent until it is told to stop, tells its progress.
  */
 import path from 'node:path';
 import { createAgent } from '../agent/agent.ts';

@@ -6,8 +6,9 @@ const askTimeoutMs = 5_000;
 const maxAnswerBytes = 1024 * 1024;
 
 /**
- * The engine's model ids from `GET /v1/models`; undefined when it does not answer in five seconds or
- * with something else. The agent probes it thoroughly later; this only names the catalogue's model.
+ * The engine's model ids from `GET /v1/models`; undefined when it does not answer in five seconds
+ * or with something else. The agent probes it thoroughly later; this only names the catalogue's
+ * model.
  */
 export function engineModels(
   engineUrl: string,

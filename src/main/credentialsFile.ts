@@ -2,8 +2,8 @@
  * `credentials.json`: the only place where the keys of the first start stand in the clear.
  *
  * Invariants
- * K1 The keys are on disk (`.pending`) before the database knows them, and get their final name once
- *    it does; whatever crashes in between, the next start finds the one state or the other.
+ * K1 The keys are on disk (`.pending`) before the database knows them, and get their final name
+ *    once it does; whatever crashes in between, the next start finds the one state or the other.
  * K2 The one-time password stays in the file until it was shown, and no longer.
  */
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';

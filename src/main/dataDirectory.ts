@@ -67,8 +67,8 @@ function unusable(directory: string, error: unknown): string {
 }
 
 /**
- * D2: SQLite's exclusive lock (POSIX record locks) on a database of its own without content. It ends
- * with the process, is seen by other containers on the same volume, and needs no native code.
+ * D2: SQLite's exclusive lock (POSIX record locks) on a database of its own without content. It
+ * ends with the process, is seen by other containers on the same volume, and needs no native code.
  */
 function lock(directory: string): () => void {
   let database: DatabaseSync;

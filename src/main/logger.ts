@@ -1,4 +1,6 @@
-/** The log of a process: JSON lines on standard error, by pino. Secrets and bodies never reach it. */
+/**
+ * The log of a process: JSON lines on standard error, by pino. Secrets and bodies never reach it.
+ */
 import { pino } from 'pino';
 import type { Logger } from '../lib/log.ts';
 

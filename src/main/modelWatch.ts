@@ -1,6 +1,6 @@
 /**
- * Waits until the shared agent's model can be asked, or it is known why not. What comes first counts:
- * ready, a failure with what was tried, the agent's refusal, or a silence that is too long.
+ * Waits until the shared agent's model can be asked, or it is known why not. What comes first
+ * counts: ready, a failure with what was tried, the agent's refusal, or a silence that is too long.
  */
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { AgentProcessEvent } from './agentEvents.ts';

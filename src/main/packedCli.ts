@@ -1,6 +1,6 @@
 /**
- * `xim` as it is packed for other machines (`/install/xim.tgz`): the agent and the commands that talk
- * to a server. The server itself runs from a checkout.
+ * `xim` as it is packed for other machines (`/install/xim.tgz`): the agent and the commands that
+ * talk to a server. The server itself runs from a checkout.
  */
 import { serverCommands } from '../cli/commands.ts';
 import { agentCommand } from './agentCommand.ts';

@@ -1,4 +1,6 @@
-/** A command's surroundings when it is a process: its streams, its environment, the machine's clock. */
+/**
+ * A command's surroundings when it is a process: its streams, its environment, the machine's clock.
+ */
 import type { Command, CommandContext } from '../cli/command.ts';
 import { runCli } from '../cli/runCli.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -14,7 +16,8 @@ export const processContext: CommandContext = {
 };
 
 /**
- * Runs a command line (by default the process's own) over a table of commands and leaves the exit code. A
+ * Runs a command line (by default the process's own) over a table of commands and leaves the exit
+ * code. A
  * `StartupError` ends as its sentence; anything else is a bug and ends with its stack.
  */
 export async function runProcess(

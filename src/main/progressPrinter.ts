@@ -1,6 +1,6 @@
 /**
- * Progress for a person: on a terminal one line that is written over, elsewhere a line every tenth of
- * the way. Sentences go between them.
+ * Progress for a person: on a terminal one line that is written over, elsewhere a line every tenth
+ * of the way. Sentences go between them.
  */
 import type { AgentProcessEvent } from './agentEvents.ts';
 

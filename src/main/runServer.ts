@@ -1,6 +1,6 @@
 /**
- * A server's life, once its surroundings are there: platform, planes, shared agent, the word that it
- * is ready, and the orderly end.
+ * A server's life, once its surroundings are there: platform, planes, shared agent, the word that
+ * it is ready, and the orderly end.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

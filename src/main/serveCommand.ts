@@ -1,6 +1,6 @@
 /**
- * `xim serve`: one process with router, control plane and dashboard, and beside it the shared agent of
- * this machine. The command itself is light: what it starts is loaded when it is called.
+ * `xim serve`: one process with router, control plane and dashboard, and beside it the shared agent
+ * of this machine. The command itself is light: what it starts is loaded when it is called.
  */
 import { defineCommand } from '../cli/command.ts';
 import { exitCodes } from '../cli/exitCodes.ts';

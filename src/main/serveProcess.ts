@@ -1,6 +1,7 @@
 /**
- * The process of a server: its data directory, its signals, its certificate, what it hands out; then
- * the server itself (`runServer.ts`). It ends within five seconds of being told, whatever hangs.
+ * The process of a server: its data directory, its signals, its certificate, what it hands out;
+ * then the server itself (`runServer.ts`). It ends within five seconds of being told, whatever
+ * hangs.
  */
 import path from 'node:path';
 import type { CommandContext } from '../cli/command.ts';

@@ -1,6 +1,6 @@
 /**
- * The server as one process: store, control plane, router and HTTP plane, put together in the order in
- * which they need one another and taken apart in the reverse one.
+ * The server as one process: store, control plane, router and HTTP plane, put together in the order
+ * in which they need one another and taken apart in the reverse one.
  */
 import { createControl } from '../control/control.ts';
 import type { Control } from '../control/control.ts';
@@ -26,7 +26,10 @@ import { StartupError } from './startupError.ts';
 import type { ServerTls } from './tls.ts';
 import { version } from './version.ts';
 
-/** How long requests may go on once the server was told to stop, in ms; all of it takes five seconds. */
+/**
+ * How long requests may go on once the server was told to stop, in ms; all of it takes five
+ * seconds.
+ */
 const drainMs = 2_500;
 const sweepIntervalMs = 60_000;
 /** Agents that the server missed while it was down have this long to come back before they die. */
@@ -86,7 +89,10 @@ export async function openControlPlane(parts: ServerParts): Promise<ControlPlane
   }
 }
 
-/** Starts the router and listens. Throws a `StartupError` with a sentence; nothing is left open then. */
+/**
+ * Starts the router and listens. Throws a `StartupError` with a sentence; nothing is left open
+ * then.
+ */
 export async function startServer(parts: ServerParts, plane: ControlPlane): Promise<RunningServer> {
   const { control, store } = plane;
   const router = await startRouter(parts, plane);

@@ -1,6 +1,6 @@
 /**
- * The shared agent of this machine: `src/main/agent.ts` as a process of its own, kept running while the
- * server runs.
+ * The shared agent of this machine: `src/main/agent.ts` as a process of its own, kept running while
+ * the server runs.
  *
  * Invariants
  * A1 It ends with the server, whatever kills that: its standard input is a pipe that nobody else

@@ -33,7 +33,9 @@ const overrides = z.partialRecord(z.enum(tierSlugs), override);
 
 export type TiersOutcome = { kind: 'ok'; tiers: TierTable } | { kind: 'invalid'; problem: string };
 
-/** The shipped table with the overrides laid over it, or the first thing that is wrong with them. */
+/**
+ * The shipped table with the overrides laid over it, or the first thing that is wrong with them.
+ */
 export function tiersFrom(given: Readonly<Record<string, unknown>> | undefined): TiersOutcome {
   const parsed = overrides.safeParse(given ?? {});
   if (!parsed.success) {

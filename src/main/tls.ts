@@ -1,6 +1,6 @@
 /**
- * The certificate of a server that binds beyond loopback. Three ways: files that the operator gives,
- * a proxy in front that ends TLS, or a certificate of our own, made at the first start.
+ * The certificate of a server that binds beyond loopback. Three ways: files that the operator
+ * gives, a proxy in front that ends TLS, or a certificate of our own, made at the first start.
  *
  * Invariants
  * T1 The key of our own certificate is made once and kept: agents pin it, so a certificate that is

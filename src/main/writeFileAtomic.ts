@@ -3,8 +3,8 @@ import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } fro
 import path from 'node:path';
 
 /**
- * Writes beside the file, syncs, renames over it and syncs the directory. Throws the system's error;
- * nothing is left behind then.
+ * Writes beside the file, syncs, renames over it and syncs the directory. Throws the system's
+ * error; nothing is left behind then.
  */
 export function writeFileAtomic(file: string, text: string, mode: number): void {
   const temporary = `${file}.${process.pid}.tmp`;

@@ -2,8 +2,8 @@
  * The two ends of an agent link, as the router and the agent see them.
  *
  * A link carries control messages and many request streams over one transport. The router opens
- * streams, the agent answers them. Both ends are a `LinkPeer` over a `Transport`; `mux.ts` holds the
- * implementation, `docs/internals/link.md` the wire format.
+ * streams, the agent answers them. Both ends are a `LinkPeer` over a `Transport`; `mux.ts` holds
+ * the implementation, `docs/internals/link.md` the wire format.
  *
  * Invariants
  * L1 A stream ends exactly once at each end: `onEnd` or `onReset`, never both, nothing after.
@@ -55,7 +55,9 @@ export type ResetCode =
 export interface Transport {
   /** Sends one message. The buffers are not changed afterwards by the caller. */
   send(message: Buffer): void;
-  /** Bytes accepted by `send` that the network has not taken yet. `onDrain` follows when they fall. */
+  /**
+   * Bytes accepted by `send` that the network has not taken yet. `onDrain` follows when they fall.
+   */
   bufferedBytes(): number;
   /** Closes after what was sent. Idempotent. */
   close(code: number, reason: string): void;
@@ -76,22 +78,26 @@ export interface TransportHandlers {
   onDrain(): void;
 }
 
-/** What an end of a stream is told. Every callback runs inside the reader's turn: return quickly. */
+/**
+ * What an end of a stream is told. Every callback runs inside the reader's turn: return quickly.
+ */
 export interface StreamHandlers {
   /** Router side only: status and content type of the answer. At most once, before any data. */
   onHead?(head: HeadMessage): void;
   /** Bytes in order. The receiver calls `consumed` when it has passed them on. */
   onData(chunk: Buffer): void;
-  /** Agent side: the request body is complete. Router side: the answer is complete, with trailers. */
+  /**
+   * Agent side: the request body is complete. Router side: the answer is complete, with trailers.
+   */
   onEnd(end: EndMessage | undefined): void;
   /** The other side (or the link's death) ended the stream early. */
   onReset(code: ResetCode, detail: string): void;
   /** `write` returned false before and there is room again. */
   onWritable?(): void;
   /**
-   * Router side, after this end's own `reset` (so after neither `onEnd` nor `onReset`): the engine's
-   * side is closed and the slot is free. The trailers are there when the agent sent them; they are
-   * not when it reset the stream or the link died. Exactly once per own reset.
+   * Router side, after this end's own `reset` (so after neither `onEnd` nor `onReset`): the
+   * engine's side is closed and the slot is free. The trailers are there when the agent sent them;
+   * they are not when it reset the stream or the link died. Exactly once per own reset.
    */
   onConfirmed?(end: EndMessage | undefined): void;
 }
@@ -101,19 +107,20 @@ export interface LinkStream {
   /** Agent side only: the answer's status and content type. */
   head(head: HeadMessage): void;
   /**
-   * Sends or queues bytes. Returns false when the peer's credit is used up: the chunk is kept (bounded),
-   * and the caller waits for `onWritable` before it writes more.
+   * Sends or queues bytes. Returns false when the peer's credit is used up: the chunk is kept
+   * (bounded), and the caller waits for `onWritable` before it writes more.
    */
   write(chunk: Buffer): boolean;
   /**
    * Router: the request body is complete (no argument). Agent: the answer is complete; the trailers
-   * follow the last byte. After an `onReset` from the router the agent calls `end` (or `reset`) once
-   * its engine's side is closed: that is the confirmation, and the stream counts as open until then.
+   * follow the last byte. After an `onReset` from the router the agent calls `end` (or `reset`)
+   * once its engine's side is closed: that is the confirmation, and the stream counts as open until
+   * then.
    */
   end(end?: EndMessage): void;
   /**
-   * Ends the stream early and tells the other side; no `onEnd` or `onReset` follows at this end. What
-   * is queued is dropped. Idempotent, safe after the end.
+   * Ends the stream early and tells the other side; no `onEnd` or `onReset` follows at this end.
+   * What is queued is dropped. Idempotent, safe after the end.
    */
   reset(code: ResetCode, detail?: string): void;
   /** Gives `bytes` of credit back to the sender, once they have been passed on. */
@@ -150,8 +157,8 @@ export interface RouterPeerHandlers {
   /** HELLO (first), GRANT, HEARTBEAT, TOKEN, LOG, GOAWAY and END trailers of an earlier link. */
   onControl(message: AgentControl): void;
   /**
-   * The link is gone: exactly once, and before the streams' `onReset('link_closed')`, so that nothing
-   * is tried again on this link. The peer's reason comes through when it gave one.
+   * The link is gone: exactly once, and before the streams' `onReset('link_closed')`, so that
+   * nothing is tried again on this link. The peer's reason comes through when it gave one.
    */
   onClose(reason: LinkCloseReason, detail: string, by: ClosedBy): void;
 }

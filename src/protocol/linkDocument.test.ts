@@ -1,4 +1,6 @@
-/** `docs/internals/link.md` is the protocol: its vectors and tables are checked against the code. */
+/**
+ * `docs/internals/link.md` is the protocol: its vectors and tables are checked against the code.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

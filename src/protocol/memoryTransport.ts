@@ -2,9 +2,9 @@
  * A link's transport without a network: two ends in one process, whose faults the simulation owns.
  *
  * What a WebSocket promises holds here too: messages arrive whole, once, and in their order, until
- * the connection ends. The faults are those of real ones: delay, a direction that swallows everything
- * (a half-open connection), a cut. `reorder` alone breaks the promise, to prove that nobody survives
- * on luck.
+ * the connection ends. The faults are those of real ones: delay, a direction that swallows
+ * everything (a half-open connection), a cut. `reorder` alone breaks the promise, to prove that
+ * nobody survives on luck.
  */
 import type { Clock } from '../lib/clock.ts';
 import type { Transport, TransportHandlers } from './link.ts';

@@ -1,8 +1,9 @@
 /**
  * The two ends of a link over a transport: `createRouterPeer` and `createAgentPeer`.
  *
- * Parts: `wire/` (frames and messages as bytes), `messages/` (their schemas), `peer/` (what both ends
- * do, what each does alone, streams, sending, liveness), `limits.ts` (every bound), `version.ts`.
+ * Parts: `wire/` (frames and messages as bytes), `messages/` (their schemas), `peer/` (what both
+ * ends do, what each does alone, streams, sending, liveness), `limits.ts` (every bound),
+ * `version.ts`.
  * `docs/internals/link.md` is the protocol.
  */
 import type { Clock } from '../lib/clock.ts';
@@ -25,7 +26,8 @@ export function createRouterPeer(
 }
 
 /**
- * The agent's end. It waits for CHALLENGE, sends HELLO, and is open once WELCOME has come. Takes over
+ * The agent's end. It waits for CHALLENGE, sends HELLO, and is open once WELCOME has come. Takes
+ * over
  * `transport.handlers`.
  */
 export function createAgentPeer(

@@ -1,6 +1,7 @@
 /**
  * The version of the link protocol and its history. A test pins the frame types and the schemas of
- * all messages to the version's fingerprint: whoever changes them decides here what the change means.
+ * all messages to the version's fingerprint: whoever changes them decides here what the change
+ * means.
  *
  * Rules for a change
  * - A new optional field, a wider bound: the same version; write a line and the new fingerprint.

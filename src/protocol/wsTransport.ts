@@ -2,9 +2,9 @@
  * A link's transport over a WebSocket of the `ws` library.
  *
  * The library sets TCP_NODELAY on every socket itself. Compression is off: the payload is small and
- * already in memory twice, and `permessage-deflate` holds hundreds of KiB for each connection. Masks
- * are all zero: masking protects plain-text proxies from scripts in browsers, an agent is neither,
- * and plain `ws://` is used on loopback only; both ends then skip a pass over every byte.
+ * already in memory twice, and `permessage-deflate` holds hundreds of KiB for each connection.
+ * Masks are all zero: masking protects plain-text proxies from scripts in browsers, an agent is
+ * neither, and plain `ws://` is used on loopback only; both ends then skip a pass over every byte.
  */
 import type { ClientOptions, RawData, ServerOptions, WebSocket } from 'ws';
 import { linkLimits } from './limits.ts';
@@ -13,7 +13,9 @@ import type { Transport, TransportHandlers } from './link.ts';
 /** The WebSocket subprotocol of link protocol version 1. */
 export const linkSubprotocol = 'xim.link.1';
 
-/** What one WebSocket may make the library hold; it answers pings without looking at what is unsent. */
+/**
+ * What one WebSocket may make the library hold; it answers pings without looking at what is unsent.
+ */
 const bounds = {
   maxPayload: linkLimits.maxMessageBytes,
   maxFragments: 1024,
@@ -42,13 +44,15 @@ export const wsClientOptions = {
   },
 } as const satisfies ClientOptions;
 
-/** Whether the unsent bytes are worth being told when they are gone: a quarter of the high water. */
+/**
+ * Whether the unsent bytes are worth being told when they are gone: a quarter of the high water.
+ */
 const drainNoticeBytes = linkLimits.transportHighWaterBytes / 4;
 const sendOptions = { binary: true, compress: false, fin: true };
 
 /**
- * Wraps an open WebSocket; from here on the transport owns its events. Call it, and create the peer,
- * in the turn in which the socket opened: the first message may be right behind.
+ * Wraps an open WebSocket; from here on the transport owns its events. Call it, and create the
+ * peer, in the turn in which the socket opened: the first message may be right behind.
  */
 export function createWsTransport(socket: WebSocket): Transport {
   return new WsTransport(socket);

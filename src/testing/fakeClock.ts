@@ -65,8 +65,8 @@ export class FakeClock implements Clock {
   }
 
   /**
-   * The process did not run for `ms` (a blocked event loop, a suspended laptop): time has passed, and
-   * each due timer fires once, late.
+   * The process did not run for `ms` (a blocked event loop, a suspended laptop): time has passed,
+   * and each due timer fires once, late.
    */
   freeze(ms: number): void {
     this.elapsedMs += ms;

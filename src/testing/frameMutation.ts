@@ -143,7 +143,9 @@ const bothSay: Maker[] = [dataFrame, dataFrame, resetFrame, creditFrame, pingFra
 const agentSays: readonly Maker[] = [...bothSay, headFrame, headFrame, endFrame];
 const routerSays: readonly Maker[] = [...bothSay, openFrame, openFrame];
 
-/** One message: a few frames that are lawful as far as `malice` lets them be, then maybe spoiled. */
+/**
+ * One message: a few frames that are lawful as far as `malice` lets them be, then maybe spoiled.
+ */
 export function fuzzMessage(view: FuzzView): Buffer {
   const { random, against } = view;
   const makers = against === 'router' ? agentSays : routerSays;

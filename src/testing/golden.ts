@@ -1,6 +1,6 @@
 /**
- * What a user sees is golden: a text is compared with a file under `test/goldens/`, so that a change
- * of it is seen in a review. `XIM_UPDATE_GOLDENS=1` writes the files instead.
+ * What a user sees is golden: a text is compared with a file under `test/goldens/`, so that a
+ * change of it is seen in a review. `XIM_UPDATE_GOLDENS=1` writes the files instead.
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
  * The whole HTTP plane on an ephemeral port, over a real control plane and database; the router is
- * the test's. With a plain client that hides nothing, and raw sockets for what no client would send.
+ * the test's. With a plain client that hides nothing, and raw sockets for what no client would
+ * send.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';

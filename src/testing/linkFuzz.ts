@@ -4,8 +4,8 @@
  *
  * What must hold: nothing throws; a link is either open or closed once with a reason; a closed link
  * tells nobody anything any more; a stream ends once and hears nothing after it; what is held stays
- * within the credit; what the real end sends is well formed; and another link, between honest ends in
- * the same process, never notices.
+ * within the credit; what the real end sends is well formed; and another link, between honest ends
+ * in the same process, never notices.
  */
 import assert from 'node:assert/strict';
 import { randomInt, seededRandom, type Random } from '../lib/random.ts';

@@ -1,6 +1,6 @@
 /**
- * Two ends of a link that have shaken hands, over any transport, with records of what each was told.
- * For tests of whatever uses a link.
+ * Two ends of a link that have shaken hands, over any transport, with records of what each was
+ * told. For tests of whatever uses a link.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:http';

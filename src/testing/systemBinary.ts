@@ -1,6 +1,6 @@
 /**
- * Finds a program of the system for a test, and brings it where that is possible: a test either runs
- * with the real thing or skips with the reason printed.
+ * Finds a program of the system for a test, and brings it where that is possible: a test either
+ * runs with the real thing or skips with the reason printed.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readdirSync } from 'node:fs';

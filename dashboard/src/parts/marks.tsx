@@ -1,4 +1,6 @@
-/** States and outcomes as shape + colour + word. The shape is for the eye, the word for everybody. */
+/**
+ * States and outcomes as shape + colour + word. The shape is for the eye, the word for everybody.
+ */
 import type { ReactElement } from 'react';
 import type { AgentStateName } from '../../../src/api/control.ts';
 import { words } from '../words.ts';

@@ -1,4 +1,6 @@
-/** The last requests, newest first. While pointer or focus is inside, new rows wait behind a link. */
+/**
+ * The last requests, newest first. While pointer or focus is inside, new rows wait behind a link.
+ */
 import { useEffect, useRef, useState, type ReactElement, type RefObject } from 'react';
 import type { RequestAnswer } from '../../../src/api/control.ts';
 import { count, duration, moment } from '../format.ts';

@@ -1,7 +1,7 @@
 /**
  * One end of a link: reads messages into frames, keeps the streams, and closes the link with a
- * reason when the peer breaks the protocol. `routerLink.ts` and `agentLink.ts` say which frames each
- * end may be sent.
+ * reason when the peer breaks the protocol. `routerLink.ts` and `agentLink.ts` say which frames
+ * each end may be sent.
  *
  * The relay's cost is here: for a DATA frame nothing runs but a header read in place, one map
  * look-up, the credit's subtraction and the handler. No schema, no JSON, no copy, no timer.

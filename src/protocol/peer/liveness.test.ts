@@ -45,7 +45,7 @@ for (const [end, connect] of [
     assert.equal(raw.peer.lastFrameAtMs(), 290_000);
   });
 
-  void test(`${end}: a PING goes at once and then every 5 s, each with its own number`, async () => {
+  void test(`${end}: PING goes at once, then every 5 s, each with its own number`, async () => {
     const clock = new FakeClock();
     const raw = connect({ clock });
     await clock.advanceAsync(14_999);

@@ -1,6 +1,7 @@
 /**
  * What a stream does at either end: queue and send within the peer's credit, receive within the
- * credit that it gave. `routerStream.ts` and `agentStream.ts` add what differs: who may say what when.
+ * credit that it gave. `routerStream.ts` and `agentStream.ts` add what differs: who may say what
+ * when.
  *
  * Invariants
  * U1 `sendCredit` ≥ 0, and all that was ever sent ≤ the window + all CREDIT received.
@@ -67,7 +68,9 @@ export abstract class MuxStream {
     this.receiveCredit = options.receiveWindow;
   }
 
-  /** Length of the frame, header included, that comes after all data; 0 when there is none (now). */
+  /**
+   * Length of the frame, header included, that comes after all data; 0 when there is none (now).
+   */
   protected abstract lastFrameBytes(): number;
   protected abstract writeLastFrame(target: Buffer, offset: number): void;
   /** Whether the DATA frame that takes the last pending byte says that it is the last. */

@@ -1,6 +1,6 @@
 /**
- * What a link sends: control frames, then the streams in turn. Everything that one turn of the event
- * loop produces goes out at its end, many frames to a message, without a timer.
+ * What a link sends: control frames, then the streams in turn. Everything that one turn of the
+ * event loop produces goes out at its end, many frames to a message, without a timer.
  *
  * Invariants
  * O1 Control frames go first, in their order; streams follow in turn, one frame each.
@@ -100,7 +100,9 @@ export class Outbox {
     return this.control.length > 0 || this.at < this.round.length || this.nextRound.length > 0;
   }
 
-  /** One message, as full as what is queued makes it; empty when all of it was dropped meanwhile. */
+  /**
+   * One message, as full as what is queued makes it; empty when all of it was dropped meanwhile.
+   */
   private compose(): Buffer {
     const target = Buffer.allocUnsafe(this.messageSize());
     let offset = this.composeControl(target);

@@ -1,6 +1,6 @@
 /**
- * Why a link closed, as a WebSocket close code (4000 to 4999 are free for applications), so that the
- * other end learns the reason even when nothing else reaches it any more.
+ * Why a link closed, as a WebSocket close code (4000 to 4999 are free for applications), so that
+ * the other end learns the reason even when nothing else reaches it any more.
  */
 import type { LinkCloseReason } from '../link.ts';
 

@@ -39,7 +39,9 @@ export function encodeControl(message: AgentControl | RouterControl): Buffer[] {
   return frames;
 }
 
-/** A JSON message that belongs to a stream, in one frame. Throws when it does not fit: our own bug. */
+/**
+ * A JSON message that belongs to a stream, in one frame. Throws when it does not fit: our own bug.
+ */
 export function encodeStreamMessage(options: {
   type: 'open' | 'head' | 'end';
   stream: number;

@@ -6,9 +6,9 @@
  *     2..5   stream  u32, big-endian; 0 = the link itself
  *     6..8   length  u24, big-endian
  *
- * A transport message is one or more whole frames. Here are the numbers, the writers and the readers
- * of the binary payloads; JSON payloads are in `controlCodec.ts`. The relay's hot path reads headers
- * in place (`peer/linkCore.ts`), without an object for each frame.
+ * A transport message is one or more whole frames. Here are the numbers, the writers and the
+ * readers of the binary payloads; JSON payloads are in `controlCodec.ts`. The relay's hot path
+ * reads headers in place (`peer/linkCore.ts`), without an object for each frame.
  */
 
 export const frameHeaderBytes = 9;

@@ -30,8 +30,8 @@ export function encodeReset(reset: { stream: number; code: ResetCode; detail: st
 }
 
 /**
- * Code and detail of a RESET, or undefined when the payload is none. A number that we do not know (a
- * newer peer's) reads as `internal`: the stream has ended all the same.
+ * Code and detail of a RESET, or undefined when the payload is none. A number that we do not know
+ * (a newer peer's) reads as `internal`: the stream has ended all the same.
  */
 export function readReset(payload: Buffer): { code: ResetCode; detail: string } | undefined {
   if (payload.length === 0 || payload.length > 1 + linkLimits.maxDetailBytes) return undefined;
