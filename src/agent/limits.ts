@@ -113,3 +113,24 @@ export const toolStallMs = 180_000;
 export const maxToolOutputBytes = 64 * 1024;
 /** A mark "in use" of another container, whose processes cannot be seen, counts this long. */
 export const foreignUseMs = 86_400_000;
+
+/** The embedded engine: how a request samples that does not say, as llama.cpp's own server does. */
+export const embeddedSampling = { temperature: 0.8, topP: 0.95, topK: 40, minP: 0.05 } as const;
+export const maxStopStrings = 16;
+/** Rules of one grammar: a schema beyond it would take seconds to compile. */
+export const maxGrammarRules = 500;
+/** A step of the engine (one batch) aims at this, so that a cancel waits at most twice as long. */
+export const embeddedStepMs = 50;
+/** Tokens in one batch: the memory for computing them is set aside at load. */
+export const embeddedBatchTokens = 256;
+/** Fewest prompt tokens in a batch: below it, a long prompt would never end. */
+export const embeddedLeastPrefill = 8;
+/** Requests at once by default: twice the cores, within these. */
+export const embeddedSlots = { least: 2, most: 8 } as const;
+/** Context of one slot when nobody says otherwise, and the least that is worth loading. */
+export const embeddedContextTokens = 8_192;
+export const embeddedLeastContextTokens = 512;
+/** Share of the machine's available memory that contexts may take. */
+export const embeddedContextMemoryShare = 0.125;
+/** A prompt that begins like what a slot holds is reused from this many tokens on. */
+export const embeddedLeastReuse = 16;

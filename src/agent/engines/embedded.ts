@@ -1,0 +1,210 @@
+/**
+ * The embedded engine: llama.cpp in this process, through node-llama-cpp, on the CPU. It makes the
+ * first run work with nothing else installed.
+ *
+ * Parts: `embeddedModel.ts` (loading), `embeddedBatch.ts` (continuous batching),
+ * `embeddedPrompt.ts` (chat template, tokens), `embeddedRequest.ts` (the body),
+ * `embeddedGrammar.ts` (JSON), `embeddedText.ts` (tokens to text), `embeddedAnswer.ts` (one
+ * answer). The library is loaded when it is first needed, so that an agent without it can say what
+ * to install.
+ */
+import type { Llama } from 'node-llama-cpp';
+import type { Clock } from '../../lib/clock.ts';
+import { newId } from '../../lib/ids.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Random } from '../../lib/random.ts';
+import { answerRequest } from './embeddedAnswer.ts';
+import {
+  loadEmbeddedModel,
+  sentence,
+  type EmbeddedModel,
+  type LlamaModule,
+} from './embeddedModel.ts';
+import type {
+  Engine,
+  EngineEnd,
+  EngineMetrics,
+  EngineOffer,
+  EngineRequest,
+  EngineSink,
+  LoadOutcome,
+  LoadProgress,
+  LoadRequest,
+} from './engine.ts';
+
+export interface EmbeddedEngineOptions {
+  /** Loads node-llama-cpp from wherever this machine has it. */
+  loadLlama: () => Promise<LlamaModule>;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  /** Threads for computing; null = all cores that are good for it but one. */
+  threads?: number | null;
+  /** Memory that this process may still take, in bytes; a test may say otherwise. */
+  availableMemoryBytes?: () => number;
+}
+
+interface Loaded {
+  offer: EngineOffer;
+  model: EmbeddedModel;
+  running: Set<Promise<EngineEnd>>;
+  /** Aborts what runs on it. */
+  closing: AbortController;
+}
+
+type Runtime =
+  | { kind: 'ready'; library: LlamaModule; llama: Llama; version: string }
+  | { kind: 'failed'; message: string };
+
+export function createEmbeddedEngine(options: EmbeddedEngineOptions): Engine {
+  return new EmbeddedEngine(options);
+}
+
+class EmbeddedEngine implements Engine {
+  readonly kind = 'embedded';
+  readonly needsFiles = true;
+  onOffersChange: (() => void) | undefined;
+  private readonly options: EmbeddedEngineOptions;
+  private readonly loaded = new Map<string, Loaded>();
+  private runtime: Promise<Runtime> | undefined;
+  private readonly stopping = new AbortController();
+
+  constructor(options: EmbeddedEngineOptions) {
+    this.options = options;
+  }
+
+  async start(): Promise<void> {
+    await this.ensureRuntime();
+  }
+
+  async load(
+    request: LoadRequest,
+    options: { progress: LoadProgress; signal: AbortSignal },
+  ): Promise<LoadOutcome> {
+    if (this.loaded.has(request.desired.modelId)) return { kind: 'ready' };
+    const signal = AbortSignal.any([options.signal, this.stopping.signal]);
+    const runtime = await this.ensureRuntime();
+    if (runtime.kind === 'failed') {
+      return { kind: 'failed', message: runtime.message, retry: false };
+    }
+    try {
+      const { clock } = this.options;
+      const memory = this.options.availableMemoryBytes ?? (() => process.availableMemory());
+      const { library, llama } = runtime;
+      const tools = { library, llama, clock, availableMemoryBytes: memory, signal };
+      const outcome = await loadEmbeddedModel(request, { ...tools, progress: options.progress });
+      if (outcome.kind === 'failed') return outcome;
+      if (signal.aborted) {
+        await outcome.model.dispose();
+        return { kind: 'cancelled' };
+      }
+      this.offer(request.desired.modelId, outcome.model, runtime.version);
+      return { kind: 'ready' };
+    } catch (error) {
+      if (signal.aborted) return { kind: 'cancelled' };
+      throw error;
+    }
+  }
+
+  async unload(modelId: string): Promise<void> {
+    const loaded = this.loaded.get(modelId);
+    if (loaded === undefined) return;
+    this.loaded.delete(modelId);
+    this.onOffersChange?.();
+    await Promise.all(loaded.running);
+    await loaded.model.dispose();
+  }
+
+  offers(): readonly EngineOffer[] {
+    return [...this.loaded.values()].map(({ offer }) => offer);
+  }
+
+  run(request: EngineRequest, sink: EngineSink, signal: AbortSignal): Promise<EngineEnd> {
+    const loaded = [...this.loaded.values()].find(
+      ({ offer }) => offer.instance === request.instance,
+    );
+    if (loaded === undefined) {
+      const detail = 'the model is not loaded any more';
+      return Promise.resolve({ kind: 'failed', reason: 'engine_failed', detail });
+    }
+    const { model, closing, running } = loaded;
+    const either = AbortSignal.any([signal, closing.signal]);
+    const answer = answerRequest(request, {
+      model,
+      sink,
+      signal: either,
+      random: this.options.random,
+    });
+    running.add(answer);
+    // Handled: an answer never rejects (E1).
+    void answer.then(() => running.delete(answer));
+    return answer;
+  }
+
+  metrics(): readonly EngineMetrics[] {
+    return [...this.loaded.values()].map(({ offer, model }) => ({
+      instance: offer.instance,
+      running: model.batch.runningCount,
+      metrics: { ...model.batch.metrics },
+    }));
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort(new Error('the engine is stopped'));
+    for (const { closing } of this.loaded.values()) closing.abort();
+    await Promise.all([...this.loaded.keys()].map((modelId) => this.unload(modelId)));
+    const runtime = await this.runtime;
+    if (runtime?.kind === 'ready') await runtime.llama.dispose();
+  }
+
+  private offer(modelId: string, model: EmbeddedModel, engineVersion: string): void {
+    const offer: EngineOffer = {
+      instance: newId('eng', this.options.random),
+      modelId,
+      slots: model.slots,
+      engine: 'llama.cpp',
+      engineVersion,
+      contextLength: model.contextTokens,
+      abilities: model.abilities,
+    };
+    const closing = new AbortController();
+    this.loaded.set(modelId, { offer, model, running: new Set(), closing });
+    this.onOffersChange?.();
+  }
+
+  private ensureRuntime(): Promise<Runtime> {
+    this.runtime ??= this.loadRuntime();
+    return this.runtime;
+  }
+
+  private async loadRuntime(): Promise<Runtime> {
+    const { loadLlama, log, threads } = this.options;
+    try {
+      const library = await loadLlama();
+      const llama = await library.getLlama({
+        gpu: false,
+        build: 'never',
+        skipDownload: true,
+        progressLogs: false,
+        logLevel: library.LlamaLogLevel.warn,
+        logger: (level, text) => {
+          log.debug({ source: 'llama.cpp', level, text: text.trim() }, 'engine log');
+        },
+        ...(typeof threads === 'number' && { maxThreads: threads }),
+      });
+      // The threads of one batch wait for each other by spinning. With one on every core, anything
+      // else that runs (the router next door, this process's own loop) makes all of them wait: a
+      // token then takes seconds instead of milliseconds (`docs/internals/models.md`).
+      if (typeof threads !== 'number') llama.maxThreads = Math.max(1, llama.cpuMathCores - 1);
+      const release = llama.llamaCppRelease.release;
+      const version = `${release} (node-llama-cpp ${await library.getModuleVersion()})`;
+      return { kind: 'ready', library, llama, version };
+    } catch (error) {
+      // Tried again with the next load: somebody may install it meanwhile.
+      this.runtime = undefined;
+      const message = `The embedded engine cannot be used on this machine: ${sentence(error)}`;
+      const way = 'Install it with `npm install node-llama-cpp@3.22.1`, or use --engine url.';
+      return { kind: 'failed', message: `${message} ${way}` };
+    }
+  }
+}
