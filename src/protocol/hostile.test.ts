@@ -273,7 +273,7 @@ void test('agent: whatever comes before CHALLENGE and WELCOME closes the link', 
   assert.deepEqual(raw.requests, []);
 });
 
-void test('a peer that never reads is closed before its unsent frames fill the memory', async () => {
+void test('a peer that never reads is closed before unsent frames fill the memory', async () => {
   const raw = rawAgainstRouter();
   raw.transport.unread = 2 ** 30;
   const ids = Array<string>(256).fill('r'.repeat(60));

@@ -147,7 +147,7 @@ void test('no delay, stall, cancel or cut loses, repeats or mixes a byte', async
   assert.ok(Math.min(...Object.values(seen)) > 20, JSON.stringify(seen));
 });
 
-void test('a 1 MiB prompt over a 100 ms link waits for no credit, a 2 MiB one for one', async () => {
+void test('a 1 MiB prompt over a 100 ms link waits for no credit, 2 MiB for one', async () => {
   for (const [mebibytes, arrivesAfterMs] of [
     [1, 50],
     [2, 150],

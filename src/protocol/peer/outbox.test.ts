@@ -68,7 +68,7 @@ void test('a transport that is full gets nothing more until it has drained', asy
   assert.deepEqual(types, [frameType.data, frameType.end]);
 });
 
-void test('a stream never sends more than its credit, and goes on with what it is given', async () => {
+void test('a stream never sends more than its credit, and goes on with more', async () => {
   const raw = await answering(1);
   const [request] = raw.requests;
   const body = Buffer.alloc(300_000, 'x');
@@ -90,7 +90,7 @@ void test('a stream never sends more than its credit, and goes on with what it i
   assert.equal(raw.peer.openStreams(), 0);
 });
 
-void test('a stream that is reset in its turn sends nothing more, and no empty message', async () => {
+void test('a stream that is reset in its turn sends nothing more', async () => {
   const raw = await answering(2);
   raw.requests[0]?.stream.write(Buffer.from('never'));
   raw.requests[0]?.stream.reset('engine_failed', 'x');
