@@ -65,7 +65,7 @@ const table: Record<string, Row> = {
       lib: 'all',
       protocol: 'all',
       domain: 'all',
-      api: 'all',
+      api: ['errors.ts', 'abilities.ts'],
     },
     reasons: {
       store: 'the data plane never waits for the database: durable state comes through ports.ts',
@@ -84,7 +84,7 @@ const table: Record<string, Row> = {
     packages: ['hono', '@hono/node-server', 'ws', 'zod'],
   },
   agent: {
-    may: { lib: 'all', protocol: 'all', api: 'all' },
+    may: { lib: 'all', protocol: 'all', api: ['enrollment.ts', 'errors.ts', 'fields.ts'] },
     reasons: {
       domain: 'an agent decides nothing about routing; it is built and shipped without it',
       '*': 'an agent is a program of its own on a stranger’s machine',
