@@ -12,7 +12,8 @@ import { randomInt, seededRandom, type Random } from '../lib/random.ts';
 import { linkLimits } from '../protocol/limits.ts';
 import { FakeClock } from './fakeClock.ts';
 import { fuzzMessage, newFuzzView, noteOpen, type FuzzView } from './frameMutation.ts';
-import { Answer, createLinkPair, endOf, memoryTransportPair, type LinkPair } from './linkPair.ts';
+import { createLinkPair, endOf, memoryTransportPair } from './linkPair.ts';
+import type { Answer, LinkPair } from './linkPair.ts';
 import { rawAgainstAgent, rawAgainstRouter } from './rawLink.ts';
 import type { RawAgainstAgent, RawAgainstRouter } from './rawLink.ts';
 

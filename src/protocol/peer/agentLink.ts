@@ -45,7 +45,9 @@ export class AgentLink extends LinkCore<RouterControl, AgentStream> implements A
   override onStreamClosed(stream: MuxStream): void {
     super.onStreamClosed(stream);
     this.strayBytes += (stream as AgentStream).bodyCredit;
-    this.strayFrames += this.limits.strayFramesPerStream;
+    const { strayFramesPerStream, maxStreams } = this.limits;
+    const most = strayFramesPerStream * maxStreams;
+    this.strayFrames = Math.min(most, this.strayFrames + strayFramesPerStream);
   }
 
   protected override acceptsControl(name: FrameName): boolean {
