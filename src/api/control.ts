@@ -2,6 +2,7 @@
  * The wire of the control routes under `/api/v1`: what the dashboard and the CLI read. Times are
  * ISO 8601 in UTC, sizes are bytes, spans carry their unit in the name. Unknown is null, never 0.
  */
+import type { AgentState } from '../domain/agentState.ts';
 import type { AgentFacts } from './enrollment.ts';
 
 /** `GET /api/v1/session`, and the answer of `POST /api/v1/sign-in` `{email, password}`. */
@@ -40,7 +41,7 @@ export interface StatusAnswer {
   base_url: string;
 }
 
-export type AgentStateName = 'pending' | 'active' | 'disconnected' | 'suspended' | 'dead';
+export type AgentStateName = AgentState;
 
 /** `GET /api/v1/projects/:project/agents`: own agents, and the shared ones that the caller may see. */
 export interface AgentAnswer {

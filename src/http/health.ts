@@ -17,7 +17,7 @@ export function createHealthHandlers(options: {
 }): Readonly<Record<HandlerOf<'health'>, Handler>> {
   const { auth, ready, metrics } = options;
   return {
-    live: (exchange) => exchange.json(200, { status: 'ok' }, noStore),
+    alive: (exchange) => exchange.json(200, { status: 'ok' }, noStore),
     ready(exchange) {
       if (ready()) exchange.json(200, { status: 'ready' }, noStore);
       else exchange.refuse('shutting_down', 'The server takes no requests now.');

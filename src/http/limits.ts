@@ -38,12 +38,9 @@ export interface HttpLimits {
   liveClients: number;
   /** Between two snapshots to a browser, in ms. */
   liveIntervalMs: number;
-  /** Bytes that a browser may leave unread before its live stream is cut. */
-  liveBufferBytes: number;
   /** One WebSocket message of an agent link, in bytes; the router's own bound holds too. */
   linkMessageBytes: number;
-  /** Files of the dashboard and the installer that are listed, and the size of one in bytes. */
-  files: number;
+  /** One file of the dashboard or the installer, in bytes. */
   fileBytes: number;
   /** Sign-in, enrolment, refresh, nonces and link upgrades of one address. */
   perAddress: Readonly<Record<LimitedAction, AddressLimit>>;
@@ -75,9 +72,7 @@ export const httpLimits: HttpLimits = {
   limitedAddresses: 10_000,
   liveClients: 64,
   liveIntervalMs: 1_000,
-  liveBufferBytes: 1024 * 1024,
   linkMessageBytes: 1024 * 1024,
-  files: 1_000,
   fileBytes: 64 * 1024 * 1024,
   perAddress: {
     // Failures are counted much more narrowly by the control plane.

@@ -14,7 +14,6 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ErrorName } from '../api/errors.ts';
 import { sleep, type Clock } from '../lib/clock.ts';
-import { newId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
 import { createConnections, type Connections } from './connections.ts';
@@ -23,6 +22,7 @@ import { Exchange } from './exchange.ts';
 import type { HttpLimits } from './limits.ts';
 import type { LinkUpgrade, RefuseUpgrade } from './linkUpgrade.ts';
 import { refuseRaw } from './rawAnswer.ts';
+import { createRequestIds } from './requestIds.ts';
 
 /** PEM texts. */
 export interface TlsFiles {
@@ -54,15 +54,21 @@ export interface Listener {
 }
 
 export function createListener(options: ListenerOptions): Listener {
-  const { limits, clock, random, log } = options;
+  const { limits, clock, log } = options;
+  const newRequestId = createRequestIds(options.random);
   const draining = new AbortController();
   const connections = createConnections(limits.pipelinedRequests);
   const exchanges = new RunningCount();
   const refuse: RefuseUpgrade = (socket, refusal) =>
-    refuseRaw(socket, { ...refusal, requestId: newId('req', random), clock });
+    refuseRaw(socket, { ...refusal, requestId: newRequestId(), clock });
   const link = options.link(refuse);
   const server = newServer(options, link);
-  const serve = createServe(options, { connections, exchanges, draining: draining.signal });
+  const serve = createServe(options, {
+    newRequestId,
+    connections,
+    exchanges,
+    draining: draining.signal,
+  });
   server.on('request', (request, response) => serve({ request, response, asks: false }));
   server.on('checkContinue', (request, response) => serve({ request, response, asks: true }));
   // Other expectations need not be met (RFC 9110, 10.1.1).
@@ -93,7 +99,7 @@ export function createListener(options: ListenerOptions): Listener {
       draining.abort();
       server.close();
       server.closeIdleConnections();
-      await sleep(clock, exchanges.count === 0 ? 0 : limits.drainMs, exchanges.whenNone());
+      if (exchanges.count > 0) await sleep(clock, limits.drainMs, exchanges.whenNone());
       server.closeAllConnections();
     },
     async close() {
@@ -112,20 +118,21 @@ export function createListener(options: ListenerOptions): Listener {
 /** Requests that are not answered yet. */
 class RunningCount {
   count = 0;
-  private waiting = new AbortController();
+  private onNone: (() => void) | undefined;
 
   add(response: ServerResponse): void {
     this.count += 1;
     response.once('close', () => {
       this.count -= 1;
-      if (this.count === 0) this.waiting.abort();
+      if (this.count === 0) this.onNone?.();
     });
   }
 
   /** Aborts when the last one of those that run now has ended. */
   whenNone(): AbortSignal {
-    this.waiting = new AbortController();
-    return this.waiting.signal;
+    const none = new AbortController();
+    this.onNone = () => none.abort();
+    return none.signal;
   }
 }
 
@@ -139,14 +146,19 @@ interface Incoming {
 /** From a request to its exchange, or to the end of its connection (H3). */
 function createServe(
   options: ListenerOptions,
-  state: { connections: Connections; exchanges: RunningCount; draining: AbortSignal },
+  state: {
+    newRequestId: () => string;
+    connections: Connections;
+    exchanges: RunningCount;
+    draining: AbortSignal;
+  },
 ): (incoming: Incoming) => void {
-  const { limits, clock, random } = options;
-  const { connections, exchanges, draining } = state;
+  const { limits, clock } = options;
+  const { newRequestId, connections, exchanges, draining } = state;
   return ({ request, response, asks }) => {
     exchanges.add(response);
     if (draining.aborted) response.shouldKeepAlive = false;
-    const requestId = newId('req', random);
+    const requestId = newRequestId();
     const address = options.addressOf(request);
     const exchange = new Exchange({ request, response, clock, asks, requestId, address });
     switch (connections.began(request.socket, response)) {

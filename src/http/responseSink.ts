@@ -20,6 +20,7 @@ import type { ClientSink } from '../router/ports.ts';
 import type { Exchange } from './exchange.ts';
 
 const streamHeaders = ['cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no'];
+const noBytes = Buffer.alloc(0);
 const lastChunk = '0\r\n\r\n';
 const carriageReturn = 0x0d;
 const lineFeed = 0x0a;
@@ -89,10 +90,10 @@ export class ResponseSink implements ClientSink {
       return;
     }
     // K3; also a stream that ended without a byte.
-    const body = this.held.length === 1 ? this.held[0] : Buffer.concat(this.held);
+    const [only = noBytes] = this.held;
+    const body = this.held.length > 1 ? Buffer.concat(this.held) : only;
     this.held = [];
-    const length = ['content-length', String(body?.length ?? 0)];
-    this.writeHead(length);
+    this.writeHead(['content-length', String(body.length)]);
     response.end(body);
   }
 
