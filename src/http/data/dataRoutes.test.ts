@@ -89,11 +89,11 @@ test('a cookie that lets a page call the data routes', async () => {
 });
 
 test('a key that has expired, was revoked, or comes from a wrong address', async () => {
-  withKey('key-expired', { expiresAtMs: Date.now() - 1 });
+  withKey('key-expired', { expiresAtMs: harness.clock.now() - 1 });
   withKey('key-revoked', { revoked: true });
   withKey('key-elsewhere', { ipAllowList: ['10.0.0.0/8', 'fd00::/8'] });
   withKey('key-here', { ipAllowList: ['127.0.0.0/8'] });
-  withKey('key-soon', { expiresAtMs: Date.now() + 60_000 });
+  withKey('key-soon', { expiresAtMs: harness.clock.now() + 60_000 });
   const codes: Record<string, [number, string | null]> = {
     'key-expired': [401, 'invalid_api_key'],
     'key-revoked': [401, 'invalid_api_key'],
