@@ -53,7 +53,7 @@ export const maxHeldEventBytes = MiB;
 // Stopping
 
 /** What a stopping router waits for the store to take the last records. */
-export const stopTimeoutMs = 2000;
+export const stopTimeoutMs = 1000;
 
 // Journal
 

@@ -160,7 +160,7 @@ test('G3 what memory has no room for is read back from the disk', async () => {
   assert.equal(files.segments.size, 0);
 });
 
-test('disk full: answers go on while memory lasts, then requests are refused, then it heals', async () => {
+test('disk full: answers go on, then requests are refused, then it heals', async () => {
   const { journal, ports, clock, files } = await rig();
   files.fault = 'ENOSPC';
   files.tornBytes = 40;

@@ -34,6 +34,8 @@ export interface Turned {
   detail: string;
   /** Told before the link closes, when the agent can do something about it (or must give up). */
   goaway?: 'suspended' | 'dead' | 'token_expired';
+  /** The directory may not have heard yet: look again before it is final (H3). */
+  lookAgainFor?: 'agent' | 'token_key';
 }
 
 interface Court {
@@ -69,12 +71,10 @@ export async function judgeToken(
   accessToken: string,
   options: Court & { agentId: string },
 ): Promise<Omit<Accepted, 'version'> | Turned> {
-  const { directory, agentId } = options;
   const first = weighToken(accessToken, options);
-  if (first.ok || first.goaway !== undefined) return first;
-  // H3: the refusal may come from a directory that has not heard yet.
-  if (directory.agent(agentId) === undefined) await directory.refresh();
-  else await directory.reload();
+  if (first.ok || first.lookAgainFor === undefined) return first;
+  if (first.lookAgainFor === 'agent') await options.directory.refresh();
+  else await options.directory.reload();
   return weighToken(accessToken, options);
 }
 
@@ -89,10 +89,15 @@ function weighToken(
     nowMs,
     keyOf: (keyId) => publicKeyFromText(directory.tokenKey(keyId)?.x ?? ''),
   });
-  if (verdict.kind === 'invalid') return unauthorized(`access token: ${verdict.reason}`);
+  if (verdict.kind === 'invalid') {
+    const refused = unauthorized(`access token: ${verdict.reason}`);
+    return verdict.reason === 'unknown_key' ? { ...refused, lookAgainFor: 'token_key' } : refused;
+  }
   if (verdict.claims.sub !== agentId) return unauthorized('access token of another agent');
   const agent = directory.agent(agentId);
-  if (agent === undefined) return unauthorized('agent is not enrolled here');
+  if (agent === undefined) {
+    return { ...unauthorized('agent is not enrolled here'), lookAgainFor: 'agent' };
+  }
   const state = judgeState(agent);
   if (state !== undefined) return state;
   if (verdict.kind === 'expired') {

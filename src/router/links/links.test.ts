@@ -164,7 +164,7 @@ test('a suspended agent is cut off at once, and its request tried elsewhere', as
   assert.equal(one.router.agents().length, 1);
 });
 
-test('two agents with one identity: the newer fences the older, and the owner sees it', async () => {
+test('two agents with one identity: the newer fences the older', async () => {
   const one = await harness();
   const old = await one.agent({ script: stalls('one') });
   const { client, result } = one.submit();
@@ -227,7 +227,7 @@ test('an agent that says GOAWAY gets nothing new and finishes what runs', async 
   await waiting.result;
 });
 
-test('CONFIG follows the endpoints: what an agent should hold is told when it changes', async () => {
+test('CONFIG follows the endpoints that the agent may serve', async () => {
   const one = await harness();
   const { agent } = await one.agent();
   const before = agent.controls.length;
