@@ -103,7 +103,7 @@ export const words = {
     held: (count: string): string => `${count} new`,
     emptyTitle: 'No request has come yet',
     empty:
-      'Point any OpenAI client at the base URL above and use the API key that the start printed.',
+      'Point any OpenAI client at an endpoint’s base URL, with the API key that the start printed.',
     columns: {
       at: 'Time',
       outcome: 'Outcome',

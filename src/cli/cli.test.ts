@@ -252,7 +252,7 @@ test('a status that hides the notices', async () => {
       running: 2,
       waiting: 0,
       journal: 'ok',
-      notices: [{ code: 'isolation_none', message: 'Shared agents run without a sandbox.' }],
+      notices: [{ code: 'SharedUnsandboxed', message: 'Shared agents run without a sandbox.' }],
       base_url: 'http://h',
     };
     return { status: 200, body };

@@ -179,7 +179,7 @@ function newHttpServer(
 
 /** Until the isolation levels exist, this is true of every shared agent, and it is said. */
 export const isolationNotice = {
-  code: 'isolation_none',
+  code: 'SharedUnsandboxed',
   message: 'Shared agents run without a sandbox (isolation: none).',
 };
 

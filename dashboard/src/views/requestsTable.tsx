@@ -55,7 +55,8 @@ function useHeld(
   }, [rows]);
   useEffect(() => {
     const element = section.current;
-    const hold = (): void => setHeld(latest.current);
+    // An empty list has no row that could jump: the first one must not wait.
+    const hold = (): void => setHeld(latest.current.length === 0 ? null : latest.current);
     const release = (): void => setHeld(null);
     element?.addEventListener('pointerenter', hold);
     element?.addEventListener('pointerleave', release);
