@@ -43,7 +43,9 @@ export interface StatusAnswer {
 
 export type AgentStateName = AgentState;
 
-/** `GET /api/v1/projects/:project/agents`: own agents, and the shared ones that the caller may see. */
+/**
+ * `GET /api/v1/projects/:project/agents`: own agents, and the shared ones that the caller may see.
+ */
 export interface AgentAnswer {
   id: string;
   worker_id: string;

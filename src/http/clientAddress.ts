@@ -1,7 +1,7 @@
 /**
- * Who is calling: the socket's address, unless the peer is a trusted proxy; then the nearest address
- * of `X-Forwarded-For` that is not a trusted proxy itself. And lists of addresses: which ranges an
- * API key may be used from.
+ * Who is calling: the socket's address, unless the peer is a trusted proxy; then the nearest
+ * address of `X-Forwarded-For` that is not a trusted proxy itself. And lists of addresses: which
+ * ranges an API key may be used from.
  */
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';

@@ -3,6 +3,8 @@
  * (`*` never goes with credentials). The control routes have no CORS at all: they are same-origin.
  */
 
+import { longestRequestedHeaders } from './limits.ts';
+
 /** Headers of an answer that a page may read. */
 const exposed = [
   'x-request-id',
@@ -40,15 +42,15 @@ const accepted = [
   'x-xim-resume',
   'x-xim-progress',
 ];
-/** Bound on what a preflight may make us repeat. */
-const longestRequestHeaders = 1024;
 
 /** The answer to a preflight: accepts our headers, and those of the client libraries by pattern. */
 export function preflightHeaders(options: {
   requestedHeaders: string | undefined;
   methods: readonly string[];
 }): string[] {
-  const requested = (options.requestedHeaders ?? '').slice(0, longestRequestHeaders).toLowerCase();
+  const requested = (options.requestedHeaders ?? '')
+    .slice(0, longestRequestedHeaders)
+    .toLowerCase();
   const known = requested
     .split(',')
     .map((name) => name.trim())

@@ -1,10 +1,12 @@
 /**
- * `GET /v1/enroll/nonce`, `POST /v1/enroll`, `POST /v1/enroll/refresh`: calls of machines that have no
- * key yet, or only a rotation token. What authenticates them travels in the body and is signed; no
- * header, cookie or API key takes part. The checks and the order of them are the control plane's.
+ * `GET /v1/enroll/nonce`, `POST /v1/enroll`, `POST /v1/enroll/refresh`: calls of machines that
+ * have no key yet, or only a rotation token. What authenticates them travels in the body and is
+ * signed; no header, cookie or API key takes part. The checks and the order of them are the
+ * control plane's.
  *
  * The signature covers the host that the agent was given, so that a foreign server cannot pass an
- * enrolment on to us. Which name of ours that was, only the agent knows: each of `knownHosts` is tried.
+ * enrolment on to us. Which name of ours that was, only the agent knows: each of `knownHosts` is
+ * tried.
  */
 import type { z } from 'zod';
 import {
@@ -41,7 +43,9 @@ interface Options {
   budget: ReadingBudget;
 }
 
-/** Resolved by the agent against the address that it was given, which is the one that it can reach. */
+/**
+ * Resolved by the agent against the address that it was given, which is the one that it can reach.
+ */
 const linkUrl = 'v1/agents/link';
 
 export function createEnrolmentHandlers(
@@ -203,8 +207,8 @@ const refreshRefusals: Readonly<Record<RefreshRefusal, Refusal>> = {
   ],
   rotation_token_reused: [
     'agent_suspended',
-    'An old rotation token was used: a copy of the agent’s state may be in other hands. The agent ' +
-      'is suspended; its owner sees why and can resume it.',
+    'An old rotation token was used: a copy of the agent’s state may be in other hands. The ' +
+      'agent is suspended; its owner sees why and can resume it.',
   ],
   agent_suspended: enrollRefusals.agent_suspended,
   agent_dead: enrollRefusals.agent_dead,

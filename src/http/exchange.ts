@@ -1,7 +1,7 @@
 /**
  * One request and its answer, on `node:http` itself: what every handler of the data plane, the
- * enrolment and the files is given. Puts the headers that stand on every answer, writes the envelope,
- * and keeps a connection from being held by a body that nobody reads.
+ * enrolment and the files is given. Puts the headers that stand on every answer, writes the
+ * envelope, and keeps a connection from being held by a body that nobody reads.
  *
  * Invariants
  * X1 Every answer carries `x-request-id` and `openai-processing-ms`, errors included.
@@ -13,15 +13,8 @@ import { errorEnvelope, errorTable, type ErrorName, type ErrorRow } from '../api
 import type { Method } from '../api/routes.ts';
 import type { Clock } from '../lib/clock.ts';
 import { corsAnswerHeaders } from './corsHeaders.ts';
+import { lingerMs, longestRetryAfterMs, smallBodyBytes } from './limits.ts';
 import type { RouteParams } from './routeMatcher.ts';
-
-/** Longest wait that is ever sent: client libraries ignore a longer one and come back sooner. */
-const longestRetryAfterMs = 60_000;
-
-/** A refused body of at most this size is read to its end, so that the connection can be kept. */
-const smallBodyBytes = 64 * 1024;
-/** X3: how long a larger one is read before the connection is cut. */
-const lingerMs = 2_000;
 
 export interface RefusalDetails {
   param?: string | null;
@@ -128,7 +121,9 @@ export class Exchange {
     this.json(errorTable[name].status, envelope, headers);
   }
 
-  /** Whether the client sends the body it was not asked for is its choice: the connection must end. */
+  /**
+   * Whether the client sends the body it was not asked for is its choice: the connection must end.
+   */
   private forgetUnaskedBody(): void {
     if (this.continueAwaited) this.response.shouldKeepAlive = false;
   }

@@ -1,23 +1,22 @@
 /**
- * The names that this server answers to: the configured public URL, the addresses it is bound to and
- * the names of the machine itself. The Host header is never believed: it is only compared with these
- * (product rules 1.8), for two questions.
+ * The names that this server answers to: the configured public URL, the addresses it is bound to
+ * and the names of the machine itself. The Host header is never believed: it is only compared with
+ * these (product rules 1.8), for two questions.
  *
  * 1. Which host did an agent sign when it enrolled? The one it was given. A proxy may rewrite Host,
  *    so every name of ours is a candidate; a signature made for a foreign server fits none of them.
- * 2. Is the page that sends a change ours? Its `Origin` must be one of these names, with our scheme.
+ * 2. Is the page that sends a change ours? Its `Origin` must be one of these names, with our
+ *    scheme.
  *
  * A server that is reached by another name (DNS, port forwarding) must be told its public URL.
  */
 import { hostname, networkInterfaces } from 'node:os';
-
-/** Candidates for one signature: more are not tried. */
-const maxCandidates = 32;
+import { hostCandidates } from './limits.ts';
 
 export interface KnownHosts {
   /** `host[:port]` as a URL shows it, without the scheme's own port. */
   has(host: string): boolean;
-  /** Names that an agent may have signed, likeliest first, at most 32. */
+  /** Names that an agent may have signed, likeliest first. */
   candidates(hostHeader: string | undefined): string[];
   isOwnOrigin(origin: string): boolean;
   /** Base for links that leave the server, without a slash at the end. */
@@ -47,7 +46,7 @@ export function createKnownHosts(options: {
       const own = ownHosts();
       const given = normalHost(hostHeader, scheme);
       const first = given !== undefined && own.includes(given) ? [given] : [];
-      return [...new Set([...first, ...own])].slice(0, maxCandidates);
+      return [...new Set([...first, ...own])].slice(0, hostCandidates);
     },
     isOwnOrigin(origin) {
       if (origin === publicUrl.origin) return true;

@@ -1,6 +1,6 @@
 /**
- * The bounds of the HTTP plane. Whoever adds a buffer, a map or a wait to `src/http` names its bound
- * here. All of them can be given smaller in tests; the operator's configuration sets a few.
+ * The bounds of the HTTP plane. Whoever adds a buffer, a map or a wait to `src/http` names its
+ * bound here. All of them can be given smaller in tests; the operator's configuration sets a few.
  */
 
 export interface HttpLimits {
@@ -45,6 +45,29 @@ export interface HttpLimits {
   /** Sign-in, enrolment, refresh, nonces and link upgrades of one address. */
   perAddress: Readonly<Record<LimitedAction, AddressLimit>>;
 }
+
+/** Longest wait that is ever sent: client libraries ignore a longer one and come back sooner. */
+export const longestRetryAfterMs = 60_000;
+/** A refused body of at most this size is read to its end, so that the connection can be kept. */
+export const smallBodyBytes = 64 * 1024;
+/** How long a larger one is read before the connection is cut. */
+export const lingerMs = 2_000;
+/** Names of ours that one enrolment's signature is tried with. */
+export const hostCandidates = 32;
+/** Longest API key that is hashed, and client's request id that is logged, in characters. */
+export const longestKey = 512;
+export const longestClientRequestId = 512;
+/** Name of a caller's that a message repeats, in characters. */
+export const longestShownName = 80;
+/** Header names that a preflight may make us repeat, in characters together. */
+export const longestRequestedHeaders = 1024;
+/** Live streams: a snapshot at least so often, a look at the session so often, requests shown. */
+export const liveKeepAliveMs = 5_000;
+export const liveRecheckMs = 15_000;
+export const liveRequests = 50;
+/** How much of a file is in hand at once, and how deep the dashboard's folders go. */
+export const filePieceBytes = 64 * 1024;
+export const dashboardDepth = 4;
 
 export type LimitedAction = 'sign_in' | 'nonce' | 'enroll' | 'refresh' | 'link';
 

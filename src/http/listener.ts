@@ -3,8 +3,8 @@
  * and an answer for whatever never becomes a request.
  *
  * Invariants
- * H1 What cannot be parsed, is too large or too slow is answered in the envelope, once, and only where
- *    that cannot cut into another answer of the connection.
+ * H1 What cannot be parsed, is too large or too slow is answered in the envelope, once, and only
+ *    where that cannot cut into another answer of the connection.
  * H2 After `drain` began nothing new starts; what runs may end within `drainMs`, then it is cut.
  * H3 Each connection, its pipeline and its headers are bounded (`limits.ts`).
  */

@@ -7,9 +7,7 @@ import { STATUS_CODES } from 'node:http';
 import { errorEnvelope, errorTable, type ErrorName } from '../api/errors.ts';
 import type { Clock } from '../lib/clock.ts';
 import { refusalHeaders } from './exchange.ts';
-
-/** How long the peer may go on sending before the connection is cut, in ms. */
-const lingerMs = 1_000;
+import { lingerMs } from './limits.ts';
 
 /** Writes the refusal and closes. What still comes in is read and dropped, for a moment. */
 export function refuseRaw(

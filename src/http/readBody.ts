@@ -1,6 +1,6 @@
 /**
- * Reads a request's body whole, by data handlers, within two bounds: its own size, and the bytes that
- * all requests together may have in hand while they are being read.
+ * Reads a request's body whole, by data handlers, within two bounds: its own size, and the bytes
+ * that all requests together may have in hand while they are being read.
  */
 import type { Exchange } from './exchange.ts';
 
@@ -37,7 +37,9 @@ export class ReadingBudget {
   }
 }
 
-/** Resolves with how it went; never rejects. A client that waits to be asked (100) is asked here. */
+/**
+ * Resolves with how it went; never rejects. A client that waits to be asked (100) is asked here.
+ */
 export function readBody(
   exchange: Exchange,
   options: { maxBytes: number; budget: ReadingBudget },

@@ -1,6 +1,6 @@
 /**
- * Ids of requests, `req_…`. Randomness is drawn for many ids at once: asking the system for 16 bytes
- * costs as much as asking for 4 KiB, and every request asks.
+ * Ids of requests, `req_…`. Randomness is drawn for many ids at once: asking the system for 16
+ * bytes costs as much as asking for 4 KiB, and every request asks.
  */
 import { newId } from '../lib/ids.ts';
 import type { Random } from '../lib/random.ts';

@@ -2,17 +2,17 @@
  * `ClientSink` over a response: the hot path. A stream's chunk costs one copy into a framed buffer
  * and one write to the socket.
  *
- * `ServerResponse.write` frames a chunk with four writes (size, line end, data, line end), a cork and
- * a tick to undo it. Measured for events of 250 bytes, that is 8.3 µs of CPU per chunk against 6.0 µs
- * for one write of the same bytes framed here, so the response is told that its body needs no framing
- * and the socket is written to. The response still owns the connection: heads, keep-alive and the
- * order of pipelined answers stay with `node:http`.
+ * `ServerResponse.write` frames a chunk with four writes (size, line end, data, line end), a cork
+ * and a tick to undo it. Measured for events of 250 bytes, that is 8.3 µs of CPU per chunk against
+ * 6.0 µs for one write of the same bytes framed here, so the response is told that its body needs
+ * no framing and the socket is written to. The response still owns the connection: heads,
+ * keep-alive and the order of pipelined answers stay with `node:http`.
  *
  * Invariants
  * K1 Status and headers leave with the first body byte and not before.
  * K2 After `end` or `destroy`, or once the client is gone, nothing is written.
- * K3 An answer that is not a stream goes out with its length, in one write, unless it is larger than
- *    `heldAnswerBytes`.
+ * K3 An answer that is not a stream goes out with its length, in one write, unless it is larger
+ *    than `heldAnswerBytes`.
  * K4 `onClientClosed` fires at most once, and not after the answer was handed over whole.
  */
 import type { Socket } from 'node:net';

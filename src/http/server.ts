@@ -15,7 +15,8 @@
  * Invariants
  * C3 The listener serves nothing that is not in the route table (`api/routes.ts`).
  * X1 Every answer carries a request id; every refusal is a row of the error table, in the envelope.
- * X2 The Host header builds nothing; the caller's address is the socket's, or what a trusted proxy says.
+ * X2 The Host header builds nothing; the caller's address is the socket's, or what a trusted proxy
+ *    says.
  * R6 Everything a client can make the server hold has a bound in `limits.ts`.
  */
 import type { Control } from '../control/control.ts';
@@ -81,7 +82,9 @@ export interface HttpServerOptions {
 export interface HttpServer {
   /** Rejects when the address is taken or not ours; resolves once connections are accepted. */
   listen(): Promise<{ address: string; port: number; publicUrl: string }>;
-  /** Takes nothing new and waits for what runs, `drainMs` at most; what is left is cut. Idempotent. */
+  /**
+   * Takes nothing new and waits for what runs, `drainMs` at most; what is left is cut. Idempotent.
+   */
   drain(): Promise<void>;
   /** Cuts everything. Idempotent. */
   close(): Promise<void>;

@@ -1,9 +1,9 @@
 /**
  * Who calls a control route, and whether a change comes from a page of ours.
  *
- * A key in `Authorization` decides alone; only without one the session's cookie is looked at. A cookie
- * is sent by the browser whatever page asks, so a change that it authenticates, and a sign-in, must
- * come from our own origin and be JSON, which no form of another site can send:
+ * A key in `Authorization` decides alone; only without one the session's cookie is looked at. A
+ * cookie is sent by the browser whatever page asks, so a change that it authenticates, and a
+ * sign-in, must come from our own origin and be JSON, which no form of another site can send:
  *
  * - `Sec-Fetch-Site`, which pages cannot forge, must say `same-origin` where it is sent;
  * - otherwise `Origin` must be one of the server's own names (`knownHosts.ts`);

@@ -279,7 +279,9 @@ test('what a project shows: status, endpoints, requests, projects', async () => 
   assert.equal(projects.data[0]?.slug, 'default');
 });
 
-/** Follows a live stream; `next` gives the next snapshot, `left` resolves when the server ends it. */
+/**
+ * Follows a live stream; `next` gives the next snapshot, `left` resolves when the server ends it.
+ */
 async function follow(headers: Record<string, string>): Promise<{
   status: number;
   next: () => Promise<LiveSnapshot>;

@@ -1,28 +1,23 @@
 /**
  * `GET /api/v1/projects/{project}/live`: what the dashboard paints, as server-sent events. One
- * `snapshot` a second at most, and only when something changed; one each `keepAliveMs` in any case, so
- * that a silent stream is a broken one.
+ * `snapshot` a second at most, and only when something changed; one each `liveKeepAliveMs` in any
+ * case, so that a silent stream is a broken one.
  *
  * Invariants
  * V1 A browser that does not read costs one pending snapshot: the next is made when it takes more.
- * V2 At most `liveClients` watch at once; each ends with its session or key, within `recheckMs`.
+ * V2 At most `liveClients` watch at once; each ends with its session or key, within `liveRecheckMs`.
  */
 import type { LiveSnapshot } from '../../api/control.ts';
 import type { Control } from '../../control/control.ts';
 import type { Principal } from '../../control/principal.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { HttpLimits } from '../limits.ts';
+import { liveKeepAliveMs, liveRecheckMs, liveRequests, type HttpLimits } from '../limits.ts';
 import type { AgentAnswers } from './agentAnswer.ts';
 import { part, refuse, type ControlContext, type ControlHandler } from './controlContext.ts';
 import { refuseFor, type ControlRefusal } from './controlRefusals.ts';
 import { isoTime } from './isoTime.ts';
 import type { ProjectAnswers } from './projectRoutes.ts';
-
-const keepAliveMs = 5_000;
-const recheckMs = 15_000;
-/** Requests that a snapshot shows. */
-const shownRequests = 50;
 
 interface Options {
   control: Pick<Control, 'project' | 'agents' | 'endpoints' | 'recentRequests'>;
@@ -105,7 +100,7 @@ async function* follow(
   yield event(first);
   while ((await sleep(clock, limits.liveIntervalMs, signal)) === 'elapsed') {
     const nowMs = clock.monotonic();
-    if (nowMs - checkedAtMs >= recheckMs) {
+    if (nowMs - checkedAtMs >= liveRecheckMs) {
       if (!(await options.stillAllowed(context))) return;
       checkedAtMs = nowMs;
     }
@@ -117,7 +112,7 @@ async function* follow(
     if (next === undefined) continue;
     if (!next.ok) return;
     const text = comparable(next.snapshot);
-    if (text === shown && nowMs - sentAtMs < keepAliveMs) continue;
+    if (text === shown && nowMs - sentAtMs < liveKeepAliveMs) continue;
     shown = text;
     sentAtMs = nowMs;
     yield event(next.snapshot);
@@ -140,7 +135,7 @@ async function snapshotOf(options: Options, caller: Caller): Promise<Snapshot> {
   const [listed, endpoints, requests, status] = await Promise.all([
     control.agents({ principal, owner }),
     control.endpoints({ principal, project }),
-    control.recentRequests({ principal, project, limit: shownRequests }),
+    control.recentRequests({ principal, project, limit: liveRequests }),
     projects.status(principal),
   ]);
   if (!listed.ok) return listed;

@@ -1,6 +1,7 @@
 /**
- * The session's cookie: only the control routes get it (`Path`), no script reads it (`HttpOnly`), no
- * other site sends it (`SameSite=Strict`), and over TLS it never travels in the clear (`Secure`).
+ * The session's cookie: only the control routes get it (`Path`), no script reads it (`HttpOnly`),
+ * no other site sends it (`SameSite=Strict`), and over TLS it never travels in the clear
+ * (`Secure`).
  */
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import type { ControlContext } from './controlContext.ts';

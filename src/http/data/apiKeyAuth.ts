@@ -11,6 +11,7 @@ import type { ApiKeyEntry } from '../../domain/directory.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Directory } from '../../router/directory.ts';
 import { addressRanges, type AddressRanges } from '../clientAddress.ts';
+import { longestKey } from '../limits.ts';
 
 export type Authentication =
   | { ok: true; key: ApiKeyEntry }
@@ -20,8 +21,6 @@ export type KeyDirectory = Pick<Directory, 'apiKeyByHash'>;
 
 type Scope = ApiKeyEntry['scopes'][number];
 
-/** Longer than any key of ours; what is longer is not hashed. */
-const longestKey = 512;
 const bearer = /^bearer +(\S+) *$/i;
 
 export class ApiKeyAuth {

@@ -17,7 +17,7 @@ import type { Router } from '../../router/router.ts';
 import type { Exchange } from '../exchange.ts';
 import { readOrRefuse, type ReadingBudget } from '../readBody.ts';
 import { ResponseSink } from '../responseSink.ts';
-import type { HttpLimits } from '../limits.ts';
+import { longestClientRequestId, type HttpLimits } from '../limits.ts';
 import type { ApiKeyAuth } from './apiKeyAuth.ts';
 import {
   endpointTarget,
@@ -47,8 +47,6 @@ interface Caller {
 }
 
 type Checked<Value> = ({ ok: true } & Value) | Refused;
-
-const longestClientRequestId = 512;
 
 /** A request that the router has; the body is the router's alone to keep or to drop. */
 interface Submitted {

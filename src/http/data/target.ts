@@ -1,6 +1,7 @@
 /**
- * What a data request is about: project, endpoint and model, from the address (or the body's `model`
- * on the root address) and from the key. What is missing and what is another's get the same words.
+ * What a data request is about: project, endpoint and model, from the address (or the body's
+ * `model` on the root address) and from the key. What is missing and what is another's get the
+ * same words.
  */
 import type { ErrorName } from '../../api/errors.ts';
 import type {
@@ -10,6 +11,7 @@ import type {
   ProjectEntry,
 } from '../../domain/directory.ts';
 import type { Directory } from '../../router/directory.ts';
+import { longestShownName } from '../limits.ts';
 import type { RouteParams } from '../routeMatcher.ts';
 
 export type TargetDirectory = Pick<Directory, 'project' | 'endpoint' | 'endpointsOf' | 'model'>;
@@ -43,7 +45,10 @@ export function projectTarget(
   return { ok: true, project };
 }
 
-/** An endpoint by slug or id; `param` is there when the body named it (then it is a model to OpenAI). */
+/**
+ * An endpoint by slug or id; `param` is there when the body named it (then it is a model to
+ * OpenAI).
+ */
 export function endpointTarget(
   directory: TargetDirectory,
   wanted: { project: ProjectEntry; key: ApiKeyEntry; name: string; param?: 'model' },
@@ -89,9 +94,7 @@ export function modelTarget(directory: TargetDirectory, endpoint: EndpointEntry)
   return { ok: true, model };
 }
 
-const longestShown = 80;
-
 /** A name from outside, as a message may repeat it. */
 export function quoted(name: string): string {
-  return `'${name.length > longestShown ? `${name.slice(0, longestShown)}…` : name}'`;
+  return `'${name.length > longestShownName ? `${name.slice(0, longestShownName)}…` : name}'`;
 }

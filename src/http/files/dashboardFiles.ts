@@ -1,13 +1,13 @@
 /**
- * `/ui/`: the dashboard as the build left it. Addresses that name no file are views of the application
- * and get its page; names with a file's ending that are not there are missing.
+ * `/ui/`: the dashboard as the build left it. Addresses that name no file are views of the
+ * application and get its page; names with a file's ending that are not there are missing.
  *
- * Invariant D1: only plain names of the build are opened: letters, digits, `.`, `_`, `-`, no name that
- * begins with a dot. There is no way to spell a path that leaves the directory.
+ * Invariant D1: only plain names of the build are opened: letters, digits, `.`, `_`, `-`, no name
+ * that begins with a dot. There is no way to spell a path that leaves the directory.
  */
 import path from 'node:path';
 import type { Exchange } from '../exchange.ts';
-import type { HttpLimits } from '../limits.ts';
+import { dashboardDepth, type HttpLimits } from '../limits.ts';
 import { sendFile } from './sendFile.ts';
 
 const types: Readonly<Record<string, string>> = {
@@ -48,9 +48,10 @@ const securityHeaders = [
 ].flat();
 
 const plainName = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/;
-const maxDepth = 4;
 
-/** Serves from `directory`, which is read anew for each request: a build may appear while we run. */
+/**
+ * Serves from `directory`, which is read anew for each request: a build may appear while we run.
+ */
 export function createDashboard(options: {
   directory: string;
   limits: HttpLimits;
@@ -86,7 +87,7 @@ export function createDashboard(options: {
 /** D1. */
 function isPlainPath(name: string): boolean {
   const parts = name.split('/');
-  return parts.length <= maxDepth && parts.every((part) => plainName.test(part));
+  return parts.length <= dashboardDepth && parts.every((part) => plainName.test(part));
 }
 
 /** An address of the application: anything without tricks in it. */

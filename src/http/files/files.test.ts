@@ -41,7 +41,7 @@ test('files that are not built, and an answer that does not say so', async () =>
   }
 });
 
-test('a page that may be framed, may run foreign scripts, or is kept when it has changed', async () => {
+test('a page that may be framed, run foreign scripts, or is kept when it has changed', async () => {
   await build();
   const reply = await harness.call('GET', '/ui/');
   assert.equal(reply.status, 200);

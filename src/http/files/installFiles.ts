@@ -1,6 +1,6 @@
 /**
- * `/install.sh` and `/install/xim.tgz`: what the pasted line fetches. The script names the digest of
- * the package, so both come from one look at the build.
+ * `/install.sh` and `/install/xim.tgz`: what the pasted line fetches. The script names the digest
+ * of the package, so both come from one look at the build.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';

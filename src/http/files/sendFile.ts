@@ -1,12 +1,11 @@
 /**
- * Sends a file of ours: in pieces, by the reader's pace, with a validator so that an unchanged file is
- * not sent twice. Nothing is kept in memory between requests.
+ * Sends a file of ours: in pieces, by the reader's pace, with a validator so that an unchanged
+ * file is not sent twice. Nothing is kept in memory between requests.
  */
 import { once } from 'node:events';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Exchange } from '../exchange.ts';
-
-const pieceBytes = 64 * 1024;
+import { filePieceBytes } from '../limits.ts';
 
 export interface FileAnswer {
   path: string;
@@ -45,7 +44,7 @@ async function sendPieces(exchange: Exchange, handle: FileHandle, size: number):
   const closed = new AbortController();
   response.once('close', () => closed.abort());
   for (let at = 0; at < size;) {
-    const piece = Buffer.allocUnsafe(Math.min(pieceBytes, size - at));
+    const piece = Buffer.allocUnsafe(Math.min(filePieceBytes, size - at));
     const { bytesRead } = await handle.read(piece, 0, piece.length, at);
     if (response.destroyed) return;
     if (bytesRead === 0) {
