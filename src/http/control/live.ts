@@ -5,7 +5,8 @@
  *
  * Invariants
  * V1 A browser that does not read costs one pending snapshot: the next is made when it takes more.
- * V2 At most `liveClients` watch at once; each ends with its session or key, within `liveRecheckMs`.
+ * V2 At most `liveClients` watch at once; each ends with its session or key, within
+ *    `liveRecheckMs`.
  */
 import type { LiveSnapshot } from '../../api/control.ts';
 import type { Control } from '../../control/control.ts';
