@@ -171,7 +171,7 @@ function urlEngine(
 }
 
 async function modelCacheOf(
-  { context, config }: RunParts,
+  { context, config, onEvent }: RunParts,
   { stateDir, log }: Places,
 ): Promise<ModelEnsurer> {
   const opened = await openModelCache({
@@ -183,6 +183,9 @@ async function modelCacheOf(
     clock: context.clock,
     random: systemRandom,
     log,
+    onAttempt: (model, { source, result }) => {
+      onEvent({ kind: 'note', message: `${model}, ${source}: ${result}` });
+    },
   });
   if (opened.kind === 'open') return opened.cache;
   throw new StartupError('data_directory', opened.message);

@@ -415,13 +415,16 @@ modelTest('a model that is taken back cuts what runs on it', async () => {
 
 test('an agent without the library says nothing useful', async () => {
   const without = newEngine({
-    loadLlama: () => Promise.reject(new Error('Cannot find package node-llama-cpp')),
+    loadLlama: () => Promise.reject(new Error('Install npm and try again.')),
   });
   await without.start(never);
   const file = { path: '/nowhere/model.gguf', sha256: '' };
   const outcome = await without.load({ desired, file, maxSlots: 0 }, quiet);
   assert.equal(outcome.kind, 'failed');
-  assert.match(outcome.kind === 'failed' ? outcome.message : '', /npm install node-llama-cpp/);
+  assert.match(
+    outcome.kind === 'failed' ? outcome.message : '',
+    /not there: Install npm and try again/,
+  );
   await without.stop();
 });
 

@@ -33,7 +33,7 @@ import type {
 } from './engine.ts';
 
 export interface EmbeddedEngineOptions {
-  /** Loads node-llama-cpp from wherever this machine has it. */
+  /** Loads node-llama-cpp from wherever this machine has it; rejects with a sentence. */
   loadLlama: () => Promise<LlamaModule>;
   clock: Clock;
   random: Random;
@@ -85,7 +85,7 @@ class EmbeddedEngine implements Engine {
     const signal = AbortSignal.any([options.signal, this.stopping.signal]);
     const runtime = await this.ensureRuntime();
     if (runtime.kind === 'failed') {
-      return { kind: 'failed', message: runtime.message, retry: false };
+      return { kind: 'failed', message: runtime.message, retry: true };
     }
     try {
       const { clock } = this.options;
@@ -178,33 +178,43 @@ class EmbeddedEngine implements Engine {
   }
 
   private async loadRuntime(): Promise<Runtime> {
-    const { loadLlama, log, threads } = this.options;
+    let library: LlamaModule;
     try {
-      const library = await loadLlama();
-      const llama = await library.getLlama({
-        gpu: false,
-        build: 'never',
-        skipDownload: true,
-        progressLogs: false,
-        logLevel: library.LlamaLogLevel.warn,
-        logger: (level, text) => {
-          log.debug({ source: 'llama.cpp', level, text: text.trim() }, 'engine log');
-        },
-        ...(typeof threads === 'number' && { maxThreads: threads }),
-      });
-      // The threads of one batch wait for each other by spinning. With one on every core, anything
-      // else that runs (the router next door, this process's own loop) makes all of them wait: a
-      // token then takes seconds instead of milliseconds (`docs/internals/models.md`).
-      if (typeof threads !== 'number') llama.maxThreads = Math.max(1, llama.cpuMathCores - 1);
+      library = await this.options.loadLlama();
+    } catch (error) {
+      // Tried again with the next load: somebody may install it meanwhile.
+      this.runtime = undefined;
+      const message = error instanceof Error ? error.message : String(error);
+      return { kind: 'failed', message: `The embedded engine is not there: ${message}` };
+    }
+    try {
+      const llama = await this.startLlama(library);
       const release = llama.llamaCppRelease.release;
       const version = `${release} (node-llama-cpp ${await library.getModuleVersion()})`;
       return { kind: 'ready', library, llama, version };
     } catch (error) {
-      // Tried again with the next load: somebody may install it meanwhile.
       this.runtime = undefined;
-      const message = `The embedded engine cannot be used on this machine: ${sentence(error)}`;
-      const way = 'Install it with `npm install node-llama-cpp@3.22.1`, or use --engine url.';
-      return { kind: 'failed', message: `${message} ${way}` };
+      const message = `The embedded engine does not run on this machine: ${sentence(error)}`;
+      return { kind: 'failed', message: `${message} Attach an engine with --engine-url URL.` };
     }
+  }
+
+  private async startLlama(library: LlamaModule): Promise<Llama> {
+    const { log, threads } = this.options;
+    const llama = await library.getLlama({
+      gpu: false,
+      build: 'never',
+      skipDownload: true,
+      progressLogs: false,
+      logLevel: library.LlamaLogLevel.warn,
+      logger: (level, text) => {
+        log.debug({ source: 'llama.cpp', level, text: text.trim() }, 'engine log');
+      },
+    });
+    // The threads of one batch wait for each other by spinning. With one on every core, anything
+    // else that runs (the router next door, this process's own loop) makes all of them wait: a
+    // token then takes seconds instead of milliseconds (`docs/internals/models.md`).
+    llama.maxThreads = threads ?? Math.max(1, llama.cpuMathCores - 1);
+    return llama;
   }
 }

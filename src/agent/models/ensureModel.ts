@@ -60,6 +60,8 @@ export interface EnsureTools {
   wheel: WheelDescription;
   storageLimitBytes: () => number | null;
   openFile?: DownloadTools['openFile'] | undefined;
+  /** Called as each source was tried. */
+  onAttempt: (model: string, attempt: Attempt) => void;
 }
 
 interface Job {
@@ -302,10 +304,11 @@ async function tryWheel(
 
 /** Writes down how a source went and hands on its file. */
 function note(job: Job, source: string, result: Result): CachedFile | undefined {
-  if (result.kind === 'failed') {
-    job.tried.push({ source, result: result.message, reason: result.reason });
-    return undefined;
-  }
-  job.tried.push({ source, result: 'The model was taken from here.', reason: 'used' });
-  return result.file;
+  const failed = result.kind === 'failed';
+  const attempt: Attempt = failed
+    ? { source, result: result.message, reason: result.reason }
+    : { source, result: 'The model was taken from here.', reason: 'used' };
+  job.tried.push(attempt);
+  job.tools.onAttempt(job.desired.name, attempt);
+  return failed ? undefined : result.file;
 }

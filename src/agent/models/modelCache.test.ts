@@ -233,7 +233,12 @@ test('a repository without a named file gives any of several', async (context) =
 
 test('a hub that is down holds a start up, or nobody is told', async (context) => {
   const dir = await temporary(context);
-  const cache = await cacheAt(context, { dir, hubUrl: 'https://hub.invalid' });
+  const told: string[] = [];
+  const cache = await cacheAt(context, {
+    dir,
+    hubUrl: 'https://hub.invalid',
+    onAttempt: (model, { source, reason }) => told.push(`${model} ${source} ${reason}`),
+  });
   const startedAtMs = performance.now();
   const outcome = await cache.ensure(desired(), noProgress);
   assert.ok(performance.now() - startedAtMs < 10_000);
@@ -243,6 +248,9 @@ test('a hub that is down holds a start up, or nobody is told', async (context) =
   assert.match(tried[1] ?? '', /hub\.invalid.*could not be reached/);
   assert.match(message, /--model FILE.*--engine-url URL/);
   assert.equal(retry, true);
+  await cache.ensure(desired(), noProgress);
+  const hub = 'tiny Hugging Face hub https://hub.invalid (acme/tiny) unreachable';
+  assert.deepEqual(told, ['tiny model cache not_found', hub]);
 });
 
 test('a hub that answers and then says nothing is waited for without end', async (context) => {

