@@ -73,6 +73,15 @@ export interface EndpointStats {
   agentsReady: number;
 }
 
+export interface RouterAudit {
+  /** Slots that are held: by request, by engine instance, and by link. */
+  claims: number;
+  inFlight: number;
+  onLinks: number;
+  openAttempts: number;
+  requests: number;
+}
+
 export interface RouterOptions {
   ports: RouterPorts;
   clock: Clock;
@@ -210,10 +219,10 @@ export class Router {
   }
 
   /** R1 and R5 as sums, for tests: all zero once every request is over. */
-  audit(): { claims: number; inFlight: number; openAttempts: number; requests: number } {
+  audit(): RouterAudit {
     const { claims, inFlight } = this.requests.driver.scheduler.audit();
     const { openAttempts, size: requests } = this.requests;
-    return { claims, inFlight, openAttempts, requests };
+    return { claims, inFlight, onLinks: this.registry.inFlight, openAttempts, requests };
   }
 
   /**

@@ -59,6 +59,13 @@ export class AgentLink {
     return slots - (this.running.get(instance) ?? 0);
   }
 
+  /** Requests that hold a slot of this link. */
+  get inFlight(): number {
+    let sum = 0;
+    for (const count of this.running.values()) sum += count;
+    return sum;
+  }
+
   /** A request was opened on the instance. */
   take(instance: string): void {
     this.running.set(instance, (this.running.get(instance) ?? 0) + 1);

@@ -109,6 +109,12 @@ export class AgentRegistry implements LinkOwner {
     return () => this.listeners.delete(listener);
   }
 
+  /** Requests that hold a slot, over the links that are up. */
+  get inFlight(): number {
+    const links = [...this.processes.values()].flatMap(({ links }) => [...links.values()]);
+    return links.reduce((sum, link) => sum + link.inFlight, 0);
+  }
+
   linked(): Iterable<AgentProcess> {
     return this.processes.values();
   }
