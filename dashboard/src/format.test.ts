@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { age, count, countdown, duration, moment, share, size } from './format.ts';
+import { age, count, countdown, duration, moment, share, shortId, size } from './format.ts';
 
 const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
 
@@ -41,4 +41,9 @@ test('99.98 per cent rounded up to a promise', () => {
   assert.equal(plain(share(9998, 10_000)), '99.98 %');
   assert.equal(plain(share(1, 1)), '100.0 %');
   assert.equal(plain(share(1, 3)), '33.3 %');
+});
+
+test('an id so long that it runs out of its column', () => {
+  assert.equal(shortId('req_gdz58czmyhfjsrvc3k3px1se5r'), 'req_gdz5…1se5r');
+  assert.equal(shortId('req_short'), 'req_short');
 });

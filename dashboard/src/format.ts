@@ -75,3 +75,8 @@ export function share(part: number, whole: number): string {
   const percent = (100 * part) / whole;
   return `${percent.toFixed(percent > 99 && percent < 100 ? 2 : 1)}${nbsp}%`;
 }
+
+/** An id cut in its middle: `req_gdz5…1se5r`; the whole stands in the tooltip. */
+export function shortId(id: string): string {
+  return id.length <= 16 ? id : `${id.slice(0, 8)}…${id.slice(-5)}`;
+}

@@ -3,7 +3,7 @@
  */
 import { useEffect, useRef, useState, type ReactElement, type RefObject } from 'react';
 import type { RequestAnswer } from '../../../src/api/control.ts';
-import { count, duration, moment } from '../format.ts';
+import { count, duration, moment, shortId } from '../format.ts';
 import { OutcomeMark, OwnershipMark } from '../parts/marks.tsx';
 import { words } from '../words.ts';
 
@@ -37,7 +37,7 @@ function Row({ request, now }: { request: RequestAnswer; now: Date }): ReactElem
         {count(request.input_tokens)} / {count(request.output_tokens)}
       </td>
       <td className="mono wide-only" title={request.id}>
-        {request.id}
+        {shortId(request.id)}
       </td>
     </tr>
   );
