@@ -1,0 +1,94 @@
+/**
+ * `npm run bench -- relay`: what the relay costs, beside nginx and beside no relay at all.
+ *
+ *     generator ──▶ nginx | router ─link─▶ agent | nothing ──▶ mock engine
+ *
+ * Parts: `relay/plan.ts` (how much), `relay/rounds.ts` (phases and their order), `relay/measure.ts`
+ * (one window), `relay/summary.ts` (the report), `relay/targets.ts`; `contenders/` (what carries),
+ * `load/`, `mockEngine.ts`, `loadGenerator.ts` (what is carried), `machine/` (processes and CPU).
+ * How to read the figures: docs/internals/performance.md.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { directContender, type Contender, type Surroundings } from './contenders/contender.ts';
+import { startNginx } from './contenders/nginx.ts';
+import { startXim } from './contenders/xim.ts';
+import { startGenerator, startMock } from './load/helperProcesses.ts';
+import { Children, pause } from './machine/children.ts';
+import { residentMiB } from './machine/cpuTime.ts';
+import { machineFacts } from './machine/facts.ts';
+import { relayLines } from './relay/lines.ts';
+import { relayPlan, type RelayPlan } from './relay/plan.ts';
+import { runPhase, runRounds, type Stage } from './relay/rounds.ts';
+import { relayReport, type RelayReport } from './relay/summary.ts';
+
+/** What a whole run may take at most. */
+const deadlineMs = 600_000;
+/** From the start of the processes to the first figure. */
+const calmMs = 1_500;
+
+/** Runs the bench. `tell` gets lines for a person. */
+export async function relayBench(
+  args: readonly string[],
+  tell: (text: string) => void,
+): Promise<RelayReport> {
+  const plan = relayPlan(args);
+  const directory = mkdtempSync(path.join(tmpdir(), 'xim-bench-'));
+  const children = new Children();
+  const deadline = setTimeout(() => {
+    tell(`the bench took more than ${deadlineMs} ms`);
+    process.exit(1);
+  }, deadlineMs);
+  const stop = (): void => process.exit(130);
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  try {
+    const report = await run({ plan, directory, children, tell });
+    for (const text of relayLines(report)) tell(text);
+    return report;
+  } finally {
+    clearTimeout(deadline);
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+    await children.stop();
+  }
+}
+
+async function run(options: {
+  plan: RelayPlan;
+  directory: string;
+  children: Children;
+  tell: (text: string) => void;
+}): Promise<RelayReport> {
+  const { plan, directory, children, tell } = options;
+  const machine = machineFacts();
+  const mock = await startMock(children, directory);
+  const generator = await startGenerator(children, directory);
+  const surroundings: Surroundings = { directory, mockPort: mock.port };
+  const direct = directContender(surroundings);
+  const nginx = await startNginx(children, surroundings);
+  if (nginx.kind === 'missing') tell(`without nginx, so without a ratio: ${nginx.reason}`);
+  tell('starting the server and its agent');
+  const { profileDirectory } = plan;
+  const xim = await startXim(children, { ...surroundings, profileDirectory });
+  await pause(calmMs);
+  const idleMiB = { router: residentMiB(xim.devicePids), agent: residentMiB(xim.agentPids) };
+  const contenders: Contender[] =
+    nginx.kind === 'started' ? [direct, nginx.contender, xim] : [direct, xim];
+  const stage: Stage = { plan, contenders, mock, generator, tell };
+  await warmUp(stage);
+  const rounds = await runRounds(stage);
+  tell(`${plan.manyStreams} streams`);
+  const many = await runPhase(stage, { contender: xim, phase: 'many' });
+  const version = nginx.kind === 'started' ? nginx.version : null;
+  return relayReport({ plan, machine: { ...machine, nginx: version }, idleMiB, rounds, many });
+}
+
+/** Compilers and caches of every process are warm before the first round counts. */
+async function warmUp(stage: Stage): Promise<void> {
+  for (const contender of stage.contenders) {
+    stage.tell(`warming up: ${contender.name}`);
+    await runPhase(stage, { contender, phase: 'requests' });
+    await runPhase(stage, { contender, phase: 'random' });
+  }
+}

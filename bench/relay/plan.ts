@@ -1,0 +1,114 @@
+/** How large and how long the parts of the bench `relay` are. */
+import { parseArgs } from 'node:util';
+
+export interface RelayPlan {
+  quick: boolean;
+  rounds: number;
+  /** Of the phases that give the ratio. */
+  streams: number;
+  /** Of the phase that gives times at a moderate load. */
+  timedStreams: number;
+  /** Of the phase that gives memory. */
+  manyStreams: number;
+  tickMs: number;
+  manyTickMs: number;
+  /** Connections that send request after request. */
+  connections: number;
+  /** From the first byte of every stream to the window. */
+  settleMs: number;
+  /** What is measured in one phase of one contender. */
+  window: {
+    random: number;
+    lockstep: number;
+    timed: number;
+    many: number;
+    requests: number;
+    alone: number;
+    prompt: number;
+  };
+  /** The router writes a CPU profile there. */
+  profileDirectory: string | undefined;
+}
+
+const full: RelayPlan = {
+  quick: false,
+  rounds: 7,
+  streams: 300,
+  timedStreams: 200,
+  manyStreams: 1000,
+  tickMs: 40,
+  manyTickMs: 400,
+  connections: 64,
+  settleMs: 500,
+  window: {
+    random: 3000,
+    lockstep: 2000,
+    timed: 3000,
+    many: 3000,
+    requests: 1500,
+    alone: 1000,
+    prompt: 1000,
+  },
+  profileDirectory: undefined,
+};
+
+const quick: RelayPlan = {
+  ...full,
+  quick: true,
+  rounds: 2,
+  window: {
+    random: 1500,
+    lockstep: 1000,
+    timed: 1000,
+    many: 1000,
+    requests: 700,
+    alone: 400,
+    prompt: 400,
+  },
+};
+
+export const relayHelp = `bench relay: CPU and time that the relay costs, beside nginx and no relay
+  --json            one line of JSON on standard output at the end
+  --quick           a short version (under a minute)
+  --rounds N        rounds of every contender (${full.rounds})
+  --streams N       streams of the ratio (${full.streams})
+  --many N          streams of the memory phase (${full.manyStreams})
+  --window FACTOR   stretches every window
+  --cpu-prof DIR    the router writes a CPU profile there
+`;
+
+/** Reads the options. Throws a sentence for what it does not know. */
+export function relayPlan(args: readonly string[]): RelayPlan {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      json: { type: 'boolean' },
+      quick: { type: 'boolean' },
+      rounds: { type: 'string' },
+      streams: { type: 'string' },
+      many: { type: 'string' },
+      window: { type: 'string' },
+      'cpu-prof': { type: 'string' },
+    },
+  });
+  const base = values.quick === true ? quick : full;
+  const stretch = positive('window', values.window ?? '1');
+  const windows = Object.entries(base.window).map(([name, ms]) => [name, ms * stretch]);
+  const streams = positive('streams', values.streams ?? String(base.streams));
+  return {
+    ...base,
+    rounds: positive('rounds', values.rounds ?? String(base.rounds)),
+    streams,
+    timedStreams: Math.min(base.timedStreams, streams),
+    manyStreams: positive('many', values.many ?? String(base.manyStreams)),
+    connections: Math.min(base.connections, streams),
+    window: Object.fromEntries(windows) as RelayPlan['window'],
+    profileDirectory: values['cpu-prof'],
+  };
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new Error(`--${name} takes a positive number`);
+}
