@@ -36,10 +36,10 @@ test('a terminal on which progress scrolls, or stays behind the next sentence', 
   assert.ok(text.split('\r\u001b[K').every((part) => part.length < 60 || part.endsWith('\n')));
 });
 
-test('a failure without what was tried', () => {
+test('a failure without what was tried, or told again at every attempt', () => {
   const tried = ['hf:x: no route', 'pip: 404'];
   const failed: AgentProcessEvent = { kind: 'failed', model: 'tiny', message: 'No source.', tried };
-  const text = printed(false, [failed]);
+  const text = printed(false, [failed, failed]);
   assert.equal(text, 'tiny cannot be served: No source.\n  hf:x: no route\n  pip: 404\n');
 });
 

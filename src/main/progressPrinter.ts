@@ -25,6 +25,7 @@ export function createProgressPrinter(target: ProgressTarget): ProgressPrinter {
   let open = '';
   let lastStep = -1;
   let lastSubject = '';
+  let lastText = '';
 
   const line = (text: string): void => {
     if (open !== '') target.write('\r\u001b[K');
@@ -56,7 +57,10 @@ export function createProgressPrinter(target: ProgressTarget): ProgressPrinter {
         return progress(`loading ${event.model}`, { share: event.fraction, text });
       }
       const text = eventText(event);
-      if (text !== undefined) line(text);
+      // What is tried again and fails again in the same way is no news.
+      if (text === undefined || text === lastText) return;
+      lastText = text;
+      line(text);
     },
   };
 }
@@ -66,7 +70,7 @@ function fetchingText(event: Extract<AgentProcessEvent, { kind: 'fetching' }>): 
   const speed = bytesPerSecond === null ? '' : `, ${megabytes(bytesPerSecond)}/s`;
   if (totalBytes === null) return `fetching ${model}: ${megabytes(receivedBytes)}${speed}`;
   const percent = Math.floor((100 * receivedBytes) / Math.max(1, totalBytes));
-  const left = totalBytes - receivedBytes;
+  const left = Math.max(0, totalBytes - receivedBytes);
   const eta = bytesPerSecond ? `, ${span(left / bytesPerSecond)} left` : '';
   return (
     `fetching ${model}: ${megabytes(receivedBytes)} of ${megabytes(totalBytes)} ` +

@@ -26,6 +26,13 @@ export interface RunningProcess {
   end(signal?: NodeJS.Signals): Promise<number | string>;
 }
 
+const alive = new Set<ChildProcess>();
+
+/** For an `after` of every test file that starts processes: what a failed test left is ended. */
+export function endLeftovers(): void {
+  for (const child of alive) child.kill('SIGKILL');
+}
+
 /** Variables that would leak from whoever runs the tests into what is tested. */
 function cleanEnvironment(extra: Record<string, string>): Record<string, string> {
   const own = Object.entries(process.env).filter(
@@ -45,6 +52,8 @@ export function startProcess(
     env: cleanEnvironment(options.env ?? {}),
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  alive.add(child);
+  child.once('close', () => alive.delete(child));
   const said = { out: '', err: '' };
   const listeners = new Set<() => void>();
   const collect = (stream: 'out' | 'err') => (text: string) => {

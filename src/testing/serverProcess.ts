@@ -52,7 +52,7 @@ export function spawnServer(options: ServeOptions): RunningProcess {
 /** Starts a server and waits for its line of JSON. */
 export async function startServerProcess(options: ServeOptions): Promise<ServerProcess> {
   const running = spawnServer(options);
-  const [line] = await running.seen(/^\{.*\}$/m, options.timeoutMs ?? 120_000);
+  const [line] = await running.seen(/^\{"ready".*\}$/m, options.timeoutMs ?? 120_000);
   return {
     ...running,
     ready: JSON.parse(line) as ReadyLine,

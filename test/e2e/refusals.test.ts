@@ -1,0 +1,151 @@
+/** Starts that cannot work: each with its own sentence and exit code, and nothing left running. */
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
+import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
+import { endLeftovers, repository, startProcess } from '../../src/testing/processes.ts';
+import {
+  spawnServer,
+  startServerProcess,
+  temporaryDirectory,
+} from '../../src/testing/serverProcess.ts';
+
+let base: Awaited<ReturnType<typeof temporaryDirectory>>;
+let engine: FakeEngine;
+
+before(async () => {
+  base = await temporaryDirectory('refusals');
+  engine = await startFakeEngine();
+});
+after(async () => {
+  endLeftovers();
+  await engine.close();
+  await base.remove();
+});
+
+const quick = { timeoutMs: 60_000 };
+
+async function refusal(
+  name: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number | string; said: string; out: string }> {
+  const running = spawnServer({ dataDir: path.join(base.path, name), args, env });
+  const code = await running.exited;
+  return { code, said: running.err(), out: running.out() };
+}
+
+test('a taken port without a word on which, by what and how to choose another', async () => {
+  const holder = net.createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => holder.once('listening', resolve));
+  const { port } = holder.address() as AddressInfo;
+  const { code, said, out } = await refusal('port', ['--no-agent', '--port', String(port)]);
+  holder.close();
+  assert.equal(code, 1);
+  assert.match(said, new RegExp(`Port ${port} on 127\\.0\\.0\\.1 is taken.*--port N`));
+  assert.equal(out, '');
+});
+
+test('an address of another machine', async () => {
+  const { code, said } = await refusal('host', ['--no-agent', '--host', '192.0.2.1']);
+  assert.equal(code, 1);
+  assert.match(said, /192\.0\.2\.1 is not an address of this machine/);
+});
+
+test('flags that are wrong, reported one at a time', async () => {
+  const { code, said } = await refusal('flags', ['--tls-cert', 'x', '--engine', 'url']);
+  assert.equal(code, 2);
+  assert.match(said, /--tls-cert and --tls-key belong together/);
+  assert.match(said, /--engine url needs --engine-url/);
+  const unknown = await refusal('flags', ['--frob', '--log-level', 'loud']);
+  assert.match(unknown.said, /--frob is not a flag/);
+  assert.match(unknown.said, /--log-level.*give one of debug/);
+  const tiers = await refusal('flags', ['--tiers', '{"free":{"tokensPerMinute":-1}}']);
+  assert.match(tiers.said, /--tiers: free\.tokensPerMinute/);
+});
+
+test('a second server on the data directory of the first', async () => {
+  const dataDir = path.join(base.path, 'shared');
+  const args = ['--engine-url', engine.url];
+  const first = await startServerProcess({ dataDir, args, ...quick });
+  const { code, said } = await refusal('shared', args);
+  assert.equal(code, 3);
+  assert.match(said, /Another server already uses the data directory/);
+  assert.equal(await first.end(), 0);
+});
+
+test('a data directory that is a file', async () => {
+  await writeFile(path.join(base.path, 'file'), '');
+  const { code, said } = await refusal('file', ['--no-agent']);
+  assert.equal(code, 3);
+  assert.match(said, /cannot be used: it is a file.*--data-dir/);
+});
+
+test('a data directory that this user may not write', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('needs root to become another user');
+  const directory = path.join(base.path, 'closed');
+  await mkdir(directory, { mode: 0o755 });
+  const entry = path.join(repository, 'src', 'main', 'serve.ts');
+  const program =
+    `process.setgid(65534);process.setuid(65534);` +
+    `process.argv=['node','serve','--no-agent','--data-dir',${JSON.stringify(directory)}];` +
+    `await import(${JSON.stringify(entry)})`;
+  const running = startProcess(process.execPath, ['--input-type=module', '-e', program]);
+  const code = await running.exited;
+  if (/EACCES.*serve\.ts/.test(running.err())) return t.skip('the sources are not readable');
+  assert.equal(code, 3, running.err());
+  assert.match(running.err(), /this user may not write there.*--data-dir/);
+});
+
+test('a damaged database that is served, or destroyed', async () => {
+  const dataDir = path.join(base.path, 'damaged');
+  await mkdir(dataDir, { recursive: true });
+  await writeFile(path.join(dataDir, 'xim.db'), Buffer.alloc(8192, 'not a database '));
+  const { code, said } = await refusal('damaged', ['--no-agent']);
+  assert.equal(code, 4, said);
+  assert.match(said, /xim\.db/);
+});
+
+test('a key of another database, taken for the right one', async () => {
+  const dataDir = path.join(base.path, 'rekeyed');
+  const first = await startServerProcess({ dataDir, args: ['--no-agent'], ...quick });
+  assert.equal(await first.end(), 0);
+  await writeFile(path.join(dataDir, 'secrets.key'), Buffer.alloc(32, 7).toString('base64'));
+  const { code, said } = await refusal('rekeyed', ['--no-agent']);
+  assert.equal(code, 3);
+  assert.match(said, /is not the key of this database/);
+});
+
+test('a certificate that does not fit its key', async () => {
+  const where = path.join(base.path, 'tls');
+  await mkdir(where);
+  await writeFile(path.join(where, 'a.pem'), 'nothing');
+  const pem = path.join(where, 'a.pem');
+  const args = ['--no-agent', '--tls-cert', pem, '--tls-key', pem];
+  const { code, said } = await refusal('certificate', args);
+  assert.equal(code, 5);
+  assert.match(said, /holds no certificate in PEM/);
+});
+
+test('a server that hides why it has no model, or does not come up at all', async () => {
+  const dataDir = path.join(base.path, 'modelless');
+  const nowhere = 'http://127.0.0.1:1';
+  const env = {
+    HF_ENDPOINT: nowhere,
+    // pip finds nothing either.
+    PIP_INDEX_URL: nowhere,
+    PIP_FIND_LINKS: path.join(base.path, 'none'),
+    PIP_NO_INDEX: '1',
+  };
+  const server = await startServerProcess({ dataDir, env, timeoutMs: 120_000 });
+  const { ready } = server;
+  assert.equal(ready.model, null);
+  assert.match(ready.model_error ?? '', /hub http:\/\/127\.0\.0\.1:1/);
+  assert.match(ready.model_error ?? '', /--model FILE.*--engine-url URL/s);
+  assert.match(ready.admin.password ?? '', /^\w{5}-\w{5}-\w{5}-\w{5}$/);
+  assert.equal(await server.end(), 0);
+});
