@@ -1,4 +1,4 @@
-/** Seeded fleets in virtual time (`RouterSimulation`). A failure prints the seed that repeats it. */
+/** Seeded fleets in virtual time (`RouterSimulation`). A failure names the seed to repeat. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { RouterSimulation, type SimulationReport } from '../testing/routerSimulation.ts';

@@ -1,7 +1,7 @@
 /**
  * A fleet in virtual time from a seed: the real router, mux and fake agents over the in-memory
- * transport, two projects, own and shared agents, clients that hang up or do not read, and faults on
- * links, agents, keys, store and journal. What must hold is checked while it runs and at its end; a
+ * transport, two projects, own and shared agents, clients that hang up or do not read, faults on
+ * links, agents, keys, store and journal. What must hold is checked while it runs and at its end. A
  * failure names the seed, and the seed repeats the run.
  */
 import assert from 'node:assert/strict';
