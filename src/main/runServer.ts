@@ -164,7 +164,8 @@ function agentArguments(
     '--engine-url': config.engineUrl,
     '--slots': String(config.slots),
     '--allow-model-dir': source.startsWith('file:') ? source.slice('file:'.length) : undefined,
-    '--log-level': config.logLevel,
+    // What the agent would warn of it also tells as events, which are printed as sentences.
+    '--log-level': config.logLevel === 'warn' ? 'error' : config.logLevel,
   };
   const given = Object.entries(flags).flatMap(([flag, value]) =>
     value === undefined ? [] : [flag, value],
