@@ -119,6 +119,7 @@ export const embeddedSampling = { temperature: 0.8, topP: 0.95, topK: 40, minP: 
 export const maxStopStrings = 16;
 /** Rules of one grammar: a schema beyond it would take seconds to compile. */
 export const maxGrammarRules = 500;
+export const maxGrammarRepetitions = 20_000;
 /** A step of the engine (one batch) aims at this, so that a cancel waits at most twice as long. */
 export const embeddedStepMs = 50;
 /** Tokens in one batch: the memory for computing them is set aside at load. */

@@ -349,6 +349,14 @@ modelTest('JSON that was asked for does not parse or does not fit', async () => 
   assert.match(object.text, /^\{/);
 });
 
+modelTest('a schema that is nothing but itself breaks the engine', async () => {
+  const schema = { $ref: '#/$defs/a', $defs: { a: { anyOf: [{ $ref: '#/$defs/a' }] } } };
+  const format = { type: 'json_schema', json_schema: { name: 'x', schema } };
+  const { end } = await ask({ ...question, max_tokens: 4, response_format: format });
+  assert.equal(end.kind, 'refused');
+  assert.equal(end.kind === 'refused' && end.error.code, 'unsupported_value');
+});
+
 modelTest('an answer that goes on begins anew', async () => {
   const messages = [
     { role: 'user', content: 'Say: one two three four five six' },
@@ -426,6 +434,18 @@ test('an agent without the library says nothing useful', async () => {
     /not there: Install npm and try again/,
   );
   await without.stop();
+});
+
+test('stopping waits for an installation that hangs', async () => {
+  const hanging = newEngine({ loadLlama: () => new Promise(() => {}) });
+  const cancel = new AbortController();
+  const started = hanging.start(cancel.signal);
+  const file = { path: '/nowhere/model.gguf', sha256: '' };
+  const loading = hanging.load({ desired, file, maxSlots: 0 }, quiet);
+  cancel.abort();
+  await started;
+  await hanging.stop();
+  assert.deepEqual(await loading, { kind: 'cancelled' });
 });
 
 modelTest('loading that nobody wants any more goes on', async () => {

@@ -66,15 +66,18 @@ class EmbeddedEngine implements Engine {
   onOffersChange: (() => void) | undefined;
   private readonly options: EmbeddedEngineOptions;
   private readonly loaded = new Map<string, Loaded>();
+  private readonly loading = new Set<Promise<LoadOutcome>>();
   private runtime: Promise<Runtime> | undefined;
+  /** Set while llama.cpp itself is in memory. */
+  private llama: Llama | undefined;
   private readonly stopping = new AbortController();
 
   constructor(options: EmbeddedEngineOptions) {
     this.options = options;
   }
 
-  async start(): Promise<void> {
-    await this.ensureRuntime();
+  async start(signal: AbortSignal): Promise<void> {
+    await unlessAborted(this.ensureRuntime(), signal);
   }
 
   async load(
@@ -83,7 +86,22 @@ class EmbeddedEngine implements Engine {
   ): Promise<LoadOutcome> {
     if (this.loaded.has(request.desired.modelId)) return { kind: 'ready' };
     const signal = AbortSignal.any([options.signal, this.stopping.signal]);
-    const runtime = await this.ensureRuntime();
+    const loading = this.loadNow(request, { ...options, signal });
+    this.loading.add(loading);
+    try {
+      return await loading;
+    } finally {
+      this.loading.delete(loading);
+    }
+  }
+
+  private async loadNow(
+    request: LoadRequest,
+    options: { progress: LoadProgress; signal: AbortSignal },
+  ): Promise<LoadOutcome> {
+    const { signal } = options;
+    const runtime = await unlessAborted(this.ensureRuntime(), signal);
+    if (runtime === 'aborted') return { kind: 'cancelled' };
     if (runtime.kind === 'failed') {
       return { kind: 'failed', message: runtime.message, retry: true };
     }
@@ -153,8 +171,9 @@ class EmbeddedEngine implements Engine {
     this.stopping.abort(new Error('the engine is stopped'));
     for (const { closing } of this.loaded.values()) closing.abort();
     await Promise.all([...this.loaded.keys()].map((modelId) => this.unload(modelId)));
-    const runtime = await this.runtime;
-    if (runtime?.kind === 'ready') await runtime.llama.dispose();
+    await Promise.allSettled(this.loading);
+    await this.llama?.dispose();
+    this.llama = undefined;
   }
 
   private offer(modelId: string, model: EmbeddedModel, engineVersion: string): void {
@@ -189,6 +208,11 @@ class EmbeddedEngine implements Engine {
     }
     try {
       const llama = await this.startLlama(library);
+      if (this.stopping.signal.aborted) {
+        await llama.dispose();
+        return { kind: 'failed', message: 'The engine was stopped.' };
+      }
+      this.llama = llama;
       const release = llama.llamaCppRelease.release;
       const version = `${release} (node-llama-cpp ${await library.getModuleVersion()})`;
       return { kind: 'ready', library, llama, version };
@@ -216,5 +240,20 @@ class EmbeddedEngine implements Engine {
     // token then takes seconds instead of milliseconds (`docs/internals/models.md`).
     llama.maxThreads = threads ?? Math.max(1, llama.cpuMathCores - 1);
     return llama;
+  }
+}
+
+/** What the promise gives, or `aborted` as soon as the signal aborts; the work itself goes on. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | 'aborted'> {
+  if (signal.aborted) return 'aborted';
+  let onAbort = (): void => {};
+  const aborted = new Promise<'aborted'>((resolve) => {
+    onAbort = () => resolve('aborted');
+  });
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }

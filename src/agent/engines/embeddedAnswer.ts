@@ -43,10 +43,12 @@ async function answer(request: EngineRequest, tools: AnswerTools): Promise<Engin
     return refusedBody('context_length_exceeded', 'messages', message);
   }
   const writer = new AnswerWriter(request, tools, read.request.stops);
+  const options = await samplingOptions(read.request, tools, writer);
+  if ('kind' in options) return options;
   const room = limit - prompt.tokens.length + 1;
   const end = await model.batch.run({
     prompt: prompt.tokens,
-    options: await samplingOptions(read.request, tools, writer),
+    options,
     maxTokens: Math.min(read.request.maxTokens ?? room, room),
     cacheSalt: request.cacheSalt,
     signal,
@@ -62,7 +64,7 @@ async function samplingOptions(
   request: GenerationRequest,
   tools: AnswerTools,
   writer: AnswerWriter,
-): Promise<SequenceEvaluateOptions> {
+): Promise<SequenceEvaluateOptions | Extract<EngineEnd, { kind: 'refused' }>> {
   const { model } = tools.model;
   const { sampling, grammar } = request;
   const { frequencyPenalty, presencePenalty } = sampling;
@@ -84,10 +86,16 @@ async function samplingOptions(
     };
   }
   if (grammar === undefined) return options;
-  const compiled = await model.llama.createGrammar({ grammar });
-  const { LlamaGrammarEvaluationState } = tools.model.library;
-  options.grammarEvaluationState = new LlamaGrammarEvaluationState({ model, grammar: compiled });
-  return options;
+  try {
+    const compiled = await model.llama.createGrammar({ grammar });
+    const { LlamaGrammarEvaluationState } = tools.model.library;
+    options.grammarEvaluationState = new LlamaGrammarEvaluationState({ model, grammar: compiled });
+    return options;
+  } catch {
+    // llama.cpp is the judge of grammars, for instance of a schema that is nothing but itself.
+    const message = 'The schema cannot be made into a grammar of the embedded engine.';
+    return refusedBody('unsupported_value', 'response_format', message);
+  }
 }
 
 /** Gathers or streams the text of one answer. */

@@ -24,7 +24,10 @@ function refusedParam(schema: unknown): string | null {
 
 test('a simple type gets another rule', () => {
   assert.deepEqual(rules({ type: 'string' }), ['root ::= string']);
-  assert.deepEqual(rules({ type: 'string', maxLength: 3 }), ['root ::= "\\"" char{0,3} "\\""']);
+  assert.deepEqual(rules({ type: 'string', maxLength: 3 }), [
+    'root ::= rule-0',
+    'rule-0 ::= "\\"" char{0,3} "\\""',
+  ]);
   assert.deepEqual(rules({}), ['root ::= value']);
   assert.deepEqual(rules({ const: 'a"\\' }), ['root ::= "\\"a\\\\\\"\\\\\\\\\\""']);
 });
@@ -72,6 +75,12 @@ test('a word that the grammar does not keep is dropped in silence', () => {
   assert.equal(refusedParam({ $ref: '#/$defs/none' }), 'schema.$ref');
   assert.equal(refusedParam({ type: 'array', maxItems: 1, minItems: 2 }), 'schema.maxItems');
   assert.equal(refusedParam({ type: 'array', maxItems: 1_000_000 }), 'schema.maxItems');
+  const itself = { $ref: '#/$defs/a', $defs: { a: { anyOf: [{ $ref: '#/$defs/a' }] } } };
+  assert.equal(refusedParam(itself), 'schema.$defs.a.$ref');
+  const long = { type: 'string', maxLength: 900 };
+  const wordy = Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`p${at}`, long]));
+  const param = refusedParam({ type: 'object', properties: wordy });
+  assert.equal(param, 'schema.properties.p22.maxLength');
   assert.equal(
     refusedParam({ type: 'object', required: ['x'], properties: { y: {} } }),
     'schema.required',

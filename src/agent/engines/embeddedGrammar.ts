@@ -4,7 +4,7 @@
  * half kept.
  */
 import { asList, asObject, FieldError } from '../../api/fields.ts';
-import { maxGrammarRules } from '../limits.ts';
+import { maxGrammarRepetitions, maxGrammarRules } from '../limits.ts';
 
 type Schema = Record<string, unknown>;
 
@@ -48,11 +48,26 @@ export function jsonSchemaGrammar(schema: unknown, param: string): string {
   return [`root ::= ${start}`, ...common, ...writer.rules].join('\n');
 }
 
+interface Reference {
+  name: string;
+  /** Depth where it is being written; undefined once it is. */
+  openAt: number | undefined;
+}
+
+interface BoundWords {
+  at: string;
+  min: string;
+  max: string;
+}
+
 class GrammarWriter {
   readonly rules: string[] = [];
   private readonly root: Schema;
   private readonly param: string;
-  private readonly references = new Map<string, string>();
+  private readonly references = new Map<string, Reference>();
+  /** Brackets around what is written now. */
+  private depth = 0;
+  private repetitions = 0;
 
   constructor(root: Schema, param: string) {
     this.root = root;
@@ -119,20 +134,23 @@ class GrammarWriter {
 
   private string(schema: Schema, at: string): string {
     this.expect(schema, at, ['type', 'minLength', 'maxLength']);
-    const range = repeat(schema, { at, min: 'minLength', max: 'maxLength' });
-    return range === undefined ? 'string' : `"\\"" char${range} "\\""`;
+    const range = this.repeat(schema, { at, min: 'minLength', max: 'maxLength' });
+    // A rule of its own: llama.cpp bounds what stands inside a repetition.
+    return range === undefined ? 'string' : this.add(`"\\"" char${range} "\\""`);
   }
 
   private array(schema: Schema, at: string): string {
     this.expect(schema, at, ['type', 'items', 'minItems', 'maxItems']);
-    const items = schema['items'];
-    const where = `${at}.items`;
-    const item = items === undefined ? 'value' : this.rule(asObject(items, where), where);
-    const min = count(schema, 'minItems', at) ?? 0;
-    const max = count(schema, 'maxItems', at);
-    if (max !== undefined && max < min) throw unsupported(`${at}.maxItems`, 'is below minItems');
+    const bounds = this.bounds(schema, { at, min: 'minItems', max: 'maxItems' });
+    const { min = 0, max } = bounds;
     if (max === 0) return '"[" ws "]"';
-    const more = `( "," ws ${item} ){${Math.max(0, min - 1)},${max === undefined ? '' : max - 1}}`;
+    const item = this.inside(() => {
+      const where = `${at}.items`;
+      const items = schema['items'];
+      return items === undefined ? 'value' : this.rule(asObject(items, where), where);
+    });
+    const next = this.add(`"," ws ${item}`);
+    const more = `${next}{${Math.max(0, min - 1)},${max === undefined ? '' : max - 1}}`;
     const some = `${item} ${more} ws`;
     return this.add(`"[" ws ${min === 0 ? `( ${some} )?` : some} "]"`);
   }
@@ -152,7 +170,7 @@ class GrammarWriter {
     }
     const members = names.map((name) => {
       const where = `${at}.properties.${name}`;
-      const value = this.rule(asObject(properties[name], where), where);
+      const value = this.inside(() => this.rule(asObject(properties[name], where), where));
       const pair = this.add(`${literal(name)} ":" ws ${value}`);
       return { pair, required: required.has(name) };
     });
@@ -193,12 +211,47 @@ class GrammarWriter {
   /** A rule with a name of its own, so that a schema may refer to itself. */
   private named(ref: string, schema: Schema, at: string): string {
     const known = this.references.get(ref);
-    if (known !== undefined) return known;
-    const name = `ref-${this.references.size}`;
-    this.references.set(ref, name);
+    if (known !== undefined) {
+      // Around a bracket it may come back to itself; without one it would be nothing but itself.
+      if (known.openAt === this.depth) throw unsupported(`${at}.$ref`, 'leads to itself');
+      return known.name;
+    }
+    const reference: Reference = { name: `ref-${this.references.size}`, openAt: this.depth };
+    this.references.set(ref, reference);
     const expression = this.rule(schema, at);
-    this.rules.push(`${name} ::= ${expression}`);
-    return name;
+    reference.openAt = undefined;
+    this.rules.push(`${reference.name} ::= ${expression}`);
+    return reference.name;
+  }
+
+  /** What stands behind a bracket. */
+  private inside<T>(write: () => T): T {
+    this.depth += 1;
+    try {
+      return write();
+    } finally {
+      this.depth -= 1;
+    }
+  }
+
+  private repeat(schema: Schema, words: BoundWords): string | undefined {
+    const { min, max } = this.bounds(schema, words);
+    if (min === undefined && max === undefined) return undefined;
+    return `{${min ?? 0},${max ?? ''}}`;
+  }
+
+  private bounds(schema: Schema, words: BoundWords): { min?: number; max?: number } {
+    const min = count(schema, words.min, words.at);
+    const max = count(schema, words.max, words.at);
+    if (max !== undefined && max < (min ?? 0)) {
+      throw unsupported(`${words.at}.${words.max}`, `is below ${words.min}`);
+    }
+    this.repetitions += max ?? min ?? 0;
+    if (this.repetitions > maxGrammarRepetitions) {
+      const what = `repeats more than ${maxGrammarRepetitions} times in all`;
+      throw unsupported(`${words.at}.${words.max}`, what);
+    }
+    return { ...(min !== undefined && { min }), ...(max !== undefined && { max }) };
   }
 
   private add(expression: string): string {
@@ -226,21 +279,8 @@ function literal(value: unknown): string {
   return `"${escaped}"`;
 }
 
-function repeat(
-  schema: Schema,
-  words: { at: string; min: string; max: string },
-): string | undefined {
-  const min = count(schema, words.min, words.at);
-  const max = count(schema, words.max, words.at);
-  if (min === undefined && max === undefined) return undefined;
-  if (max !== undefined && max < (min ?? 0)) {
-    throw unsupported(`${words.at}.${words.max}`, `is below ${words.min}`);
-  }
-  return `{${min ?? 0},${max ?? ''}}`;
-}
-
-/** Repetitions beyond this make grammars that take seconds to build. */
-const mostRepetitions = 2_000;
+/** llama.cpp takes no more of one thing. */
+const mostRepetitions = 1_000;
 
 function count(schema: Schema, word: string, at: string): number | undefined {
   const value = schema[word];

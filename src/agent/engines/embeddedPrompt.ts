@@ -31,7 +31,9 @@ const marks = Array.from({ length: 64 }, (_, at) => String.fromCodePoint(0xe000 
 /** `contextTokens` is the most that a prompt may have. */
 export function createPromptBuilder(model: LlamaModel, contextTokens: number): PromptBuilder {
   const vocabulary = readVocabulary(model);
-  const tokenize = (text: string, special: boolean): Token[] => model.tokenize(text, special);
+  // Some tokenisers put a space in front of what they take for the beginning; only one part is it.
+  const tokenize = (text: string, part: { special: boolean; at: number }): Token[] =>
+    model.tokenize(text, part.special, ...(part.at > 0 ? (['trimLeadingSpace'] as const) : []));
   const fits = (text: string): boolean =>
     Buffer.byteLength(text) <= contextTokens * vocabulary.longestTokenBytes;
   const template = compile(model);
@@ -54,14 +56,14 @@ export function createPromptBuilder(model: LlamaModel, contextTokens: number): P
     const shown = continued === undefined ? all : all.slice(0, -1);
     let text: string;
     try {
-      text = render(shown.map((message) => ({ ...message, content: guard.hide(message.content) })));
+      text = render(shown.map((message) => guard.hide(message)));
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       const message = `The model's chat template does not take these messages: ${why}`;
       return { kind: 'refused', message: message.slice(0, 500), param: 'messages' };
     }
-    const tokens = guard.split(text).flatMap((part) => tokenize(part, true));
-    if (continued !== undefined) tokens.push(...tokenize(continued, false));
+    const tokens = guard.split(text).flatMap((part, at) => tokenize(part, { special: true, at }));
+    if (continued !== undefined) tokens.push(...tokenize(continued, { special: false, at: 1 }));
     return { kind: 'prompt', tokens: withBos(model, tokens) };
   };
 
@@ -72,7 +74,7 @@ export function createPromptBuilder(model: LlamaModel, contextTokens: number): P
       if (source.kind === 'chat') return buildChat(source);
       if (source.kind === 'text') {
         if (!fits(source.text)) return { kind: 'too_long' };
-        const tokens = withBos(model, tokenize(source.text, false));
+        const tokens = withBos(model, tokenize(source.text, { special: false, at: 0 }));
         return tokens.length > 0 ? { kind: 'prompt', tokens } : emptyPrompt;
       }
       if (source.tokens.some((token) => token >= vocabulary.size)) {
@@ -154,20 +156,25 @@ function readVocabulary(model: LlamaModel): Vocabulary {
 function guardFor(
   messages: readonly PromptMessage[],
   controlTexts: readonly string[],
-): { hide(content: string): string; split(text: string): string[] } {
-  const whole = messages.map(({ content }) => content).join('\n');
+): { hide(message: PromptMessage): PromptMessage; split(text: string): string[] } {
+  const whole = messages.flatMap((message) => Object.values(message)).join('\n');
   const present = controlTexts.filter((text) => whole.includes(text));
   const mark = marks.find((candidate) => !whole.includes(candidate));
   if (present.length === 0 || mark === undefined) {
-    return { hide: (content) => content, split: (text) => [text] };
+    return { hide: (message) => message, split: (text) => [text] };
   }
+  // Broken after its first character, a control text is two texts; the mark is taken out again.
+  const hide = (value: string): string =>
+    present.reduce((text, control) => {
+      const [first = '', ...rest] = control;
+      return text.replaceAll(control, `${first}${mark}${rest.join('')}`);
+    }, value);
   return {
-    // Broken after its first character, a control text is two texts; the mark is taken out again.
-    hide: (content) =>
-      present.reduce((text, control) => {
-        const [first = '', ...rest] = control;
-        return text.replaceAll(control, `${first}${mark}${rest.join('')}`);
-      }, content),
+    hide: ({ role, content, name }) => ({
+      role: hide(role),
+      content: hide(content),
+      ...(name !== undefined && { name: hide(name) }),
+    }),
     split: (text) => text.split(mark),
   };
 }
