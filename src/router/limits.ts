@@ -18,6 +18,8 @@ export const directoryReloadEveryMs = 2000;
 export const helloTimeoutMs = 10_000;
 /** Links that have not proved who they are. */
 export const maxStrangers = 1024;
+/** Keyed hashes of projects that are remembered. */
+export const maxCacheSalts = 10_000;
 /** Links of one agent (HELLO numbers them below this). */
 export const maxLinksPerAgent = 16;
 /** How long after its expiry an access token still holds a link that is up. */
@@ -63,6 +65,8 @@ export const maxPendingJournalBytes = 4 * MiB;
 export const journalSegmentBytes = 16 * MiB;
 /** All segments together: what the store has not taken in. Beyond, new requests are refused. */
 export const maxJournalBytes = 1024 * MiB;
+/** A `begin` line waits so long for company: a write costs as much CPU as ten requests' lines. */
+export const journalLingerMs = 2;
 /** Time between two fsyncs. */
 export const journalSyncMs = 1000;
 /** A write that takes longer no longer holds answers back. */

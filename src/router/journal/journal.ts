@@ -76,7 +76,12 @@ export class Journal {
   /** A request is dispatched. `record` stands for it if nothing else is ever written. */
   begin(record: UsageRecord): void {
     this.ledger.expect(record.requestId);
-    this.writer.append({ requestId: record.requestId, text: beginLine(record) });
+    this.writer.append({ requestId: record.requestId, text: beginLine(record), urgent: false });
+  }
+
+  /** The client is about to see a byte of a begun request: its line waits for nothing any more. */
+  hurry(): void {
+    this.writer.hurry();
   }
 
   /** A request has ended. `written` is called once, when the client may have its last byte (G1). */

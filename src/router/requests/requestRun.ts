@@ -155,6 +155,7 @@ export class RequestRun implements AttemptOwner {
     this.ttftMs = clock.monotonic() - this.request.arrivedAtMs;
     // Nothing is tried again from here on: the body has served.
     this.body = nothing;
+    this.context.journal.hurry();
     this.context.tell({ type: 'first_byte', claim: attempt.claim });
     this.sink.head(head.status, this.headers(attempt, head));
   }

@@ -15,13 +15,13 @@ import type { Random } from '../../lib/random.ts';
 import type { Directory } from '../directory.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { AgentRegistry } from '../links/agentRegistry.ts';
-import { requestSweepMs } from '../limits.ts';
+import { maxCacheSalts, requestSweepMs } from '../limits.ts';
 import type { ClientSink, InferenceRequest, Outcome, SubmitResult } from '../ports.ts';
 import type { Attempt, CoarseTime } from './attempt.ts';
 import { RequestRun, type RunContext } from './requestRun.ts';
 import { SchedulerDriver } from './schedulerDriver.ts';
 
-const saltBytes = 16;
+const saltCharacters = 16;
 
 export class RequestTable {
   readonly driver: SchedulerDriver;
@@ -32,6 +32,7 @@ export class RequestTable {
   private readonly attempts = new Set<Attempt>();
   private readonly time: CoarseTime = { nowMs: 0 };
   private readonly context: RunContext;
+  private readonly salts = new Map<string, string>();
   private timer: Timer | undefined;
   private emptied: (() => void)[] = [];
 
@@ -128,6 +129,15 @@ export class RequestTable {
     if (this.runs.size === 0) for (const resolve of this.emptied.splice(0)) resolve();
   }
 
+  private saltOf(projectId: string, secret: Buffer): string {
+    const known = this.salts.get(projectId);
+    if (known !== undefined) return known;
+    if (this.salts.size >= maxCacheSalts) this.salts.clear();
+    const hash = createHmac('sha256', secret).update(projectId).digest('base64url');
+    this.salts.set(projectId, hash.slice(0, saltCharacters));
+    return hash.slice(0, saltCharacters);
+  }
+
   private contextOf(options: {
     clock: Clock;
     random: Random;
@@ -147,8 +157,7 @@ export class RequestTable {
       linkFor: (dispatch) => registry().linkFor(dispatch),
       agent: (agentId): AgentEntry | undefined => directory.agent(agentId),
       // Separates prefix caches of projects on one engine, and names nobody.
-      cacheSalt: (projectId) =>
-        createHmac('sha256', secret).update(projectId).digest('base64url').slice(0, saltBytes),
+      cacheSalt: (projectId) => this.saltOf(projectId, secret),
       acknowledge: (link, requestId) => registry().acknowledge(link, requestId),
       onAttempt: (attempt) => {
         this.attempts.add(attempt);
