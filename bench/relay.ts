@@ -11,7 +11,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { directContender, type Contender, type Surroundings } from './contenders/contender.ts';
+import { directContender, type Surroundings } from './contenders/contender.ts';
 import { startNginx } from './contenders/nginx.ts';
 import { startXim } from './contenders/xim.ts';
 import { startGenerator, startMock } from './load/helperProcesses.ts';
@@ -19,6 +19,7 @@ import { Children, pause } from './machine/children.ts';
 import { residentMiB } from './machine/cpuTime.ts';
 import { machineFacts } from './machine/facts.ts';
 import { relayLines } from './relay/lines.ts';
+import type { Measured } from './relay/measure.ts';
 import { relayPlan, type RelayPlan } from './relay/plan.ts';
 import { runPhase, runRounds, type Stage } from './relay/rounds.ts';
 import { relayReport, type RelayReport } from './relay/summary.ts';
@@ -73,22 +74,27 @@ async function run(options: {
   const xim = await startXim(children, { ...surroundings, profileDirectory });
   await pause(calmMs);
   const idleMiB = { router: residentMiB(xim.devicePids), agent: residentMiB(xim.agentPids) };
-  const contenders: Contender[] =
-    nginx.kind === 'started' ? [direct, nginx.contender, xim] : [direct, xim];
+  const started = nginx.kind === 'started' ? [direct, nginx.contender, xim] : [direct, xim];
+  const contenders = started.filter(({ name }) => plan.contenders.includes(name));
   const stage: Stage = { plan, contenders, mock, generator, tell };
   await warmUp(stage);
   const rounds = await runRounds(stage);
-  tell(`${plan.manyStreams} streams`);
-  const many = await runPhase(stage, { contender: xim, phase: 'many' });
+  let many: Measured | undefined;
+  if (plan.phases.includes('many')) {
+    tell(`${plan.manyStreams} streams`);
+    many = await runPhase(stage, { contender: xim, phase: 'many' });
+  }
   const version = nginx.kind === 'started' ? nginx.version : null;
   return relayReport({ plan, machine: { ...machine, nginx: version }, idleMiB, rounds, many });
 }
 
 /** Compilers and caches of every process are warm before the first round counts. */
 async function warmUp(stage: Stage): Promise<void> {
+  const { window } = relayPlan(stage.plan.quick ? ['--quick'] : []);
+  const usual: Stage = { ...stage, plan: { ...stage.plan, window } };
   for (const contender of stage.contenders) {
     stage.tell(`warming up: ${contender.name}`);
-    await runPhase(stage, { contender, phase: 'requests' });
-    await runPhase(stage, { contender, phase: 'random' });
+    await runPhase(usual, { contender, phase: 'requests' });
+    await runPhase(usual, { contender, phase: 'random' });
   }
 }

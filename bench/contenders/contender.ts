@@ -1,7 +1,8 @@
 /** What carries a request from the generator to the mock: nothing, nginx, or XIM. */
 import type { Target } from '../load/messages.ts';
 
-export type ContenderName = 'direct' | 'nginx' | 'xim';
+export const contenderNames = ['direct', 'nginx', 'xim'] as const;
+export type ContenderName = (typeof contenderNames)[number];
 
 export interface Contender {
   readonly name: ContenderName;

@@ -13,7 +13,7 @@ export type Side = 'device' | 'others';
 
 const coreOf: Readonly<Record<Side, string>> = { device: '0', others: '1' };
 /** From SIGTERM to SIGKILL. */
-const endTimeoutMs = 6_000;
+const endTimeoutMs = 15_000;
 
 export interface ChildOptions {
   name: string;
@@ -69,7 +69,7 @@ export class Children {
     return { pid: child.pid ?? -1, process: child, failed };
   }
 
-  /** Ends all of them in order, by force after six seconds. */
+  /** Ends all of them in order, by force after fifteen seconds. */
   async stop(): Promise<void> {
     this.ending = true;
     const ended = [...this.all].map(

@@ -29,9 +29,7 @@ export function relayLines(report: RelayReport): string[] {
     `One at a time, added: p50 ${pair(alone.added_ms.p50)}, p99 ${pair(alone.added_ms.p99)}`,
     `1 MiB prompt, added: p50 ${pair(report.prompt_1mib.added_ms.p50)}, ` +
       `p99 ${pair(report.prompt_1mib.added_ms.p99)}`,
-    `Memory of the router: idle ${resident.idle.router} MiB, with ` +
-      `${resident.many_streams.streams} streams ${resident.many_streams.router} MiB ` +
-      `(delivered ${resident.many_streams.delivered_share})`,
+    `Memory of the router: idle ${resident.idle.router} MiB${manyText(resident.many_streams)}`,
     `Delivered ÷ offered: direct ${show(streams.delivered_share.direct.median)}, ` +
       `nginx ${show(streams.delivered_share.nginx.median)}, ` +
       `XIM ${show(streams.delivered_share.xim.median)}; failures ${report.failures}` +
@@ -47,4 +45,10 @@ export function relayLines(report: RelayReport): string[] {
 
 function pair(compared: { nginx: Figure; xim: Figure }): string {
   return `${show(compared.xim.median)} ms (nginx ${show(compared.nginx.median)})`;
+}
+
+function manyText(many: RelayReport['resident_mib']['many_streams']): string {
+  if (many === null) return '';
+  const { streams, router, delivered_share: share } = many;
+  return `, with ${streams} streams ${router} MiB (delivered ${share})`;
 }

@@ -1,5 +1,22 @@
 /** How large and how long the parts of the bench `relay` are. */
 import { parseArgs } from 'node:util';
+import { contenderNames, type ContenderName } from '../contenders/contender.ts';
+
+/**
+ * `random`, `lockstep`: long streams, for CPU per chunk. `timed`: streams that come and go, for
+ * times. `requests`: answers in one piece, for CPU per request. `alone`: one at a time. `prompt`:
+ * one at a time, with 1 MiB. `many`: streams for memory; once, not in each round.
+ */
+export const phases = [
+  'random',
+  'lockstep',
+  'timed',
+  'requests',
+  'alone',
+  'prompt',
+  'many',
+] as const;
+export type Phase = (typeof phases)[number];
 
 export interface RelayPlan {
   quick: boolean;
@@ -17,15 +34,10 @@ export interface RelayPlan {
   /** From the first byte of every stream to the window. */
   settleMs: number;
   /** What is measured in one phase of one contender. */
-  window: {
-    random: number;
-    lockstep: number;
-    timed: number;
-    many: number;
-    requests: number;
-    alone: number;
-    prompt: number;
-  };
+  window: Record<Phase, number>;
+  /** What is run; all of it unless a part is looked at by itself. */
+  phases: readonly Phase[];
+  contenders: readonly ContenderName[];
   /** The router writes a CPU profile there. */
   profileDirectory: string | undefined;
 }
@@ -49,6 +61,8 @@ const full: RelayPlan = {
     alone: 1000,
     prompt: 1000,
   },
+  phases,
+  contenders: contenderNames,
   profileDirectory: undefined,
 };
 
@@ -74,6 +88,8 @@ export const relayHelp = `bench relay: CPU and time that the relay costs, beside
   --streams N       streams of the ratio (${full.streams})
   --many N          streams of the memory phase (${full.manyStreams})
   --window FACTOR   stretches every window
+  --phases A,B      only these of ${phases.join(', ')}
+  --contenders A,B  only these of ${contenderNames.join(', ')}
   --cpu-prof DIR    the router writes a CPU profile there
 `;
 
@@ -88,6 +104,8 @@ export function relayPlan(args: readonly string[]): RelayPlan {
       streams: { type: 'string' },
       many: { type: 'string' },
       window: { type: 'string' },
+      phases: { type: 'string' },
+      contenders: { type: 'string' },
       'cpu-prof': { type: 'string' },
     },
   });
@@ -103,6 +121,8 @@ export function relayPlan(args: readonly string[]): RelayPlan {
     manyStreams: positive('many', values.many ?? String(base.manyStreams)),
     connections: Math.min(base.connections, streams),
     window: Object.fromEntries(windows) as RelayPlan['window'],
+    phases: chosen(phases, values.phases),
+    contenders: chosen(contenderNames, values.contenders),
     profileDirectory: values['cpu-prof'],
   };
 }
@@ -111,4 +131,13 @@ function positive(name: string, text: string): number {
   const value = Number(text);
   if (Number.isFinite(value) && value > 0) return value;
   throw new Error(`--${name} takes a positive number`);
+}
+
+/** Those of `all` that a list names; all of them without one. */
+function chosen<Name extends string>(all: readonly Name[], list: string | undefined): Name[] {
+  if (list === undefined) return [...all];
+  const names = list.split(',');
+  const unknown = names.find((name) => !all.some((one) => one === name));
+  if (unknown !== undefined) throw new Error(`'${unknown}' is none of ${all.join(', ')}`);
+  return all.filter((one) => names.includes(one));
 }

@@ -7,15 +7,7 @@ import type { Contender, ContenderName } from '../contenders/contender.ts';
 import type { Generator, MockEngine } from '../load/helperProcesses.ts';
 import type { Load } from '../load/messages.ts';
 import { measure, type Measured } from './measure.ts';
-import type { RelayPlan } from './plan.ts';
-
-/**
- * `random`, `lockstep`: long streams, for CPU per chunk. `timed`: streams that come and go, for
- * times. `requests`: answers in one piece, for CPU per request. `alone`: one at a time. `prompt`:
- * one at a time, with 1 MiB. `many`: streams for memory; once, not in each round.
- */
-export const phases = ['random', 'lockstep', 'timed', 'requests', 'alone', 'prompt'] as const;
-export type Phase = (typeof phases)[number] | 'many';
+import type { Phase, RelayPlan } from './plan.ts';
 
 export type Round = Partial<Record<ContenderName, Partial<Record<Phase, Measured>>>>;
 
@@ -55,7 +47,8 @@ async function runPhases(
   contender: Contender,
 ): Promise<Partial<Record<Phase, Measured>>> {
   const measured: Partial<Record<Phase, Measured>> = {};
-  for (const phase of phases) {
+  for (const phase of stage.plan.phases) {
+    if (phase === 'many') continue;
     // All at once says nothing about a relay that is not there.
     if (phase === 'lockstep' && contender.name === 'direct') continue;
     measured[phase] = await runPhase(stage, { contender, phase });

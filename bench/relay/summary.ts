@@ -7,8 +7,8 @@ import type { Spread } from '../load/messages.ts';
 import type { MachineFacts } from '../machine/facts.ts';
 import { figure, type Figure } from '../machine/statistics.ts';
 import type { Measured, Role } from './measure.ts';
-import type { RelayPlan } from './plan.ts';
-import { phases, type Phase, type Round } from './rounds.ts';
+import type { Phase, RelayPlan } from './plan.ts';
+import type { Round } from './rounds.ts';
 import { verdicts, type Verdict } from './targets.ts';
 
 export interface RelayRun {
@@ -17,8 +17,8 @@ export interface RelayRun {
   /** Before any load, in MiB. */
   idleMiB: { router: number; agent: number };
   rounds: readonly Round[];
-  /** 1,000 streams, once. */
-  many: Measured;
+  /** 1,000 streams, once; undefined when that was not asked for. */
+  many: Measured | undefined;
 }
 
 /** A row of the report for nginx and for XIM. */
@@ -61,7 +61,7 @@ export interface RelayReport {
   prompt_1mib: { added_ms: { p50: Compared; p99: Compared } };
   resident_mib: {
     idle: { router: number; agent: number };
-    many_streams: { streams: number; router: number; agent: number; delivered_share: number };
+    many_streams: ManyStreams | null;
   };
   /** Chunks out of order and answers that broke, over everything. */
   disorder: number;
@@ -70,11 +70,18 @@ export interface RelayReport {
   targets: Verdict[];
 }
 
+interface ManyStreams {
+  streams: number;
+  router: number;
+  agent: number;
+  delivered_share: number;
+}
+
 type Reader = (measured: Measured) => number;
 
 export function relayReport(run: RelayRun): RelayReport {
   const { plan, rounds, many, idleMiB } = run;
-  const all = [many, ...rounds.flatMap((round) => everyMeasured(round))];
+  const all = [...(many === undefined ? [] : [many]), ...rounds.flatMap(everyMeasured)];
   const shares = deliveredShares(run);
   const ratios = ratio(rounds, 'random');
   const lockstep = ratio(rounds, 'lockstep');
@@ -155,7 +162,8 @@ function alonePart(rounds: readonly Round[]): RelayReport['alone'] {
   };
 }
 
-function manyPart({ plan, many }: RelayRun): RelayReport['resident_mib']['many_streams'] {
+function manyPart({ plan, many }: RelayRun): ManyStreams | null {
+  if (many === undefined) return null;
   const offered = (plan.manyStreams * many.windowMs) / plan.manyTickMs;
   return {
     streams: plan.manyStreams,
@@ -166,9 +174,7 @@ function manyPart({ plan, many }: RelayRun): RelayReport['resident_mib']['many_s
 }
 
 function everyMeasured(round: Round): Measured[] {
-  return Object.values(round).flatMap((byPhase) =>
-    [...phases].flatMap((phase) => byPhase[phase] ?? []),
-  );
+  return Object.values(round).flatMap((byPhase) => Object.values(byPhase));
 }
 
 /** One figure of every round that has it. */
