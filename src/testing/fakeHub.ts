@@ -27,6 +27,8 @@ export interface FakeHubFaults {
   redirectTo?: string;
   /** Hold back every byte of a file after the head. */
   stall?: boolean;
+  /** No fault: answer clients that take it with a description (xet) instead of the redirect. */
+  xet?: boolean;
 }
 
 export interface FakeHub {
@@ -73,6 +75,13 @@ function answer(exchange: Exchange): void {
       const declared = entry.sha256 === undefined ? sha256Hex(entry.bytes) : entry.sha256;
       if (declared !== null) response.setHeader('X-Linked-ETag', `"${declared}"`);
       response.setHeader('X-Linked-Size', String(entry.bytes.length));
+      if (hub.faults.xet === true && takesXet(exchange.request)) {
+        response.setHeader('X-Xet-Hash', sha256Hex(`xet ${entry.file}`));
+        response.setHeader('Link', xetLinks(hub.url));
+        response.setHeader('Content-Type', `${xetType}; charset=utf-8`);
+        response.end('{}');
+        return;
+      }
       response.setHeader('Location', hub.faults.redirectTo ?? `/bytes/${at}`);
       response.writeHead(302).end();
       return;
@@ -96,6 +105,16 @@ function answer(exchange: Exchange): void {
   }
   response.setHeader('X-Error-Code', 'EntryNotFound');
   response.writeHead(404).end();
+}
+
+const xetType = 'application/vnd.xet-fileinfo+json';
+
+function takesXet(request: IncomingMessage): boolean {
+  return request.headers.accept?.includes(xetType) === true;
+}
+
+function xetLinks(url: string): string {
+  return `<${url}/xet/auth>; rel="xet-auth", <${url}/xet/file>; rel="xet-reconstruction-info"`;
 }
 
 function sendBytes(exchange: Exchange, bytes: Buffer): void {

@@ -17,7 +17,13 @@ import { cacheKey, type CacheRecords } from './cacheRecords.ts';
 import { directoryBytes, type CacheSpace } from './cacheSpace.ts';
 import type { CacheUses } from './cacheUses.ts';
 import { defaultModel } from './defaultModel.ts';
-import { errorCode, fetchFailure, mayPass, type FetchFailure } from './fetchFailure.ts';
+import {
+  errorCode,
+  fetchFailure,
+  fileFailure,
+  mayPass,
+  type FetchFailure,
+} from './fetchFailure.ts';
 import { isGguf } from './fileDigest.ts';
 import { acquireLock } from './fileLock.ts';
 import { localModelFile } from './fileSource.ts';
@@ -85,8 +91,8 @@ export async function ensureModel(
   } catch (error) {
     if (options.signal.aborted) return { kind: 'cancelled' };
     if (errorCode(error) === undefined) throw error;
-    const message = `The model cache ${options.tools.records.dir} does not work`;
-    note(job, 'model cache', fetchFailure('io_error', `${message}: ${errorCode(error)}.`));
+    const what = `The model cache ${options.tools.records.dir} does not work`;
+    note(job, 'model cache', fileFailure(error, what));
     return conclude(job, undefined);
   }
 }
