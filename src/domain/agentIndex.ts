@@ -41,6 +41,7 @@ export class AgentIndex {
   put(entry: AgentEntry, nowMs: number): KnownAgent {
     const known = this.agents.get(entry.id);
     if (known === undefined) return this.add(entry, nowMs);
+    known.gone = false;
     this.change(known, { nowMs, apply: () => (known.entry = entry) });
     return known;
   }
@@ -70,6 +71,7 @@ export class AgentIndex {
   private add(entry: AgentEntry, nowMs: number): KnownAgent {
     const agent: KnownAgent = {
       entry,
+      gone: false,
       nonce: null,
       models: new Map(),
       instances: new Map(),

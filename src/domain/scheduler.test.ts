@@ -202,6 +202,16 @@ test('after two retries, or with nobody else enrolled, the failure is told', () 
   assert.deepEqual(end, [{ kind: 'upstream_error', attempts: 3, waitedMs: 0 }]);
 });
 
+test('an agent with less room than it granted is not excluded for it', () => {
+  const { agent, arrive, send, grant } = rig();
+  agent(shared);
+  const first = onlyDispatch(arrive('r1'));
+  grant('shared', { slots: 0 });
+  const turnedDown = { claim: first.claim, slotFree: true, blameless: true };
+  assert.deepEqual(verdicts(send({ type: 'failed', ...turnedDown })), []);
+  assert.equal(onlyDispatch(grant('shared', { slots: 1 })).attempt, 1);
+});
+
 test('an agent that restarted counts as another', () => {
   const { agent, arrive, send, grant } = rig();
   agent(shared);

@@ -168,17 +168,19 @@ export class Scheduler {
     else this.reject(request.id, verdict);
   }
 
-  private fail(event: { claim: number; slotFree: boolean }): void {
+  private fail(event: { claim: number; slotFree: boolean; blameless?: boolean }): void {
     const claim = this.servingClaim(event.claim);
     if (claim === undefined) return;
     const { waiting } = claim;
     this.detach(claim);
-    waiting.tried.push(
-      triedKey({ entry: claim.instance.agent.entry, nonce: claim.instance.nonce }),
-    );
+    const { agent, nonce } = claim.instance;
+    if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
+    else waiting.tried.push(triedKey({ entry: agent.entry, nonce }));
     // The freed slot goes to the queue only after the retry, which stands at its head.
+    if (event.slotFree) this.free(claim);
     this.retry(waiting);
-    if (event.slotFree) this.release(claim.id);
+    this.fill(claim.instance);
+    this.forgetIfIdle(claim.instance.agent);
   }
 
   private retry(waiting: WaitingRequest): void {
@@ -204,9 +206,14 @@ export class Scheduler {
   private release(claimId: number): void {
     const claim = this.claims.get(claimId);
     if (claim === undefined || claim.phase === 'serving') return;
-    this.claims.delete(claimId);
-    this.pools.release(claim.instance, this.nowMs - claim.startedAtMs);
+    this.free(claim);
     this.fill(claim.instance);
+    this.forgetIfIdle(claim.instance.agent);
+  }
+
+  private free(claim: Claim): void {
+    this.claims.delete(claim.id);
+    this.pools.release(claim.instance, this.nowMs - claim.startedAtMs);
   }
 
   private noteFirstByte(claimId: number): void {
@@ -271,12 +278,18 @@ export class Scheduler {
     if (agent === undefined) return;
     this.putAgent({ ...agent.entry, state: 'dead' });
     this.pools.grant(agent, { nonce: '', instances: [], nowMs: this.nowMs });
-    this.agents.remove(agent, this.nowMs);
+    this.agents.setNonce(agent, { nonce: null, nowMs: this.nowMs });
+    agent.gone = true;
+    this.forgetIfIdle(agent);
+  }
+
+  private forgetIfIdle(agent: KnownAgent): void {
+    if (agent.gone && agent.instances.size === 0) this.agents.remove(agent, this.nowMs);
   }
 
   private join(event: { agentId: string; nonce: string }): void {
     const agent = this.agents.get(event.agentId);
-    if (agent === undefined || agent.nonce === event.nonce) return;
+    if (agent === undefined || agent.gone || agent.nonce === event.nonce) return;
     agent.models.clear();
     this.pools.grant(agent, { nonce: event.nonce, instances: [], nowMs: this.nowMs });
     this.agents.setNonce(agent, { nonce: event.nonce, nowMs: this.nowMs });
@@ -359,7 +372,7 @@ export class Scheduler {
       modelId: instance.modelId,
       stage,
       tier,
-      attempt: waiting.tried.length,
+      attempt: waiting.tried.length + waiting.turnedDown,
       waitedMs: this.nowMs - waiting.arrivedAtMs,
       candidates,
     });

@@ -38,6 +38,8 @@ export type SchedulerEvent = { atMs: number } & (
       type: 'failed';
       claim: number;
       slotFree: boolean;
+      /** It has less room than we thought: the same agent may be asked again. */
+      blameless?: boolean;
     }
   | /** The request has its outcome. `slotFree` as above. */ {
       type: 'end';

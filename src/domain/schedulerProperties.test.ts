@@ -40,6 +40,7 @@ interface ModelWaiting {
   order: number;
   arrivedAtMs: number;
   tried: string[];
+  turnedDown: number;
 }
 
 const agentIds = ['own1', 'own2', 'other1', 'shared1', 'shared2', 'bound1'];
@@ -181,11 +182,11 @@ class World {
     const project = projectEntry({ id: entry.projectId });
     const request = routedRequest({ id: `r${this.requests}`, endpoint: entry, project });
     const arrivedAtMs = this.nowMs;
-    this.waiting.push({ request, order: this.requests, arrivedAtMs, tried: [] });
+    this.waiting.push({ request, order: this.requests, arrivedAtMs, tried: [], turnedDown: 0 });
     this.send({ type: 'arrive', request });
   }
 
-  finish(pick: number, how: 'end' | 'failed', slotFree: boolean): void {
+  finish(pick: number, how: 'end' | 'failed' | 'turned_down', slotFree: boolean): void {
     const serving = this.claims.filter((one) => one.serving);
     const claim = serving[pick % serving.length];
     if (claim === undefined) return;
@@ -193,12 +194,15 @@ class World {
     if (slotFree) this.claims = this.claims.filter((one) => one !== claim);
     const waiting = this.served.get(claim.claim);
     if (how === 'end') this.finished.add(claim.requestId);
-    else if (waiting !== undefined) this.requeue(waiting, claim);
-    this.send({ type: how, claim: claim.claim, slotFree });
+    else if (waiting !== undefined) this.requeue(waiting, claim, how);
+    const { claim: id } = claim;
+    if (how === 'end') this.send({ type: 'end', claim: id, slotFree });
+    else this.send({ type: 'failed', claim: id, slotFree, blameless: how === 'turned_down' });
   }
 
-  private requeue(waiting: ModelWaiting, claim: ModelClaim): void {
-    waiting.tried.push(`${claim.agentId}/${claim.nonce}`);
+  private requeue(waiting: ModelWaiting, claim: ModelClaim, how: 'failed' | 'turned_down'): void {
+    if (how === 'turned_down' && waiting.turnedDown < 2) waiting.turnedDown += 1;
+    else waiting.tried.push(`${claim.agentId}/${claim.nonce}`);
     this.retries += 1;
     waiting.order = -this.retries;
     this.waiting.push(waiting);
@@ -298,11 +302,17 @@ const steps = fc.oneof(
   ),
   step(
     4,
-    fc.tuple(pick, fc.constantFrom('end' as const, 'failed' as const), fc.boolean()).map(
-      (all): Step =>
-        (world) =>
-          world.finish(...all),
-    ),
+    fc
+      .tuple(
+        pick,
+        fc.constantFrom('end' as const, 'failed' as const, 'turned_down' as const),
+        fc.boolean(),
+      )
+      .map(
+        (all): Step =>
+          (world) =>
+            world.finish(...all),
+      ),
   ),
   step(
     2,

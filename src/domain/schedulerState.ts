@@ -17,6 +17,8 @@ export interface ModelProgress {
 
 export interface KnownAgent {
   entry: AgentEntry;
+  /** The directory has forgotten it; it is kept while a claim still holds one of its slots. */
+  gone: boolean;
   /** Random per start of the agent's process; null while no link is up. */
   nonce: string | null;
   models: Map<string, ModelProgress>;
@@ -79,6 +81,8 @@ export interface WaitingRequest {
   stages: Stage[];
   /** `<agent>/<nonce>` of those that failed it: a restarted agent counts as another. */
   tried: string[];
+  /** How often an agent had less room than it had granted; no agent is excluded for it. */
+  turnedDown: number;
   places: { pool: InstancePool; place: Place<WaitingRequest> }[];
   wakeAtMs: number;
   heapIndex: number;

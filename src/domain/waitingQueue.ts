@@ -84,6 +84,7 @@ export class WaitingQueue {
       fallbackAtMs: this.fallbackOpensAt(request, nowMs),
       stages: ['own'],
       tried: [],
+      turnedDown: 0,
       places: [],
       wakeAtMs: 0,
       heapIndex: -1,

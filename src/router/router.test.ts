@@ -164,7 +164,7 @@ test('an agent that dies before the first byte is replaced silently', async () =
 });
 
 test('each way of failing before the first byte is tried elsewhere', async () => {
-  for (const script of [diesAtOnce, refuses('engine_failed'), refuses('not_granted')]) {
+  for (const script of [diesAtOnce, refuses('engine_failed'), refuses('engine_unreachable')]) {
     const one = await harness();
     const bad = await one.agent({ script });
     const { client, result } = one.submit();
@@ -200,6 +200,22 @@ test('nobody else enrolled: a clear error at once', async () => {
   const { outcome, answered, refusal } = await result;
   assert.deepEqual([outcome, answered, refusal?.name], ['upstream_error', false, 'upstream_error']);
   assert.equal(client.status, undefined);
+});
+
+test('an agent that has lowered its grant meanwhile is waited for, not given up', async () => {
+  const one = await harness();
+  const full: Script = (request, agent) => {
+    agent.grantSlots(0);
+    request.stream.reset('not_granted');
+  };
+  const { agent } = await one.agent({ script: full });
+  const { result } = one.submit();
+  await until(() => agent.requests.length === 1);
+  await settle();
+  agent.script = streams('x');
+  agent.grantSlots(1);
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(agent.requests.length, 2);
 });
 
 test('after two retries the failure is told', async () => {

@@ -36,8 +36,8 @@ interface Line {
 }
 
 /**
- * Where the writer is. `lingering`: lines wait for company (J4). `failing`: the last write failed, the
- * next is tried after a while.
+ * Where the writer is. `lingering`: lines wait for company (J4). `failing`: the last write failed,
+ * the next is tried after a while.
  */
 type Phase = 'idle' | 'lingering' | 'scheduled' | 'writing' | 'failing' | 'stopped';
 

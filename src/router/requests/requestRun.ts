@@ -127,7 +127,9 @@ export class RequestRun implements AttemptOwner {
     const nowMs = context.clock.monotonic();
     const link = context.linkFor(dispatch);
     const { claim } = dispatch;
-    if (link === undefined) return context.tell({ type: 'failed', claim, slotFree: true });
+    if (link === undefined) {
+      return context.tell({ type: 'failed', claim, slotFree: true, blameless: true });
+    }
     const isFirst = this.attempt === undefined;
     this.queueMs += nowMs - this.phase.sinceMs;
     const { time } = context;
@@ -174,7 +176,8 @@ export class RequestRun implements AttemptOwner {
     const { claim } = attempt;
     if (this.answered === 'none') {
       this.phase = { is: 'waiting', sinceMs: this.context.clock.monotonic() };
-      return this.context.tell({ type: 'failed', claim, slotFree: true });
+      const blameless = failure.code === 'not_granted' || failure.code === 'unknown_instance';
+      return this.context.tell({ type: 'failed', claim, slotFree: true, blameless });
     }
     this.context.tell({ type: 'end', claim, slotFree: true });
     const lost = failure.code === 'link_closed' ? 'was lost' : 'failed';
