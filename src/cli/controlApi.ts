@@ -61,7 +61,6 @@ function exchange(
   const secure = url.protocol === 'https:';
   const options: http.RequestOptions = {
     method: call.method,
-    agent: false,
     headers: {
       accept: 'application/json',
       'content-type': 'application/json',
@@ -69,7 +68,8 @@ function exchange(
       ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
     },
     // The socket comes by the callback, after the key was compared; the types know only net.Socket.
-    ...(secure ? { createConnection: pinnedConnect(credentials.pin) as never } : {}),
+    // An agent, even `false`, would connect in its own way.
+    ...(secure ? { createConnection: pinnedConnect(credentials.pin) as never } : { agent: false }),
   };
   return new Promise((resolve, reject) => {
     const request = (secure ? https : http).request(url, options);

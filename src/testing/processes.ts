@@ -27,10 +27,25 @@ export interface RunningProcess {
 }
 
 const alive = new Set<ChildProcess>();
+const groups = new WeakSet<ChildProcess>();
 
 /** For an `after` of every test file that starts processes: what a failed test left is ended. */
 export function endLeftovers(): void {
-  for (const child of alive) child.kill('SIGKILL');
+  for (const child of alive) signalTree(child, 'SIGKILL');
+}
+
+/** To the process, and where it leads a group (a shell with a pipeline) to all of the group. */
+function signalTree(child: ChildProcess, signal: NodeJS.Signals): void {
+  const { pid } = child;
+  if (!groups.has(child) || pid === undefined) {
+    child.kill(signal);
+    return;
+  }
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** Variables that would leak from whoever runs the tests into what is tested. */
@@ -45,13 +60,20 @@ function cleanEnvironment(extra: Record<string, string>): Record<string, string>
 export function startProcess(
   file: string,
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string } = {},
+  options: {
+    env?: Record<string, string>;
+    cwd?: string;
+    /** Leads a process group of its own; signals go to all of it. */
+    group?: boolean;
+  } = {},
 ): RunningProcess {
   const child = spawn(file, args, {
     cwd: options.cwd ?? repository,
     env: cleanEnvironment(options.env ?? {}),
     stdio: ['pipe', 'pipe', 'pipe'],
+    detached: options.group === true,
   });
+  if (options.group === true) groups.add(child);
   alive.add(child);
   child.once('close', () => alive.delete(child));
   const said = { out: '', err: '' };
@@ -76,7 +98,7 @@ export function startProcess(
     seen: (pattern, timeoutMs = 60_000) => seen(state, pattern, timeoutMs),
     exited,
     async end(signal = 'SIGTERM') {
-      child.kill(signal);
+      signalTree(child, signal);
       return exited;
     },
   };
