@@ -2,8 +2,8 @@
  * The load generator as a process of its own: raw sockets, keep-alive, a closed loop on each. It
  * reads of an answer what `answerReader.ts` must and counts between `open` and `close`.
  *
- * A load is over, and its result told, when the window is closed and every answer has ended: what is
- * counted as delivered was read to its end. Started by `relay.ts` with an IPC channel; ends when
+ * A load is over, and its result told, when the window is closed and every answer has ended: what
+ * is counted as delivered was read to its end. Started by `relay.ts` with an IPC channel; ends when
  * that closes.
  */
 import { LoadConnection } from './load/loadConnection.ts';

@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- NAME [--json] [options]`: runs a bench. Lines for a person go to standard error;
- * with `--json` the last line on standard output is one object. Exits with 1 when what was offered
- * did not arrive whole, whatever the figures are: then they say nothing.
+ * `npm run bench -- NAME [--json] [options]`: runs a bench. Lines for a person go to standard
+ * error; with `--json` the last line on standard output is one object. Exits with 1 when what was
+ * offered did not arrive whole, whatever the figures are: then they say nothing.
  */
 import { relayBench } from './relay.ts';
 import { relayHelp } from './relay/plan.ts';

@@ -1,6 +1,6 @@
 /**
- * nginx as the yardstick: one worker, no buffering of answers, connections to the engine kept, and a
- * line of log for each request, as the router writes one.
+ * nginx as the yardstick: one worker, no buffering of answers, connections to the engine kept, and
+ * a line of log for each request, as the router writes one.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';

@@ -2,8 +2,8 @@
  * Reads the answers of one keep-alive connection and looks at as little of them as it must: the
  * status, where an answer ends, and the stamps of a stream's chunks.
  *
- * An answer with a length ends by it; any other is chunked and ends with the empty chunk. Events are
- * counted by their stamps, wherever a relay or the kernel has cut them.
+ * An answer with a length ends by it; any other is chunked and ends with the empty chunk. Events
+ * are counted by their stamps, wherever a relay or the kernel has cut them.
  */
 import { stampBytes, stampMarker, stampSequence, stampTimeUs } from './chunkStamp.ts';
 

@@ -1,7 +1,7 @@
 /**
  * The text of a streamed chunk in a bench: its number in the stream and the moment at which the
- * engine wrote it. It passes every relay as content, so that the reader knows how long the chunk was
- * under way and whether one was lost, doubled or moved.
+ * engine wrote it. It passes every relay as content, so that the reader knows how long the chunk
+ * was under way and whether one was lost, doubled or moved.
  *
  * Both ends run on one machine: `process.hrtime` is CLOCK_MONOTONIC, which all processes share.
  */

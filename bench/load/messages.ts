@@ -1,4 +1,6 @@
-/** What a bench and its two helper processes, the mock engine and the load generator, tell another. */
+/**
+ * What a bench and its two helper processes, the mock engine and the load generator, tell another.
+ */
 
 /** Where requests go. */
 export interface Target {

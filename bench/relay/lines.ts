@@ -12,7 +12,8 @@ export function relayLines(report: RelayReport): string[] {
   const request = report.cpu_us_per_request;
   const us = (figure: Figure): string => show(figure.median, 'µs');
   return [
-    `${machine.cores} cores (${machine.cpu}), Node ${machine.node}, nginx ${machine.nginx ?? '–'}, ` +
+    `${machine.cores} cores (${machine.cpu}), Node ${machine.node}, ` +
+      `nginx ${machine.nginx ?? '–'}, ` +
       `${machine.pinned ? 'pinned' : 'not pinned'}, load before ${machine.load_before}`,
     `CPU per chunk, ${streams.count} streams, ${streams.tick_ms} ms, random phases: ` +
       `nginx ${us(cost.nginx)}, router ${us(cost.router)}, agent ${us(cost.agent)}`,

@@ -138,8 +138,8 @@ export const words = {
   join: {
     title: 'Add a machine',
     intro:
-      'Run this on a Linux machine with Node 20.18.1 or newer. It only connects outwards; no port ' +
-      'needs to be open.',
+      'Run this on a Linux machine with Node 20.18.1 or newer. It only connects outwards; ' +
+      'no port needs to be open.',
     region: 'Region',
     regionHelp: '1 to 24 characters, no spaces, e.g. oslo-lab',
     regionWrong: 'A region has 1 to 24 printable characters without spaces.',

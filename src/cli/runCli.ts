@@ -119,6 +119,7 @@ xim COMMAND --help shows the options of one.
 
 function commandHelp(command: Command): string {
   const usage = ['xim', ...command.words, ...(command.operands ?? []), '[options]'].join(' ');
-  const summary = `${command.summary}.${command.details === undefined ? '' : ` ${command.details}`}`;
+  const { details } = command;
+  const summary = `${command.summary}.${details === undefined ? '' : ` ${details}`}`;
   return configHelp(command.options, { usage, summary });
 }

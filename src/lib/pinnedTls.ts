@@ -47,9 +47,9 @@ export interface ConnectTarget {
 type Connected = (error: Error | null, socket: tls.TLSSocket) => void;
 
 /**
- * A `createConnection` for `https.request` and for `ws`. Give no `agent` beside it, not even `false`:
- * an agent connects in its own way and asks nobody. `timeoutMs` bounds the time without a byte
- * until the handshake is over (default 15 s).
+ * A `createConnection` for `https.request` and for `ws`. Give no `agent` beside it, not even
+ * `false`: an agent connects in its own way and asks nobody. `timeoutMs` bounds the time without a
+ * byte until the handshake is over (default 15 s).
  */
 export function pinnedConnect(
   pin: string | null,

@@ -102,7 +102,8 @@ async function joinKeyOf(
 ): Promise<string | null> {
   if (config.joinKey !== undefined) {
     terminal.note(
-      'Warning: --join-key shows the key to everybody on this machine (process lists); give it in ' +
+      'Warning: --join-key shows the key to everybody on this machine (process lists); ' +
+        'give it in ' +
         'XIM_JOIN_KEY or with --join-key-stdin.\n',
     );
     return config.joinKey;

@@ -106,7 +106,8 @@ function pythonLines({ baseUrl, endpoint, pin }: Announcement, key: string): str
       : [
           '  import httpx',
           '  from openai import OpenAI',
-          '  trusted = httpx.Client(verify="cert.pem")  # tls/cert.pem of the server\'s data directory',
+          "  # cert.pem: tls/cert.pem of the server's data directory",
+          '  trusted = httpx.Client(verify="cert.pem")',
           `  client = OpenAI(${client}, http_client=trusted)`,
         ];
   return [

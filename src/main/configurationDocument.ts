@@ -9,12 +9,14 @@ export function configurationDocument(): string {
   return `# Configuration
 
 A flag wins over the environment, the environment over the default. A switch is turned off by
-\`--no-…\` or by \`0\` in its variable. Times are written \`500ms\`, \`30s\`, \`15m\`, \`2h\`, \`7d\`;
+\`--no-…\` or by \`0\` in its variable. Times are written \`500ms\`, \`30s\`, \`15m\`,
+\`2h\`, \`7d\`;
 sizes \`64KiB\`, \`16MiB\`, \`200GB\`. A flag that is not in the table is refused; a variable that
 begins with \`XIM_\` and is in no table is pointed out.
 
 This page is made from the tables in \`src/main/serveConfig.ts\`, \`src/main/agentConfig.ts\` and
-\`src/cli/serverContext.ts\`; \`XIM_UPDATE_GOLDENS=1 npm test -- src/main/configurationDocument.test.ts\`
+\`src/cli/serverContext.ts\`;
+\`XIM_UPDATE_GOLDENS=1 npm test -- src/main/configurationDocument.test.ts\`
 writes it again.
 
 ## The server: \`npm start\`, \`xim serve\`

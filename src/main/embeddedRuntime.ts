@@ -24,7 +24,8 @@ const keptOutputCharacters = 4_000;
 
 /** The way on for a machine that cannot install it. */
 const advice =
-  'Install npm (it comes with Node) and see that a registry is reachable, or attach an engine that ' +
+  'Install npm (it comes with Node) and see that a registry is reachable, ' +
+  'or attach an engine that ' +
   'runs already with --engine-url URL.';
 
 /**
@@ -89,7 +90,8 @@ async function install(home: string, onEvent: (event: AgentEvent) => void): Prom
 }
 
 function runNpm(directory: string): Promise<void> {
-  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--omit=dev', '--loglevel=error'];
+  const quiet = ['--no-audit', '--no-fund', '--loglevel=error', '--fetch-retries=1'];
+  const flags = ['--ignore-scripts', '--omit=dev', ...quiet];
   const args = ['install', '--prefix', directory, ...flags];
   return new Promise((resolve, reject) => {
     const child = spawn('npm', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
@@ -103,9 +105,18 @@ function runNpm(directory: string): Promise<void> {
     child.on('error', ({ message }) => fail(`npm cannot be started (${message}).`));
     child.on('close', (code) => {
       if (code === 0) resolve();
-      else fail(`npm ended with code ${code}: ${said.trim().slice(-500)}`);
+      else fail(`npm ended with code ${code}: ${reasonIn(said)}.`);
     });
   });
+}
+
+/** What npm says of an error, without its prefixes and the place of its log. */
+function reasonIn(said: string): string {
+  const lines = said
+    .split('\n')
+    .map((line) => line.replace(/^npm (error|ERR!) ?/, '').trim())
+    .filter((line) => line !== '' && !/complete log of this run/.test(line));
+  return lines.slice(0, 3).join('; ');
 }
 
 /** Bytes below a directory that is being written. */

@@ -37,7 +37,8 @@ function fileSourceOf(text: string): string {
   if (existsSync(file) && statSync(file).isFile()) return `file:${file}`;
   throw new StartupError(
     'usage',
-    `--model: there is no file ${file}. Give a GGUF file, an https:// address or hf:OWNER/REPO:FILE.`,
+    `--model: there is no file ${file}. ` +
+      'Give a GGUF file, an https:// address or hf:OWNER/REPO:FILE.',
   );
 }
 

@@ -112,7 +112,7 @@ const keeping = {
     env: 'XIM_MODEL_CACHE',
     default: undefined,
     placeholder: 'DIR',
-    help: 'Model files of the shared agents on this machine. By default models/ in the data directory.',
+    help: 'Model files of the shared agents here. By default models/ in the data directory.',
     group: 'Keeping',
   },
   agentDiesAfter: {
@@ -136,7 +136,8 @@ const serving = {
     default: undefined,
     placeholder: 'MODEL',
     help:
-      'What the first shared agent serves: a GGUF file, an https:// address, hf:REPO:FILE, or with ' +
+      'What the first shared agent serves: a GGUF file, an https:// address, hf:REPO:FILE, ' +
+      'or with ' +
       '--engine-url the name that the engine knows. Kept for later starts.',
     group: 'Serving',
   },
@@ -229,7 +230,7 @@ const telling = {
     type: 'switch',
     flag: 'json',
     default: false,
-    help: 'When ready, print one line of JSON on standard output and everything else on standard error.',
+    help: 'When ready, print one line of JSON on standard output, all else on standard error.',
     group: 'Telling',
   },
   logLevel: {

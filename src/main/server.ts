@@ -144,7 +144,8 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
     if (code === undefined) throw error;
     throw new StartupError(
       'journal',
-      `The journal ${data.file('journal')} cannot be used (${code}). Make room on the disk or let ` +
+      `The journal ${data.file('journal')} cannot be used (${code}). ` +
+        'Make room on the disk or let ' +
         'this user write there.',
     );
   }
@@ -216,7 +217,7 @@ function listenProblem(error: unknown, { host, port }: ServeConfig): StartupErro
       `This user may not listen on port ${port}. Choose one above 1023 with --port N, or grant ` +
       'the right.',
     EADDRNOTAVAIL: `${host} is not an address of this machine. Choose another with --host ADDRESS.`,
-    ENOTFOUND: `${host} is not a name that this machine knows. Give an address with --host ADDRESS.`,
+    ENOTFOUND: `This machine does not know the name ${host}. Give an address with --host ADDRESS.`,
   };
   const sentence = code === undefined ? undefined : sentences[code];
   return sentence === undefined ? undefined : new StartupError('listen', sentence);

@@ -6,9 +6,9 @@
  * the implementation, `docs/internals/link.md` the wire format.
  *
  * Invariants
- * L1 A stream ends exactly once at each end. At the router: `onEnd`, `onReset`, or its own reset with
- *    `onConfirmed`, and nothing after. At the agent: its own `end` or `reset`, or an `onReset`; there
- *    `onEnd` says only that the body is complete.
+ * L1 A stream ends exactly once at each end. At the router: `onEnd`, `onReset`, or its own reset
+ *    with `onConfirmed`, and nothing after. At the agent: its own `end` or `reset`, or an
+ *    `onReset`; there `onEnd` says only that the body is complete.
  * L2 The reader never blocks: a stream that is not consumed stalls only its own sender (credits).
  * L3 A peer that breaks the protocol closes its own link with a reason and harms no other link.
  * L4 Everything a peer can make us hold is bounded (`limits.ts`).

@@ -1,7 +1,7 @@
 /**
- * Another machine, as far as one machine can be two: a network namespace with a cable to this one, a
- * home of its own, and a PATH on which nothing lies but `sh`, the oldest Node that we promise to run
- * on, and what a test adds.
+ * Another machine, as far as one machine can be two: a network namespace with a cable to this one,
+ * a home of its own, and a PATH on which nothing lies but `sh`, the oldest Node that we promise to
+ * run on, and what a test adds.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';

@@ -68,6 +68,6 @@ export function systemBinary(options: {
   if (installed !== undefined) return { kind: 'found', path: installed };
   return {
     kind: 'missing',
-    reason: `no ${options.names.join(' or ')} on this machine; ${failure ?? 'installing it gave none'}`,
+    reason: `no ${options.names.join(' or ')} here; ${failure ?? 'installing it gave none'}`,
   };
 }

@@ -143,7 +143,8 @@ async function trySave(
     return undefined;
   } catch (error) {
     const message =
-      `The agent’s state cannot be written to ${store.directory} (${codeOf(error)}). Make room and ` +
+      `The agent’s state cannot be written to ${store.directory} (${codeOf(error)}). ` +
+      'Make room and ' +
       'start again: within the minutes of its life the same join key still works.';
     return { kind: 'refused', message };
   }
