@@ -5,6 +5,11 @@ import { serverOptions } from './serverContext.ts';
 import { ago, milliseconds, textTable } from './textTable.ts';
 import { print, withServer } from './withServer.ts';
 
+/** Shared agents are the platform's: a project sees what they serve, not them. */
+const noAgents =
+  'No agents of your own; shared ones serve what your endpoints let them (see: xim status).\n' +
+  'Join one with: xim join-keys create\n';
+
 export const agentsList = defineCommand({
   words: ['agents', 'list'],
   summary: 'List agents, their state and what they serve',
@@ -14,9 +19,7 @@ export const agentsList = defineCommand({
       const path = `${session.scopePath(false)}/agents`;
       const agents = await session.call<ListAnswer<AgentAnswer>>({ method: 'GET', path });
       print({ context, options }, agents, ({ data }) =>
-        data.length === 0
-          ? 'No agents. Join one with: xim join-keys create\n'
-          : agentsTable(data, context.clock.now()),
+        data.length === 0 ? noAgents : agentsTable(data, context.clock.now()),
       );
     }),
 });

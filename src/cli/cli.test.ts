@@ -230,9 +230,10 @@ test('the last requests without what became of them', async () => {
   assert.equal(seen[0]?.url, '/api/v1/projects/default/requests?limit=2');
 });
 
-test('a status that hides the notices', async () => {
+test('a status that hides the notices, or that shared agents serve', async () => {
+  let agents: AgentAnswer[] = [agent];
   answer = (url) => {
-    if (url.endsWith('/agents')) return { status: 200, body: { data: [agent] } };
+    if (url.endsWith('/agents')) return { status: 200, body: { data: agents } };
     if (url.endsWith('/endpoints')) {
       const endpoint = {
         slug: 'own',
@@ -258,6 +259,8 @@ test('a status that hides the notices', async () => {
     return { status: 200, body };
   };
   assertGolden('cli/status.txt', (await run('status')).out);
+  agents = [];
+  assert.match((await run('status')).out, /No agents of your own; shared ones serve\. Join one/);
 });
 
 test('a revocation that goes to another key', async () => {

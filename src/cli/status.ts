@@ -38,10 +38,14 @@ function overviewText({ status: server, endpoints, agents }: Overview, nowMs: nu
     '\n',
     endpoints.length === 0 ? 'No endpoints.\n' : endpointsTable(endpoints),
     '\n',
-    agents.length === 0
-      ? 'No agents. Join one with: xim join-keys create\n'
-      : agentsTable(agents, nowMs),
+    agents.length === 0 ? withoutAgents(endpoints) : agentsTable(agents, nowMs),
   ].join('');
+}
+
+function withoutAgents(endpoints: readonly EndpointAnswer[]): string {
+  const shared = endpoints.some((endpoint) => endpoint.agents_ready > 0);
+  const who = shared ? 'No agents of your own; shared ones serve.' : 'No agents of your own.';
+  return `${who} Join one with: xim join-keys create\n`;
 }
 
 function endpointsTable(endpoints: readonly EndpointAnswer[]): string {

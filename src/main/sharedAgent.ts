@@ -11,6 +11,7 @@
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { exitCodes } from '../cli/exitCodes.ts';
@@ -25,6 +26,8 @@ const restartFirstMs = 1_000;
 const restartLongestMs = 60_000;
 /** A run this long makes the next back-off start anew. */
 const settledMs = 120_000;
+/** As `nice` counts: 0 is usual, 19 the last in line. */
+const agentPriority = 5;
 /** From SIGTERM to SIGKILL. */
 const stopTimeoutMs = 2_000;
 
@@ -118,6 +121,7 @@ function startProcess(options: SharedAgentOptions, joinKey: string | undefined):
     // A1: out of the terminal's process group.
     detached: true,
   });
+  lowerPriority(started.pid);
   createInterface({ input: started.stdout }).on('line', (line) => {
     const event = parseAgentEvent(line);
     if (event !== undefined) options.onEvent(event);
@@ -126,4 +130,13 @@ function startProcess(options: SharedAgentOptions, joinKey: string | undefined):
   // Nobody writes to it; its end may be noticed as EPIPE all the same.
   started.stdin.on('error', () => {});
   return started;
+}
+
+/** On a small machine the router's turn comes before the engine's. */
+function lowerPriority(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) os.setPriority(pid, agentPriority);
+  } catch {
+    // It has ended already, or the system does not allow it: it runs as it is.
+  }
 }
