@@ -1,7 +1,5 @@
 /** The agent as a process of its own, as the server starts it: `xim agent`, without the word. */
-import { keepCompiled } from './keepCompiled.ts';
+import { agentCommand } from './agentCommand.ts';
+import { runProcess } from './processContext.ts';
 
-keepCompiled();
-const { agentCommand } = await import('./agentCommand.ts');
-const { runProcess } = await import('./processContext.ts');
 await runProcess([agentCommand], ['agent', ...process.argv.slice(2)]);
