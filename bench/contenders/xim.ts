@@ -20,16 +20,15 @@ const startTimeoutMs = 120_000;
 
 const entry = (name: string): string => path.join(repository, 'src', 'main', name);
 
-/** `profileDirectory`: the router writes a CPU profile there when it ends. */
-export async function startXim(
-  children: Children,
-  surroundings: Surroundings & { profileDirectory: string | undefined },
-): Promise<Contender> {
-  const { directory, profileDirectory } = surroundings;
+type Profiled = Surroundings & {
+  /** Router and agent each write a CPU profile into a folder there when they end. */
+  profileDirectory: string | undefined;
+};
+
+export async function startXim(children: Children, surroundings: Profiled): Promise<Contender> {
+  const { directory } = surroundings;
   const dataDir = path.join(directory, 'data');
   const tiers = { self_hosted: { concurrentPerProject: manySlots } };
-  const profiling =
-    profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`];
   const settings = {
     '--port': '0',
     '--data-dir': dataDir,
@@ -40,7 +39,13 @@ export async function startXim(
     name: 'router',
     side: 'device',
     file: process.execPath,
-    args: [...profiling, entry('serve.ts'), ...flags(settings), '--json', '--no-agent'],
+    args: [
+      ...profiling(surroundings, 'router'),
+      entry('serve.ts'),
+      ...flags(settings),
+      '--json',
+      '--no-agent',
+    ],
     directory,
   });
   const ready = JSON.parse(await line(server, /^\{"ready"/)) as ReadyLine;
@@ -60,7 +65,7 @@ export async function startXim(
 
 function startAgent(
   children: Children,
-  options: Surroundings & { joinKey: string; credentials: Credentials },
+  options: Profiled & { joinKey: string; credentials: Credentials },
 ): Child {
   const { directory, mockPort, joinKey: key, credentials } = options;
   const stateDir = path.join(directory, 'agent');
@@ -77,10 +82,15 @@ function startAgent(
     name: 'agent',
     side: 'others',
     file: process.execPath,
-    args: [entry('agent.ts'), ...flags(settings), '--events'],
+    args: [...profiling(options, 'agent'), entry('agent.ts'), ...flags(settings), '--events'],
     env: { XIM_JOIN_KEY: key },
     directory,
   });
+}
+
+function profiling({ profileDirectory }: Profiled, name: string): string[] {
+  if (profileDirectory === undefined) return [];
+  return ['--cpu-prof', `--cpu-prof-dir=${path.resolve(profileDirectory, name)}`];
 }
 
 const flags = (settings: Readonly<Record<string, string>>): string[] =>

@@ -33,12 +33,14 @@ export interface RelayPlan {
   connections: number;
   /** From the first byte of every stream to the window. */
   settleMs: number;
+  /** Requests before the first round. */
+  warmUpMs: number;
   /** What is measured in one phase of one contender. */
   window: Record<Phase, number>;
   /** What is run; all of it unless a part is looked at by itself. */
   phases: readonly Phase[];
   contenders: readonly ContenderName[];
-  /** The router writes a CPU profile there. */
+  /** Router and agent write CPU profiles there. */
   profileDirectory: string | undefined;
 }
 
@@ -52,6 +54,7 @@ const full: RelayPlan = {
   manyTickMs: 400,
   connections: 64,
   settleMs: 500,
+  warmUpMs: 4000,
   window: {
     random: 3000,
     lockstep: 2000,
@@ -70,6 +73,7 @@ const quick: RelayPlan = {
   ...full,
   quick: true,
   rounds: 2,
+  warmUpMs: 2500,
   window: {
     random: 1500,
     lockstep: 1000,
@@ -90,7 +94,7 @@ export const relayHelp = `bench relay: CPU and time that the relay costs, beside
   --window FACTOR   stretches every window
   --phases A,B      only these of ${phases.join(', ')}
   --contenders A,B  only these of ${contenderNames.join(', ')}
-  --cpu-prof DIR    the router writes a CPU profile there
+  --cpu-prof DIR    router and agent write CPU profiles there
 `;
 
 /** Reads the options. Throws a sentence for what it does not know. */
