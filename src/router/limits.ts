@@ -36,6 +36,8 @@ export const configDelayMs = 50;
 export const maxDesiredModels = 64;
 /** Request ids in one ACK. */
 export const maxAcked = 256;
+/** How long an acknowledgement waits for others. The agent keeps a thousand trailers for it. */
+export const ackDelayMs = 100;
 
 // Requests
 

@@ -25,7 +25,14 @@ import type {
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { RouterControl } from '../../protocol/messages/routerControl.ts';
 import type { Directory, DirectoryEvent } from '../directory.ts';
-import { configDelayMs, linkSweepMs, maxAcked, maxStrangers, tokenGraceMs } from '../limits.ts';
+import {
+  ackDelayMs,
+  configDelayMs,
+  linkSweepMs,
+  maxAcked,
+  maxStrangers,
+  tokenGraceMs,
+} from '../limits.ts';
 import { sumOfGrants, type AgentLink, type LinkGrant } from './agentLink.ts';
 import { DesiredModels } from './desiredModels.ts';
 import { judgeState, type Turned } from './handshake.ts';
@@ -65,6 +72,7 @@ export class AgentRegistry implements LinkOwner {
   private strangers = 0;
   private sweepTimer: Timer | undefined;
   private configTimer: Timer | undefined;
+  private ackTimer: Timer | undefined;
   private stopped = false;
 
   constructor(options: RegistryOptions) {
@@ -81,6 +89,8 @@ export class AgentRegistry implements LinkOwner {
     this.stopped = true;
     this.sweepTimer?.cancel();
     this.configTimer?.cancel();
+    this.ackTimer?.cancel();
+    this.sendAcks();
     for (const process of this.processes.values()) {
       for (const link of process.links.values()) {
         link.peer.send({ type: 'goaway', reason: 'shutting_down' });
@@ -139,7 +149,7 @@ export class AgentRegistry implements LinkOwner {
     return best;
   }
 
-  /** END trailers are safe: those of one turn are acknowledged together. */
+  /** END trailers are safe. Those of a while are acknowledged together: nobody waits for it. */
   acknowledge(link: AgentLink, requestId: string): void {
     if (link.phase === 'closed') return;
     const waiting = this.acks.get(link);
@@ -149,7 +159,7 @@ export class AgentRegistry implements LinkOwner {
       return;
     }
     this.acks.set(link, [requestId]);
-    setImmediate(() => this.sendAck(link));
+    this.ackTimer ??= this.options.clock.setTimer(ackDelayMs, () => this.sendAcks());
   }
 
   /** The directory has changed. */
@@ -299,6 +309,11 @@ export class AgentRegistry implements LinkOwner {
       link.configText = text;
       link.peer.send(config);
     }
+  }
+
+  private sendAcks(): void {
+    this.ackTimer = undefined;
+    for (const link of this.acks.keys()) this.sendAck(link);
   }
 
   private sendAck(link: AgentLink): void {
