@@ -4,10 +4,10 @@
  * run on, and what a test adds.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
-import { minimumNode } from '../api/installScript.ts';
-import { startProcess, testCache } from './processes.ts';
+import { oldNode } from './oldNode.ts';
+import { startProcess } from './processes.ts';
 import type { RunningProcess } from './processes.ts';
 import { systemBinary } from './systemBinary.ts';
 
@@ -87,25 +87,3 @@ const missing = (reason: string): { kind: 'missing'; reason: string } => ({
 
 const words = (env: Record<string, string>): string[] =>
   Object.entries(env).map(([name, value]) => `${name}=${value}`);
-
-/** The oldest Node that the agent must run on, from its npm package, kept between runs. */
-function oldNode(): { kind: 'found'; path: string } | { kind: 'missing'; reason: string } {
-  const directory = path.join(testCache, `node-${minimumNode}`);
-  const file = path.join(directory, 'package', 'bin', 'node');
-  if (existsSync(file)) return { kind: 'found', path: file };
-  const temporary = `${directory}.${process.pid}`;
-  mkdirSync(temporary, { recursive: true });
-  try {
-    const wanted = `node-linux-${process.arch}@${minimumNode}`;
-    execFileSync('npm', ['pack', wanted, '--silent'], { cwd: temporary, stdio: 'pipe' });
-    const [archive = ''] = readdirSync(temporary);
-    execFileSync('tar', ['-xzf', archive], { cwd: temporary, stdio: 'pipe' });
-    rmSync(path.join(temporary, archive));
-    renameSync(temporary, directory);
-  } catch (error) {
-    if (!existsSync(file)) return missing(`no Node ${minimumNode}: ${(error as Error).message}`);
-  } finally {
-    rmSync(temporary, { recursive: true, force: true });
-  }
-  return { kind: 'found', path: file };
-}
