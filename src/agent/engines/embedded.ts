@@ -76,8 +76,14 @@ class EmbeddedEngine implements Engine {
     this.options = options;
   }
 
-  async start(signal: AbortSignal): Promise<void> {
-    await unlessAborted(this.ensureRuntime(), signal);
+  /**
+   * Begins and does not wait: where the library must be installed first, that takes minutes, and
+   * the owner should see the machine meanwhile. `load` waits for it.
+   */
+  start(): Promise<void> {
+    // Its failures are values; `load` reports them.
+    void this.ensureRuntime();
+    return Promise.resolve();
   }
 
   async load(

@@ -1,7 +1,7 @@
 /**
  * What an engine is to the agent: the thing that runs a model. The embedded one (`embedded.ts`)
- * runs llama.cpp in a process of its own, the url one (`url.ts`) attaches any OpenAI-compatible
- * server.
+ * runs llama.cpp in the agent's own process, the url one (`url.ts`) attaches any
+ * OpenAI-compatible server.
  *
  * An engine speaks OpenAI's shapes as parsed objects, with whatever it leaves out or gets wrong;
  * `wireFinal.ts` makes the exact bytes of an answer from them. An engine never sees the link.
@@ -131,7 +131,8 @@ export interface Engine {
   onOffersChange: (() => void) | undefined;
   /**
    * Gets ready to load. An engine that is away is no error here: it is probed on, and `load` says
-   * so. Resolves when the first attempt is over; aborting the signal only ends the waiting.
+   * so. Resolves when a quick first attempt is over; what may take minutes goes on behind it, and
+   * `load` waits for that. Aborting the signal only ends the waiting.
    */
   start(signal: AbortSignal): Promise<void>;
   /** Makes a model servable. Loading a model that is loaded answers `ready` at once. */
