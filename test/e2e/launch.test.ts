@@ -1,0 +1,89 @@
+/** The ways in: npm scripts and `bin/xim`, from whatever Node is at hand. */
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
+import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
+import {
+  childrenOf,
+  endLeftovers,
+  isAlive,
+  repository,
+  startProcess,
+  until,
+} from '../../src/testing/processes.ts';
+import { oldNode } from '../../src/testing/oldNode.ts';
+import { temporaryDirectory } from '../../src/testing/serverProcess.ts';
+import type { ReadyLine } from '../../src/testing/serverProcess.ts';
+
+const xim = path.join(repository, 'bin', 'xim');
+let base: Awaited<ReturnType<typeof temporaryDirectory>>;
+let engine: FakeEngine;
+
+before(async () => {
+  base = await temporaryDirectory('launch');
+  engine = await startFakeEngine();
+});
+after(async () => {
+  endLeftovers();
+  await engine.close();
+  await base.remove();
+});
+
+const flags = (name: string): string[] => {
+  const dataDir = path.join(base.path, name);
+  return ['--port', '0', '--json', '--data-dir', dataDir, '--engine-url', engine.url];
+};
+
+/** Every process below one, itself included. */
+function tree(pid: number): number[] {
+  return [pid, ...childrenOf(pid).flatMap(tree)];
+}
+
+test('npm start that prints more than its line, or leaves processes behind', async () => {
+  const args = ['start', '--silent', '--', ...flags('npm')];
+  const running = startProcess('npm', args, { group: true });
+  await running.seen(/^\{"ready".*\}$/m);
+  const lines = running.out().trim().split('\n');
+  assert.equal(lines.length, 1);
+  const { pid } = JSON.parse(lines[0] ?? '') as ReadyLine;
+  const all = tree(running.pid);
+  assert.ok(all.includes(pid));
+  const startedAtMs = performance.now();
+  // As a terminal does it: to the whole group, and npm passes it on once more.
+  await running.end('SIGINT');
+  assert.ok(performance.now() - startedAtMs < 5_000);
+  await until(() => !all.some(isAlive), { what: 'every process to end', timeoutMs: 5_000 });
+});
+
+test('an old Node that cannot start a checkout, or keeps its signals to itself', async (t) => {
+  const node = oldNode();
+  if (node.kind === 'missing') return t.skip(node.reason);
+  const version = startProcess(node.path, [xim, 'version']);
+  assert.equal(await version.exited, 0, version.err());
+  assert.match(version.out(), /^\d+\.\d+\.\d+\n$/);
+  const usage = startProcess(node.path, [xim, 'frobnicate']);
+  assert.equal(await usage.exited, 2);
+  const serving = startProcess(node.path, [xim, 'serve', ...flags('old')]);
+  const [line] = await serving.seen(/^\{"ready".*\}$/m);
+  const { pid } = JSON.parse(line) as ReadyLine;
+  assert.notEqual(pid, serving.pid);
+  serving.child.kill('SIGTERM');
+  assert.equal(await serving.exited, 0, serving.err());
+  assert.ok(!isAlive(pid));
+});
+
+test('a variable that is misspelt and passes unseen', async () => {
+  const env = { XIM_PROT: '1' };
+  const running = startProcess(process.execPath, [xim, 'serve', '--port', 'x'], { env });
+  assert.equal(await running.exited, 2);
+  const known = { XIM_PROT: '1', XIM_TEST_CACHE: 'x', XIM_SLOTS: '2' };
+  const args = [xim, 'agent', '--state-dir', path.join(base.path, 'none')];
+  const agent = startProcess(process.execPath, [...args, '--engine-url', engine.url], {
+    env: known,
+  });
+  assert.equal(await agent.exited, 7, agent.err());
+  assert.match(agent.err(), /XIM_PROT is set, but is not a setting/);
+  assert.doesNotMatch(agent.err(), /XIM_TEST_CACHE|XIM_SLOTS/);
+  assert.match(agent.err(), /--server/);
+});
