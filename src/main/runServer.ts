@@ -27,6 +27,7 @@ import { isolationNotice, openControlPlane, startServer } from './server.ts';
 import type { ControlPlane, RunningServer, ServerParts } from './server.ts';
 import { createSharedAgent } from './sharedAgent.ts';
 import type { SharedAgent } from './sharedAgent.ts';
+import type { ServeConfig } from './serveConfig.ts';
 
 export interface RunServerParts {
   context: CommandContext;
@@ -108,6 +109,14 @@ function withUrls(
   return current;
 }
 
+/** An attached engine may come up later; a model has said itself how to go on. */
+function withAdvice(outcome: ModelOutcome, { engineUrl }: ServeConfig): ModelOutcome {
+  if (outcome.kind !== 'without' || engineUrl === undefined) return outcome;
+  const advice =
+    'Start the engine, give another with --engine-url URL, or serve a file with --model FILE.';
+  return { kind: 'without', reason: `${outcome.reason}\n${advice}` };
+}
+
 interface AgentSurroundings {
   plane: ControlPlane;
   platform: Platform;
@@ -147,7 +156,7 @@ function startAgent(
   });
   // It never rejects.
   void agent.run().then(() => watch.ended());
-  return { agent, outcome: watch.outcome };
+  return { agent, outcome: watch.outcome.then((outcome) => withAdvice(outcome, config)) };
 }
 
 function agentArguments(
@@ -173,23 +182,34 @@ function agentArguments(
   return [...given, '--events', '--parent-stdin'];
 }
 
-/** Only an agent that has not enrolled yet needs one; the first start has made it already. */
+/**
+ * Only an agent that has not enrolled yet, or was removed since, needs one; the first start has made
+ * it already.
+ */
 async function joinKeyFor(
   { data, clock }: ServerParts,
   { plane, platform }: AgentSurroundings,
 ): Promise<string | undefined> {
-  if (hasEnrolled(data.file('agent', 'agent.json'))) return undefined;
+  const enrolled = enrolledAgent(data.file('agent', 'agent.json'));
+  if (enrolled !== undefined) {
+    const { agents } = await plane.control.directoryFeed.snapshot();
+    const known = agents.find(({ id }) => id === enrolled);
+    if (known !== undefined && known.state !== 'dead') return undefined;
+  }
   const first = platform.firstJoinKey;
   if (first !== undefined && first.expiresAtMs - clock.now() > 60_000) return first.text;
   return (await plane.control.newPlatformJoinKey({ tier: platform.tier })).text;
 }
 
-function hasEnrolled(stateFile: string): boolean {
+/** The id in an agent's state file; undefined when it has never enrolled. */
+function enrolledAgent(stateFile: string): string | undefined {
   try {
-    const state = JSON.parse(readFileSync(stateFile, 'utf8')) as { enrolment?: unknown };
-    return state.enrolment !== null && state.enrolment !== undefined;
+    const state = JSON.parse(readFileSync(stateFile, 'utf8')) as {
+      enrolment?: { agentId?: string } | null;
+    };
+    return state.enrolment?.agentId;
   } catch {
-    return false;
+    return undefined;
   }
 }
 

@@ -14,12 +14,14 @@ let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 let engine: FakeEngine;
 let server: ServerProcess;
 let dataDir: string;
+let admin: ServerProcess['ready']['admin'];
 
 before(async () => {
   base = await temporaryDirectory('loss');
   engine = await startFakeEngine({ chunks: 200, tickMs: 25 });
   dataDir = path.join(base.path, 'data');
   server = await startServerProcess({ dataDir, args: ['--engine-url', engine.url] });
+  ({ admin } = server.ready);
 });
 after(async () => {
   endLeftovers();
@@ -126,6 +128,33 @@ test('a linked agent that a restarted server does not get back', async () => {
   assert.equal(agent.child.exitCode, null, 'the same process');
   agent.child.kill('SIGTERM');
   assert.equal(await agent.exited, 0, 'SIGTERM drains');
+});
+
+test('a shared agent that was removed, and is never replaced', async () => {
+  const { server: origin } = server.credentials();
+  const page = { origin, 'content-type': 'application/json' };
+  const signedIn = await fetch(`${origin}/api/v1/sign-in`, {
+    method: 'POST',
+    headers: page,
+    body: JSON.stringify({ email: admin.email, password: admin.password }),
+  });
+  assert.equal(signedIn.status, 200);
+  const cookie = signedIn.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+  const headers = { ...page, cookie };
+  const listed = await fetch(`${origin}/api/v1/platform/agents`, { headers });
+  const { data } = (await listed.json()) as { data: { id: string; state: string }[] };
+  const shared = data.find(({ state }) => state === 'active');
+  const removed = await fetch(`${origin}/api/v1/platform/agents/${shared?.id}`, {
+    method: 'DELETE',
+    headers,
+    body: '{}',
+  });
+  assert.ok(removed.ok, `${removed.status} ${await removed.text()}`);
+  await server.seen(/The agent was removed/);
+  await server.end();
+  server = await startServerProcess({ dataDir, args: ['--engine-url', engine.url] });
+  assert.equal(server.ready.model, 'fake-model', server.ready.model_error ?? '');
+  assert.ok(await answers('default'));
 });
 
 test('two agents with one state directory', async () => {
