@@ -425,7 +425,7 @@ test('an agent without the library says nothing useful', async () => {
   const without = newEngine({
     loadLlama: () => Promise.reject(new Error('Install npm and try again.')),
   });
-  await without.start();
+  await without.start(never);
   const file = { path: '/nowhere/model.gguf', sha256: '' };
   const outcome = await without.load({ desired, file, maxSlots: 0 }, quiet);
   assert.equal(outcome.kind, 'failed');
@@ -438,7 +438,7 @@ test('an agent without the library says nothing useful', async () => {
 
 test('the first link or a stop waits for an installation that takes minutes', async () => {
   const hanging = newEngine({ loadLlama: () => new Promise(() => {}) });
-  await hanging.start();
+  await hanging.start(never);
   const file = { path: '/nowhere/model.gguf', sha256: '' };
   const loading = hanging.load({ desired, file, maxSlots: 0 }, quiet);
   await hanging.stop();
