@@ -31,6 +31,8 @@ import { version } from './version.ts';
  * seconds.
  */
 const drainMs = 2_500;
+/** Of these, what is left to tell clients that their answers end here. */
+const lastWordsMs = 300;
 const sweepIntervalMs = 60_000;
 /** Agents that the server missed while it was down have this long to come back before they die. */
 const firstSweepMs = 300_000;
@@ -112,7 +114,9 @@ export async function startServer(parts: ServerParts, plane: ControlPlane): Prom
       router,
       port,
       publicUrl,
-      drain: () => http.drain(),
+      drain: async () => {
+        await Promise.all([http.drain(), router.drain(drainMs - lastWordsMs)]);
+      },
       stop: () => (closed ??= close()),
     };
   } catch (error) {

@@ -56,6 +56,28 @@ test('npm start that prints more than its line, or leaves processes behind', asy
   await until(() => !all.some(isAlive), { what: 'every process to end', timeoutMs: 5_000 });
 });
 
+test('SIGTERM to npm that reaches nobody, or cuts a stream without a last word', async () => {
+  engine.set({ chunks: 10_000, tickMs: 10 });
+  const args = ['start', '--silent', '--', ...flags('term')];
+  const running = startProcess('npm', args, { group: true });
+  const [line] = await running.seen(/^\{"ready".*\}$/m);
+  const ready = JSON.parse(line) as ReadyLine;
+  const all = tree(running.pid);
+  const response = await fetch(`${ready.base_url}/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ready.api_key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ stream: true, messages: [{ role: 'user', content: 'hello' }] }),
+  });
+  assert.equal(response.status, 200);
+  const startedAtMs = performance.now();
+  running.child.kill('SIGTERM');
+  const events = (await response.text()).trim().split('\n\n');
+  assert.equal(events.at(-1), 'data: [DONE]');
+  assert.match(events.at(-2) ?? '', /^data: \{"error":/);
+  await until(() => !all.some(isAlive), { what: 'every process to end', timeoutMs: 5_000 });
+  assert.ok(performance.now() - startedAtMs < 5_000);
+});
+
 test('an old Node that cannot start a checkout, or keeps its signals to itself', async (t) => {
   const node = oldNode();
   if (node.kind === 'missing') return t.skip(node.reason);
