@@ -1,7 +1,9 @@
 /** The ways in: npm scripts and `bin/xim`, from whatever Node is at hand. */
 import assert from 'node:assert/strict';
+import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { createJoinKey } from '../../src/testing/agentProcess.ts';
 import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
 import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
 import {
@@ -13,7 +15,7 @@ import {
   until,
 } from '../../src/testing/processes.ts';
 import { oldNode } from '../../src/testing/oldNode.ts';
-import { temporaryDirectory } from '../../src/testing/serverProcess.ts';
+import { startServerProcess, temporaryDirectory } from '../../src/testing/serverProcess.ts';
 import type { ReadyLine } from '../../src/testing/serverProcess.ts';
 
 const xim = path.join(repository, 'bin', 'xim');
@@ -93,6 +95,40 @@ test('an old Node that cannot start a checkout, or keeps its signals to itself',
   serving.child.kill('SIGTERM');
   assert.equal(await serving.exited, 0, serving.err());
   assert.ok(!isAlive(pid));
+});
+
+test('a packed agent that the oldest Node cannot run', async (t) => {
+  const node = oldNode();
+  if (node.kind === 'missing') return t.skip(node.reason);
+  const bin = path.join(base.path, 'bin');
+  await mkdir(bin);
+  await symlink('/bin/sh', path.join(bin, 'sh'));
+  await symlink(node.path, path.join(bin, 'node'));
+  const dataDir = path.join(base.path, 'packed');
+  const server = await startServerProcess({
+    dataDir,
+    args: ['--no-agent', '--engine-url', engine.url],
+  });
+  const key = await createJoinKey(server, ['--name', 'oldest']);
+  const line = `${key.join_command_node} -s -- --engine-url ${engine.url}`;
+  const env = { PATH: bin, XIM_HOME: path.join(base.path, 'home') };
+  const agent = startProcess('/bin/sh', ['-c', line], { env, group: true });
+  await agent.seen(/fake-model is ready$/m);
+  const answer = await fetch(
+    server.ready.base_url.replace('/default/v1', '/own/v1/chat/completions'),
+    {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${server.ready.api_key}`,
+        'content-type': 'application/json',
+      },
+      body: JSON.stringify({ model: 'own', messages: [{ role: 'user', content: 'hello' }] }),
+    },
+  );
+  assert.equal(answer.status, 200);
+  assert.equal(answer.headers.get('x-xim-agent'), 'oldest');
+  await agent.end();
+  await server.end();
 });
 
 test('a variable that is misspelt and passes unseen', async () => {
