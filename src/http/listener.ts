@@ -55,7 +55,7 @@ export interface Listener {
 
 export function createListener(options: ListenerOptions): Listener {
   const { limits, clock, log } = options;
-  const newRequestId = createRequestIds(options.random);
+  const newRequestId = createRequestIds(options);
   const draining = new AbortController();
   const connections = createConnections(limits.pipelinedRequests);
   const exchanges = new RunningCount();
