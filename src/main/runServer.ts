@@ -183,8 +183,8 @@ function agentArguments(
 }
 
 /**
- * Only an agent that has not enrolled yet, or was removed since, needs one; the first start has made
- * it already.
+ * Only an agent that has not enrolled yet, or was removed since, needs one; the first start has
+ * made it already.
  */
 async function joinKeyFor(
   { data, clock }: ServerParts,
