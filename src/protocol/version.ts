@@ -23,7 +23,7 @@ export const linkHistory: readonly LinkVersion[] = [
   {
     version: 1,
     date: '2026-11-23',
-    fingerprint: '608a10e9dc4f7978',
+    fingerprint: '5800414132155fdf',
     what: 'First version: handshake, grants, streams with credits, trailers with ACK.',
   },
 ];
