@@ -24,6 +24,7 @@ import type { AgentLink } from '../links/agentLink.ts';
 import { confirmTimeoutMs, maxHeldAnswerBytes, slowClientMs } from '../limits.ts';
 import type { ClientSink } from '../ports.ts';
 import { EventTail, isPlain } from './eventTail.ts';
+import { GatheredBytes } from './gatheredBytes.ts';
 
 /** Time as of the last sweep: what a chunk is stamped with. */
 export interface CoarseTime {
@@ -75,7 +76,7 @@ export class Attempt implements StreamHandlers {
   private stream: LinkStream | undefined;
   private head: HeadMessage | undefined;
   private readonly tail = new EventTail();
-  private held: Buffer[] = [];
+  private readonly held = new GatheredBytes();
   private readonly startedAtMs: number;
   private activeAtMs: number;
   /** The client's socket is full: credit for these bytes waits for it to drain. */
@@ -158,14 +159,13 @@ export class Attempt implements StreamHandlers {
     if (this.phase === 'closed' || this.phase === 'resetting') return;
     this.phase = 'resetting';
     this.resetAtMs = nowMs;
-    this.held = [];
+    this.held.take();
     this.stream?.reset(code);
   }
 
   /** After the end: what was held until the journal had its line, and the end of the answer. */
   finish(): void {
-    const rest = this.held.length > 0 ? Buffer.concat(this.held) : this.tail.rest();
-    this.held = [];
+    const rest = this.held.length > 0 ? this.held.take() : this.tail.rest();
     if (rest.length > 0) this.sink.write(rest);
     this.sink.end();
   }
@@ -239,12 +239,10 @@ export class Attempt implements StreamHandlers {
 
   /** An answer in one piece is kept until its end, so that a failure can still be retried. */
   private hold(chunk: Buffer): void {
-    // A copy: a view would keep the whole message of the link in memory.
-    this.held.push(Buffer.from(chunk));
+    this.held.push(chunk);
     if (this.answerBytes <= maxHeldAnswerBytes) return this.credit(chunk.length, true);
     this.begin('passing');
-    const took = this.sink.write(Buffer.concat(this.held));
-    this.held = [];
+    const took = this.sink.write(this.held.take());
     this.credit(chunk.length, took);
   }
 

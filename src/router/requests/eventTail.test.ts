@@ -61,3 +61,24 @@ test('R6 an event without an end is not gathered for ever', () => {
   assert.equal(tail.take(Buffer.from('x\n\n')).length + passed > passed, true);
   assert.equal(tail.isTorn, false);
 });
+
+test('E3 an agent that sends an event byte by byte stops the loop for everybody', () => {
+  const tail = new EventTail();
+  const piece = Buffer.from('x');
+  const before = process.cpuUsage();
+  // Looking at all that is held with each piece would take half a minute.
+  for (let n = 0; n < 400_000; n += 1) assert.equal(tail.take(piece).length, 0);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 5_000_000, `${(user + system) / 1000} ms`);
+  assert.equal(tail.take(Buffer.from('\n')).length, 0);
+  assert.equal(tail.take(Buffer.from('\nx')).length, 400_002);
+  assert.equal(tail.rest().toString('utf8'), 'x');
+});
+
+test('E2 bytes after the last event drop it', () => {
+  const tail = new EventTail();
+  assert.equal(tail.take(Buffer.from(done)).length, 0);
+  assert.equal(tail.take(Buffer.from('x')).toString('utf8'), done);
+  assert.equal(tail.take(Buffer.from('\n\n')).toString('utf8'), 'x\n\n');
+  assert.equal(tail.isEmpty, true);
+});

@@ -9,8 +9,10 @@
  * E1 Only whole events are passed on, so that an error event can follow at any time; an event
  *    larger than `maxHeldEventBytes` is passed on in parts.
  * E2 No byte is dropped or doubled: what is held is passed on by the next `take` or by `rest`.
+ * E3 A byte costs the same, however small the pieces are that an agent sends.
  */
 import { maxHeldEventBytes } from '../limits.ts';
+import { GatheredBytes } from './gatheredBytes.ts';
 
 const lineFeed = 0x0a;
 const closingBracket = 0x5d;
@@ -29,7 +31,9 @@ export function isPlain(chunk: Buffer): boolean {
 }
 
 export class EventTail {
-  private held: Buffer = nothing;
+  private readonly held = new GatheredBytes();
+  /** Length of the whole event that is held: the last one, or 0. */
+  private heldWhole = 0;
   /** Part of an event has gone out: its end has to go out before anything else can. */
   private torn = false;
 
@@ -45,30 +49,40 @@ export class EventTail {
 
   /** Takes a chunk and gives what may go out now, which may be nothing. */
   take(chunk: Buffer): Buffer {
-    const all = this.held.length === 0 ? chunk : Buffer.concat([this.held, chunk]);
-    const cut = this.cutOf(all);
-    // A copy: a view would keep the whole message of the link in memory.
-    this.held = cut === all.length ? nothing : Buffer.from(all.subarray(cut));
+    const { held } = this;
+    const looked = held.length;
+    if (looked > 0) held.push(chunk);
+    const all = looked > 0 ? held.view() : chunk;
+    const cut = this.cutOf(all, looked);
+    if (cut === 0) {
+      if (looked === 0) held.push(chunk);
+      return nothing;
+    }
+    held.take();
+    if (cut < all.length) held.push(all.subarray(cut));
     return all.subarray(0, cut);
   }
 
   /** Gives what is held, when the stream has ended well. */
   rest(): Buffer {
-    const { held } = this;
-    this.held = nothing;
-    return held;
+    this.heldWhole = 0;
+    return this.held.take();
   }
 
-  private cutOf(all: Buffer): number {
-    const end = all.lastIndexOf(boundary);
-    const whole = end === -1 ? 0 : end + boundary.length;
+  /** How much may go out. E3: of the first `looked` bytes only the last is looked at again. */
+  private cutOf(all: Buffer, looked: number): number {
+    const from = Math.max(0, looked - 1);
+    const end = all.subarray(from).lastIndexOf(boundary);
+    const whole = end === -1 ? this.heldWhole : from + end + boundary.length;
+    this.heldWhole = 0;
     if (all.length - whole > maxHeldEventBytes) {
       this.torn = true;
       return all.length;
     }
     if (whole > 0) this.torn = false;
-    if (whole === all.length && endsWith(all, done)) return all.length - done.length;
-    return whole;
+    if (whole !== all.length || !endsWith(all, done)) return whole;
+    this.heldWhole = done.length;
+    return all.length - done.length;
   }
 }
 
