@@ -57,6 +57,29 @@ test('an agent that cannot enrol by a name of the server', async () => {
   }
 });
 
+test('an agent one version newer, whose facts say more, cannot enrol', async () => {
+  const pair = newKeyPair();
+  const publicKey = publicKeyText(pair.publicKey);
+  const newer = { ...facts, cpu: { ...facts.cpu, flags: ['avx512'] }, power: { watts: 300 } };
+  const call = async (said: object): Promise<Reply> => {
+    const joinKey = await harness.joinKey();
+    const joinKeyId = joinKeyIdOf(joinKey) ?? '';
+    const fresh = await nonce();
+    const host = `127.0.0.1:${harness.port}`;
+    const parts = { nonce: fresh, host, joinKeyId, publicKey, facts: newer };
+    const signature = signText({ message: enrollMessage(parts), privateKey: pair.privateKey });
+    const credentials = { join_key: joinKey, nonce: fresh, public_key: publicKey, signature };
+    return harness.call('POST', '/v1/enroll', { body: { ...credentials, facts: said } });
+  };
+  const enrolled = await call(newer);
+  assert.equal(enrolled.status, 201, enrolled.text);
+  const altered = await call({ ...newer, power: { watts: 301 } });
+  assert.equal(codeOf(altered), 'signature_invalid');
+  const deep = JSON.parse(`${'['.repeat(3000)}${']'.repeat(3000)}`) as unknown;
+  const nested = await call({ ...newer, power: deep });
+  assert.deepEqual([nested.status, codeOf(nested)], [400, 'invalid_value']);
+});
+
 test('a proxy that rewrites Host and keeps agents from enrolling', async () => {
   const headers = { host: 'inner:1234' };
   const reply = await enroll({ host: `127.0.0.1:${harness.port}`, headers });

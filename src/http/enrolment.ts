@@ -60,8 +60,16 @@ export function createEnrolmentHandlers(
     },
     async enroll(exchange) {
       if (limited(exchange, limiters.enroll)) return;
-      const body = await readInput(exchange, enrollRequestSchema, options);
-      if (body === undefined) return;
+      const read = await readInput(exchange, enrollRequestSchema, options);
+      if (read === undefined) return;
+      const { data: body, input } = read;
+      // What was signed, as it came: a newer agent may say more than the schema knows.
+      const facts = (input as EnrollRequest).facts;
+      if (!isShallow(facts, factLevels)) {
+        const message = `Invalid value for 'facts': at most ${factLevels} levels.`;
+        return exchange.refuse('invalid_value', message, { param: 'facts' });
+      }
+      const hosts = options.knownHosts();
       const outcome = await control.enroll({
         joinKey: body.join_key,
         publicKey: body.public_key,
@@ -69,7 +77,7 @@ export function createEnrolmentHandlers(
         facts: body.facts,
         name: body.name,
         signature: body.signature,
-        signedMessages: signedMessages(exchange, { body, hosts: options.knownHosts() }),
+        signedMessages: signedMessages(exchange, { body: { ...body, facts }, hosts }),
         address: exchange.address,
       });
       if (outcome.ok) exchange.json(201, enrollAnswer(outcome), noStore);
@@ -77,9 +85,9 @@ export function createEnrolmentHandlers(
     },
     async refresh(exchange) {
       if (limited(exchange, limiters.refresh)) return;
-      const body = await readInput(exchange, refreshRequestSchema, options);
-      if (body === undefined) return;
-      const { agent_id: agentId, rotation_token: rotationToken, nonce, signature } = body;
+      const read = await readInput(exchange, refreshRequestSchema, options);
+      if (read === undefined) return;
+      const { agent_id: agentId, rotation_token: rotationToken, nonce, signature } = read.data;
       const outcome = await control.refresh({
         agentId,
         rotationToken,
@@ -93,6 +101,9 @@ export function createEnrolmentHandlers(
     },
   };
 }
+
+/** Levels of objects and lists in an agent's facts. */
+const factLevels = 16;
 
 const noStore = ['cache-control', 'no-store'];
 
@@ -139,12 +150,21 @@ function limited(exchange: Exchange, limiter: AddressLimiter): boolean {
   return true;
 }
 
-/** Reads and checks a body; answers and gives undefined when it is no good. */
+/** Whether a value nests at most so many levels: deeper ones could not be hashed. */
+function isShallow(value: unknown, levels: number): boolean {
+  if (value === null || typeof value !== 'object') return true;
+  return levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1));
+}
+
+/**
+ * Reads and checks a body; answers and gives undefined when it is no good. `input` is the body as
+ * it came, `data` what the schema knows of it.
+ */
 async function readInput<Schema extends z.ZodType>(
   exchange: Exchange,
   schema: Schema,
   options: Options,
-): Promise<z.output<Schema> | undefined> {
+): Promise<{ data: z.output<Schema>; input: unknown } | undefined> {
   const maxBytes = options.limits.controlBodyBytes;
   const body = await readOrRefuse(exchange, { maxBytes, budget: options.budget });
   if (body === undefined) return undefined;
@@ -156,7 +176,7 @@ async function readInput<Schema extends z.ZodType>(
     return undefined;
   }
   const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return { data: parsed.data, input };
   const { name, message, param } = invalidInput(parsed.error, input);
   exchange.refuse(name, message, { param });
   return undefined;

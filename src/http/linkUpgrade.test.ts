@@ -55,6 +55,20 @@ test('a message that is larger than a link may send', async () => {
   assert.equal(code, 1009);
 });
 
+test('a ping is answered twice, once with no eye on what is unsent', async () => {
+  const before = harness.router.links.length;
+  const socket = await dial('/v1/agents/link', ['xim.link.1']);
+  assert.ok(socket instanceof WebSocket);
+  const served = harness.router.links[before]?.socket;
+  served?.on('ping', () => served.send('seen'));
+  let pongs = 0;
+  socket.on('pong', () => (pongs += 1));
+  socket.ping();
+  await once(socket, 'message');
+  assert.equal(pongs, 0);
+  socket.terminate();
+});
+
 test('a link without its subprotocol, or at another address', async () => {
   assert.equal(await dial('/v1/agents/link', []), 400);
   assert.equal(await dial('/v1/agents/link', ['other']), 400);

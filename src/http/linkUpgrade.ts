@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { ErrorName } from '../api/errors.ts';
-import type { Router } from '../router/router.ts';
+import { linkServerOptions, type Router } from '../router/router.ts';
 import type { AddressLimiter } from './addressLimiter.ts';
 
 export const linkPath = '/v1/agents/link';
@@ -36,11 +36,9 @@ export function createLinkUpgrade(options: {
 }): LinkUpgrade {
   const { refuse } = options;
   const sockets = new WebSocketServer({
+    ...linkServerOptions,
     noServer: true,
-    perMessageDeflate: false,
     maxPayload: options.maxMessageBytes,
-    clientTracking: false,
-    handleProtocols: (offered) => (offered.has(linkSubprotocol) ? linkSubprotocol : false),
   });
   sockets.on('wsClientError', (_error, socket) => {
     const message = 'The WebSocket handshake of the agent link is malformed.';

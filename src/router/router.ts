@@ -24,7 +24,7 @@ import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
 import { linkLimits } from '../protocol/limits.ts';
 import type { Transport } from '../protocol/link.ts';
-import { createWsTransport } from '../protocol/wsTransport.ts';
+import { createWsTransport, wsServerOptions } from '../protocol/wsTransport.ts';
 import { Directory, type DirectoryEvent } from './directory.ts';
 import { Journal } from './journal/journal.ts';
 import { diskJournalFiles, type JournalFiles } from './journal/journalFiles.ts';
@@ -42,6 +42,9 @@ import type {
 } from './ports.ts';
 import { journalUnavailable, shuttingDown } from './requests/refusals.ts';
 import { RequestTable } from './requests/requestTable.ts';
+
+/** What the link asks of a WebSocket server (`ws`), for whoever upgrades its sockets. */
+export const linkServerOptions = wsServerOptions;
 
 /** The largest message of a link, for whoever upgrades its WebSocket, in bytes. */
 export const linkMaxMessageBytes = linkLimits.maxMessageBytes;
