@@ -31,8 +31,16 @@ export function createPresenceSink(parts: Pick<ControlParts, 'store' | 'log'>): 
     },
     async event({ agentId, atMs, kind, detail }) {
       if (kind === 'connected') await linked(agentId, atMs);
-      const kept = detail.slice(0, longestDetail);
+      const kept = plain(detail.slice(0, longestDetail));
       await store.insertAgentEvent({ agentId, atMs, kind, actor: 'agent', detail: kept });
     },
   };
+}
+
+/**
+ * The end of a link may carry the agent's own words. PostgreSQL refuses a NUL, and an event that is
+ * refused for ever holds up those of all agents.
+ */
+function plain(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cs}]+/gu, ' ');
 }
