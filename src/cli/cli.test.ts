@@ -174,6 +174,14 @@ test('a join key that is asked for without its limits, or a line that is not alo
   ]);
 });
 
+test('a line for other machines that leads to the machine it is pasted on', async () => {
+  const local = 'curl -fsS http://127.0.0.1:8080/install.sh | XIM_JOIN_KEY=xjk_1_secret sh';
+  answer = () => ({ status: 201, body: { ...joinKey, join_command: local } });
+  const { out, notes } = await run('join-keys create');
+  assert.equal(out, `${local}\n`);
+  assert.match(notes, /Warning: .*own machine only.*--host 0\.0\.0\.0/);
+});
+
 test('JSON output with anything but the answer on standard output', async () => {
   answer = () => ({ status: 201, body: joinKey });
   const { out } = await run('join-keys create --platform -o json');

@@ -92,6 +92,12 @@ export const joinKeysCreate = defineCommand({
       const key = await session.call<CreatedJoinKeyAnswer>({ method: 'POST', path, body: request });
       const { terminal } = context;
       for (const warning of key.warnings) terminal.note(`Warning: ${warning}\n`);
+      if (namesLoopback(key.join_command)) {
+        terminal.note(
+          'Warning: the server is reached from its own machine only. For others start it with ' +
+            '--host 0.0.0.0, or name its address with --public-url.\n',
+        );
+      }
       if (given.output === 'text') {
         const uses = key.max_uses === 1 ? 'for one machine' : `for ${key.max_uses} machines`;
         const ends = until(key.expires_at, context.clock.now());
@@ -107,3 +113,8 @@ export const joinKeysCreate = defineCommand({
     });
   },
 });
+
+/** Whether the line leads to the machine that it is pasted on. */
+function namesLoopback(joinCommand: string): boolean {
+  return /https?:\/\/(localhost|127\.[\d.]+|\[::1\])[:/]/.test(joinCommand);
+}

@@ -121,6 +121,13 @@ test('a slip below our own prefix is warned about, variables of others are not',
   ]);
 });
 
+test('a refused value that shows more than what was taken', () => {
+  const read = readConfig(table, { args: ['--port', '1', '--port', 'x'], env: {} });
+  assert.deepEqual(read.kind === 'invalid' ? read.problems : read, [
+    '--port: "x" is not allowed; give a whole number',
+  ]);
+});
+
 test('help wins over problems and lists every row within the width', () => {
   assert.equal(read(['--nope', '-h']).kind, 'help');
   const help = configHelp(table, { usage: 'thing [options]', summary: 'Does the thing.' });

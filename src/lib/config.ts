@@ -155,7 +155,9 @@ function givenTexts(
 }
 
 function problemText(row: ConfigRow, given: Given, allowed: string): string {
-  const got = row.secret === true ? 'its value' : JSON.stringify(given.texts.join(','));
+  // Of a flag that is given twice the last one counts, except in a list.
+  const text = row.type === 'list' ? given.texts.join(',') : given.texts.at(-1);
+  const got = row.secret === true ? 'its value' : JSON.stringify(text);
   return `${given.name}: ${got} is not allowed; ${allowed}`;
 }
 
