@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { headSchema } from './head.ts';
 
-void test('a hostile content type makes the writing of a response head throw, or adds a header', () => {
+void test('a hostile content type makes the response head throw, or adds a header', () => {
   const takes = (contentType: string): boolean =>
     headSchema.safeParse({ status: 200, contentType }).success;
   assert.equal(takes('text/event-stream; charset=utf-8'), true);
