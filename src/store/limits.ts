@@ -18,7 +18,7 @@ export const agentEventsKept = 1_000;
 /** Rows that one SQL statement inserts or updates; SQLite takes 32,766 parameters in one. */
 export const rowsPerStatement = 500;
 
-/** Usage records in one statement: the sizes of the pieces of a batch, largest first, down to one. */
+/** Usage records in one statement: sizes of the pieces of a batch, largest first, down to one. */
 export const usageRowsPerStatement = [64, 8, 1] as const;
 
 /** Prepared statements that a SQLite connection keeps. */
