@@ -67,3 +67,6 @@ export const linkLimits: LinkLimits = {
   handshakeTimeoutMs: 10_000,
   closeGraceMs: 1000,
 };
+
+/** The most tokens that one count of an answer's usage may name. */
+export const maxUsageTokens = 100_000_000;

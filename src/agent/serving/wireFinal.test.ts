@@ -4,8 +4,10 @@ import fc from 'fast-check';
 import { SseSplitter } from '../../lib/sse.ts';
 import { fakeAnswer, fakeChunks, type FakeDialect } from '../../testing/fakeEngineAnswers.ts';
 import type { EngineUsage, JsonObject } from '../engines/engine.ts';
+import { endSchema } from '../../protocol/messages/end.ts';
 import { wireError } from './wireError.ts';
 import { wireAnswer, wireErrorEvent, WireStream, type AnswerFrame } from './wireFinal.ts';
+import { usageOf } from './wireUsage.ts';
 
 const frame: AnswerFrame = {
   requestId: 'req_abc',
@@ -293,4 +295,13 @@ test('an engine’s own error shape, code or path reaches the client', () => {
     'data: {"error":{"message":"no","type":"invalid_request_error","param":"top_p",' +
       '"code":"invalid_value"}}\n\ndata: [DONE]\n\n',
   );
+});
+
+test('an engine that counts absurdly ends the link of its agent, again and again', () => {
+  for (const absurd of [1e9, 1e15, 1e300]) {
+    const usage = usageOf({ usage: { prompt_tokens: absurd, total_tokens: 2 * absurd } });
+    assert.ok(usage !== undefined, String(absurd));
+    const timings = { totalMs: 1 };
+    endSchema.parse({ requestId: 'req_1', usage, timings, outcome: 'completed' });
+  }
 });

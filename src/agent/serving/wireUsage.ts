@@ -1,4 +1,5 @@
 /** Usage as engines give it, read for END and rewritten to OpenAI's shape for the client. */
+import { maxUsageTokens } from '../../protocol/limits.ts';
 import type { EngineUsage, JsonObject } from '../engines/engine.ts';
 import { objectOf } from './jsonValue.ts';
 
@@ -26,6 +27,11 @@ export function wireUsage(usage: EngineUsage): JsonObject {
   };
 }
 
+/**
+ * At most what END can carry: trailers are repeated until the router has them, so one count that
+ * the router refuses would end this link and every later one.
+ */
 function count(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0) return undefined;
+  return Math.min(value, maxUsageTokens);
 }

@@ -1,7 +1,8 @@
 /** END (agent → router): trailers of an answer. Kept by the agent until the router acknowledges. */
 import { z } from 'zod';
+import { maxUsageTokens } from '../limits.ts';
 
-const tokens = z.int().nonnegative().max(100_000_000);
+const tokens = z.int().nonnegative().max(maxUsageTokens);
 
 export const endSchema = z.object({
   requestId: z.string().min(1).max(64),
