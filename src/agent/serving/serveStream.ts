@@ -13,6 +13,7 @@
  */
 import { errorEnvelope, errorTable } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { maxBodyNesting, nestsDeeperThan } from '../../lib/jsonNesting.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
@@ -181,11 +182,15 @@ class Serving implements EngineSink {
     const { slot } = phase;
     const first = phase.chunks[0];
     const whole = phase.chunks.length === 1 && first ? first : Buffer.concat(phase.chunks);
-    const body = parseObject(whole.toString('utf8'));
+    const tooDeep = nestsDeeperThan(whole, maxBodyNesting);
+    const body = tooDeep ? undefined : parseObject(whole.toString('utf8'));
     if (body === undefined) {
       slot.release();
       this.phase = { kind: 'answering' };
-      const envelope = errorEnvelope('not_json', 'The request body is not a JSON object.');
+      const envelope = errorEnvelope(
+        'not_json',
+        'The request body is no JSON object, or too deep.',
+      );
       // Handled: `answerError` ends in `finish` and rejects for no expected reason.
       void this.answerError({ status: errorTable.not_json.status, envelope });
       return;

@@ -10,6 +10,7 @@ import type {
   ModelEntry,
   ProjectEntry,
 } from '../../domain/directory.ts';
+import { maxBodyNesting, nestsDeeperThan } from '../../lib/jsonNesting.ts';
 import type { Logger } from '../../lib/log.ts';
 import { regionProblem } from '../../lib/slug.ts';
 import type { InferenceRequest, SubmitResult } from '../../router/ports.ts';
@@ -188,6 +189,9 @@ function parseJson(body: Buffer): { ok: true; value: unknown } | { ok: false; me
     return { ok: false, message: 'The request has no body; a JSON object is needed.' };
   }
   if (!isUtf8(body)) return { ok: false, message: 'The request body is not UTF-8.' };
+  if (nestsDeeperThan(body, maxBodyNesting)) {
+    return { ok: false, message: `The request body nests deeper than ${maxBodyNesting} levels.` };
+  }
   try {
     return { ok: true, value: JSON.parse(body.toString('utf8')) as unknown };
   } catch {

@@ -264,3 +264,14 @@ test('an answer that is held back, or goes out without its length', async () => 
   assert.equal(reply.headers['content-length'], '7');
   assert.equal(reply.headers['x-xim-agent'], 'shared');
 });
+
+test('a body so deep that whoever rewrites it runs out of stack reaches an agent', async () => {
+  const deep = `{"messages":[],"x":${'['.repeat(400)}"]"${']'.repeat(400)}}`;
+  const taken = await harness.call('POST', chat, { key, body: deep });
+  assert.equal(error(taken).param, 'messages');
+  const deeper = `${'['.repeat(500)}${'{"a":'.repeat(13)}`;
+  const refused = await harness.call('POST', chat, { key, body: deeper });
+  assert.equal(refused.status, 400);
+  assert.match(error(refused).message, /512 levels/);
+  assert.equal(harness.router.submitted.length, 0);
+});
