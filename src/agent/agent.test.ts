@@ -307,6 +307,16 @@ test('an engine killed after its first byte ends the answer cleanly', async (t) 
   }
 });
 
+test('a bug in the engine’s adapter ends the agent and every stream on it', async (t) => {
+  const run = (): Promise<never> => Promise.reject(new RangeError('Maximum call stack'));
+  const { server } = await serving(t, { agent: { run } });
+  for (const attempt of [1, 2]) {
+    const answer = server.link.open(hello);
+    await answered(answer);
+    assert.equal(answer.resets[0]?.code, 'engine_failed', `attempt ${attempt}`);
+  }
+});
+
 test('an engine that is gone keeps its grant', async (t) => {
   const { server, engine } = await serving(t);
   const { instance } = server.link.granted[0] ?? {};

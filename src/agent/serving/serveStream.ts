@@ -205,13 +205,16 @@ class Serving implements EngineSink {
     });
   }
 
-  private run(body: JsonObject, signal: AbortSignal): Promise<EngineEnd> {
+  private async run(body: JsonObject, signal: AbortSignal): Promise<EngineEnd> {
     const { requestId, instance, path, stream, cacheSalt } = this.open;
-    return this.parts.engine.run(
-      { requestId, instance, path, body, stream, cacheSalt },
-      this,
-      signal,
-    );
+    const request = { requestId, instance, path, body, stream, cacheSalt };
+    try {
+      return await this.parts.engine.run(request, this, signal);
+    } catch (error) {
+      // E1 is broken: a bug, and one request's. It must not end the others with the process.
+      this.parts.log.error({ err: error, requestId }, 'the engine adapter failed');
+      return { kind: 'failed', reason: 'engine_failed', detail: 'the engine adapter failed' };
+    }
   }
 
   private conclude(end: EngineEnd): Promise<void> {
