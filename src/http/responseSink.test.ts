@@ -177,6 +177,32 @@ test('a client that reads nothing and makes the server hold everything', async (
   socket.destroy();
 });
 
+test('a client that reads nothing and makes each tiny event cost a hundred bytes', async () => {
+  const next = nextSink();
+  const socket = post();
+  socket.pause();
+  const { sink, finish } = await next;
+  sink.head(200, streamType);
+  const large = Buffer.alloc(16 * 1024, 'x');
+  let wrote = 0;
+  do {
+    wrote += large.length;
+    await new Promise(setImmediate);
+  } while (sink.write(large));
+  const before = process.memoryUsage();
+  const tiny = Buffer.from('yz');
+  for (let n = 0; n < 200_000; n += 1) sink.write(tiny);
+  const after = process.memoryUsage();
+  const held = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
+  assert.ok(held < 8_000_000, `400 kB of events hold ${held} bytes`);
+  sink.end();
+  finish();
+  const text = textOf(socket);
+  socket.resume();
+  const letters = (await text).replaceAll(/\r\n[0-9a-f]*/g, '');
+  assert.ok(letters.endsWith(`x${'yz'.repeat(200_000)}`));
+});
+
 test('an answer that broke and looks whole', async () => {
   harness.router.answer = (_request, sink) => {
     sink.head(200, streamType);

@@ -24,7 +24,7 @@ import type { AgentLink } from '../links/agentLink.ts';
 import { confirmTimeoutMs, maxHeldAnswerBytes, slowClientMs } from '../limits.ts';
 import type { ClientSink } from '../ports.ts';
 import { EventTail, isPlain } from './eventTail.ts';
-import { GatheredBytes } from './gatheredBytes.ts';
+import { GatheredBytes } from '../../lib/gatheredBytes.ts';
 
 /** Time as of the last sweep: what a chunk is stamped with. */
 export interface CoarseTime {
