@@ -19,6 +19,10 @@ export class AgentStream extends MuxStream implements LinkStream {
   private phase: 'open' | 'ending' | 'cancelled' | 'closed' = 'open';
   private body: 'arriving' | 'complete' = 'arriving';
   private answer: 'awaited' | 'begun' = 'awaited';
+  /**
+   * Given up as soon as it is sent. A stream has lived long when it ends: until the next full
+   * collection its remains would hold the frame, and with it the slab of 64 KiB that it is cut from.
+   */
   private endFrame: Buffer | undefined;
 
   constructor(options: { id: number; owner: StreamOwner }) {
@@ -116,6 +120,7 @@ export class AgentStream extends MuxStream implements LinkStream {
   /** The last frame of a stream whose pending bytes nobody wants any more. */
   private confirm(frame: Buffer): void {
     this.phase = 'closed';
+    this.endFrame = undefined;
     this.dropPending();
     this.owner.outbox.pushControl(frame);
     this.owner.onStreamClosed(this);
@@ -131,6 +136,7 @@ export class AgentStream extends MuxStream implements LinkStream {
 
   protected override writeLastFrame(target: Buffer, offset: number): void {
     this.endFrame?.copy(target, offset);
+    this.endFrame = undefined;
     this.phase = 'closed';
     this.owner.onStreamClosed(this);
   }
