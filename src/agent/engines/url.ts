@@ -216,7 +216,7 @@ export class UrlEngine implements Engine {
     if (facts?.engine === 'vllm' && request.cacheSalt !== undefined) {
       body['cache_salt'] = request.cacheSalt;
     }
-    return Buffer.from(JSON.stringify(body));
+    return unpooled(JSON.stringify(body));
   }
 
   private async watch(onProbed: () => void): Promise<void> {
@@ -344,4 +344,15 @@ export class UrlEngine implements Engine {
     const how = mapped === undefined ? ` Name it with --serve '${wanted}=ENGINE_ID'.` : '';
     return `The engine at ${shown} serves ${others}, but not "${wanted}".${how}`;
   }
+}
+
+/**
+ * Bytes in memory of their own. A small buffer is cut from a slab of 64 KiB, which it keeps for as
+ * long as it lives: a body lives as long as its stream, and a hundred new streams a second made the
+ * agent hold on to everything that it wrote meanwhile until the next full collection.
+ */
+function unpooled(text: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }
