@@ -12,7 +12,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { directContender, type Surroundings } from './contenders/contender.ts';
-import { startNginx } from './contenders/nginx.ts';
+import { startNginx, type NginxOutcome } from './contenders/nginx.ts';
 import { startXim } from './contenders/xim.ts';
 import { startGenerator, startMock } from './load/helperProcesses.ts';
 import { Children, pause } from './machine/children.ts';
@@ -70,7 +70,9 @@ async function run(options: {
   const generator = await startGenerator(children, directory);
   const surroundings: Surroundings = { directory, mockPort: mock.port };
   const direct = directContender(surroundings);
-  const nginx = await startNginx(children, surroundings);
+  const nginx: NginxOutcome = plan.contenders.includes('nginx')
+    ? await startNginx(children, surroundings)
+    : { kind: 'missing', reason: 'it was not asked for' };
   if (nginx.kind === 'missing') tell(`without nginx, so without a ratio: ${nginx.reason}`);
   tell('starting the server and its agent');
   const { profileDirectory } = plan;

@@ -1,0 +1,32 @@
+/** The short version of the bench `relay` works: what it offers arrives. No figure is judged. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { test } from 'node:test';
+import type { RelayReport } from '../bench/relay/summary.ts';
+
+const root = path.join(import.meta.dirname, '..');
+const small = '--quick --rounds 1 --streams 20 --many 40 --window 0.5 --contenders direct,xim';
+
+test('a bench that cannot run, or that loses what it measures', { timeout: 120_000 }, () => {
+  const args = ['bench/run.ts', 'relay', '--json', ...small.split(' ')];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+  const last = stdout.trim().split('\n').at(-1) ?? '';
+  assert.match(last, /^\{.*\}$/, stderr);
+  const report = JSON.parse(last) as RelayReport;
+  // Every answer had exactly the chunks that it was to have, in their order, and its end.
+  assert.deepEqual([report.failures, report.disorder, report.first_failure], [0, 0, null]);
+  assert.ok((report.cpu_us_per_chunk.router.median ?? 0) > 0);
+  assert.ok((report.cpu_us_per_request.router.median ?? 0) > 0);
+  assert.ok((report.resident_mib.many_streams?.router ?? 0) > 0);
+  assert.equal(report.targets.length, 11);
+});
+
+test('a bench that nobody knows is started as if it were there', () => {
+  const { status, stderr } = spawnSync(process.execPath, ['bench/run.ts', 'nothing'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  assert.equal(status, 2);
+  assert.match(stderr, /relay/);
+});
