@@ -20,8 +20,8 @@ export class AgentStream extends MuxStream implements LinkStream {
   private body: 'arriving' | 'complete' = 'arriving';
   private answer: 'awaited' | 'begun' = 'awaited';
   /**
-   * Given up as soon as it is sent. A stream has lived long when it ends: its remains would hold the
-   * frame until the next full collection, and with it the slab of 64 KiB that it is cut from.
+   * Given up as soon as it is sent. A stream has lived long when it ends: its remains would hold
+   * the frame until the next full collection, and with it its slab of 64 KiB.
    */
   private endFrame: Buffer | undefined;
 
