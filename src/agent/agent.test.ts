@@ -381,6 +381,8 @@ test('a drain cuts what runs, or takes what is new', async (t) => {
   assert.equal(late.resets[0]?.code, 'not_granted');
   assert.deepEqual(await agent.ended, { kind: 'stopped' });
   assert.equal(running.ends[0]?.outcome, 'completed');
+  // The agent has ended before its last words have been read at this end.
+  await until(() => server.link.closed !== undefined);
   assert.equal(server.link.closed?.reason, 'going_away');
 });
 
