@@ -6,10 +6,10 @@ import type {
   CreatedJoinKeyAnswer,
   CreateJoinKeyRequest,
   JoinKeyAnswer,
-  ListAnswer,
-  LiveSnapshot,
-  SessionAnswer,
-} from '../../src/api/control.ts';
+} from '../../src/api/control/joinKeys.ts';
+import type { ListAnswer } from '../../src/api/control/lists.ts';
+import type { SessionAnswer } from '../../src/api/control/sessions.ts';
+import type { LiveSnapshot } from '../../src/api/control/status.ts';
 import type { ErrorEnvelope } from '../../src/api/errors.ts';
 
 const base = '/api/v1';

@@ -3,7 +3,7 @@
  * one frame; a hidden tab stops and follows again when it is shown; Pause freezes what is seen.
  */
 import { useCallback, useEffect, useRef, useState } from 'react';
-import type { LiveSnapshot } from '../../src/api/control.ts';
+import type { LiveSnapshot } from '../../src/api/control/status.ts';
 import { client } from './client.ts';
 
 /** After this long without an event the view says that it is stale, in ms. */

@@ -2,7 +2,7 @@
  * Every string that a person reads, in one place. Placeholders are arguments; no sentence is glued
  * from parts elsewhere.
  */
-import type { AgentStateName } from '../../src/api/control.ts';
+import type { AgentStateName } from '../../src/api/control/agents.ts';
 
 export const words = {
   product: 'XIM',

@@ -1,5 +1,6 @@
 /** `xim agents list`: own agents and the shared ones that the project may use. */
-import type { AgentAnswer, AgentModelAnswer, ListAnswer } from '../api/control.ts';
+import type { AgentAnswer, AgentModelAnswer } from '../api/control/agents.ts';
+import type { ListAnswer } from '../api/control/lists.ts';
 import { defineCommand } from './command.ts';
 import { serverOptions } from './serverContext.ts';
 import { ago, milliseconds, textTable } from './textTable.ts';

@@ -31,7 +31,7 @@ interface RawAnswer {
   text: string;
 }
 
-/** One call. Never rejects. The answer's shape is the server's promise (`api/control.ts`). */
+/** One call. Never rejects. The answer's shape is the server's promise (`api/control/`). */
 export async function callControl<Answer>(
   parts: { credentials: Credentials; clock: Clock },
   call: ControlCall,

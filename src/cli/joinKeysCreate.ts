@@ -1,5 +1,5 @@
 /** `xim join-keys create`: makes a join key and prints the line to paste on the machine. */
-import type { CreateJoinKeyRequest, CreatedJoinKeyAnswer } from '../api/control.ts';
+import type { CreateJoinKeyRequest, CreatedJoinKeyAnswer } from '../api/control/joinKeys.ts';
 import { defineConfig } from '../lib/config.ts';
 import { defineCommand } from './command.ts';
 import { serverOptions } from './serverContext.ts';

@@ -1,5 +1,6 @@
 /** `xim join-keys list`: join keys of the project, or of the platform. */
-import type { JoinKeyAnswer, ListAnswer } from '../api/control.ts';
+import type { JoinKeyAnswer } from '../api/control/joinKeys.ts';
+import type { ListAnswer } from '../api/control/lists.ts';
 import { defineConfig } from '../lib/config.ts';
 import { defineCommand } from './command.ts';
 import { serverOptions } from './serverContext.ts';

@@ -1,5 +1,6 @@
 /** `xim requests list`: the last requests, newest first. */
-import type { ListAnswer, RequestAnswer } from '../api/control.ts';
+import type { ListAnswer } from '../api/control/lists.ts';
+import type { RequestAnswer } from '../api/control/requests.ts';
 import { defineConfig } from '../lib/config.ts';
 import { defineCommand } from './command.ts';
 import { serverOptions } from './serverContext.ts';

@@ -1,5 +1,8 @@
 /** `xim status`: is the server well, and what does it serve. */
-import type { AgentAnswer, EndpointAnswer, ListAnswer, StatusAnswer } from '../api/control.ts';
+import type { AgentAnswer } from '../api/control/agents.ts';
+import type { EndpointAnswer } from '../api/control/endpoints.ts';
+import type { ListAnswer } from '../api/control/lists.ts';
+import type { StatusAnswer } from '../api/control/status.ts';
 import { agentsTable } from './agentsList.ts';
 import { defineCommand } from './command.ts';
 import { serverOptions } from './serverContext.ts';

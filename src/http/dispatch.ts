@@ -2,7 +2,8 @@
  * From a request to its row of the route table and the row's one handler (C3: there is no other way
  * in). What matches no row, or a row with another method, is refused here in the envelope.
  */
-import { routes, type HandlerOf, type Plane } from '../api/routes.ts';
+import { routes, type HandlerOf } from '../api/routes.ts';
+import type { Plane } from '../api/routes/routeRow.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Exchange } from './exchange.ts';
 import type { HttpLimits } from './limits.ts';

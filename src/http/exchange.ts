@@ -10,7 +10,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorEnvelope, errorTable, type ErrorName, type ErrorRow } from '../api/errors.ts';
-import type { Method } from '../api/routes.ts';
+import type { Method } from '../api/routes/routeRow.ts';
 import type { Clock } from '../lib/clock.ts';
 import { corsAnswerHeaders } from './corsHeaders.ts';
 import { lingerMs, longestRetryAfterMs, smallBodyBytes } from './limits.ts';

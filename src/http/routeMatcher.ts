@@ -5,7 +5,8 @@
  * Literal segments are compared as they came: `/%761/models` is not `/v1/models`. Parameters are
  * percent-decoded; a broken escape is malformed, never a guess.
  */
-import type { Method, Route } from '../api/routes.ts';
+import type { Route } from '../api/routes.ts';
+import type { Method } from '../api/routes/routeRow.ts';
 
 export type RouteParams = Readonly<Record<string, string>>;
 

@@ -1,6 +1,6 @@
 /** The command line and an agent of the project as processes, against a server that runs. */
 import path from 'node:path';
-import type { CreatedJoinKeyAnswer } from '../api/control.ts';
+import type { CreatedJoinKeyAnswer } from '../api/control/joinKeys.ts';
 import { repository, startProcess } from './processes.ts';
 import type { RunningProcess } from './processes.ts';
 import type { ServerProcess } from './serverProcess.ts';

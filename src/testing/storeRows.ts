@@ -1,5 +1,9 @@
 /** Rows for tests of the store: sensible values, a test names only what it is about. */
-import type { AgentRow, BootstrapRows, JoinKeyRow, UsageRow, UserRow } from '../store/store.ts';
+import type { AgentRow } from '../store/contract/agentStore.ts';
+import type { JoinKeyRow } from '../store/contract/joinKeyStore.ts';
+import type { UserRow } from '../store/contract/peopleStore.ts';
+import type { BootstrapRows } from '../store/contract/platformStore.ts';
+import type { UsageRow } from '../store/contract/usageStore.ts';
 import { sha256Hex } from '../lib/hashing.ts';
 import {
   agentEntry,

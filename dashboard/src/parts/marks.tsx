@@ -2,7 +2,7 @@
  * States and outcomes as shape + colour + word. The shape is for the eye, the word for everybody.
  */
 import type { ReactElement } from 'react';
-import type { AgentStateName } from '../../../src/api/control.ts';
+import type { AgentStateName } from '../../../src/api/control/agents.ts';
 import { words } from '../words.ts';
 
 const shapes: Record<AgentStateName, ReactElement> = {

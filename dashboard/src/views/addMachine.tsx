@@ -3,7 +3,9 @@
  * person. `asking` → `creating` → `shown`; closing `shown` needs "I have stored it" or a machine.
  */
 import { useEffect, useRef, useState, type ReactElement } from 'react';
-import type { AgentAnswer, CreatedJoinKeyAnswer, ProjectAnswer } from '../../../src/api/control.ts';
+import type { AgentAnswer } from '../../../src/api/control/agents.ts';
+import type { CreatedJoinKeyAnswer } from '../../../src/api/control/joinKeys.ts';
+import type { ProjectAnswer } from '../../../src/api/control/projects.ts';
 import { ApiError, client } from '../client.ts';
 import { countdown } from '../format.ts';
 import { CopyButton } from '../parts/copyButton.tsx';

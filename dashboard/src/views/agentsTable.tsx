@@ -1,6 +1,6 @@
 /** Own nodes and shared agents in one table; rows keep their order while their numbers change. */
 import type { ReactElement } from 'react';
-import type { AgentAnswer, AgentModelAnswer } from '../../../src/api/control.ts';
+import type { AgentAnswer, AgentModelAnswer } from '../../../src/api/control/agents.ts';
 import { age, count, share, size, unknown } from '../format.ts';
 import { Meter, OwnershipMark, StateMark } from '../parts/marks.tsx';
 import { words } from '../words.ts';

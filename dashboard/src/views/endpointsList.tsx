@@ -1,6 +1,6 @@
 /** The project's endpoints with their base URLs: what a client needs, ready to copy. */
 import type { ReactElement } from 'react';
-import type { EndpointAnswer } from '../../../src/api/control.ts';
+import type { EndpointAnswer } from '../../../src/api/control/endpoints.ts';
 import { count } from '../format.ts';
 import { CopyButton } from '../parts/copyButton.tsx';
 import { words } from '../words.ts';

@@ -1,11 +1,9 @@
 /** The first page: is it well, who serves, what came last. All of it from one live snapshot. */
 import { useState, type ReactElement } from 'react';
-import type {
-  LiveSnapshot,
-  ProjectAnswer,
-  RequestAnswer,
-  SessionAnswer,
-} from '../../../src/api/control.ts';
+import type { ProjectAnswer } from '../../../src/api/control/projects.ts';
+import type { RequestAnswer } from '../../../src/api/control/requests.ts';
+import type { SessionAnswer } from '../../../src/api/control/sessions.ts';
+import type { LiveSnapshot } from '../../../src/api/control/status.ts';
 import { count, duration, moment, share } from '../format.ts';
 import { useLive, type Live } from '../live.ts';
 import { StateMark, WarningMark } from '../parts/marks.tsx';

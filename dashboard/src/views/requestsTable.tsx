@@ -2,7 +2,7 @@
  * The last requests, newest first. While pointer or focus is inside, new rows wait behind a link.
  */
 import { useEffect, useRef, useState, type ReactElement, type RefObject } from 'react';
-import type { RequestAnswer } from '../../../src/api/control.ts';
+import type { RequestAnswer } from '../../../src/api/control/requests.ts';
 import { count, duration, moment, shortId } from '../format.ts';
 import { OutcomeMark, OwnershipMark } from '../parts/marks.tsx';
 import { words } from '../words.ts';

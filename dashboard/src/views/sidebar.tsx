@@ -1,6 +1,7 @@
 /** The frame's left side: project, views, and the state of the live link, account and theme. */
 import { useState, type ReactElement } from 'react';
-import type { ProjectAnswer, SessionAnswer } from '../../../src/api/control.ts';
+import type { ProjectAnswer } from '../../../src/api/control/projects.ts';
+import type { SessionAnswer } from '../../../src/api/control/sessions.ts';
 import { age } from '../format.ts';
 import type { Live } from '../live.ts';
 import { StateMark } from '../parts/marks.tsx';

@@ -1,5 +1,5 @@
 /** An agent as its owner sees it: everything that is stored but the hashes of its tokens (C2). */
-import type { AgentRow } from '../../store/store.ts';
+import type { AgentRow } from '../../store/contract/agentStore.ts';
 
 export type AgentView = Omit<AgentRow, 'tokenHash' | 'previousTokenHash' | 'generation'> & {
   ownership: 'project' | 'shared';

@@ -1,5 +1,5 @@
 /** Lists agents, and tells what happened to one. */
-import type { AgentEventRow, AgentRow } from '../../store/store.ts';
+import type { AgentEventRow, AgentRow } from '../../store/contract/agentStore.ts';
 import { listRows } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import {

@@ -4,7 +4,7 @@
  */
 import { regionProblem } from '../../lib/slug.ts';
 import { resolveTierSlug, tierSlugs, type TierSlug } from '../../domain/tiers.ts';
-import type { JoinKeyRow } from '../../store/store.ts';
+import type { JoinKeyRow } from '../../store/contract/joinKeyStore.ts';
 import {
   joinKeyTtlMs,
   joinKeyUses,

@@ -22,7 +22,9 @@ import {
   type AcceleratorFacts,
   type CpuFacts,
 } from '../../domain/tiers.ts';
-import type { AgentRow, EnrollOutcome as StoreOutcome, JoinKeyRow } from '../../store/store.ts';
+import type { AgentRow } from '../../store/contract/agentStore.ts';
+import type { EnrollOutcome as StoreOutcome } from '../../store/contract/enrolmentStore.ts';
+import type { JoinKeyRow } from '../../store/contract/joinKeyStore.ts';
 import {
   enrolmentRetryGraceMs,
   enrolmentsWaiting,

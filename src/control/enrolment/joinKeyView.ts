@@ -1,5 +1,5 @@
 /** A join key as its owner sees it: without a trace of the secret (C2). */
-import type { JoinKeyRow } from '../../store/store.ts';
+import type { JoinKeyRow } from '../../store/contract/joinKeyStore.ts';
 
 export interface JoinKeyView extends Omit<JoinKeyRow, 'secretSha256' | 'revokedAtMs'> {
   /** What stands first in the way of its next use. */

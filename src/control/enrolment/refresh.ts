@@ -14,7 +14,7 @@
  * F3 An agent that lost an answer gets it again, whenever it asks.
  */
 import { publicKeyFromText, verifyText } from '../../lib/ed25519.ts';
-import type { RotateOutcome } from '../../store/store.ts';
+import type { RotateOutcome } from '../../store/contract/enrolmentStore.ts';
 import { signedMessagesPerCall, staleAttempts } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import type { AgentCredentials, AgentTokens } from './agentTokens.ts';

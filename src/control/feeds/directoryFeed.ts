@@ -12,7 +12,8 @@ import type {
   ModelEntry,
   ProjectEntry,
 } from '../../domain/directory.ts';
-import type { ChangesOutcome, Store } from '../../store/store.ts';
+import type { ChangesOutcome } from '../../store/contract/directoryStore.ts';
+import type { Store } from '../../store/store.ts';
 import type { ServerSecrets } from '../secrets.ts';
 
 export interface DirectorySnapshot {

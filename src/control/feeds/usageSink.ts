@@ -1,5 +1,6 @@
 /** Finished requests, from the data plane's journal into the store. */
-import type { Store, UsageRow } from '../../store/store.ts';
+import type { UsageRow } from '../../store/contract/usageStore.ts';
+import type { Store } from '../../store/store.ts';
 
 export interface UsageSink {
   /** Durable when it resolves; the same request twice has the effect of once. */

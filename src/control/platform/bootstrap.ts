@@ -11,7 +11,7 @@ import { base32, newId } from '../../lib/ids.ts';
 import { longestQueueTimeoutMs } from '../../domain/limits.ts';
 import { defaultTiers, type TierSlug } from '../../domain/tiers.ts';
 import type { EndpointEntry, ModelEntry } from '../../domain/directory.ts';
-import type { BootstrapRows } from '../../store/store.ts';
+import type { BootstrapRows } from '../../store/contract/platformStore.ts';
 import type { Passwords } from '../access/password.ts';
 import { newJoinKey } from '../enrolment/createJoinKey.ts';
 import type { ControlParts } from '../parts.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { UsageRow } from '../../store/store.ts';
+import type { UsageRow } from '../../store/contract/usageStore.ts';
 import {
   enrolledAgent,
   newTestAgent,

@@ -1,6 +1,6 @@
 /** What a project shows to its people: itself, its endpoints, its last requests. */
 import type { EndpointEntry, ModelEntry, ProjectEntry } from '../../domain/directory.ts';
-import type { UsageRow } from '../../store/store.ts';
+import type { UsageRow } from '../../store/contract/usageStore.ts';
 import { listRows } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import {

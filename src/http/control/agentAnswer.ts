@@ -1,5 +1,5 @@
 /** An agent on the wire: what is stored of it, and what its link says now. */
-import type { AgentAnswer, AgentModelAnswer } from '../../api/control.ts';
+import type { AgentAnswer, AgentModelAnswer } from '../../api/control/agents.ts';
 import { factsSchema, type AgentFacts } from '../../api/enrollment.ts';
 import type { AgentView } from '../../control/agents/agentView.ts';
 import { derivedAgentState } from '../../domain/agentState.ts';

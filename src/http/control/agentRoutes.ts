@@ -1,6 +1,7 @@
 /** Agents of a project and of the platform: list, look, history, suspend, resume, remove. */
-import type { AgentEventAnswer } from '../../api/control.ts';
-import { agentCommandSchema, listQuerySchema } from '../../api/controlRequests.ts';
+import type { AgentEventAnswer } from '../../api/control/agents.ts';
+import { agentCommandSchema } from '../../api/control/agents.ts';
+import { listQuerySchema } from '../../api/control/lists.ts';
 import type { AgentCommand, AgentCommandOutcome } from '../../control/agents/agentLifecycle.ts';
 import type { Control } from '../../control/control.ts';
 import type { OwnerRef } from '../../control/principal.ts';

@@ -9,7 +9,7 @@
  * - otherwise `Origin` must be one of the server's own names (`knownHosts.ts`);
  * - neither: refused. Programs use a key.
  */
-import type { Access } from '../../api/routes.ts';
+import type { Access } from '../../api/routes/access.ts';
 import type { ErrorName } from '../../api/errors.ts';
 import type { Control } from '../../control/control.ts';
 import type { Principal } from '../../control/principal.ts';

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
-import type {
-  AgentAnswer,
-  CreatedJoinKeyAnswer,
-  EndpointAnswer,
-  LiveSnapshot,
-  SessionAnswer,
-  StatusAnswer,
-} from '../../api/control.ts';
+import type { AgentAnswer } from '../../api/control/agents.ts';
+import type { EndpointAnswer } from '../../api/control/endpoints.ts';
+import type { CreatedJoinKeyAnswer } from '../../api/control/joinKeys.ts';
+import type { SessionAnswer } from '../../api/control/sessions.ts';
+import type { LiveSnapshot, StatusAnswer } from '../../api/control/status.ts';
 import { routes } from '../../api/routes.ts';
 import { enrolledAgent } from '../../testing/controlHarness.ts';
 import { openHttpHarness, type HttpHarness, type Reply } from '../../testing/httpHarness.ts';

@@ -1,6 +1,6 @@
 /** Join keys of a project and of the platform: list, create, revoke. */
-import type { CreatedJoinKeyAnswer, JoinKeyAnswer } from '../../api/control.ts';
-import { createJoinKeySchema } from '../../api/controlRequests.ts';
+import type { CreatedJoinKeyAnswer, JoinKeyAnswer } from '../../api/control/joinKeys.ts';
+import { createJoinKeySchema } from '../../api/control/joinKeys.ts';
 import type { JoinCommand } from '../../api/joinCommand.ts';
 import type { Control } from '../../control/control.ts';
 import type { CreatedJoinKey, JoinKeyWish } from '../../control/enrolment/createJoinKey.ts';

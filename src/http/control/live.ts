@@ -8,7 +8,7 @@
  * V2 At most `liveClients` watch at once; each ends with its session or key, within
  *    `liveRecheckMs`.
  */
-import type { LiveSnapshot } from '../../api/control.ts';
+import type { LiveSnapshot } from '../../api/control/status.ts';
 import type { Control } from '../../control/control.ts';
 import type { Principal } from '../../control/principal.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';

@@ -1,6 +1,8 @@
 /** Status of the server; endpoints and last requests of a project. */
-import type { EndpointAnswer, RequestAnswer, StatusAnswer } from '../../api/control.ts';
-import { listQuerySchema } from '../../api/controlRequests.ts';
+import type { EndpointAnswer } from '../../api/control/endpoints.ts';
+import type { RequestAnswer } from '../../api/control/requests.ts';
+import type { StatusAnswer } from '../../api/control/status.ts';
+import { listQuerySchema } from '../../api/control/lists.ts';
 import type { Control } from '../../control/control.ts';
 import type { EndpointView, RequestView } from '../../control/platform/projects.ts';
 import type { Principal } from '../../control/principal.ts';

@@ -1,6 +1,7 @@
 /** Sign-in, sign-out, who is signed in, and the caller's projects. */
-import type { ProjectAnswer, SessionAnswer } from '../../api/control.ts';
-import { signInSchema } from '../../api/controlRequests.ts';
+import type { ProjectAnswer } from '../../api/control/projects.ts';
+import type { SessionAnswer } from '../../api/control/sessions.ts';
+import { signInSchema } from '../../api/control/sessions.ts';
 import type { SessionView } from '../../control/access/signIn.ts';
 import type { Control } from '../../control/control.ts';
 import type { ProjectView } from '../../control/platform/projects.ts';

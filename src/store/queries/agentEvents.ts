@@ -1,6 +1,6 @@
 /** What happened to agents, with actor and reason. */
 import { agentEventsKept } from '../limits.ts';
-import type { AgentEventRow } from '../store.ts';
+import type { AgentEventRow } from '../contract/agentStore.ts';
 import { forUpdate } from '../transaction.ts';
 import type { Tx } from '../transaction.ts';
 

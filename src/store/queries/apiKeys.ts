@@ -1,6 +1,7 @@
 /** API keys: hashes and what they may do. */
 import type { ApiKeyEntry } from '../../domain/directory.ts';
-import type { BootstrapRows, Refused } from '../store.ts';
+import type { BootstrapRows } from '../contract/platformStore.ts';
+import type { Refused } from '../contract/refused.ts';
 import type { Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
 import { appendChanges } from './changes.ts';

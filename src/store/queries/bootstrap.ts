@@ -1,5 +1,6 @@
 /** The first rows of a new platform. */
-import type { BootstrapRows, Refused } from '../store.ts';
+import type { BootstrapRows } from '../contract/platformStore.ts';
+import type { Refused } from '../contract/refused.ts';
 import type { Tx } from '../transaction.ts';
 import { insertApiKey } from './apiKeys.ts';
 import { appendChanges, lockChanges } from './changes.ts';

@@ -9,7 +9,7 @@
  */
 import { sql } from 'kysely';
 import { changesKept, rowsPerStatement } from '../limits.ts';
-import type { ChangeKind } from '../tables.ts';
+import type { ChangeKind } from '../tables/frameTables.ts';
 import type { Tx } from '../transaction.ts';
 import { chunks } from './columns.ts';
 

@@ -1,5 +1,5 @@
 /** How values cross into columns and back (`tables.ts`, T2 and T3). */
-import type { Flag, JsonText } from '../tables.ts';
+import type { Flag, JsonText } from '../tables/columnTypes.ts';
 
 export const toFlag = (value: boolean): Flag => (value ? 1 : 0);
 

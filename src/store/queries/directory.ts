@@ -1,7 +1,9 @@
 /** What feeds the directory of the data plane: a snapshot, then numbered changes (S2, S6). */
 import { rowsPerStatement } from '../limits.ts';
-import type { Change, ChangesOutcome, Store } from '../store.ts';
-import type { ChangeKind, Row } from '../tables.ts';
+import type { Change, ChangesOutcome } from '../contract/directoryStore.ts';
+import type { Store } from '../store.ts';
+import type { Row } from '../tables.ts';
+import type { ChangeKind } from '../tables/frameTables.ts';
 import type { Tx } from '../transaction.ts';
 import { agentEntryColumns, toAgent } from './agents.ts';
 import { toApiKey } from './apiKeys.ts';

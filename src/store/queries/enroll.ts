@@ -5,7 +5,8 @@
  *    its uses are read, and a check in the table refuses one more than it allows.
  */
 import { timingSafeEqualHex } from '../../lib/hashing.ts';
-import type { EnrollInput, EnrollOutcome, JoinKeyRow } from '../store.ts';
+import type { EnrollInput, EnrollOutcome } from '../contract/enrolmentStore.ts';
+import type { JoinKeyRow } from '../contract/joinKeyStore.ts';
 import type { Row } from '../tables.ts';
 import { forUpdate } from '../transaction.ts';
 import type { Tx } from '../transaction.ts';

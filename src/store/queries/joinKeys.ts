@@ -1,5 +1,6 @@
 /** Join keys. What consumes them is `enroll.ts`. */
-import type { JoinKeyRow, Refused } from '../store.ts';
+import type { JoinKeyRow } from '../contract/joinKeyStore.ts';
+import type { Refused } from '../contract/refused.ts';
 import type { Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
 import { fromListOrNull, toListOrNull } from './columns.ts';

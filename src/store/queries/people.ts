@@ -1,5 +1,5 @@
 /** Users and their sessions. */
-import type { SessionRow, UserRow } from '../store.ts';
+import type { SessionRow, UserRow } from '../contract/peopleStore.ts';
 import type { Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
 import { fromFlag, toFlag } from './columns.ts';

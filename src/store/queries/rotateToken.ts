@@ -4,7 +4,7 @@
  * token makes it the previous one, and so ends the life of the one before.
  */
 import { timingSafeEqualHex } from '../../lib/hashing.ts';
-import type { RotateInput, RotateOutcome } from '../store.ts';
+import type { RotateInput, RotateOutcome } from '../contract/enrolmentStore.ts';
 import type { Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
 import { changeAgentState, lockAgent } from './agents.ts';

@@ -7,7 +7,7 @@
  */
 import type { CompiledQuery } from 'kysely';
 import { usageRowsPerStatement } from '../limits.ts';
-import type { UsageRow } from '../store.ts';
+import type { UsageRow } from '../contract/usageStore.ts';
 import type { Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
 import { fromFlag, toFlag } from './columns.ts';

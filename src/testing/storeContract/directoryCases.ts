@@ -1,6 +1,7 @@
 /** The directory: a snapshot, then numbered changes. */
 import assert from 'node:assert/strict';
-import type { Change, Store } from '../../store/store.ts';
+import type { Change } from '../../store/contract/directoryStore.ts';
+import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
 import { apiKeyEntry, projectEntry } from '../directoryEntries.ts';
 import { agentRow, bootstrapRows, joinKeyRow, startMs, tokenHash } from '../storeRows.ts';

@@ -1,6 +1,8 @@
 /** Enrolment: C1, its refusals, and what a retry gets. */
 import assert from 'node:assert/strict';
-import type { AgentRow, EnrollInput, EnrollOutcome, Store } from '../../store/store.ts';
+import type { AgentRow } from '../../store/contract/agentStore.ts';
+import type { EnrollInput, EnrollOutcome } from '../../store/contract/enrolmentStore.ts';
+import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
 import {
   agentRow,

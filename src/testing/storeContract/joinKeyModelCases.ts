@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { EnrollOutcome, Store } from '../../store/store.ts';
+import type { EnrollOutcome } from '../../store/contract/enrolmentStore.ts';
+import type { Store } from '../../store/store.ts';
 import { agentRow, bootstrapRows, joinKeyRow, startMs } from '../storeRows.ts';
 import { enrollInput, resumeOf } from './enrollCases.ts';
 import type { StoreCases } from './storeCases.ts';

@@ -1,6 +1,7 @@
 /** The rotation-token flow. */
 import assert from 'node:assert/strict';
-import type { RotateOutcome, Store } from '../../store/store.ts';
+import type { RotateOutcome } from '../../store/contract/enrolmentStore.ts';
+import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
 import { startMs, tokenHash } from '../storeRows.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';

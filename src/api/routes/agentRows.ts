@@ -1,0 +1,34 @@
+/** Agents of projects and of the platform. */
+import { admin, member, owner } from './access.ts';
+import { platform, project } from './prefixes.ts';
+import type { RouteRow, Summaries } from './routeRow.ts';
+
+export const agentRows = [
+  ['GET', `${project}/agents`, 'control', member, 'agents'],
+  ['GET', `${project}/agents/{agent}`, 'control', member, 'agent'],
+  ['GET', `${project}/agents/{agent}/events`, 'control', member, 'agentEvents'],
+  ['POST', `${project}/agents/{agent}/suspend`, 'control', owner, 'suspendAgent'],
+  ['POST', `${project}/agents/{agent}/resume`, 'control', owner, 'resumeAgent'],
+  ['DELETE', `${project}/agents/{agent}`, 'control', owner, 'removeAgent'],
+  ['GET', `${platform}/agents`, 'control', admin, 'platformAgents'],
+  ['GET', `${platform}/agents/{agent}`, 'control', admin, 'platformAgent'],
+  ['GET', `${platform}/agents/{agent}/events`, 'control', admin, 'platformAgentEvents'],
+  ['POST', `${platform}/agents/{agent}/suspend`, 'control', admin, 'suspendPlatformAgent'],
+  ['POST', `${platform}/agents/{agent}/resume`, 'control', admin, 'resumePlatformAgent'],
+  ['DELETE', `${platform}/agents/{agent}`, 'control', admin, 'removePlatformAgent'],
+] as const satisfies readonly RouteRow[];
+
+export const agentSummaries: Summaries<typeof agentRows> = {
+  agents: 'Agents of a project',
+  agent: 'One agent of a project',
+  agentEvents: 'What happened to an agent of a project',
+  suspendAgent: 'Stop an agent of a project until it is resumed',
+  resumeAgent: 'Let an agent of a project work again',
+  removeAgent: 'Remove an agent of a project for good',
+  platformAgents: 'Shared agents',
+  platformAgent: 'One shared agent',
+  platformAgentEvents: 'What happened to a shared agent',
+  suspendPlatformAgent: 'Stop a shared agent until it is resumed',
+  resumePlatformAgent: 'Let a shared agent work again',
+  removePlatformAgent: 'Remove a shared agent for good',
+};

@@ -1,0 +1,30 @@
+/** Join keys. What consumes them is the enrolment. */
+import type { Refused } from './refused.ts';
+
+export interface JoinKeyRow {
+  id: string;
+  /** Null: a platform key, which enrols shared agents. */
+  projectId: string | null;
+  secretSha256: string;
+  name: string;
+  region: string;
+  supportedTiers: readonly string[] | null;
+  storageLimitBytes: number | null;
+  maxUses: number;
+  uses: number;
+  createdAtMs: number;
+  expiresAtMs: number;
+  revokedAtMs: number | null;
+  createdBy: string;
+}
+
+export interface JoinKeyStore {
+  insertJoinKey(row: JoinKeyRow): Promise<void>;
+  joinKeyById(id: string): Promise<JoinKeyRow | null>;
+  joinKeysOf(projectId: string | null): Promise<JoinKeyRow[]>;
+  revokeJoinKey(input: {
+    id: string;
+    projectId: string | null;
+    nowMs: number;
+  }): Promise<{ ok: true } | Refused<'unknown'>>;
+}

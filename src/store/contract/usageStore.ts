@@ -1,0 +1,28 @@
+/** One row for each request that was served or refused after admission. */
+
+export interface UsageRow {
+  requestId: string;
+  projectId: string;
+  endpointId: string;
+  endpointSlug: string;
+  apiKeyId: string;
+  modelId: string;
+  agentId: string | null;
+  tier: string;
+  startedAtMs: number;
+  inputTokens: number | null;
+  cachedTokens: number | null;
+  outputTokens: number | null;
+  ttftMs: number | null;
+  latencyMs: number;
+  queueMs: number;
+  status: number;
+  outcome: string;
+  stream: boolean;
+  usageClamped: boolean;
+}
+
+export interface UsageStore {
+  recordUsage(batch: readonly UsageRow[]): Promise<void>;
+  recentUsage(input: { projectId: string; limit: number }): Promise<UsageRow[]>;
+}

@@ -1,0 +1,22 @@
+import type { AgentStore } from '../contract/agentStore.ts';
+import { agentEvents, insertAgentEvent } from '../queries/agentEvents.ts';
+import {
+  agentById,
+  agentsOf,
+  expireAgents,
+  markFirstLinked,
+  markSeen,
+  setAgentState,
+} from '../queries/agents.ts';
+import type { MethodsOf } from './method.ts';
+
+export const agentMethods: MethodsOf<AgentStore> = {
+  agentById: { access: 'read', run: agentById },
+  agentsOf: { access: 'read', run: agentsOf },
+  setAgentState: { access: 'write', run: setAgentState },
+  markFirstLinked: { access: 'write', run: markFirstLinked },
+  expireAgents: { access: 'write', run: expireAgents },
+  markSeen: { access: 'write', run: markSeen },
+  insertAgentEvent: { access: 'write', run: insertAgentEvent },
+  agentEvents: { access: 'read', run: agentEvents },
+};
