@@ -90,11 +90,13 @@ export class AgentIndex {
 
   private joinGroups(agent: KnownAgent, nowMs: number): void {
     if (agent.entry.state === 'dead') return;
-    agent.groups = keysOf(agent.entry).map((key) => this.groupOrNew(key, nowMs));
+    agent.groups = keysOf(agent.entry).map((key) => this.groupOrNew(key));
     for (const group of agent.groups) {
       group.members.add(agent);
       count(group, { agent, by: 1 });
     }
+    // Not before: the groups that the agent is about to join are empty until then.
+    this.sweepEmptyGroups(nowMs);
   }
 
   private leaveGroups(agent: KnownAgent, nowMs: number): void {
@@ -107,10 +109,9 @@ export class AgentIndex {
     agent.groups = [];
   }
 
-  private groupOrNew(key: string, nowMs: number): AgentGroup {
+  private groupOrNew(key: string): AgentGroup {
     const known = this.groups.get(key);
     if (known !== undefined) return known;
-    this.sweepEmptyGroups(nowMs);
     const group: AgentGroup = {
       key,
       members: new Set(),

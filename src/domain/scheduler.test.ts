@@ -280,6 +280,15 @@ test('where waiting cannot help the request is refused at once', () => {
   assert.equal(why(arrive('r4', exclusive)), 'bound_agents_dead');
 });
 
+test('an agent that is bound to many endpoints is there for the last of them only', () => {
+  const { agent, arrive, send } = rig();
+  const ids = ['ep_a', ...Array.from({ length: 60 }, (_, n) => `ep_${n}`)];
+  agent({ ...own, boundEndpointIds: ids });
+  send({ type: 'leave', agentId: 'own', nonce: 'n1' });
+  // It will be back: its requests wait for it.
+  assert.deepEqual(verdicts(arrive('r1', endpoint({ id: 'ep_a', exclusive: true }))), []);
+});
+
 test('after a whole wait the code says whether anybody was there', () => {
   const { agent, arrive, send, pass } = rig();
   send({ type: 'agent', entry: own });
