@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
@@ -215,6 +215,52 @@ test('segments are closed at their size and removed when the store has their rec
   await clock.advanceAsync(2000);
   await settle(50);
   assert.equal(files.segments.size, 1);
+});
+
+test('a clock that is set back makes a finished request an interrupted one', async () => {
+  const ports = new MemoryPorts();
+  ports.storeAway = true;
+  const { journal, files, clock } = await rig(new MemoryJournal(), ports);
+  journal.begin(begun('long'));
+  for (let n = 0; files.segments.size < 2; n += 1) {
+    journal.end(record(`r${n}`, { endpointSlug: 'x'.repeat(1_000_000) }));
+    await settle(2);
+  }
+  clock.jumpWall(-7 * 3_600_000);
+  for (let n = 0; files.segments.size < 3; n += 1) {
+    journal.end(record(`s${n}`, { endpointSlug: 'x'.repeat(1_000_000) }));
+    await settle(2);
+  }
+  journal.end(record('long'));
+  await settle();
+  // The process dies here.
+  ports.storeAway = false;
+  const later = new FakeClock();
+  const next = journalOn({ files, ports, clock: later });
+  await next.start();
+  await later.advanceAsync(2000);
+  await settle(50);
+  assert.equal(outcomes(ports)['long'], 'completed');
+});
+
+test('a folder that was removed refuses every request until a restart', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'xim-journal-'));
+  try {
+    const ports = new MemoryPorts();
+    const files = diskJournalFiles(path.join(folder, 'journal'));
+    const journal = journalOn({ files, ports, clock: new FakeClock() });
+    await journal.start();
+    await rm(path.join(folder, 'journal'), { recursive: true });
+    journal.begin(begun('r1'));
+    await new Promise<void>((resolve) => journal.end(record('r1'), resolve));
+    assert.equal(journal.state(), 'ok');
+    const [name = ''] = await readdir(path.join(folder, 'journal'));
+    assert.match(await readFile(path.join(folder, 'journal', name), 'utf8'), /"end":/);
+    assert.equal((await stat(path.join(folder, 'journal'))).mode & 0o777, 0o700);
+    await journal.stop();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('on a real disk: private files, replay after a crash', async () => {
