@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { test } from 'node:test';
+import { AnswerReader } from '../bench/load/answerReader.ts';
 import type { RelayReport } from '../bench/relay/summary.ts';
 
 const root = path.join(import.meta.dirname, '..');
@@ -20,6 +21,21 @@ test('a bench that cannot run, or that loses what it measures', { timeout: 120_0
   assert.ok((report.cpu_us_per_request.router.median ?? 0) > 0);
   assert.ok((report.resident_mib.many_streams?.router ?? 0) > 0);
   assert.equal(report.targets.length, 11);
+});
+
+test('a bench that says of a refusal only that it was one', () => {
+  const problems: (string | null)[] = [];
+  const reader = new AnswerReader({
+    onFirstByte: () => {},
+    onChunk: () => {},
+    onEnd: (problem) => problems.push(problem),
+  });
+  const body = '{"error":{"message":"No.","code":"journal_unavailable"}}';
+  const head = `HTTP/1.1 503 Service Unavailable\r\ncontent-length: ${body.length}\r\n\r\n`;
+  reader.expect(0);
+  reader.read(Buffer.from(head + body.slice(0, 20)));
+  reader.read(Buffer.from(body.slice(20)));
+  assert.deepEqual(problems, ['status 503 (journal_unavailable)']);
 });
 
 test('a bench that nobody knows is started as if it were there', () => {

@@ -21,6 +21,9 @@ export interface AnswerEvents {
   onEnd(problem: string | null): void;
 }
 
+/** Of a refusal's body, for its code; it stands near the beginning. */
+const refusalBytes = 4096;
+
 type Phase = 'idle' | 'head' | 'length' | 'chunked';
 
 export class AnswerReader {
@@ -32,6 +35,8 @@ export class AnswerReader {
   private chunks = 0;
   private bodyLeft = 0;
   private status = '';
+  /** The body of an answer that is a refusal. */
+  private refusal = '';
   private begun = false;
   private sawDone = false;
   /** The rest of a read that may be the beginning of a stamp or of the end. */
@@ -78,6 +83,7 @@ export class AnswerReader {
     }
     const head = bytes.toString('latin1', 0, end);
     this.status = head.slice(9, 12);
+    this.refusal = '';
     const length = /content-length: *(\d+)/i.exec(head)?.[1];
     this.bodyLeft = Number(length ?? 0);
     this.phase = length === undefined ? 'chunked' : 'length';
@@ -89,6 +95,9 @@ export class AnswerReader {
     if (!this.begun) {
       this.begun = true;
       this.events.onFirstByte();
+    }
+    if (this.status !== '200' && this.refusal.length < refusalBytes) {
+      this.refusal += bytes.toString('latin1', 0, refusalBytes);
     }
     if (this.phase === 'length') {
       this.bodyLeft -= bytes.length;
@@ -121,12 +130,18 @@ export class AnswerReader {
   }
 
   private finish(): void {
-    if (this.status !== '200') return this.end(`status ${this.status}`);
+    if (this.status !== '200') return this.end(this.refused());
     if (this.phase === 'length') return this.end(null);
     if (this.chunks !== this.expectedChunks) {
       return this.end(`${this.chunks} chunks of ${this.expectedChunks}`);
     }
     this.end(this.sawDone ? null : 'no [DONE]');
+  }
+
+  /** A status alone does not say which of its reasons it was. */
+  private refused(): string {
+    const code = /"code":"(\w+)"/.exec(this.refusal)?.[1];
+    return `status ${this.status}${code === undefined ? '' : ` (${code})`}`;
   }
 
   private end(problem: string | null): void {
