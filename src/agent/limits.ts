@@ -33,12 +33,15 @@ export const maxKeptTrailers = 1_000;
 /** Trailers in one message (the schema's bound). */
 export const trailersPerMessage = 32;
 
-/** Log lines that wait for the link, and how many go in one message. */
+/** Log lines that wait for the link, how many go in one message, and the longest that is sent. */
 export const maxKeptLogLines = 1_000;
+export const maxKeptLogCharacters = 4 * 1024 * 1024;
 export const logLinesPerMessage = 100;
+export const logMessageCharacters = 8 * 1024;
 export const maxLogTextCharacters = 4_000;
-export const logFlushIntervalMs = 1_000;
-export const logMessagesPerFlush = 5;
+/** Between looks whether lines may go over the link, and what they may take of it, in bytes. */
+export const logFlushIntervalMs = 200;
+export const logRate = { burst: 256 * 1024, perSecond: 64 * 1024 } as const;
 
 /** Largest request body that an OPEN may announce. */
 export const maxRequestBodyBytes = 64 * 1024 * 1024;

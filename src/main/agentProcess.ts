@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { createAgent } from '../agent/agent.ts';
-import type { AgentEnd } from '../agent/agent.ts';
+import type { AgentEnd, AgentParts } from '../agent/agent.ts';
 import type { AgentEvent } from '../agent/agentEvent.ts';
 import type { Engine, ModelEnsurer } from '../agent/engines/engine.ts';
 import { UrlEngine } from '../agent/engines/url.ts';
@@ -129,7 +129,7 @@ async function engineParts(
   { context, config, onEvent, ending }: RunParts,
   places: Places,
 ): Promise<{
-  createEngine: (parts: { log: Logger }) => Engine;
+  createEngine: AgentParts['createEngine'];
   models: ModelEnsurer | null;
 }> {
   const { clock } = context;
@@ -141,8 +141,10 @@ async function engineParts(
   const directory = path.join(places.home, 'runtime');
   const loadLlama = llamaLoader({ directory, onEvent, stopped: ending });
   return {
-    createEngine: ({ log }) =>
-      withSlots(createEmbeddedEngine({ loadLlama, clock, random, log }), config.slots),
+    createEngine: ({ log, engineLine }) => {
+      const tools = { loadLlama, clock, random, log, engineLine };
+      return withSlots(createEmbeddedEngine(tools), config.slots);
+    },
     models: await modelCacheOf({ context, config, onEvent, ending }, places),
   };
 }

@@ -9,6 +9,8 @@ export interface LinkLimits {
   sendMessageBytes: number;
   /** No further message is handed to a transport that holds this much unsent. */
   transportHighWaterBytes: number;
+  /** A transport that holds more than this unsent is no place for what can wait. */
+  congestedAboveBytes: number;
   /** Credit that a stream begins with from agent to router, and its most. */
   creditTowardsRouterBytes: number;
   /** Credit that a stream begins with from router to agent, and its most. */
@@ -50,6 +52,7 @@ export const linkLimits: LinkLimits = {
   maxMessageBytes: MiB,
   sendMessageBytes: 66 * KiB,
   transportHighWaterBytes: 256 * KiB,
+  congestedAboveBytes: 16 * KiB,
   creditTowardsRouterBytes: 256 * KiB,
   creditTowardsAgentBytes: MiB,
   maxStreams: 4096,

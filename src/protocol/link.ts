@@ -167,6 +167,11 @@ export interface RouterPeerHandlers {
 
 /** The agent's end. */
 export interface AgentPeer extends PeerBase {
+  /**
+   * Whether the network is behind with what was sent: what can wait (LOG) should, since control
+   * messages go before all streams.
+   */
+  congested(): boolean;
   /** HELLO, GRANT, HEARTBEAT, TOKEN, LOG, GOAWAY, repeated trailers. */
   send(message: AgentControl): void;
 }

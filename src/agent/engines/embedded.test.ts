@@ -17,12 +17,15 @@ const quiet = { progress: (): void => {}, signal: never };
 let found: RealModel = { kind: 'unreachable', reason: 'not looked for' };
 let engine: Engine;
 
+const engineLines: string[] = [];
+
 function newEngine(options: Partial<EmbeddedEngineOptions> = {}): Engine {
   return createEmbeddedEngine({
     loadLlama: () => import('node-llama-cpp'),
     clock: systemClock,
     random: systemRandom,
     log: silentLogger,
+    engineLine: (level, text) => engineLines.push(`${level} ${text}`),
     ...options,
   });
 }
@@ -454,4 +457,11 @@ modelTest('loading that nobody wants any more goes on', async () => {
   assert.deepEqual(await loading, { kind: 'cancelled' });
   assert.deepEqual(third.offers(), []);
   await third.stop();
+});
+
+modelTest('what llama.cpp says is lost, out of order or a bar of dots', async () => {
+  const at = (part: string): number => engineLines.findIndex((line) => line.includes(part));
+  assert.ok(at('llama_model_loader: loaded meta data') >= 0);
+  assert.ok(at('llama_context: n_ctx') > at('llama_model_loader: loaded meta data'));
+  assert.ok(engineLines.every((line) => /^(debug|info|warn|error) .*\w/.test(line)));
 });

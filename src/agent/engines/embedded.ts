@@ -38,11 +38,16 @@ export interface EmbeddedEngineOptions {
   clock: Clock;
   random: Random;
   log: Logger;
+  /** Takes what llama.cpp says, line by line. */
+  engineLine?: EngineLine;
   /** Threads for computing; null = all cores that are good for it but one. */
   threads?: number | null;
   /** Memory that this process may still take, in bytes; a test may say otherwise. */
   availableMemoryBytes?: () => number;
 }
+
+/** A line of an engine's own output. */
+export type EngineLine = (level: 'debug' | 'info' | 'warn' | 'error', text: string) => void;
 
 interface Loaded {
   offer: EngineOffer;
@@ -229,17 +234,24 @@ class EmbeddedEngine implements Engine {
     }
   }
 
+  private onEngineLog(level: string, text: string): void {
+    for (const line of text.split('\n')) {
+      // Dots are a progress bar, one of them a line.
+      if (/^[\s.]*$/.test(line)) continue;
+      this.options.log.debug({ source: 'llama.cpp', level, text: line.trim() }, 'engine log');
+      this.options.engineLine?.(logLevels[level] ?? 'info', line.trimEnd());
+    }
+  }
+
   private async startLlama(library: LlamaModule): Promise<Llama> {
-    const { log, threads } = this.options;
+    const { threads } = this.options;
     const llama = await library.getLlama({
       gpu: false,
       build: 'never',
       skipDownload: true,
       progressLogs: false,
-      logLevel: library.LlamaLogLevel.warn,
-      logger: (level, text) => {
-        log.debug({ source: 'llama.cpp', level, text: text.trim() }, 'engine log');
-      },
+      logLevel: library.LlamaLogLevel.info,
+      logger: (level, text) => this.onEngineLog(level, text),
     });
     // The threads of one batch wait for each other by spinning. With one on every core, anything
     // else that runs (the router next door, this process's own loop) makes all of them wait: a
@@ -248,6 +260,14 @@ class EmbeddedEngine implements Engine {
     return llama;
   }
 }
+
+/** llama.cpp's levels, as a log has them. */
+const logLevels: Readonly<Record<string, Parameters<EngineLine>[0]>> = {
+  fatal: 'error',
+  error: 'error',
+  warn: 'warn',
+  debug: 'debug',
+};
 
 /** What the promise gives, or `aborted` as soon as the signal aborts; the work itself goes on. */
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | 'aborted'> {

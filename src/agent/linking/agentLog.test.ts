@@ -4,28 +4,17 @@ import { silentLogger } from '../../lib/log.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
 import { logLinesPerMessage, maxKeptLogLines } from '../limits.ts';
 import { logSchema } from '../../protocol/messages/agentControl.ts';
-import { AgentLog, redacted } from './agentLog.ts';
+import { AgentLog } from './agentLog.ts';
 import { TrailerStore } from './trailers.ts';
 
 const newLog = (): AgentLog => new AgentLog({ logger: silentLogger, clock: new FakeClock() });
 
-test('a secret leaves over the link', () => {
-  const secrets = [
-    'xjk_0123abc_Zm9vYmFyYmF6',
-    'xim_my-project_0123456789abcdefghij',
-    'eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhZ2VudCJ9.c2lnbmF0dXJlc2ln',
-    'Authorization: Bearer sk-something-secret',
-    '-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----',
-  ];
-  for (const secret of secrets) {
-    const text = redacted(`before ${secret} after`);
-    assert.match(text, /^before .*\[secret\] after$/);
-    assert.doesNotMatch(text, /Zm9v|0123456789abcdef|eyJ|sk-|MC4C/);
-  }
-});
-
-test('a control character reaches the owner’s terminal', () => {
-  assert.equal(redacted('a\u001b[2Jb\nc'), 'a\\u001b[2Jb\\u000ac');
+test('a secret or a control character leaves over the link', () => {
+  const log = newLog();
+  log.engineLine('info', 'key xjk_0123abc_Zm9vYmFyYmF6\u001b[2J');
+  log.logger.info({ token: 'xrt_1_Zm9vYmFyYmF6' }, 'refreshed');
+  const texts = log.take()?.lines.map(({ text }) => text);
+  assert.deepEqual(texts, ['key [secret]\\u001b[2J', 'refreshed token=[secret]']);
 });
 
 test('a log that nobody takes grows for ever, or hides that it lost lines', () => {
@@ -49,6 +38,18 @@ test('a line breaks the bounds of its message', () => {
   assert.deepEqual(logSchema.parse(message), message);
   assert.equal(message?.lines.length, 3);
   assert.equal(message?.lines[2]?.source, 'engine');
+});
+
+test('an engine that writes without end slows the agent or fills its memory', () => {
+  const log = newLog();
+  const line = 'z'.repeat(1024 * 1024);
+  const startedAtMs = performance.now();
+  for (let n = 0; n < 100; n += 1) log.engineLine('info', line);
+  for (let n = 0; n < 1_000_000; n += 1) log.engineLine('info', 'one of a million');
+  const tookMs = performance.now() - startedAtMs;
+  assert.ok(tookMs < 2_000, `${tookMs} ms`);
+  const message = log.take();
+  assert.equal(message?.dropped, 1_000_100 - maxKeptLogLines);
 });
 
 test('debugging lines go to the owner’s page', () => {

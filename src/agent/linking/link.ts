@@ -7,7 +7,10 @@
  * N1 One terminal path, `settle`: whatever ends the link resolves `run` once and stops its timers.
  * N2 While it drains nothing new is taken; it closes itself when the last stream has ended.
  * N3 HEARTBEAT goes out every 5 s, and at once when a model's state has changed.
+ * N4 Log lines go out only while the network keeps up, and never faster than their allowance: they
+ *    travel before all streams, so they must not be able to hold one up.
  */
+import { Allowance } from '../../lib/allowance.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type {
@@ -30,7 +33,7 @@ import {
   drainTimeoutMs,
   heartbeatIntervalMs,
   logFlushIntervalMs,
-  logMessagesPerFlush,
+  logRate,
 } from '../limits.ts';
 import type { AgentLog } from './agentLog.ts';
 import { dial } from './dial.ts';
@@ -95,11 +98,13 @@ export class LinkSession {
   private goaway: GoawayReason | undefined;
   private newerToken: string | undefined;
   private logFlush: Timer | undefined;
+  private readonly logAllowance: Allowance;
   private readonly giveUpDial = new AbortController();
   private settle: (end: LinkEnd) => void = () => {};
 
   constructor(parts: LinkParts) {
     this.parts = parts;
+    this.logAllowance = new Allowance(logRate, parts.clock.monotonic());
   }
 
   /** Dials and holds the link until it ends; aborting the signal cuts it. Call once. */
@@ -258,15 +263,22 @@ export class LinkSession {
   private scheduleLogs(): void {
     this.logFlush ??= this.parts.clock.setTimer(logFlushIntervalMs, () => {
       this.logFlush = undefined;
-      const { phase } = this;
-      if (phase.kind !== 'up' && phase.kind !== 'draining') return;
-      for (let sent = 0; sent < logMessagesPerFlush; sent += 1) {
-        const message = this.parts.agentLog.take();
-        if (message === undefined) return;
-        phase.peer.send(message);
-      }
-      this.scheduleLogs();
+      if (this.flushLogs() === 'more') this.scheduleLogs();
     });
+  }
+
+  /** N4. */
+  private flushLogs(): 'none' | 'more' {
+    const { phase, logAllowance } = this;
+    if (phase.kind !== 'up' && phase.kind !== 'draining') return 'none';
+    const nowMs = this.parts.clock.monotonic();
+    while (logAllowance.left(nowMs) > 0 && !phase.peer.congested()) {
+      const message = this.parts.agentLog.take();
+      if (message === undefined) return 'none';
+      phase.peer.send(message);
+      logAllowance.owe(Buffer.byteLength(JSON.stringify(message)), nowMs);
+    }
+    return 'more';
   }
 
   /** N1. */

@@ -42,6 +42,10 @@ export class AgentLink extends LinkCore<RouterControl, AgentStream> implements A
     for (const frame of encodeControl(message)) this.outbox.pushControl(frame);
   }
 
+  congested(): boolean {
+    return this.phase !== 'open' || this.outbox.congested;
+  }
+
   override onStreamClosed(stream: MuxStream): void {
     super.onStreamClosed(stream);
     this.strayBytes += (stream as AgentStream).bodyCredit;

@@ -37,6 +37,12 @@ export class Outbox {
     this.onOverflow = options.onOverflow;
   }
 
+  /** Whether the transport still holds much of what it was given. */
+  get congested(): boolean {
+    const { congestedAboveBytes } = this.limits;
+    return this.scheduled === 'drain' || this.transport.bufferedBytes() > congestedAboveBytes;
+  }
+
   /** Queues one frame that goes before all stream data. */
   pushControl(frame: Buffer): void {
     if (this.scheduled === 'stopped') return;
