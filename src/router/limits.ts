@@ -81,3 +81,20 @@ export const usageBatch = 500;
 export const maxUndeliveredRecords = 20_000;
 /** Records are delivered so long after the first of a batch. */
 export const usageDelayMs = 200;
+
+// Logs of agents
+
+/** Lines that are kept of one agent, or of one project's requests on shared agents. */
+export const maxLogLines = 10_000;
+/** What one such log may take, and all of them together. */
+export const maxLogBytes = 4 * MiB;
+export const maxAllLogsBytes = 64 * MiB;
+/** What a line takes beside its text. */
+export const logLineBytes = 128;
+/** Longest text of a line. */
+export const maxLogTextCharacters = 4_000;
+/** What one agent may send; beyond it lines are counted and not looked at. */
+export const agentLogBytes = { burst: MiB, perSecond: 128 * KiB } as const;
+export const agentLogLines = { burst: 10_000, perSecond: 1_000 } as const;
+/** Requests on shared agents whose project is remembered for lines that name them. */
+export const maxServedRequests = 20_000;

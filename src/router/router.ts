@@ -3,8 +3,9 @@
  * world through `ports.ts` alone.
  *
  * Parts: `directory` (durable things in memory), `links/` (who is linked, handshake, grants),
- * `requests/` (one request from arrival to outcome; the relay is `requests/attempt.ts`), `journal/`
- * (what happened, on disk and then in the store). Decisions are `domain/scheduler.ts`.
+ * `logs/` (what agents say), `requests/` (one request from arrival to outcome; the relay is
+ * `requests/attempt.ts`), `journal/` (what happened, on disk and then in the store). Decisions are
+ * `domain/scheduler.ts`.
  *
  * Invariants (numbered as in ARCHITECTURE.md; each file says how it keeps them)
  * R1 Every accepted request ends in exactly one outcome, and its slot is released exactly once.
@@ -31,6 +32,7 @@ import { diskJournalFiles, type JournalFiles } from './journal/journalFiles.ts';
 import { stopTimeoutMs } from './limits.ts';
 import { agentPresence, type AgentPresence } from './links/agentPresence.ts';
 import { AgentRegistry } from './links/agentRegistry.ts';
+import { LogBook } from './logs/logBook.ts';
 import { PresenceReporter } from './links/presenceReporter.ts';
 import type {
   ClientSink,
@@ -104,6 +106,8 @@ export function createRouter(options: RouterOptions): Router {
 
 export class Router {
   readonly directory: Directory;
+  /** What agents have logged lately. */
+  readonly logs: LogBook;
   private readonly clock: Clock;
   private readonly log: Logger;
   private readonly journal: Journal;
@@ -118,6 +122,7 @@ export class Router {
     this.clock = clock;
     this.log = log;
     this.directory = new Directory({ feed: ports.directory, clock, log });
+    this.logs = new LogBook({ directory: this.directory, clock, random });
     this.journal = new Journal({ files, sink: ports.usage, clock, random, log });
     this.presence = new PresenceReporter({ sink: ports.presence, clock, log });
     const { tiers = tierTable(), waiting = {}, routerId } = config;
@@ -127,12 +132,14 @@ export class Router {
       journal: this.journal,
       directory: this.directory,
       registry: () => this.registry,
+      logs: this.logs,
     });
     this.registry = new AgentRegistry({
       ...options,
       routerId,
       directory: this.directory,
       presence: this.presence,
+      logs: this.logs,
       tell: (event) => this.requests.driver.send(event),
     });
     this.directory.onChange((event) => this.onDirectory(event));

@@ -33,6 +33,7 @@ import {
   maxStrangers,
   tokenGraceMs,
 } from '../limits.ts';
+import type { LogBook } from '../logs/logBook.ts';
 import { sumOfGrants, type AgentLink, type LinkGrant } from './agentLink.ts';
 import { DesiredModels } from './desiredModels.ts';
 import { judgeState, type Turned } from './handshake.ts';
@@ -54,6 +55,7 @@ export interface AgentProcess {
 interface RegistryOptions {
   directory: Directory;
   presence: PresenceReporter;
+  logs: LogBook;
   /** Takes events for the scheduler. */
   tell: (event: UntimedEvent) => void;
   clock: Clock;
@@ -165,6 +167,7 @@ export class AgentRegistry implements LinkOwner {
   /** The directory has changed. */
   onDirectory(event: DirectoryEvent): void {
     if (event.kind === 'api_key') return;
+    this.options.logs.onDirectory(event);
     if (event.kind === 'agent') this.onAgentEntry(event.id, event.entry);
     this.desired.invalidate();
     if (this.configTimer !== undefined || this.stopped) return;
@@ -208,10 +211,7 @@ export class AgentRegistry implements LinkOwner {
   }
 
   onLog(link: AgentLink, message: LogMessage): void {
-    const { agentId } = link;
-    for (const { level, source, text, requestId } of message.lines) {
-      this.options.log.debug({ agentId, level, source, requestId, text }, 'agent log');
-    }
+    this.options.logs.take(link.agentId, message);
   }
 
   /** Trailers of an earlier link: their requests ended with that link, at the latest. */

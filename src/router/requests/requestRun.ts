@@ -57,7 +57,7 @@ export interface RunContext {
   agent(agentId: string): AgentEntry | undefined;
   cacheSalt(projectId: string): string;
   acknowledge(link: AgentLink, requestId: string): void;
-  onAttempt(attempt: Attempt): void;
+  onAttempt(attempt: Attempt, request: Omit<InferenceRequest, 'body'>): void;
   onAttemptClosed(attempt: Attempt): void;
   onOver(run: RequestRun, outcome: Outcome): void;
 }
@@ -138,7 +138,7 @@ export class RequestRun implements AttemptOwner {
     this.attempt = attempt;
     if (isFirst) context.journal.begin(this.record({ outcome: 'interrupted', status: 500 }));
     this.phase = { is: 'running', attempt };
-    context.onAttempt(attempt);
+    context.onAttempt(attempt, this.request);
     attempt.start(this.openMessage(dispatch), this.body);
   }
 

@@ -14,6 +14,7 @@ import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Random } from '../../lib/random.ts';
 import type { Directory } from '../directory.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { LogBook } from '../logs/logBook.ts';
 import type { AgentRegistry } from '../links/agentRegistry.ts';
 import { maxCacheSalts, requestSweepMs } from '../limits.ts';
 import type { ClientSink, InferenceRequest, Outcome, SubmitResult } from '../ports.ts';
@@ -43,6 +44,7 @@ export class RequestTable {
     journal: Journal;
     directory: Directory;
     registry: () => AgentRegistry;
+    logs: Pick<LogBook, 'serve'>;
   }) {
     const { clock, random, config } = options;
     this.clock = clock;
@@ -145,8 +147,9 @@ export class RequestTable {
     journal: Journal;
     directory: Directory;
     registry: () => AgentRegistry;
+    logs: Pick<LogBook, 'serve'>;
   }): RunContext {
-    const { clock, tiers, journal, directory, registry } = options;
+    const { clock, tiers, journal, directory, registry, logs } = options;
     const secret = options.random.bytes(32);
     return {
       clock,
@@ -159,8 +162,9 @@ export class RequestTable {
       // Separates prefix caches of projects on one engine, and names nobody.
       cacheSalt: (projectId) => this.saltOf(projectId, secret),
       acknowledge: (link, requestId) => registry().acknowledge(link, requestId),
-      onAttempt: (attempt) => {
+      onAttempt: (attempt, { requestId, project }) => {
         this.attempts.add(attempt);
+        logs.serve({ requestId, agentId: attempt.dispatch.agentId, projectId: project.id });
         registry().desired.used(attempt.dispatch.modelId, this.time.nowMs);
       },
       onAttemptClosed: (attempt) => void this.attempts.delete(attempt),
