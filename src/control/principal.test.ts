@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { openControlHarness, type ControlHarness } from '../testing/controlHarness.ts';
-import type { OwnerRef, Principal } from './principal.ts';
+import { openControlHarness, testCaller, type ControlHarness } from '../testing/controlHarness.ts';
+import type { Caller, OwnerRef } from './principal.ts';
 
 let harness: ControlHarness;
 before(async () => {
@@ -9,23 +9,23 @@ before(async () => {
 });
 after(() => harness.close());
 
-const anonymous: Principal = { kind: 'anonymous' };
-const plainUser: Principal = { kind: 'user', userId: 'usr_x', email: 'x@y', role: 'user' };
+const anonymous = testCaller({ kind: 'anonymous' });
+const plainUser = testCaller({ kind: 'user', userId: 'usr_x', email: 'x@y', role: 'user' });
 
-function apiKey(projectId: string, scope: 'inference' | 'management'): Principal {
-  return { kind: 'api_key', keyId: 'key_x', projectId, scopes: [scope] };
+function apiKey(projectId: string, scope: 'inference' | 'management'): Caller {
+  return testCaller({ kind: 'api_key', keyId: 'key_x', projectId, scopes: [scope] });
 }
 
 /** Every use-case that has a caller, as `kind` of owner it is about. */
-function calls(principal: Principal, owner: OwnerRef): (() => Promise<{ ok: boolean }>)[] {
+function calls(caller: Caller, owner: OwnerRef): (() => Promise<{ ok: boolean }>)[] {
   const { control } = harness;
   const project = owner.kind === 'project' ? owner.project : undefined;
-  const about = { principal, owner, agentId: '00000000-0000-4000-8000-000000000000' };
+  const about = { caller, owner, agentId: '00000000-0000-4000-8000-000000000000' };
   const ofOwner = [
-    () => control.createJoinKey({ principal, owner, wish: {} }),
-    () => control.joinKeys({ principal, owner }),
-    () => control.revokeJoinKey({ principal, owner, joinKeyId: 'xjk_x' }),
-    () => control.agents({ principal, owner }),
+    () => control.createJoinKey({ caller, owner, wish: {} }),
+    () => control.joinKeys({ caller, owner }),
+    () => control.revokeJoinKey({ caller, owner, joinKeyId: 'xjk_x' }),
+    () => control.agents({ caller, owner }),
     () => control.agent(about),
     () => control.agentEvents(about),
     () => control.suspendAgent(about),
@@ -35,14 +35,14 @@ function calls(principal: Principal, owner: OwnerRef): (() => Promise<{ ok: bool
   if (project === undefined) return ofOwner;
   return [
     ...ofOwner,
-    () => control.project({ principal, project }),
-    () => control.endpoints({ principal, project }),
-    () => control.recentRequests({ principal, project, limit: 10 }),
+    () => control.project({ caller, project }),
+    () => control.endpoints({ caller, project }),
+    () => control.recentRequests({ caller, project, limit: 10 }),
   ];
 }
 
-async function expectAll(principal: Principal, owner: OwnerRef, reason: string): Promise<void> {
-  for (const call of calls(principal, owner)) {
+async function expectAll(caller: Caller, owner: OwnerRef, reason: string): Promise<void> {
+  for (const call of calls(caller, owner)) {
     assert.deepEqual(await call(), { ok: false, reason }, String(call));
   }
 }
@@ -55,31 +55,31 @@ test('a use-case forgets to ask who calls', async () => {
   await expectAll(apiKey(id, 'inference'), project, 'insufficient_permissions');
   await expectAll(apiKey(id, 'management'), { kind: 'platform' }, 'insufficient_permissions');
   await expectAll(plainUser, { kind: 'platform' }, 'insufficient_permissions');
-  const nobody = await harness.control.projects({ principal: anonymous });
+  const nobody = await harness.control.projects({ caller: anonymous });
   assert.deepEqual(nobody, { ok: false, reason: 'not_signed_in' });
 });
 
 test('a project that is somebody else’s and one that is missing can be told apart', async () => {
   const { slug, id } = harness.credentials.project;
-  for (const principal of [plainUser, apiKey('proj_other', 'management')]) {
-    await expectAll(principal, { kind: 'project', project: slug }, 'project_not_found');
-    await expectAll(principal, { kind: 'project', project: id }, 'project_not_found');
-    await expectAll(principal, { kind: 'project', project: 'missing' }, 'project_not_found');
-    const listed = await harness.control.projects({ principal });
+  for (const caller of [plainUser, apiKey('proj_other', 'management')]) {
+    await expectAll(caller, { kind: 'project', project: slug }, 'project_not_found');
+    await expectAll(caller, { kind: 'project', project: id }, 'project_not_found');
+    await expectAll(caller, { kind: 'project', project: 'missing' }, 'project_not_found');
+    const listed = await harness.control.projects({ caller });
     assert.deepEqual(listed, { ok: true, projects: [] });
   }
 });
 
 test('the owner of a project cannot use it, by id or by slug', async () => {
   const { id, slug } = harness.credentials.project;
-  for (const principal of [harness.admin, apiKey(id, 'management')]) {
+  for (const caller of [harness.admin, apiKey(id, 'management')]) {
     for (const project of [id, slug]) {
-      const outcome = await harness.control.project({ principal, project });
+      const outcome = await harness.control.project({ caller, project });
       assert.ok(outcome.ok && outcome.role === 'owner' && outcome.project.id === id);
     }
     const agent = { agentId: '00000000-0000-4000-8000-000000000000' };
     const owner = { kind: 'project', project: slug } as const;
-    const missing = await harness.control.agent({ principal, owner, ...agent });
+    const missing = await harness.control.agent({ caller, owner, ...agent });
     assert.deepEqual(missing, { ok: false, reason: 'not_found' });
   }
 });

@@ -7,7 +7,18 @@
  * P1 A project that does not exist and one that is somebody else's get the same answer.
  */
 import type { ProjectEntry } from '../domain/directory.ts';
+import type { IdempotencyClaim } from '../store/contract/idempotencyStore.ts';
 import type { Store } from '../store/store.ts';
+
+/** A call as use-cases see it: who makes it, and what an audit note keeps of it. */
+export interface Caller {
+  principal: Principal;
+  requestId: string;
+  /** The client's. */
+  address: string;
+  /** Of the call's idempotency key (C5); null: it has none. */
+  claim: IdempotencyClaim | null;
+}
 
 export type Principal =
   | { kind: 'user'; userId: string; email: string; role: 'admin' | 'user' }
@@ -52,27 +63,27 @@ export function roleIn(principal: Principal, project: ProjectEntry): ProjectRole
 /** C3, P1: whether the caller has at least `role` in the project with this id or slug. */
 export async function authorizeProject(
   store: Pick<Store, 'projects'>,
-  caller: { principal: Principal; project: string; role: ProjectRole },
+  wish: { caller: Caller; project: string; role: ProjectRole },
 ): Promise<{ ok: true; project: ProjectEntry; role: ProjectRole } | Denied> {
-  const { principal } = caller;
+  const { principal } = wish.caller;
   if (principal.kind === 'anonymous') return { ok: false, reason: 'not_signed_in' };
   if (principal.kind === 'api_key' && !principal.scopes.includes('management')) {
     return { ok: false, reason: 'insufficient_permissions' };
   }
   const all = await store.projects();
   const project =
-    all.find((entry) => entry.id === caller.project) ??
-    all.find((entry) => entry.slug === caller.project);
+    all.find((entry) => entry.id === wish.project) ??
+    all.find((entry) => entry.slug === wish.project);
   const role = project === undefined ? null : roleIn(principal, project);
   if (project === undefined || role === null) return { ok: false, reason: 'project_not_found' };
-  if (caller.role === 'owner' && role !== 'owner') {
+  if (wish.role === 'owner' && role !== 'owner') {
     return { ok: false, reason: 'insufficient_permissions' };
   }
   return { ok: true, project, role };
 }
 
 /** C3: whether the caller is an operator. Keys belong to projects and never reach the platform. */
-export function authorizePlatform(principal: Principal): { ok: true } | Denied {
+export function authorizePlatform({ principal }: Caller): { ok: true } | Denied {
   if (principal.kind === 'anonymous') return { ok: false, reason: 'not_signed_in' };
   if (principal.kind === 'user' && principal.role === 'admin') return { ok: true };
   return { ok: false, reason: 'insufficient_permissions' };
@@ -81,13 +92,13 @@ export function authorizePlatform(principal: Principal): { ok: true } | Denied {
 /** C3: `authorizeProject` or `authorizePlatform`, by what the thing belongs to. */
 export async function authorizeOwner(
   store: Pick<Store, 'projects'>,
-  caller: { principal: Principal; owner: OwnerRef; role: ProjectRole },
+  wish: { caller: Caller; owner: OwnerRef; role: ProjectRole },
 ): Promise<Owner | Denied> {
-  const { principal, owner, role } = caller;
+  const { caller, owner, role } = wish;
   if (owner.kind === 'platform') {
-    const allowed = authorizePlatform(principal);
+    const allowed = authorizePlatform(caller);
     return allowed.ok ? { ok: true, projectId: null } : allowed;
   }
-  const allowed = await authorizeProject(store, { principal, project: owner.project, role });
+  const allowed = await authorizeProject(store, { caller, project: owner.project, role });
   return allowed.ok ? { ok: true, projectId: allowed.project.id } : allowed;
 }

@@ -5,15 +5,20 @@
  */
 import type { Kysely } from 'kysely';
 import { agentMethods } from './methods/agentMethods.ts';
+import { auditMethods } from './methods/auditMethods.ts';
 import { catalogueMethods } from './methods/catalogueMethods.ts';
 import { directoryMethods } from './methods/directoryMethods.ts';
 import { enrolmentMethods } from './methods/enrolmentMethods.ts';
+import { idempotencyMethods } from './methods/idempotencyMethods.ts';
 import { joinKeyMethods } from './methods/joinKeyMethods.ts';
 import { peopleMethods } from './methods/peopleMethods.ts';
 import { platformMethods } from './methods/platformMethods.ts';
 import { projectMethods } from './methods/projectMethods.ts';
 import { usageMethods } from './methods/usageMethods.ts';
-import type { MethodsOf } from './methods/method.ts';
+import type { AuditNote } from './contract/auditStore.ts';
+import type { Access, MethodsOf } from './methods/method.ts';
+import { appendAuditNote } from './queries/audit.ts';
+import { lockClaim, markClaimUsed } from './queries/idempotency.ts';
 import type { StoreMethods } from './store.ts';
 import type { Tables } from './tables.ts';
 import type { Dialect, Tx } from './transaction.ts';
@@ -30,6 +35,8 @@ export const methods: MethodsOf<StoreMethods> = {
   ...agentMethods,
   ...usageMethods,
   ...directoryMethods,
+  ...auditMethods,
+  ...idempotencyMethods,
 };
 
 /** One call of a method, by name: what crosses into a worker, and what a transaction runs. */
@@ -49,19 +56,34 @@ export async function runInTransaction(options: {
   call: Call;
 }): Promise<{ value: unknown; changed: boolean }> {
   const { db, dialect, call } = options;
-  const { access, run } = methods[call.name];
+  const { run } = methods[call.name];
+  const access: Access = methods[call.name].access;
   const transaction =
     access === 'read'
       ? db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
       : db.transaction().setIsolationLevel('read committed');
   return transaction.execute(async (trx) => {
-    const tx: Tx = { db: trx, dialect, changed: false };
-    const value = await (run as unknown as AnyRun)(tx, ...call.args);
+    const tx: Tx = { db: trx, dialect, changed: false, noted: {}, unchanged: false };
+    const anyRun = run as unknown as AnyRun;
+    const value =
+      access === 'change' ? await runChange(tx, anyRun, call.args) : await anyRun(tx, ...call.args);
     return { value, changed: tx.changed };
   });
 }
 
 type AnyRun = (tx: Tx, ...args: readonly unknown[]) => Promise<unknown>;
+
+/** S7: the change under its claim, then its note; neither without the other. */
+async function runChange(tx: Tx, run: AnyRun, args: readonly unknown[]): Promise<unknown> {
+  const [{ audit }] = args as [{ audit: AuditNote }];
+  const { claim } = audit;
+  if (claim !== null) await lockClaim(tx, claim);
+  const outcome = (await run(tx, ...args)) as { ok: boolean };
+  if (!outcome.ok || tx.unchanged) return outcome;
+  await appendAuditNote(tx, audit);
+  if (claim !== null) await markClaimUsed(tx, claim);
+  return outcome;
+}
 
 /** The methods of a store, each of them handed to `call`. */
 export function methodsOver(call: (call: Call) => Promise<unknown>): StoreMethods {

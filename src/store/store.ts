@@ -16,11 +16,14 @@
  *    transaction that finds it.
  * S6 Revisions have no gaps and become visible in order: who has read up to n misses nothing
  *    at or below n.
+ * S7 A method that is given an `audit` note commits together with it, or changes nothing.
  */
 import type { AgentStore } from './contract/agentStore.ts';
+import type { AuditStore } from './contract/auditStore.ts';
 import type { CatalogueStore } from './contract/catalogueStore.ts';
 import type { DirectoryStore } from './contract/directoryStore.ts';
 import type { EnrolmentStore } from './contract/enrolmentStore.ts';
+import type { IdempotencyStore } from './contract/idempotencyStore.ts';
 import type { JoinKeyStore } from './contract/joinKeyStore.ts';
 import type { PeopleStore } from './contract/peopleStore.ts';
 import type { PlatformStore } from './contract/platformStore.ts';
@@ -38,7 +41,9 @@ export interface StoreMethods
     EnrolmentStore,
     AgentStore,
     UsageStore,
-    DirectoryStore {}
+    DirectoryStore,
+    AuditStore,
+    IdempotencyStore {}
 
 export interface Store extends StoreMethods {
   /** Runs migrations, checks the file. Rejects with a `StoreError` that says what to do. */

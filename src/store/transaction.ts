@@ -6,6 +6,7 @@
  *    transactions on PostgreSQL cannot wait for each other.
  */
 import type { SelectQueryBuilder, Transaction } from 'kysely';
+import type { AuditChanges } from './contract/auditStore.ts';
 import type { Tables } from './tables.ts';
 
 export type Dialect = 'sqlite' | 'postgres';
@@ -15,6 +16,10 @@ export interface Tx {
   dialect: Dialect;
   /** Set by `appendChanges`: listeners are told after the commit. */
   changed: boolean;
+  /** Fields that the audit note of a change tells, as `noteChanges` found them. */
+  noted: Record<string, AuditChanges[string]>;
+  /** Set by `noteNothing`: a change that came twice has no second note. */
+  unchanged: boolean;
 }
 
 /**

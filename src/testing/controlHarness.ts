@@ -11,7 +11,7 @@ import type { EnrollOutcome } from '../control/enrolment/enroll.ts';
 import type { RefreshOutcome } from '../control/enrolment/refresh.ts';
 import type { ControlConfig } from '../control/parts.ts';
 import type { BootstrapCredentials, ModelWish } from '../control/platform/bootstrap.ts';
-import type { Principal } from '../control/principal.ts';
+import type { Caller, Principal } from '../control/principal.ts';
 import { openSecrets, type ServerSecrets } from '../control/secrets.ts';
 import { newKeyPair, publicKeyText, signText, type Ed25519Pair } from '../lib/ed25519.ts';
 import { silentLogger } from '../lib/log.ts';
@@ -53,7 +53,7 @@ export interface ControlHarness {
   secrets: ServerSecrets;
   credentials: BootstrapCredentials;
   /** The platform's admin. */
-  admin: Extract<Principal, { kind: 'user' }>;
+  admin: Caller & { principal: Extract<Principal, { kind: 'user' }> };
   /** A join key of project `default`, as pasted. */
   joinKey(wish?: { maxUses?: number; ttlMs?: number; name?: string }): Promise<string>;
   /** A second control plane over the same database, as another process would have it. */
@@ -82,7 +82,7 @@ export async function openControlHarness(
   const user = await store.userByEmail('admin@localhost');
   if (user === null) throw new Error('no admin');
   const { id: userId, email, role } = user;
-  const admin = { kind: 'user', userId, email, role } as const;
+  const admin = testCaller({ kind: 'user', userId, email, role } as const);
   return {
     control,
     store,
@@ -92,7 +92,7 @@ export async function openControlHarness(
     credentials: outcome.credentials,
     joinKey: async (wish = {}) => {
       const owner = { kind: 'project', project: 'default' } as const;
-      const made = await control.createJoinKey({ principal: admin, owner, wish });
+      const made = await control.createJoinKey({ caller: admin, owner, wish });
       if (!made.ok) throw new Error(made.reason);
       return made.text;
     },
@@ -124,6 +124,11 @@ async function openServer(options: {
     ...options.config,
   };
   return { control: createControl({ store, clock, random, log, secrets, config }), store, secrets };
+}
+
+/** A call by `principal`, as http would hand it to a use-case. */
+export function testCaller<P extends Principal>(principal: P): Caller & { principal: P } {
+  return { principal, requestId: 'req_test', address, claim: null };
 }
 
 /** A machine that would be an agent: its key pair, and what it presents. */

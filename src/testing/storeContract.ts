@@ -4,9 +4,11 @@
  */
 import { test } from 'node:test';
 import { agentCases } from './storeContract/agentCases.ts';
+import { auditCases } from './storeContract/auditCases.ts';
 import { catalogueCases } from './storeContract/catalogueCases.ts';
 import { directoryCases } from './storeContract/directoryCases.ts';
 import { enrollCases } from './storeContract/enrollCases.ts';
+import { idempotencyCases } from './storeContract/idempotencyCases.ts';
 import { joinKeyModelCases } from './storeContract/joinKeyModelCases.ts';
 import { openingCases, unopenedCases } from './storeContract/openingCases.ts';
 import { peopleCases } from './storeContract/peopleCases.ts';
@@ -24,6 +26,8 @@ const topics: StoreCases[] = [
   agentCases,
   usageCases,
   directoryCases,
+  auditCases,
+  idempotencyCases,
 ];
 
 /** `skip`: why the real thing is not there; then every case is skipped with it. */

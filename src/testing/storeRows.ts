@@ -1,5 +1,6 @@
 /** Rows for tests of the store: sensible values, a test names only what it is about. */
 import type { AgentRow } from '../store/contract/agentStore.ts';
+import type { AuditNote } from '../store/contract/auditStore.ts';
 import type { JoinKeyRow } from '../store/contract/joinKeyStore.ts';
 import type { UserRow } from '../store/contract/peopleStore.ts';
 import type { BootstrapRows } from '../store/contract/platformStore.ts';
@@ -48,6 +49,23 @@ export function bootstrapRows(over: Partial<BootstrapRows> = {}): BootstrapRows 
       },
     ],
     joinKeys: [joinKeyRow({ id: 'jk_platform', projectId: null, supportedTiers: ['free'] })],
+    ...over,
+  };
+}
+
+/** The note of a change by the admin of `userRow`. */
+export function auditNote(over: Partial<AuditNote> = {}): AuditNote {
+  return {
+    atMs: startMs,
+    actor: 'user:user_a',
+    action: 'join_key.create',
+    targetKind: 'join_key',
+    targetId: 'jk_a',
+    projectId: 'proj_a',
+    requestId: 'req_a',
+    address: '192.0.2.7',
+    changes: {},
+    claim: null,
     ...over,
   };
 }

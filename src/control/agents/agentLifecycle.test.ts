@@ -21,10 +21,10 @@ async function eventsOf(agentId: string): Promise<string[]> {
 }
 
 test('a change of an agent hides who made it and why, or the router is not told', async () => {
-  const { control, admin: principal, store } = harness;
+  const { control, admin: caller, store } = harness;
   const { agentId } = await enrolledAgent(harness);
   const { revision } = await control.directoryFeed.snapshot();
-  const command = { principal, owner, agentId };
+  const command = { caller, owner, agentId };
   const suspended = await control.suspendAgent({ ...command, reason: ' moving house ' });
   assert.ok(suspended.ok && suspended.agent.state === 'suspended');
   assert.equal(suspended.agent.suspendedReason, 'moving house');
@@ -33,7 +33,7 @@ test('a change of an agent hides who made it and why, or the router is not told'
   assert.ok(resumed.ok && resumed.agent.state === 'enrolled');
   assert.equal(resumed.agent.suspendedReason, null);
   assert.ok((await control.removeAgent(command)).ok);
-  const actor = `user:${harness.admin.userId}`;
+  const actor = `user:${harness.admin.principal.userId}`;
   assert.deepEqual(await eventsOf(agentId), [
     'enrolled agent enrolled',
     `suspended ${actor} moving house`,
@@ -47,9 +47,9 @@ test('a change of an agent hides who made it and why, or the router is not told'
 });
 
 test('a dead agent lives again', async () => {
-  const { control, admin: principal } = harness;
+  const { control, admin: caller } = harness;
   const { agentId } = await enrolledAgent(harness);
-  const command = { principal, owner, agentId };
+  const command = { caller, owner, agentId };
   assert.ok((await control.removeAgent(command)).ok);
   assert.deepEqual(await control.resumeAgent(command), { ok: false, reason: 'agent_dead' });
   assert.deepEqual(await control.suspendAgent(command), { ok: false, reason: 'agent_dead' });
@@ -58,14 +58,14 @@ test('a dead agent lives again', async () => {
 });
 
 test('an answer shows the hashes of an agent’s tokens, or a reason without bound', async () => {
-  const { control, admin: principal, store } = harness;
+  const { control, admin: caller, store } = harness;
   const { agentId } = await enrolledAgent(harness);
   const reason = 'r'.repeat(100_000);
-  const outcome = await control.suspendAgent({ principal, owner, agentId, reason });
+  const outcome = await control.suspendAgent({ caller, owner, agentId, reason });
   assert.ok(outcome.ok && outcome.agent.suspendedReason?.length === longestDetail);
   const row = await store.agentById(agentId);
   assert.ok(row);
-  const shown = JSON.stringify([outcome, await control.agents({ principal, owner })]);
+  const shown = JSON.stringify([outcome, await control.agents({ caller, owner })]);
   assert.ok(!shown.includes(row.tokenHash));
 });
 

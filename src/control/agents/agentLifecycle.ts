@@ -3,14 +3,15 @@
  * and reason; the directory's change then closes links and stops work in the router.
  */
 import type { StoredAgentState } from '../../domain/directory.ts';
+import { auditOf } from '../audit.ts';
 import { longestDetail } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
-import { actorOf, type Denied, type OwnerRef, type Principal } from '../principal.ts';
+import { actorOf, type Denied, type OwnerRef, type Caller } from '../principal.ts';
 import { authorizeAgent, type NotFound } from './agents.ts';
 import { agentView, type AgentView } from './agentView.ts';
 
 export interface AgentCommand {
-  principal: Principal;
+  caller: Caller;
   owner: OwnerRef;
   agentId: string;
   /** In the caller's words; shown with the event. */
@@ -47,22 +48,33 @@ export async function removeAgent(
     fallback: 'removed by its owner',
   });
   if (outcome.ok || outcome.reason !== 'agent_dead') return outcome;
-  const { principal, owner, agentId } = command;
-  const dead = await authorizeAgent(parts, { principal, owner, agentId, role: 'owner' });
+  const { caller, owner, agentId } = command;
+  const dead = await authorizeAgent(parts, { caller, owner, agentId, role: 'owner' });
   return dead.ok ? { ok: true, agent: agentView(dead.agent) } : dead;
 }
+
+const verbs: Record<StoredAgentState, string> = {
+  enrolled: 'resume',
+  suspended: 'suspend',
+  dead: 'remove',
+};
 
 async function change(
   parts: Parts,
   command: AgentCommand & { state: StoredAgentState; fallback: string },
 ): Promise<AgentCommandOutcome> {
-  const { principal, owner, agentId, state, fallback } = command;
-  const found = await authorizeAgent(parts, { principal, owner, agentId, role: 'owner' });
+  const { caller, owner, agentId, state, fallback } = command;
+  const found = await authorizeAgent(parts, { caller, owner, agentId, role: 'owner' });
   if (!found.ok) return found;
-  const actor = actorOf(principal);
+  const actor = actorOf(caller.principal);
   const reason = (command.reason?.trim() || fallback).slice(0, longestDetail);
   const atMs = parts.clock.now();
-  const outcome = await parts.store.setAgentState({ agentId, state, atMs, actor, reason });
+  const audit = auditOf(parts, caller, {
+    action: `agent.${verbs[state]}`,
+    target: agentId,
+    projectId: found.agent.projectId,
+  });
+  const outcome = await parts.store.setAgentState({ agentId, state, atMs, actor, reason, audit });
   if (!outcome.ok) {
     return { ok: false, reason: outcome.reason === 'dead' ? 'agent_dead' : 'not_found' };
   }

@@ -7,7 +7,7 @@ import {
   authorizePlatform,
   type Denied,
   type OwnerRef,
-  type Principal,
+  type Caller,
   type ProjectRole,
 } from '../principal.ts';
 import { agentView, type AgentView } from './agentView.ts';
@@ -22,12 +22,12 @@ export type NotFound = { ok: false; reason: 'not_found' };
  */
 export async function listAgents(
   { store }: Parts,
-  { principal, owner }: { principal: Principal; owner: OwnerRef },
+  { caller, owner }: { caller: Caller; owner: OwnerRef },
 ): Promise<{ ok: true; agents: AgentView[] } | Denied> {
-  const allowed = await authorizeOwner(store, { principal, owner, role: 'member' });
+  const allowed = await authorizeOwner(store, { caller, owner, role: 'member' });
   if (!allowed.ok) return allowed;
   const own = await store.agentsOf(allowed.projectId);
-  const withShared = allowed.projectId !== null && authorizePlatform(principal).ok;
+  const withShared = allowed.projectId !== null && authorizePlatform(caller).ok;
   const rows = withShared ? [...own, ...(await store.agentsOf(null))] : own;
   const living = rows.filter(({ state }) => state !== 'dead');
   const dead = rows.filter(({ state }) => state === 'dead');
@@ -36,7 +36,7 @@ export async function listAgents(
 
 export async function agentOf(
   parts: Parts,
-  input: { principal: Principal; owner: OwnerRef; agentId: string },
+  input: { caller: Caller; owner: OwnerRef; agentId: string },
 ): Promise<{ ok: true; agent: AgentView } | NotFound | Denied> {
   const found = await authorizeAgent(parts, { ...input, role: 'member' });
   return found.ok ? { ok: true, agent: agentView(found.agent) } : found;
@@ -45,7 +45,7 @@ export async function agentOf(
 /** Newest first, at most `listRows`. */
 export async function agentEvents(
   parts: Parts,
-  input: { principal: Principal; owner: OwnerRef; agentId: string; limit?: number },
+  input: { caller: Caller; owner: OwnerRef; agentId: string; limit?: number },
 ): Promise<{ ok: true; events: AgentEventRow[] } | NotFound | Denied> {
   const found = await authorizeAgent(parts, { ...input, role: 'member' });
   if (!found.ok) return found;
@@ -59,7 +59,7 @@ export async function agentEvents(
  */
 export async function authorizeAgent(
   { store }: Parts,
-  input: { principal: Principal; owner: OwnerRef; agentId: string; role: ProjectRole },
+  input: { caller: Caller; owner: OwnerRef; agentId: string; role: ProjectRole },
 ): Promise<{ ok: true; agent: AgentRow } | NotFound | Denied> {
   const allowed = await authorizeOwner(store, input);
   if (!allowed.ok) return allowed;

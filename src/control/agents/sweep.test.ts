@@ -59,8 +59,8 @@ test('an agent that was silent for 30 days lives on, or dies of 29', async () =>
 });
 
 test('a suspended agent dies of its silence, or at once when it is resumed', async () => {
-  const { control, admin: principal, clock } = harness;
-  const command = { principal, owner, agentId: await linkedAgent() };
+  const { control, admin: caller, clock } = harness;
+  const command = { caller, owner, agentId: await linkedAgent() };
   await control.suspendAgent(command);
   clock.advance(disconnectedDiesAfterMs * 2);
   assert.deepEqual(await sweep(), []);

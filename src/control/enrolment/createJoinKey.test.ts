@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { openControlHarness, type ControlHarness } from '../../testing/controlHarness.ts';
+import { auditNote } from '../../testing/storeRows.ts';
 import { openJoinKeysPerOwner } from '../limits.ts';
 import { newJoinKey, type InvalidField, type JoinKeyWish } from './createJoinKey.ts';
 import { parseJoinKey } from './joinKeyText.ts';
@@ -15,7 +16,7 @@ const project = { kind: 'project', project: 'default' } as const;
 const platform = { kind: 'platform' } as const;
 
 async function create(wish: JoinKeyWish, owner: typeof project | typeof platform = project) {
-  return harness.control.createJoinKey({ principal: harness.admin, owner, wish });
+  return harness.control.createJoinKey({ caller: harness.admin, owner, wish });
 }
 
 async function refusal(
@@ -28,7 +29,7 @@ async function refusal(
 }
 
 test('a join key takes other defaults than documented, or its text is stored', async () => {
-  const { control, store, admin: principal } = harness;
+  const { control, store, admin: caller } = harness;
   const outcome = await create({});
   assert.ok(outcome.ok);
   const { joinKey, text } = outcome;
@@ -36,10 +37,10 @@ test('a join key takes other defaults than documented, or its text is stored', a
   assert.equal(joinKey.expiresAtMs - joinKey.createdAtMs, 900_000);
   assert.deepEqual([joinKey.maxUses, joinKey.uses, joinKey.state], [1, 0, 'open']);
   assert.deepEqual([joinKey.supportedTiers, joinKey.storageLimitBytes], [null, null]);
-  assert.equal(joinKey.createdBy, `user:${harness.admin.userId}`);
+  assert.equal(joinKey.createdBy, `user:${harness.admin.principal.userId}`);
   const secret = text.slice(-43);
   assert.ok(!JSON.stringify(await store.joinKeyById(joinKey.id)).includes(secret));
-  const listed = await control.joinKeys({ principal, owner: project });
+  const listed = await control.joinKeys({ caller, owner: project });
   assert.ok(listed.ok && listed.joinKeys.some(({ id }) => id === joinKey.id));
   const hash = parseJoinKey(text)?.secretSha256 ?? '';
   assert.ok(!JSON.stringify(listed).includes(hash), 'C2: not even the hash is shown');
@@ -89,42 +90,42 @@ test('a tier that is unknown or not the owner’s is stored, or no warning is gi
 });
 
 test('a join key shows open when it no longer enrols', async () => {
-  const { control, clock, admin: principal } = harness;
+  const { control, clock, admin: caller } = harness;
   const outcome = await create({ ttlMs: 5000 });
   assert.ok(outcome.ok);
   const { id } = outcome.joinKey;
   const stateNow = async () => {
-    const listed = await control.joinKeys({ principal, owner: project });
+    const listed = await control.joinKeys({ caller, owner: project });
     return listed.ok ? listed.joinKeys.find((key) => key.id === id)?.state : undefined;
   };
   assert.equal(await stateNow(), 'open');
   clock.advance(5000);
   assert.equal(await stateNow(), 'expired');
-  const revocation = { principal, owner: project, joinKeyId: id };
+  const revocation = { caller, owner: project, joinKeyId: id };
   assert.ok((await control.revokeJoinKey(revocation)).ok);
   assert.ok((await control.revokeJoinKey(revocation)).ok, 'idempotent');
   assert.equal(await stateNow(), 'revoked');
 });
 
 test('a key of the platform is revoked through a project, or a stranger learns of it', async () => {
-  const { control, credentials, store, admin: principal } = harness;
+  const { control, credentials, store, admin: caller } = harness;
   const joinKeyId = credentials.joinKey.id;
-  const outcome = await control.revokeJoinKey({ principal, owner: project, joinKeyId });
+  const outcome = await control.revokeJoinKey({ caller, owner: project, joinKeyId });
   assert.deepEqual(outcome, { ok: false, reason: 'not_found' });
   assert.equal((await store.joinKeyById(joinKeyId))?.revokedAtMs, null);
 });
 
 test('join keys pile up without bound', async () => {
-  const { store, admin: principal, control, clock } = harness;
+  const { store, admin: caller, control, clock } = harness;
   const parts = { clock, random: { bytes: (n: number) => Buffer.alloc(n), float: () => 0 } };
   const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local' };
   const made = newJoinKey({ ...parts, config }, { projectId: null, wish: {}, createdBy: 'system' });
   assert.ok(made.ok);
-  const open = await control.joinKeys({ principal, owner: platform });
+  const open = await control.joinKeys({ caller, owner: platform });
   assert.ok(open.ok);
   const missing = openJoinKeysPerOwner - open.joinKeys.length;
   for (let count = 0; count < missing; count += 1) {
-    await store.insertJoinKey({ ...made.row, id: `xjk_${count}` });
+    await store.insertJoinKey({ row: { ...made.row, id: `xjk_${count}` }, audit: auditNote() });
   }
   const outcome = await create({}, platform);
   assert.deepEqual(outcome, {

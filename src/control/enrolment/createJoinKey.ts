@@ -5,6 +5,7 @@
 import { regionProblem } from '../../lib/slug.ts';
 import { resolveTierSlug, tierSlugs, type TierSlug } from '../../domain/tiers.ts';
 import type { JoinKeyRow } from '../../store/contract/joinKeyStore.ts';
+import { auditOf, changedBy, type ChangedBy } from '../audit.ts';
 import {
   joinKeyTtlMs,
   joinKeyUses,
@@ -13,13 +14,7 @@ import {
   openJoinKeysPerOwner,
 } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
-import {
-  actorOf,
-  authorizeOwner,
-  type Denied,
-  type OwnerRef,
-  type Principal,
-} from '../principal.ts';
+import { authorizeOwner, type Denied, type OwnerRef, type Caller } from '../principal.ts';
 import { newJoinKeyText } from './joinKeyText.ts';
 import { joinKeyView, type JoinKeyView } from './joinKeyView.ts';
 
@@ -63,10 +58,10 @@ type Parts = Pick<ControlParts, 'store' | 'clock' | 'random' | 'log' | 'config'>
 
 export async function createJoinKey(
   parts: Parts,
-  input: { principal: Principal; owner: OwnerRef; wish: JoinKeyWish },
+  input: { caller: Caller; owner: OwnerRef; wish: JoinKeyWish },
 ): Promise<CreateJoinKeyOutcome> {
-  const { principal, owner, wish } = input;
-  const allowed = await authorizeOwner(parts.store, { principal, owner, role: 'owner' });
+  const { caller, owner, wish } = input;
+  const allowed = await authorizeOwner(parts.store, { caller, owner, role: 'owner' });
   if (!allowed.ok) return allowed;
   const { projectId } = allowed;
   const nowMs = parts.clock.now();
@@ -75,18 +70,32 @@ export async function createJoinKey(
   if (open >= openJoinKeysPerOwner) {
     return { ok: false, reason: 'too_many_join_keys', limit: openJoinKeysPerOwner };
   }
-  return insertJoinKey(parts, { projectId, wish, createdBy: actorOf(principal) });
+  return insertJoinKey(parts, { projectId, wish, by: caller });
 }
 
-/** The same without a caller: for the platform itself (`createdBy` says which part of it). */
+/** The same for whoever may: the platform itself makes keys, too. */
 export async function insertJoinKey(
   parts: Parts,
-  input: { projectId: string | null; wish: JoinKeyWish; createdBy: string },
+  input: { projectId: string | null; wish: JoinKeyWish; by: ChangedBy },
 ): Promise<CreatedJoinKey | InvalidField> {
-  const made = newJoinKey(parts, input);
+  const { projectId, wish, by } = input;
+  const made = newJoinKey(parts, { projectId, wish, createdBy: changedBy(by) });
   if (!made.ok) return made;
-  await parts.store.insertJoinKey(made.row);
   const { row, text, warnings } = made;
+  const audit = auditOf(parts, by, {
+    action: 'join_key.create',
+    target: row.id,
+    projectId,
+    changes: {
+      name: { from: null, to: row.name },
+      region: { from: null, to: row.region },
+      supportedTiers: { from: null, to: row.supportedTiers },
+      storageLimitBytes: { from: null, to: row.storageLimitBytes },
+      maxUses: { from: null, to: row.maxUses },
+      expiresAtMs: { from: null, to: row.expiresAtMs },
+    },
+  });
+  await parts.store.insertJoinKey({ row, audit });
   parts.log.info({ joinKeyId: row.id, createdBy: row.createdBy }, 'join key created');
   return { ok: true, joinKey: joinKeyView(row, row.createdAtMs), text, warnings };
 }

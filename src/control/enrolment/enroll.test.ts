@@ -8,6 +8,7 @@ import {
   openControlHarness,
   xeonFacts,
   type ControlHarness,
+  testCaller,
 } from '../../testing/controlHarness.ts';
 import { enrolmentRetryGraceMs, nonceLifetimeMs } from '../limits.ts';
 import type { EnrollOutcome, EnrollRefusal } from './enroll.ts';
@@ -92,7 +93,7 @@ test('a malformed, unknown or wrong join key is taken, or uses up a right one', 
 });
 
 test('an expired, revoked or used-up join key still enrols', async () => {
-  const { control, clock, admin: principal } = harness;
+  const { control, clock, admin: caller } = harness;
   const expired = await harness.joinKey({ ttlMs: 1000 });
   clock.advance(999);
   const inTime = await harness.joinKey({ ttlMs: 1000 });
@@ -103,7 +104,7 @@ test('an expired, revoked or used-up join key still enrols', async () => {
 
   const revoked = await harness.joinKey();
   const joinKeyId = `xjk_${joinKeyIdOf(revoked)}`;
-  const command = { principal, owner: project, joinKeyId };
+  const command = { caller, owner: project, joinKeyId };
   assert.deepEqual(await control.revokeJoinKey(command), { ok: true });
   refused(await newTestAgent(control).enroll({ joinKey: revoked }), 'join_key_revoked');
 });
@@ -215,12 +216,12 @@ test('a stolen join key and key pair void the tokens of an agent that works', as
 });
 
 test('an agent that was suspended or removed comes back by repeating its enrolment', async () => {
-  const { control, admin: principal } = harness;
+  const { control, admin: caller } = harness;
   const joinKey = await harness.joinKey();
   const machine = newTestAgent(control);
   const first = await machine.enroll({ joinKey });
   assert.ok(first.ok);
-  const command = { principal, owner: project, agentId: first.agent.agentId };
+  const command = { caller, owner: project, agentId: first.agent.agentId };
   assert.ok((await control.suspendAgent(command)).ok);
   refused(await machine.enroll({ joinKey }), 'agent_suspended');
   assert.ok((await control.removeAgent(command)).ok);
@@ -300,17 +301,17 @@ test('shared agents are shown to, or changed by, whoever owns only a project', a
   const shared = (await store.agentsOf(null))[0];
   assert.ok(shared);
   const { credentials } = harness;
-  const key = {
+  const key = testCaller({
     kind: 'api_key',
     keyId: 'key_1',
     projectId: credentials.project.id,
     scopes: ['management'],
-  } as const;
-  const input = { principal: key, agentId: shared.id };
+  });
+  const input = { caller: key, agentId: shared.id };
   const viaProject = await control.suspendAgent({ ...input, owner: project });
   assert.deepEqual(viaProject, { ok: false, reason: 'not_found' });
   const viaPlatform = await control.suspendAgent({ ...input, owner: platform });
   assert.deepEqual(viaPlatform, { ok: false, reason: 'insufficient_permissions' });
-  const listed = await control.agents({ principal: key, owner: project });
+  const listed = await control.agents({ caller: key, owner: project });
   assert.ok(listed.ok && listed.agents.every(({ ownership }) => ownership === 'project'));
 });

@@ -1,15 +1,16 @@
 /** Lists and revokes join keys. Agents that a key enrolled stay when it is revoked. */
+import { auditOf } from '../audit.ts';
 import { listRows } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
-import { authorizeOwner, type Denied, type OwnerRef, type Principal } from '../principal.ts';
+import { authorizeOwner, type Denied, type OwnerRef, type Caller } from '../principal.ts';
 import { joinKeyView, type JoinKeyView } from './joinKeyView.ts';
 
 /** Newest first, at most `listRows`. */
 export async function listJoinKeys(
   { store, clock }: Pick<ControlParts, 'store' | 'clock'>,
-  { principal, owner }: { principal: Principal; owner: OwnerRef },
+  { caller, owner }: { caller: Caller; owner: OwnerRef },
 ): Promise<{ ok: true; joinKeys: JoinKeyView[] } | Denied> {
-  const allowed = await authorizeOwner(store, { principal, owner, role: 'owner' });
+  const allowed = await authorizeOwner(store, { caller, owner, role: 'owner' });
   if (!allowed.ok) return allowed;
   const nowMs = clock.now();
   const rows = await store.joinKeysOf(allowed.projectId);
@@ -19,13 +20,16 @@ export async function listJoinKeys(
 /** Idempotent. A key that does not exist and another's get the same answer. */
 export async function revokeJoinKey(
   { store, clock, log }: Pick<ControlParts, 'store' | 'clock' | 'log'>,
-  input: { principal: Principal; owner: OwnerRef; joinKeyId: string },
+  input: { caller: Caller; owner: OwnerRef; joinKeyId: string },
 ): Promise<{ ok: true } | { ok: false; reason: 'not_found' } | Denied> {
-  const { principal, owner, joinKeyId } = input;
-  const allowed = await authorizeOwner(store, { principal, owner, role: 'owner' });
+  const { caller, owner, joinKeyId } = input;
+  const allowed = await authorizeOwner(store, { caller, owner, role: 'owner' });
   if (!allowed.ok) return allowed;
   const { projectId } = allowed;
-  const outcome = await store.revokeJoinKey({ id: joinKeyId, projectId, nowMs: clock.now() });
+  const action = 'join_key.revoke';
+  const audit = auditOf({ clock }, caller, { action, target: joinKeyId, projectId });
+  const nowMs = clock.now();
+  const outcome = await store.revokeJoinKey({ id: joinKeyId, projectId, nowMs, audit });
   if (!outcome.ok) return { ok: false, reason: 'not_found' };
   log.info({ joinKeyId }, 'join key revoked');
   return { ok: true };

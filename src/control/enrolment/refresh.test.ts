@@ -59,7 +59,7 @@ test('an agent that lost an answer is locked out, even after a month', async () 
 });
 
 test('an old token with the agent’s key goes unnoticed', async () => {
-  const { control, admin: principal, clock } = harness;
+  const { control, admin: caller, clock } = harness;
   const { machine, agentId, rotationToken } = await enrolledAgent(harness);
   const before = await control.directoryFeed.snapshot();
   const second = tokenOf(await machine.refresh({ agentId, rotationToken }));
@@ -71,13 +71,13 @@ test('an old token with the agent’s key goes unnoticed', async () => {
   const told = await control.directoryFeed.changesSince(before.revision, 100);
   const last = told.ok ? told.changes.findLast(({ id }) => id === agentId) : undefined;
   assert.ok(last?.kind === 'agent' && last.entry?.state === 'suspended', 'so its link is closed');
-  const shown = await control.agent({ principal, owner, agentId });
+  const shown = await control.agent({ caller, owner, agentId });
   assert.ok(shown.ok && shown.agent.suspendedReason === 'rotation_token_reused');
 
   const blocked = await machine.refresh({ agentId, rotationToken: third });
   assert.deepEqual(blocked, { ok: false, reason: 'agent_suspended' });
   clock.advance(1);
-  assert.ok((await control.resumeAgent({ principal, owner, agentId })).ok);
+  assert.ok((await control.resumeAgent({ caller, owner, agentId })).ok);
   assert.ok((await machine.refresh({ agentId, rotationToken: third })).ok, 'resumed by its owner');
 });
 
@@ -125,9 +125,9 @@ test('a recorded refresh is played again', async () => {
 });
 
 test('a removed agent gets tokens', async () => {
-  const { control, admin: principal } = harness;
+  const { control, admin: caller } = harness;
   const { machine, agentId, rotationToken } = await enrolledAgent(harness);
-  assert.ok((await control.removeAgent({ principal, owner, agentId })).ok);
+  assert.ok((await control.removeAgent({ caller, owner, agentId })).ok);
   const outcome = await machine.refresh({ agentId, rotationToken });
   assert.deepEqual(outcome, { ok: false, reason: 'agent_dead' });
 });

@@ -10,7 +10,7 @@ export async function newPlatformJoinKey(
 ): Promise<{ id: string; text: string; expiresAtMs: number }> {
   const { tier, ttlMs } = input;
   const wish = { name: 'local', ttlMs, supportedTiers: [tier] };
-  const made = await insertJoinKey(parts, { projectId: null, wish, createdBy: 'system' });
+  const made = await insertJoinKey(parts, { projectId: null, wish, by: 'system' });
   if (!made.ok) throw new RangeError(made.message);
   return { id: made.joinKey.id, text: made.text, expiresAtMs: made.joinKey.expiresAtMs };
 }

@@ -42,14 +42,14 @@ async function usage(fields: Pick<UsageRow, 'requestId' | 'agentId' | 'startedAt
 }
 
 test('a list of requests counts one twice, or names the platform’s agents', async () => {
-  const { control, admin: principal, credentials, store } = harness;
+  const { control, admin: caller, credentials, store } = harness;
   const own = await enrolledAgent(harness);
   const shared = await newTestAgent(control).enroll({ joinKey: credentials.joinKey.text });
   assert.ok(shared.ok);
   await usage({ requestId: 'req_1', agentId: own.agentId, startedAtMs: 1000 });
   await usage({ requestId: 'req_2', agentId: shared.agent.agentId, startedAtMs: 2000 });
   await usage({ requestId: 'req_3', agentId: null, startedAtMs: 3000 });
-  const listed = await control.recentRequests({ principal, project: 'default', limit: 100 });
+  const listed = await control.recentRequests({ caller, project: 'default', limit: 100 });
   assert.ok(listed.ok);
   const ownName = (await store.agentById(own.agentId))?.name;
   assert.deepEqual(
@@ -60,15 +60,15 @@ test('a list of requests counts one twice, or names the platform’s agents', as
       ['req_1', ownName],
     ],
   );
-  const two = await control.recentRequests({ principal, project: 'default', limit: 2 });
+  const two = await control.recentRequests({ caller, project: 'default', limit: 2 });
   assert.ok(two.ok && two.requests.length === 2);
-  const odd = await control.recentRequests({ principal, project: 'default', limit: -5 });
+  const odd = await control.recentRequests({ caller, project: 'default', limit: -5 });
   assert.ok(odd.ok && odd.requests.length === 1);
 });
 
 test('an endpoint is shown without its model', async () => {
-  const { control, admin: principal } = harness;
-  const listed = await control.endpoints({ principal, project: 'default' });
+  const { control, admin: caller } = harness;
+  const listed = await control.endpoints({ caller, project: 'default' });
   assert.ok(listed.ok);
   assert.equal(listed.endpoints.length, 2);
   for (const { endpoint, model } of listed.endpoints) assert.equal(model?.id, endpoint.modelId);

@@ -7,7 +7,7 @@ import {
   authorizeProject,
   roleIn,
   type Denied,
-  type Principal,
+  type Caller,
   type ProjectRole,
 } from '../principal.ts';
 
@@ -33,11 +33,11 @@ export interface RequestView extends UsageRow {
 /** The projects in which the caller has a role. */
 export async function listProjects(
   { store }: Parts,
-  { principal }: { principal: Principal },
+  { caller }: { caller: Caller },
 ): Promise<{ ok: true; projects: ProjectView[] } | Denied> {
-  if (principal.kind === 'anonymous') return { ok: false, reason: 'not_signed_in' };
+  if (caller.principal.kind === 'anonymous') return { ok: false, reason: 'not_signed_in' };
   const projects = (await store.projects()).flatMap((project) => {
-    const role = roleIn(principal, project);
+    const role = roleIn(caller.principal, project);
     return role === null ? [] : [{ project, role }];
   });
   return { ok: true, projects };
@@ -45,16 +45,16 @@ export async function listProjects(
 
 export async function projectOf(
   { store }: Parts,
-  { principal, project }: { principal: Principal; project: string },
+  { caller, project }: { caller: Caller; project: string },
 ): Promise<({ ok: true } & ProjectView) | Denied> {
-  return authorizeProject(store, { principal, project, role: 'member' });
+  return authorizeProject(store, { caller, project, role: 'member' });
 }
 
 export async function listEndpoints(
   { store }: Parts,
-  { principal, project }: { principal: Principal; project: string },
+  { caller, project }: { caller: Caller; project: string },
 ): Promise<{ ok: true; project: ProjectEntry; endpoints: EndpointView[] } | Denied> {
-  const allowed = await authorizeProject(store, { principal, project, role: 'member' });
+  const allowed = await authorizeProject(store, { caller, project, role: 'member' });
   if (!allowed.ok) return allowed;
   const entries = (await store.endpointsOf(allowed.project.id)).slice(0, listRows);
   const models = new Map<string, ModelEntry | null>();
@@ -71,10 +71,10 @@ export async function listEndpoints(
 /** Newest first, `limit` (1 to `listRows`) of them. */
 export async function recentRequests(
   { store }: Parts,
-  input: { principal: Principal; project: string; limit: number },
+  input: { caller: Caller; project: string; limit: number },
 ): Promise<{ ok: true; requests: RequestView[] } | Denied> {
-  const { principal, project } = input;
-  const allowed = await authorizeProject(store, { principal, project, role: 'member' });
+  const { caller, project } = input;
+  const allowed = await authorizeProject(store, { caller, project, role: 'member' });
   if (!allowed.ok) return allowed;
   const projectId = allowed.project.id;
   const limit = Math.min(Math.max(1, Math.floor(input.limit)), listRows);

@@ -34,7 +34,7 @@ export function createAgentRoutes(
 ): Record<Name, ControlHandler> {
   const { control, answers } = options;
   const about = (context: ControlContext) => ({
-    principal: context.var.principal,
+    caller: context.var.caller,
     owner: ownerOf(context),
     agentId: part(context, 'agent'),
   });
@@ -49,8 +49,8 @@ export function createAgentRoutes(
     };
   return {
     async list(context) {
-      const { principal } = context.var;
-      const outcome = await control.agents({ principal, owner: ownerOf(context) });
+      const { caller } = context.var;
+      const outcome = await control.agents({ caller, owner: ownerOf(context) });
       if (!outcome.ok) return refuseFor(context, outcome);
       return context.json({ data: answers.all(outcome.agents) });
     },

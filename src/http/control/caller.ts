@@ -12,14 +12,14 @@
 import type { Access } from '../../api/routes/access.ts';
 import type { ErrorName } from '../../api/errors.ts';
 import type { Control } from '../../control/control.ts';
-import type { Principal } from '../../control/principal.ts';
+import type { Caller, Principal } from '../../control/principal.ts';
 import type { ApiKeyAuth } from '../data/apiKeyAuth.ts';
 import type { KnownHosts } from '../knownHosts.ts';
 import type { ControlContext } from './controlContext.ts';
 import { readSessionCookie } from './sessionCookie.ts';
 
-export type Caller =
-  | { ok: true; principal: Principal; sessionToken: string | undefined }
+export type KnownCaller =
+  | { ok: true; caller: Caller; sessionToken: string | undefined }
   | { ok: false; name: ErrorName; message: string };
 
 interface Planes {
@@ -34,26 +34,25 @@ export async function callerOf(
   context: ControlContext,
   planes: Planes,
   access: Access,
-): Promise<Caller> {
-  const anonymous = {
+): Promise<KnownCaller> {
+  const { requestId, address } = context.env.exchange;
+  const known = (principal: Principal, sessionToken?: string): KnownCaller => ({
     ok: true,
-    principal: { kind: 'anonymous' },
-    sessionToken: undefined,
-  } as const;
-  if (access.by === 'anyone') return anonymous;
+    caller: { principal, requestId, address, claim: null },
+    sessionToken,
+  });
+  if (access.by === 'anyone') return known({ kind: 'anonymous' });
   const authorization = context.req.header('authorization');
   if (authorization !== undefined && access.by !== 'session') {
-    const { address } = context.env.exchange;
-    const known = planes.auth.authenticate({ authorization, address, scope: 'management' });
-    if (!known.ok) return known;
-    const { id: keyId, projectId, scopes } = known.key;
-    const principal = { kind: 'api_key', keyId, projectId, scopes } as const;
-    return { ok: true, principal, sessionToken: undefined };
+    const found = planes.auth.authenticate({ authorization, address, scope: 'management' });
+    if (!found.ok) return found;
+    const { id: keyId, projectId, scopes } = found.key;
+    return known({ kind: 'api_key', keyId, projectId, scopes });
   }
   const sessionToken = readSessionCookie(context);
   const session = sessionToken === undefined ? null : await planes.control.session(sessionToken);
   if (session === null) return { ok: false, name: 'not_signed_in', message: notSignedIn };
-  return { ok: true, principal: session.principal, sessionToken };
+  return known(session.principal, sessionToken);
 }
 
 export type Provenance = 'ours' | 'foreign' | 'not_json';

@@ -147,15 +147,15 @@ function register(
   const handler = handlers[route.handler as HandlerOf<'control'>];
   const pattern = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
   app.on(route.method, pattern, async (context) => {
-    const caller = await callerOf(context, { control, auth }, route.access);
-    if (!caller.ok) return refuse(context, caller.name, caller.message);
-    const byCookie = caller.principal.kind !== 'api_key';
+    const known = await callerOf(context, { control, auth }, route.access);
+    if (!known.ok) return refuse(context, known.name, known.message);
+    const byCookie = known.caller.principal.kind !== 'api_key';
     if (route.method !== 'GET' && byCookie) {
       const foreign = foreignOrigin(context, options.knownHosts());
       if (foreign !== undefined) return foreign;
     }
-    context.set('principal', caller.principal);
-    context.set('sessionToken', caller.sessionToken);
+    context.set('caller', known.caller);
+    context.set('sessionToken', known.sessionToken);
     return handler(context);
   });
 }

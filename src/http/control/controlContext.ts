@@ -2,7 +2,7 @@
 import type { Context } from 'hono';
 import type { z } from 'zod';
 import { errorEnvelope, errorTable, type ErrorName } from '../../api/errors.ts';
-import type { Principal } from '../../control/principal.ts';
+import type { Caller } from '../../control/principal.ts';
 import { refusalHeaders, type Exchange, type RefusalDetails } from '../exchange.ts';
 import { invalidInput } from '../invalidInput.ts';
 
@@ -10,7 +10,7 @@ export interface ControlEnv {
   /** The body was read already, within its bound. */
   Bindings: { exchange: Exchange; body: Buffer };
   Variables: {
-    principal: Principal;
+    caller: Caller;
     /** The cookie's token, when that is what authenticated the caller. */
     sessionToken: string | undefined;
   };

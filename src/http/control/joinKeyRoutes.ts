@@ -28,8 +28,8 @@ export function createJoinKeyRoutes(
   const { control } = options;
   return {
     async list(context) {
-      const { principal } = context.var;
-      const outcome = await control.joinKeys({ principal, owner: ownerOf(context) });
+      const { caller } = context.var;
+      const outcome = await control.joinKeys({ caller, owner: ownerOf(context) });
       if (!outcome.ok) return refuseFor(context, outcome);
       return context.json({ data: outcome.joinKeys.map(joinKeyAnswer) });
     },
@@ -45,18 +45,18 @@ export function createJoinKeyRoutes(
           message,
         });
       }
-      const { principal } = context.var;
+      const { caller } = context.var;
       const wish = joinKeyWish(input.value);
-      const outcome = await control.createJoinKey({ principal, owner: ownerOf(context), wish });
+      const outcome = await control.createJoinKey({ caller, owner: ownerOf(context), wish });
       if (!outcome.ok) return refuseFor(context, outcome);
       const command = options.buildJoinCommand(outcome.text);
       return context.json(createdAnswer(outcome, command), 201);
     },
     async revoke(context) {
-      const { principal } = context.var;
+      const { caller } = context.var;
       const joinKeyId = part(context, 'key');
       const outcome = await control.revokeJoinKey({
-        principal,
+        caller,
         joinKeyId,
         owner: ownerOf(context),
       });

@@ -10,7 +10,7 @@
  */
 import type { LiveSnapshot } from '../../api/control/status.ts';
 import type { Control } from '../../control/control.ts';
-import type { Principal } from '../../control/principal.ts';
+import type { Caller } from '../../control/principal.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { liveKeepAliveMs, liveRecheckMs, liveRequests, type HttpLimits } from '../limits.ts';
@@ -44,8 +44,8 @@ export function createLiveRoute(options: Options): ControlHandler {
       const message = `At most ${limits.liveClients} browsers may watch at once.`;
       return refuse(context, 'concurrency_exceeded', message, { retryAfterMs: 10_000 });
     }
-    const caller = { principal: context.var.principal, project: part(context, 'project') };
-    const first = await snapshotOf(options, caller);
+    const viewer = { caller: context.var.caller, project: part(context, 'project') };
+    const first = await snapshotOf(options, viewer);
     if (!first.ok) return refuseFor(context, first);
     const ended = new AbortController();
     const signal = AbortSignal.any([stopped, ended.signal, context.req.raw.signal]);
@@ -56,7 +56,7 @@ export function createLiveRoute(options: Options): ControlHandler {
       if (counted) watching -= 1;
       counted = false;
     };
-    const snapshots = follow(options, { context, caller, first: first.snapshot, signal });
+    const snapshots = follow(options, { context, viewer, first: first.snapshot, signal });
     const body = new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
@@ -83,18 +83,18 @@ export function createLiveRoute(options: Options): ControlHandler {
   };
 }
 
-interface Caller {
-  principal: Principal;
+interface Viewer {
+  caller: Caller;
   project: string;
 }
 
 /** The events of one stream, as bytes. Ends when the caller may see no more. */
 async function* follow(
   options: Options,
-  stream: { context: ControlContext; caller: Caller; first: LiveSnapshot; signal: AbortSignal },
+  stream: { context: ControlContext; viewer: Viewer; first: LiveSnapshot; signal: AbortSignal },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { clock, limits, log } = options;
-  const { context, caller, first, signal } = stream;
+  const { context, viewer, first, signal } = stream;
   let shown = comparable(first);
   let sentAtMs = clock.monotonic();
   let checkedAtMs = sentAtMs;
@@ -105,7 +105,7 @@ async function* follow(
       if (!(await options.stillAllowed(context))) return;
       checkedAtMs = nowMs;
     }
-    const next = await snapshotOf(options, caller).catch((error: unknown) => {
+    const next = await snapshotOf(options, viewer).catch((error: unknown) => {
       // A slow or absent database ends no stream: the browser sees that nothing comes.
       log.warn({ err: error }, 'no live snapshot');
       return undefined;
@@ -129,15 +129,15 @@ function event(snapshot: LiveSnapshot): Uint8Array {
   return Buffer.from(`event: snapshot\ndata: ${JSON.stringify(snapshot)}\n\n`);
 }
 
-async function snapshotOf(options: Options, caller: Caller): Promise<Snapshot> {
+async function snapshotOf(options: Options, viewer: Viewer): Promise<Snapshot> {
   const { control, agents, projects, clock } = options;
-  const { principal, project } = caller;
+  const { caller, project } = viewer;
   const owner = { kind: 'project', project } as const;
   const [listed, endpoints, requests, status] = await Promise.all([
-    control.agents({ principal, owner }),
-    control.endpoints({ principal, project }),
-    control.recentRequests({ principal, project, limit: liveRequests }),
-    projects.status(principal),
+    control.agents({ caller, owner }),
+    control.endpoints({ caller, project }),
+    control.recentRequests({ caller, project, limit: liveRequests }),
+    projects.status(caller),
   ]);
   if (!listed.ok) return listed;
   if (!endpoints.ok) return endpoints;

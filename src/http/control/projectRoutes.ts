@@ -5,7 +5,7 @@ import type { StatusAnswer } from '../../api/control/status.ts';
 import { listQuerySchema } from '../../api/control/lists.ts';
 import type { Control } from '../../control/control.ts';
 import type { EndpointView, RequestView } from '../../control/platform/projects.ts';
-import type { Principal } from '../../control/principal.ts';
+import type { Caller } from '../../control/principal.ts';
 import type { ProjectEntry } from '../../domain/directory.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { part, readQuery, type ControlHandler } from './controlContext.ts';
@@ -17,7 +17,7 @@ import type { LiveView } from './liveView.ts';
 export type Notices = () => StatusAnswer['notices'];
 
 export interface ProjectAnswers {
-  status(principal: Principal): Promise<StatusAnswer>;
+  status(caller: Caller): Promise<StatusAnswer>;
   endpoints(project: ProjectEntry, views: readonly EndpointView[]): EndpointAnswer[];
   requests(views: readonly RequestView[]): RequestAnswer[];
 }
@@ -43,8 +43,8 @@ export function createProjectAnswers(options: ProjectAnswerOptions): ProjectAnsw
   };
 
   return {
-    async status(principal) {
-      const listed = await control.projects({ principal });
+    async status(caller) {
+      const listed = await control.projects({ caller });
       const views = listed.ok ? listed.projects : [];
       const loads = views
         .flatMap(({ project }) => router.directory.endpointsOf(project.id))
@@ -108,20 +108,20 @@ export function createProjectRoutes(options: {
 }): Record<'status' | 'endpoints' | 'requests', ControlHandler> {
   const { control, answers } = options;
   return {
-    status: async (context) => context.json(await answers.status(context.var.principal)),
+    status: async (context) => context.json(await answers.status(context.var.caller)),
     async endpoints(context) {
-      const { principal } = context.var;
-      const outcome = await control.endpoints({ principal, project: part(context, 'project') });
+      const { caller } = context.var;
+      const outcome = await control.endpoints({ caller, project: part(context, 'project') });
       if (!outcome.ok) return refuseFor(context, outcome);
       return context.json({ data: answers.endpoints(outcome.project, outcome.endpoints) });
     },
     async requests(context) {
       const query = readQuery(context, listQuerySchema);
       if (!query.ok) return query.response;
-      const { principal } = context.var;
+      const { caller } = context.var;
       const { limit } = query.value;
       const project = part(context, 'project');
-      const outcome = await control.recentRequests({ principal, project, limit });
+      const outcome = await control.recentRequests({ caller, project, limit });
       if (!outcome.ok) return refuseFor(context, outcome);
       return context.json({ data: answers.requests(outcome.requests) });
     },

@@ -5,7 +5,7 @@ import { signInSchema } from '../../api/control/sessions.ts';
 import type { SessionView } from '../../control/access/signIn.ts';
 import type { Control } from '../../control/control.ts';
 import type { ProjectView } from '../../control/platform/projects.ts';
-import type { Principal } from '../../control/principal.ts';
+import type { Caller } from '../../control/principal.ts';
 import type { AddressLimiter } from '../addressLimiter.ts';
 import { readInput, type ControlContext, type ControlHandler } from './controlContext.ts';
 import { refuseFor } from './controlRefusals.ts';
@@ -21,7 +21,8 @@ export function createSessionRoutes(options: {
   const { control, secure } = options;
 
   const answer = async (context: ControlContext, session: SessionView): Promise<Response> => {
-    const listed = await projectsOf(control, session.principal);
+    const { principal } = session;
+    const listed = await projectsOf(control, { ...context.var.caller, principal });
     return context.json(sessionAnswer(session, listed));
   };
 
@@ -52,7 +53,7 @@ export function createSessionRoutes(options: {
       return answer(context, session);
     },
     async projects(context) {
-      const outcome = await control.projects({ principal: context.var.principal });
+      const outcome = await control.projects({ caller: context.var.caller });
       if (!outcome.ok) return refuseFor(context, outcome);
       return context.json({ data: outcome.projects.map(projectAnswer) });
     },
@@ -61,9 +62,9 @@ export function createSessionRoutes(options: {
 
 async function projectsOf(
   control: Pick<Control, 'projects'>,
-  principal: Principal,
+  caller: Caller,
 ): Promise<ProjectAnswer[]> {
-  const outcome = await control.projects({ principal });
+  const outcome = await control.projects({ caller });
   return outcome.ok ? outcome.projects.map(projectAnswer) : [];
 }
 

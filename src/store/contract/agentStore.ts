@@ -1,5 +1,6 @@
 /** Agents, their stored states and their history. */
 import type { AgentEntry } from '../../domain/directory.ts';
+import type { AuditNote } from './auditStore.ts';
 import type { Refused } from './refused.ts';
 
 /** An agent with everything that is stored of it. */
@@ -38,6 +39,7 @@ export interface AgentStore {
     atMs: number;
     actor: string;
     reason: string;
+    audit: AuditNote;
   }): Promise<{ ok: true; agent: AgentRow } | Refused<'unknown' | 'dead'>>;
   /** First link ever: no longer pending, and a retried enrolment is refused from here on. */
   markFirstLinked(input: {

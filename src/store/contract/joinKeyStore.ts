@@ -1,4 +1,5 @@
 /** Join keys. What consumes them is the enrolment. */
+import type { AuditNote } from './auditStore.ts';
 import type { Refused } from './refused.ts';
 
 export interface JoinKeyRow {
@@ -19,12 +20,13 @@ export interface JoinKeyRow {
 }
 
 export interface JoinKeyStore {
-  insertJoinKey(row: JoinKeyRow): Promise<void>;
+  insertJoinKey(input: { row: JoinKeyRow; audit: AuditNote }): Promise<{ ok: true }>;
   joinKeyById(id: string): Promise<JoinKeyRow | null>;
   joinKeysOf(projectId: string | null): Promise<JoinKeyRow[]>;
   revokeJoinKey(input: {
     id: string;
     projectId: string | null;
     nowMs: number;
+    audit: AuditNote;
   }): Promise<{ ok: true } | Refused<'unknown'>>;
 }

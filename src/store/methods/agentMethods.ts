@@ -13,7 +13,7 @@ import type { MethodsOf } from './method.ts';
 export const agentMethods: MethodsOf<AgentStore> = {
   agentById: { access: 'read', run: agentById },
   agentsOf: { access: 'read', run: agentsOf },
-  setAgentState: { access: 'write', run: setAgentState },
+  setAgentState: { access: 'change', run: setAgentState },
   markFirstLinked: { access: 'write', run: markFirstLinked },
   expireAgents: { access: 'write', run: expireAgents },
   markSeen: { access: 'write', run: markSeen },

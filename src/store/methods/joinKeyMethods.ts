@@ -3,8 +3,8 @@ import { insertJoinKey, joinKeyById, joinKeysOf, revokeJoinKey } from '../querie
 import type { MethodsOf } from './method.ts';
 
 export const joinKeyMethods: MethodsOf<JoinKeyStore> = {
-  insertJoinKey: { access: 'write', run: insertJoinKey },
+  insertJoinKey: { access: 'change', run: insertJoinKey },
   joinKeyById: { access: 'read', run: joinKeyById },
   joinKeysOf: { access: 'read', run: joinKeysOf },
-  revokeJoinKey: { access: 'write', run: revokeJoinKey },
+  revokeJoinKey: { access: 'change', run: revokeJoinKey },
 };

@@ -1,13 +1,26 @@
 /** What a method of the store is: what it runs, and what its transaction may do. */
+import type { AuditNote } from '../contract/auditStore.ts';
 import type { Tx } from '../transaction.ts';
 
-/** `read` runs in a snapshot beside writers, `write` in a transaction that may lock rows. */
-export type Access = 'read' | 'write';
+/**
+ * - `read` runs in a snapshot beside writers;
+ * - `write` runs in a transaction that may lock rows;
+ * - `change` is a write that a person asked for: S7, its note commits with it when its outcome is
+ *   ok. Whatever takes an `audit` note is one, and answers with an outcome.
+ */
+export type Access = 'read' | 'write' | 'change';
 
 type AnyMethod = (...args: never[]) => Promise<unknown>;
 
+type AccessOf<Signature extends AnyMethod> =
+  Parameters<Signature> extends [{ audit: AuditNote }]
+    ? ReturnType<Signature> extends Promise<{ ok: boolean }>
+      ? 'change'
+      : never
+    : 'read' | 'write';
+
 export interface Method<Signature extends AnyMethod> {
-  access: Access;
+  access: AccessOf<Signature>;
   run: (tx: Tx, ...args: Parameters<Signature>) => ReturnType<Signature>;
 }
 

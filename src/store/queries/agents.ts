@@ -10,6 +10,7 @@ import type { Store } from '../store.ts';
 import type { Row } from '../tables.ts';
 import { forUpdate } from '../transaction.ts';
 import type { Tx } from '../transaction.ts';
+import { noteChanges, noteNothing } from './audit.ts';
 import { appendAgentEvent } from './agentEvents.ts';
 import { appendChanges } from './changes.ts';
 import { chunks, fromList, fromListOrNull, toList, toListOrNull } from './columns.ts';
@@ -59,9 +60,12 @@ export async function setAgentState(
   if (agent === undefined) return { ok: false, reason: 'unknown' };
   if (agent.state === 'dead') return { ok: false, reason: 'dead' };
   if (!mayBecome({ from: agent.state, to: input.state })) {
+    noteNothing(tx);
     return { ok: true, agent: toAgentRow(agent) };
   }
-  return { ok: true, agent: await changeAgentState(tx, { ...input, agent }) };
+  const changed = await changeAgentState(tx, { ...input, agent });
+  noteChanges(tx, { from: toAgentRow(agent), to: changed, fields: ['state', 'suspendedReason'] });
+  return { ok: true, agent: changed };
 }
 
 /** Writes state, event and change of an agent that the transaction has locked. */

@@ -5,7 +5,7 @@ import type { Tx } from '../transaction.ts';
 import { insertApiKey } from './apiKeys.ts';
 import { appendChanges, lockChanges } from './changes.ts';
 import { insertEndpoint } from './endpoints.ts';
-import { insertJoinKey } from './joinKeys.ts';
+import { writeJoinKey } from './joinKeys.ts';
 import { insertModel } from './models.ts';
 import { insertUser, isBootstrapped } from './people.ts';
 import { insertProject } from './projects.ts';
@@ -22,7 +22,7 @@ export async function bootstrap(
   for (const model of rows.models) await insertModel(tx, model);
   for (const endpoint of rows.endpoints) await insertEndpoint(tx, endpoint);
   for (const key of rows.apiKeys) await insertApiKey(tx, key);
-  for (const key of rows.joinKeys) await insertJoinKey(tx, key);
+  for (const key of rows.joinKeys) await writeJoinKey(tx, key);
   await appendChanges(tx, [
     { kind: 'project', id: rows.project.id },
     ...rows.models.map(({ id }) => ({ kind: 'model' as const, id })),

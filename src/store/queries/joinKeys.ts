@@ -2,10 +2,17 @@
 import type { JoinKeyRow } from '../contract/joinKeyStore.ts';
 import type { Refused } from '../contract/refused.ts';
 import type { Row } from '../tables.ts';
-import type { Tx } from '../transaction.ts';
+import { forUpdate, type Tx } from '../transaction.ts';
+import { noteNothing } from './audit.ts';
 import { fromListOrNull, toListOrNull } from './columns.ts';
 
-export async function insertJoinKey({ db }: Tx, key: JoinKeyRow): Promise<void> {
+/** By a person. The first start writes its keys with `writeJoinKey`. */
+export async function insertJoinKey(tx: Tx, input: { row: JoinKeyRow }): Promise<{ ok: true }> {
+  await writeJoinKey(tx, input.row);
+  return { ok: true };
+}
+
+export async function writeJoinKey({ db }: Tx, key: JoinKeyRow): Promise<void> {
   await db
     .insertInto('join_keys')
     .values({
@@ -43,20 +50,24 @@ export async function joinKeysOf({ db }: Tx, projectId: string | null): Promise<
   return rows.map(toJoinKey);
 }
 
-/** The first revocation's time stays. */
+/** The first revocation's time stays; another one changes nothing. */
 export async function revokeJoinKey(
-  { db }: Tx,
+  tx: Tx,
   { id, projectId, nowMs }: { id: string; projectId: string | null; nowMs: number },
 ): Promise<{ ok: true } | Refused<'unknown'>> {
-  const { numUpdatedRows } = await db
-    .updateTable('join_keys')
-    .set((expression) => ({
-      revoked_at_ms: expression.fn.coalesce('revoked_at_ms', expression.val(nowMs)),
-    }))
+  const query = tx.db
+    .selectFrom('join_keys')
+    .select('revoked_at_ms')
     .where('id', '=', id)
-    .where('project_id', projectId === null ? 'is' : '=', projectId)
-    .executeTakeFirst();
-  return numUpdatedRows > 0n ? { ok: true } : { ok: false, reason: 'unknown' };
+    .where('project_id', projectId === null ? 'is' : '=', projectId);
+  const key = await forUpdate(tx, query).executeTakeFirst();
+  if (key === undefined) return { ok: false, reason: 'unknown' };
+  if (key.revoked_at_ms !== null) {
+    noteNothing(tx);
+    return { ok: true };
+  }
+  await tx.db.updateTable('join_keys').set({ revoked_at_ms: nowMs }).where('id', '=', id).execute();
+  return { ok: true };
 }
 
 export function toJoinKey(row: Row<'join_keys'>): JoinKeyRow {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
-import { startMs } from '../storeRows.ts';
+import { auditNote, startMs } from '../storeRows.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
 
 const by = { atMs: startMs + 100, actor: 'user:user_a', reason: 'moving house' };
@@ -15,35 +15,55 @@ const stateCases: StoreCases = {
   'a dead agent comes back': async ({ store }) => {
     await withJoinKey(store);
     const { id: agentId } = await enrolled(store, 1);
-    const died = await store.setAgentState({ agentId, state: 'dead', ...by });
+    const died = await store.setAgentState({ audit: auditNote(), agentId, state: 'dead', ...by });
     assert.ok(died.ok);
     assert.equal(died.agent.state, 'dead');
     for (const state of ['enrolled', 'suspended', 'dead'] as const) {
-      assert.deepEqual(await store.setAgentState({ agentId, state, ...by }), {
+      assert.deepEqual(await store.setAgentState({ audit: auditNote(), agentId, state, ...by }), {
         ok: false,
         reason: 'dead',
       });
     }
-    assert.deepEqual(await store.setAgentState({ agentId: 'agent-x', state: 'dead', ...by }), {
-      ok: false,
-      reason: 'unknown',
-    });
+    assert.deepEqual(
+      await store.setAgentState({ audit: auditNote(), agentId: 'agent-x', state: 'dead', ...by }),
+      {
+        ok: false,
+        reason: 'unknown',
+      },
+    );
   },
 
   'a change of state leaves no event, no change or no reason': async ({ store }) => {
     await withJoinKey(store);
     const { id: agentId } = await enrolled(store, 1);
     const revision = await revisionOf(store);
-    const suspended = await store.setAgentState({ agentId, state: 'suspended', ...by });
+    const suspended = await store.setAgentState({
+      audit: auditNote(),
+      agentId,
+      state: 'suspended',
+      ...by,
+    });
     assert.ok(suspended.ok);
     assert.equal(suspended.agent.suspendedReason, by.reason);
     assert.equal(suspended.agent.stateSinceMs, by.atMs);
     // Again: the same answer, and nothing written.
     assert.deepEqual(
-      await store.setAgentState({ agentId, state: 'suspended', ...by, reason: 'another' }),
+      await store.setAgentState({
+        audit: auditNote(),
+        agentId,
+        state: 'suspended',
+        ...by,
+        reason: 'another',
+      }),
       suspended,
     );
-    const resumed = await store.setAgentState({ agentId, state: 'enrolled', ...by, atMs: 7 });
+    const resumed = await store.setAgentState({
+      audit: auditNote(),
+      agentId,
+      state: 'enrolled',
+      ...by,
+      atMs: 7,
+    });
     assert.ok(resumed.ok);
     assert.equal(resumed.agent.suspendedReason, null);
     assert.equal(await revisionOf(store), revision + 2);
@@ -118,10 +138,15 @@ const expiryCases: StoreCases = {
     const linked = [young, silent, seen, suspended, present];
     for (const agentId of linked) await store.markFirstLinked({ agentId, atMs: startMs });
     await store.markSeen([{ agentId: seen, lastSeenAtMs: startMs + 50 }]);
-    await store.setAgentState({ agentId: suspended, state: 'suspended', ...by });
+    await store.setAgentState({
+      audit: auditNote(),
+      agentId: suspended,
+      state: 'suspended',
+      ...by,
+    });
     // Suspended and resumed: silent for long, and back for a moment only.
-    await store.setAgentState({ agentId: young, state: 'suspended', ...by });
-    await store.setAgentState({ agentId: young, state: 'enrolled', ...by });
+    await store.setAgentState({ audit: auditNote(), agentId: young, state: 'suspended', ...by });
+    await store.setAgentState({ audit: auditNote(), agentId: young, state: 'enrolled', ...by });
     const sweep = { linkedAgentIds: [present], atMs: startMs + 200, limit: 100 };
     const first = await store.expireAgents({
       ...sweep,

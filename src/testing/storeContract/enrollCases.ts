@@ -6,6 +6,7 @@ import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
 import {
   agentRow,
+  auditNote,
   bootstrapRows,
   joinKeyRow,
   joinSecretHash,
@@ -40,7 +41,7 @@ export async function withJoinKey(
   over: Parameters<typeof joinKeyRow>[0] = {},
 ): Promise<void> {
   await store.bootstrap(bootstrapRows());
-  await store.insertJoinKey(joinKeyRow(over));
+  await store.insertJoinKey({ row: joinKeyRow(over), audit: auditNote() });
 }
 
 /** Enrols agent `number` and says what came of it: the reason of a refusal, or `created`. */
@@ -125,7 +126,7 @@ const concurrencyCases: StoreCases = {
     const other = another();
     await other.open();
     await withJoinKey(store);
-    await store.insertJoinKey(joinKeyRow({ id: 'jk_b' }));
+    await store.insertJoinKey({ row: joinKeyRow({ id: 'jk_b' }), audit: auditNote() });
     const outcomes = await Promise.all([
       store.enroll(enrollInput(agentRow(1, { name: 'desk' }))),
       other.enroll(enrollInput(agentRow(2, { name: 'desk', joinKeyId: 'jk_b' }))),
@@ -134,7 +135,7 @@ const concurrencyCases: StoreCases = {
     const [first] = await store.agentsOf('proj_a');
     assert.ok(first);
     const dead = { agentId: first.id, state: 'dead', atMs: startMs, actor: 'a', reason: 'b' };
-    await store.setAgentState({ ...dead, state: 'dead' });
+    await store.setAgentState({ audit: auditNote(), ...dead, state: 'dead' });
     const joinKeyId = first.joinKeyId === 'jk_a' ? 'jk_b' : 'jk_a';
     const next = agentRow(3, { name: 'desk', joinKeyId });
     assert.equal(word(await store.enroll(enrollInput(next))), 'created');
@@ -153,7 +154,12 @@ const refusalCases: StoreCases = {
     assert.equal(await usesOf(store), 0);
     assert.equal(await tried({}), 'created');
     assert.equal(word(await store.enroll(enrollInput(agentRow(2)))), 'used_up');
-    await store.revokeJoinKey({ id: 'jk_a', projectId: 'proj_a', nowMs: startMs + 5 });
+    await store.revokeJoinKey({
+      audit: auditNote(),
+      id: 'jk_a',
+      projectId: 'proj_a',
+      nowMs: startMs + 5,
+    });
     assert.equal(word(await store.enroll(enrollInput(agentRow(2)))), 'revoked');
     assert.equal((await store.agentsOf('proj_a')).length, 1);
     assert.equal(await usesOf(store), 1);
@@ -170,11 +176,20 @@ const refusalCases: StoreCases = {
     const agent = await enrolled(store, 1);
     const input = { id: 'jk_a', nowMs: startMs + 5 };
     const unknown = { ok: false, reason: 'unknown' };
-    assert.deepEqual(await store.revokeJoinKey({ ...input, projectId: 'proj_b' }), unknown);
-    assert.deepEqual(await store.revokeJoinKey({ ...input, projectId: null }), unknown);
-    assert.deepEqual(await store.revokeJoinKey({ ...input, projectId: 'proj_a' }), { ok: true });
+    assert.deepEqual(
+      await store.revokeJoinKey({ audit: auditNote(), ...input, projectId: 'proj_b' }),
+      unknown,
+    );
+    assert.deepEqual(
+      await store.revokeJoinKey({ audit: auditNote(), ...input, projectId: null }),
+      unknown,
+    );
+    assert.deepEqual(
+      await store.revokeJoinKey({ audit: auditNote(), ...input, projectId: 'proj_a' }),
+      { ok: true },
+    );
     const later = { ...input, nowMs: startMs + 9, projectId: 'proj_a' };
-    assert.deepEqual(await store.revokeJoinKey(later), { ok: true });
+    assert.deepEqual(await store.revokeJoinKey({ ...later, audit: auditNote() }), { ok: true });
     assert.equal((await store.joinKeyById('jk_a'))?.revokedAtMs, startMs + 5);
     assert.deepEqual(await store.agentById(agent.id), agent);
   },
@@ -269,12 +284,22 @@ const retryCases: StoreCases = {
     ];
     await store.markFirstLinked({ agentId: linked.id, atMs: startMs });
     const by = { atMs: startMs, actor: 'user:user_a', reason: 'test' };
-    await store.setAgentState({ agentId: suspended.id, state: 'suspended', ...by });
-    await store.setAgentState({ agentId: dead.id, state: 'dead', ...by });
+    await store.setAgentState({
+      audit: auditNote(),
+      agentId: suspended.id,
+      state: 'suspended',
+      ...by,
+    });
+    await store.setAgentState({ audit: auditNote(), agentId: dead.id, state: 'dead', ...by });
     assert.equal(await retry(linked), 'already_linked');
     assert.equal(await retry(suspended), 'agent_suspended');
     assert.equal(await retry(dead), 'agent_dead');
-    await store.revokeJoinKey({ id: 'jk_a', projectId: 'proj_a', nowMs: startMs });
+    await store.revokeJoinKey({
+      audit: auditNote(),
+      id: 'jk_a',
+      projectId: 'proj_a',
+      nowMs: startMs,
+    });
     assert.equal(await retry(linked), 'revoked');
   },
 
@@ -298,7 +323,7 @@ const retryCases: StoreCases = {
 
   'another key pair gets the same agent, or the same one with another key': async ({ store }) => {
     await withJoinKey(store, { maxUses: 2 });
-    await store.insertJoinKey(joinKeyRow({ id: 'jk_b' }));
+    await store.insertJoinKey({ row: joinKeyRow({ id: 'jk_b' }), audit: auditNote() });
     await enrolled(store, 1);
     assert.equal(word(await store.enroll(enrollInput(agentRow(2)))), 'created');
     assert.equal(await usesOf(store), 2);

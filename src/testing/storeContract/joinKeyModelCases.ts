@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { EnrollOutcome } from '../../store/contract/enrolmentStore.ts';
 import type { Store } from '../../store/store.ts';
-import { agentRow, bootstrapRows, joinKeyRow, startMs } from '../storeRows.ts';
+import { agentRow, auditNote, bootstrapRows, joinKeyRow, startMs } from '../storeRows.ts';
 import { enrollInput, resumeOf } from './enrollCases.ts';
 import type { StoreCases } from './storeCases.ts';
 
@@ -106,12 +106,17 @@ async function apply(stores: Store[], model: Model, action: Step): Promise<void>
       const agent = model.agents.get(action.machine);
       if (agent === undefined || agent.state === 'dead') return;
       const by = { atMs: startMs, actor: 'user:user_a', reason: 'removed' };
-      await store.setAgentState({ agentId: agent.id, state: 'dead', ...by });
+      await store.setAgentState({ audit: auditNote(), agentId: agent.id, state: 'dead', ...by });
       agent.state = 'dead';
       return;
     }
     case 'revoke':
-      await store.revokeJoinKey({ id: model.joinKeyId, projectId: 'proj_a', nowMs: startMs });
+      await store.revokeJoinKey({
+        audit: auditNote(),
+        id: model.joinKeyId,
+        projectId: 'proj_a',
+        nowMs: startMs,
+      });
       model.isRevoked = true;
   }
 }
@@ -139,7 +144,10 @@ export const joinKeyModelCases: StoreCases = {
         async (maxUses, steps) => {
           runs += 1;
           const joinKeyId = `jk_${runs}`;
-          await store.insertJoinKey(joinKeyRow({ id: joinKeyId, maxUses }));
+          await store.insertJoinKey({
+            row: joinKeyRow({ id: joinKeyId, maxUses }),
+            audit: auditNote(),
+          });
           const model: Model = {
             joinKeyId,
             maxUses,

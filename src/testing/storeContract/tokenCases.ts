@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { RotateOutcome } from '../../store/contract/enrolmentStore.ts';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
-import { startMs, tokenHash } from '../storeRows.ts';
+import { auditNote, startMs, tokenHash } from '../storeRows.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
 
 /** Presents the token of one generation, as a caller that has read `generation`. */
@@ -99,7 +99,7 @@ export const tokenCases: StoreCases = {
       reason: 'reused',
     });
     const by = { atMs: startMs, actor: 'user:user_a', reason: 'gone' };
-    await store.setAgentState({ agentId, state: 'dead', ...by });
+    await store.setAgentState({ audit: auditNote(), agentId, state: 'dead', ...by });
     assert.deepEqual(await present(store, { agentId, token: 1, generation: 1 }), {
       ok: false,
       reason: 'agent_dead',

@@ -1,0 +1,8 @@
+import type { AuditStore } from '../contract/auditStore.ts';
+import { auditNotes, deleteOldAuditNotes } from '../queries/audit.ts';
+import type { MethodsOf } from './method.ts';
+
+export const auditMethods: MethodsOf<AuditStore> = {
+  auditNotes: { access: 'read', run: auditNotes },
+  deleteOldAuditNotes: { access: 'write', run: deleteOldAuditNotes },
+};
