@@ -75,6 +75,11 @@ export const maxEngineEventBytes = 4 * 1024 * 1024;
 export const maxEngineAnswerBytes = 64 * 1024 * 1024;
 export const maxEngineErrorBytes = 64 * 1024;
 export const maxEngineListBytes = 1024 * 1024;
+/** Text of one token's id in a list of them, and what such a list may have in all. */
+export const tokenTextBytes = 8;
+export const maxTokenCountBytes = { frame: 1024, most: 8 * 1024 * 1024 } as const;
+/** Tokens that a chat template may add to what a body holds. */
+export const mostTemplateTokens = 1024;
 /** From an engine's [DONE] to the end of its response, before the connection is cut. */
 export const doneLingerMs = 1_000;
 /** A connection that fails this soon after a request was closed for idleness, most likely. */

@@ -12,6 +12,8 @@
  * Lines end in LF, CRLF or CR, also mixed, as the HTML standard says (section 9.2.5).
  */
 
+import { GatheredBytes } from './gatheredBytes.ts';
+
 const lf = 0x0a;
 const cr = 0x0d;
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
@@ -22,9 +24,8 @@ export type OnEvent = (event: Buffer) => void;
 export class SseSplitter {
   private readonly maxEventBytes: number;
   private readonly onEvent: OnEvent;
-  /** Bytes of the unfinished event from earlier chunks. */
-  private held: Buffer[] = [];
-  private heldBytes = 0;
+  /** Bytes of the unfinished event from earlier chunks, however small these were. */
+  private readonly held = new GatheredBytes();
   /**
    * The last byte was the end of a line (or nothing came yet): another line end is a blank line.
    */
@@ -40,10 +41,10 @@ export class SseSplitter {
 
   /** Bytes that are held for an unfinished event. */
   get pendingBytes(): number {
-    return this.heldBytes;
+    return this.held.length;
   }
 
-  /** Reads one chunk and calls `onEvent` for each event that it completes. The chunk is kept. */
+  /** Reads one chunk and calls `onEvent` for each event that it completes. */
   push(chunk: Buffer): 'ok' | 'event_too_large' {
     if (this.tooLarge) return 'event_too_large';
     let eventStart = 0;
@@ -58,7 +59,7 @@ export class SseSplitter {
       this.lastWasCr = byte === cr;
       if (secondHalf) {
         // S3: the LF of a CRLF whose CR has already ended an event belongs to nothing.
-        if (this.atLineStart && this.heldBytes === 0 && at === eventStart) eventStart = at + 1;
+        if (this.atLineStart && this.held.length === 0 && at === eventStart) eventStart = at + 1;
         continue;
       }
       if (!this.atLineStart) {
@@ -77,37 +78,34 @@ export class SseSplitter {
    * last one out), or undefined when nothing is left.
    */
   finish(): Buffer | undefined {
-    const rest = this.heldBytes === 0 ? undefined : trimmed(Buffer.concat(this.held));
-    this.held = [];
-    this.heldBytes = 0;
-    return rest === undefined || rest.length === 0 ? undefined : rest;
+    const rest = trimmed(this.held.take());
+    return rest.length === 0 ? undefined : rest;
   }
 
   private take(tail: Buffer): void {
-    if (this.heldBytes + tail.length > this.maxEventBytes) {
-      this.tooLarge = true;
-      this.held = [];
-      this.heldBytes = 0;
-      return;
+    if (this.isTooLarge(tail)) return;
+    let whole = tail;
+    if (this.held.length > 0) {
+      this.held.push(tail);
+      whole = this.held.take();
     }
-    const whole = this.heldBytes === 0 ? tail : Buffer.concat([...this.held, tail]);
-    this.held = [];
-    this.heldBytes = 0;
     const event = trimmed(this.withoutMark(whole));
     if (event.length > 0) this.onEvent(event);
   }
 
   private hold(rest: Buffer): 'ok' | 'event_too_large' {
     if (rest.length === 0) return 'ok';
-    if (this.heldBytes + rest.length > this.maxEventBytes) {
-      this.tooLarge = true;
-      this.held = [];
-      this.heldBytes = 0;
-      return 'event_too_large';
-    }
+    if (this.isTooLarge(rest)) return 'event_too_large';
     this.held.push(rest);
-    this.heldBytes += rest.length;
     return 'ok';
+  }
+
+  /** S4: whether the event would be over the bound with these bytes; it is given up then. */
+  private isTooLarge(more: Buffer): boolean {
+    if (this.held.length + more.length <= this.maxEventBytes) return false;
+    this.tooLarge = true;
+    this.held.take();
+    return true;
   }
 
   /** A byte order mark may stand before the first event only. */

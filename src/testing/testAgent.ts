@@ -32,14 +32,14 @@ export interface TestAgentOptions extends Partial<AgentConfig> {
 }
 
 /** A directory that is gone after the test. */
-export async function stateDirectory(t: TestContext): Promise<string> {
+export async function stateDirectory(t: Pick<TestContext, 'after'>): Promise<string> {
   const directory = await mkdtemp(path.join(tmpdir(), 'xim-agent-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   return directory;
 }
 
 /** Starts the agent; it is stopped after the test. */
-export function startAgent(t: TestContext, options: TestAgentOptions): TestAgent {
+export function startAgent(t: Pick<TestContext, 'after'>, options: TestAgentOptions): TestAgent {
   const { engineUrl, slots = 4, clock = systemClock, log = silentLogger, run, ...config } = options;
   const address = parseEngineUrl(engineUrl);
   if (address.kind !== 'ok') throw new Error(address.message);

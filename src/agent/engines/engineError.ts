@@ -5,6 +5,9 @@
 import { arrayOf, isAbsent, objectOf, stringOf } from '../serving/jsonValue.ts';
 import type { EngineEnd, EngineError, JsonObject } from './engine.ts';
 
+/** Types that say it of the request, for an error that comes without any status. */
+const requestTypes = new Set(['invalid_request_error', 'exceed_context_size_error']);
+
 /** Statuses in the 4xx range that say something of this agent's set-up, not of the request. */
 const ownFault = new Set([401, 402, 403, 404, 405, 407, 408, 409, 425, 429]);
 
@@ -31,13 +34,17 @@ export function isErrorEvent(event: JsonObject): boolean {
  * began with 200, where the error's own code has to tell.
  */
 export function endOfError(error: EngineError, status: number | undefined): EngineEnd {
-  const own = typeof error.code === 'number' ? error.code : undefined;
-  const judged = status ?? own ?? 500;
+  const judged = status ?? ownStatus(error);
   if (judged >= 400 && judged < 500 && !ownFault.has(judged)) {
     return { kind: 'refused', status: judged, error };
   }
   const detail = `engine error ${judged}: ${error.message}`.slice(0, 300);
   return { kind: 'failed', reason: 'engine_failed', detail };
+}
+
+function ownStatus({ code, type }: EngineError): number {
+  if (typeof code === 'number') return code;
+  return requestTypes.has(type ?? '') ? 400 : 500;
 }
 
 function errorFrom(object: JsonObject): EngineError {

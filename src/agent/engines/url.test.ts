@@ -279,7 +279,7 @@ test('a stream that ends early or talks nonsense counts as complete', async (t) 
 test('a refusal is retried elsewhere, or an engine’s fault blamed on the client', async (t) => {
   const { load, run } = await attach(t);
   await load();
-  const error = { message: 'too long', type: 'BadRequestError', code: 400, param: 'input_tokens' };
+  const error = { message: 'too much', type: 'BadRequestError', code: 400, param: 'top_p' };
   const refused = await run(order({ fault: 'status', status: 400, body: { error } })).end;
   assert.deepEqual(refused, { kind: 'refused', status: 400, error });
   for (const status of [401, 404, 429, 500, 503]) {

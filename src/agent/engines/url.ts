@@ -4,7 +4,8 @@
  * comes back brings new ones.
  *
  * Parts: `urlAddress.ts` (where), `urlProbe.ts` (what), `urlRequest.ts` (one request),
- * `engineError.ts` (its errors), this file (reach, offers, names).
+ * `engineError.ts` (its errors), `contextRefusal.ts` (a prompt that is too long), this file (reach,
+ * offers, names).
  *
  * Invariants (beside E1–E5)
  * U1 A model is served only under a name that the owner gave or that is the very same: never
@@ -24,6 +25,8 @@ import {
   probeRetryFirstMs,
   staleConnectionMs,
 } from '../limits.ts';
+import type { ProbeTarget } from './askEngine.ts';
+import { contextRefusal } from './contextRefusal.ts';
 import type {
   Engine,
   EngineEnd,
@@ -43,7 +46,6 @@ import {
   probeRoutes,
   type EngineFacts,
   type EngineModel,
-  type ProbeTarget,
 } from './urlProbe.ts';
 import { callEngine } from './urlRequest.ts';
 
@@ -152,13 +154,16 @@ export class UrlEngine implements Engine {
       return { kind: 'failed', reason: 'engine_unreachable', detail: 'the instance is gone' };
     }
     const { instance } = request;
+    const { engineModel, offer } = served.offer;
     this.running.set(instance, (this.running.get(instance) ?? 0) + 1);
     try {
-      return await this.call(this.bodyFor(request, served.offer.engineModel), {
-        request,
-        sink,
-        signal,
-      });
+      const body = this.bodyFor(request, engineModel);
+      const end = await this.call(body, { request, sink, signal });
+      if (end.kind !== 'refused') return end;
+      const { engine, contextLength } = offer;
+      const by = { engine, contextLength, engineModel, request, signal, target: this.target };
+      const refusal = await contextRefusal(end, by);
+      return signal.aborted ? { kind: 'cancelled' } : refusal;
     } finally {
       const left = (this.running.get(instance) ?? 1) - 1;
       if (left > 0) this.running.set(instance, left);

@@ -2,21 +2,10 @@
  * What an attached engine is: which server, which models, which abilities. Everything is asked over
  * HTTP; nothing is assumed from a name but which of its own routes to ask next.
  */
-import type { Dispatcher } from 'undici';
-import type { Clock } from '../../lib/clock.ts';
-import { codeOf } from '../joining/connectionError.ts';
-import { abilityProbeTimeoutMs, maxEngineListBytes, probeTimeoutMs } from '../limits.ts';
-import { arrayOf, objectOf, parseObject, stringOf } from '../serving/jsonValue.ts';
+import { abilityProbeTimeoutMs } from '../limits.ts';
+import { arrayOf, objectOf, stringOf } from '../serving/jsonValue.ts';
+import { askEngine, type ProbeTarget } from './askEngine.ts';
 import type { JsonObject } from './engine.ts';
-
-/** How probes reach the engine. */
-export interface ProbeTarget {
-  dispatcher: Dispatcher;
-  clock: Clock;
-  /** Of the address, before `/v1/…`. */
-  prefix: string;
-  headers: Record<string, string>;
-}
 
 export interface EngineModel {
   id: string;
@@ -42,11 +31,11 @@ export async function probeModels(
   signal: AbortSignal,
 ): Promise<ModelsOutcome> {
   // llama-server and vLLM answer 503 while they load; those without the route answer 404.
-  const health = await ask(target, { path: '/health', signal });
-  if (health.kind === 'failed') return { kind: 'down', detail: health.detail };
+  const health = await askEngine(target, { path: '/health', signal });
+  if (health.kind !== 'answered') return { kind: 'down', detail: health.detail };
   if (health.status >= 500) return { kind: 'down', detail: `it is not ready (${health.status})` };
-  const listed = await ask(target, { path: '/v1/models', signal });
-  if (listed.kind === 'failed') return { kind: 'down', detail: listed.detail };
+  const listed = await askEngine(target, { path: '/v1/models', signal });
+  if (listed.kind !== 'answered') return { kind: 'down', detail: listed.detail };
   if (listed.status === 401 || listed.status === 403) {
     return { kind: 'down', detail: 'it wants another key: give it with --engine-key' };
   }
@@ -72,7 +61,7 @@ export async function probeFacts(
 ): Promise<EngineFacts> {
   const { signal } = known;
   const get = async (path: string): Promise<JsonObject | undefined> => {
-    const answer = await ask(target, { path, signal });
+    const answer = await askEngine(target, { path, signal });
     return answer.kind === 'answered' && answer.status === 200 ? answer.body : undefined;
   };
   switch (known.ownedBy) {
@@ -107,7 +96,7 @@ export async function probeRoutes(target: ProbeTarget, signal: AbortSignal): Pro
   ] as const;
   const found: string[] = [];
   for (const [ability, path] of routes) {
-    const answer = await ask(target, { path, body: {}, signal });
+    const answer = await askEngine(target, { path, body: {}, signal });
     if (answer.kind === 'answered' && ![404, 405, 501].includes(answer.status)) found.push(ability);
   }
   return found;
@@ -192,7 +181,7 @@ export async function probeAbilities(
       temperature: 0,
       ...probe.ask,
     };
-    const answer = await ask(target, {
+    const answer = await askEngine(target, {
       path: '/v1/chat/completions',
       body,
       signal: asked.signal,
@@ -204,46 +193,6 @@ export async function probeAbilities(
   }
   return found;
 }
-
-type Answer =
-  | { kind: 'answered'; status: number; body: JsonObject | undefined }
-  | { kind: 'failed'; detail: string };
-
-/** One small call. GET without a body, POST with one. */
-async function ask(
-  target: ProbeTarget,
-  call: { path: string; body?: JsonObject; signal: AbortSignal; timeoutMs?: number },
-): Promise<Answer> {
-  const deadline = new AbortController();
-  const timeoutMs = call.timeoutMs ?? probeTimeoutMs;
-  const timer = target.clock.setTimer(timeoutMs, () => deadline.abort());
-  try {
-    const response = await target.dispatcher.request({
-      path: target.prefix + call.path,
-      method: call.body === undefined ? 'GET' : 'POST',
-      headers: { ...target.headers, 'user-agent': probeUserAgent },
-      body: call.body === undefined ? null : JSON.stringify(call.body),
-      signal: AbortSignal.any([call.signal, deadline.signal]),
-    });
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    for await (const chunk of response.body as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > maxEngineListBytes) return { kind: 'failed', detail: 'its answer is too large' };
-      chunks.push(chunk);
-    }
-    const body = parseObject(Buffer.concat(chunks).toString('utf8'));
-    return { kind: 'answered', status: response.statusCode, body };
-  } catch (error) {
-    const detail = deadline.signal.aborted ? `no answer in ${timeoutMs / 1000} s` : codeOf(error);
-    return { kind: 'failed', detail };
-  } finally {
-    timer.cancel();
-  }
-}
-
-/** By this an engine's log tells probes from work. */
-export const probeUserAgent = 'xim-agent-probe';
 
 function modelOf(entry: JsonObject): EngineModel[] {
   const id = stringOf(entry['id']);

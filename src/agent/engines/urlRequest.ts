@@ -6,6 +6,7 @@
  */
 import type { Dispatcher } from 'undici';
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { GatheredBytes } from '../../lib/gatheredBytes.ts';
 import { parseSseEvent, SseSplitter } from '../../lib/sse.ts';
 import { codeOf } from '../joining/connectionError.ts';
 import {
@@ -65,8 +66,8 @@ export function callEngine(call: UrlCall): Promise<CallEnd> {
 type Reading =
   | { kind: 'nothing' }
   | { kind: 'events'; splitter: SseSplitter }
-  /** A whole body: an answer, or an error (`status` ≥ 400). */
-  | { kind: 'body'; status: number; maxBytes: number; chunks: Buffer[]; bytes: number };
+  /** A whole body: an answer (200), or an error. `type` is its media type. */
+  | { kind: 'body'; status: number; type: string; maxBytes: number; bytes: GatheredBytes };
 
 class Exchange implements Dispatcher.DispatchHandler {
   private readonly call: UrlCall;
@@ -105,15 +106,15 @@ class Exchange implements Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     if (this.settled) return;
-    const events = String(headers['content-type']).startsWith('text/event-stream');
-    if (status === 200 && this.call.stream && events) {
+    const type = String(headers['content-type']).toLowerCase();
+    if (status === 200 && this.call.stream && type.startsWith('text/event-stream')) {
       const onEvent = (raw: Buffer): void => this.onEvent(raw);
       const splitter = new SseSplitter({ maxEventBytes: maxEngineEventBytes, onEvent });
       this.reading = { kind: 'events', splitter };
       return;
     }
     const maxBytes = status === 200 ? maxEngineAnswerBytes : maxEngineErrorBytes;
-    this.reading = { kind: 'body', status, maxBytes, chunks: [], bytes: 0 };
+    this.reading = { kind: 'body', status, type, maxBytes, bytes: new GatheredBytes() };
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -122,9 +123,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (reading.kind === 'events') {
       if (reading.splitter.push(chunk) === 'event_too_large') this.fail('an event was too large');
     } else if (reading.kind === 'body') {
-      reading.bytes += chunk.length;
-      if (reading.bytes > reading.maxBytes) this.fail('the answer was too large');
-      else reading.chunks.push(chunk);
+      const length = reading.bytes.length + chunk.length;
+      if (length > reading.maxBytes) this.fail('the answer was too large');
+      else reading.bytes.push(chunk);
     }
   }
 
@@ -151,14 +152,30 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   private read(raw: Buffer): void {
-    const data = eventData(raw);
-    if (data === undefined || this.lingering !== undefined) return;
-    if (data === '[DONE]') return this.linger();
+    if (this.lingering !== undefined) return;
+    if (isSingleData(raw)) return this.readData(raw.toString('utf8', dataField.length));
+    const { name, data } = parseSseEvent(raw);
+    const error = name === 'error' ? data : errorField(raw);
+    if (error !== undefined) this.settleError(parseObject(error) ?? { message: error });
+    else if (data !== undefined) this.readData(data);
+  }
+
+  private readData(data: string): void {
     const event = parseObject(data);
-    if (event === undefined) return this.fail('an event is not a JSON object');
-    if (isErrorEvent(event)) return this.settle(endOfError(readEngineError(event), undefined));
+    if (event === undefined) return this.readWord(data.trim());
+    if (isErrorEvent(event)) return this.settleError(event);
     this.note(event);
     if (!this.settled && !this.call.sink.write(event)) this.pause();
+  }
+
+  private readWord(word: string): void {
+    if (word === '[DONE]') this.linger();
+    else if (word !== '') this.fail('an event is not a JSON object');
+  }
+
+  /** An error inside an answer that began with 200. */
+  private settleError(error: JsonObject): void {
+    this.settle(endOfError(readEngineError(error), undefined));
   }
 
   /** Keeps what the end will need. */
@@ -220,15 +237,16 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.settle({ kind: 'completed' });
   }
 
-  private finishBody({ status, chunks }: Extract<Reading, { kind: 'body' }>): void {
-    const text = Buffer.concat(chunks).toString('utf8');
+  private finishBody({ status, type, bytes }: Extract<Reading, { kind: 'body' }>): void {
+    const text = bytes.take().toString('utf8');
     const body = parseObject(text);
     if (status !== 200) {
-      const error = readEngineError(body ?? { message: text.slice(0, 500) });
-      return this.settle(endOfError(error, status));
+      // A page of a proxy says nothing that a client could use.
+      const words = type.startsWith('text/plain') ? { message: text.slice(0, 500) } : undefined;
+      return this.settle(endOfError(readEngineError(body ?? words), status));
     }
     if (body === undefined) return this.fail('the answer is not a JSON object');
-    if (isErrorEvent(body)) return this.settle(endOfError(readEngineError(body), undefined));
+    if (isErrorEvent(body)) return this.settleError(body);
     if (this.call.stream) return this.fail('the engine did not stream');
     this.note(body);
     if (this.settled) return;
@@ -256,9 +274,27 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
-/** The data of one raw event; the usual single `data:` line is read without splitting. */
-function eventData(raw: Buffer): string | undefined {
-  const single = raw[0] === 0x64 && raw[1] === 0x61 && raw[4] === 0x3a;
-  if (!single || raw.includes(0x0a) || raw.includes(0x0d)) return parseSseEvent(raw).data;
-  return raw.toString('utf8', raw[5] === 0x20 ? 6 : 5);
+const dataField = 'data:';
+const errorName = 'error:';
+
+/** The usual event: one `data:` line, read without splitting. JSON may begin with a space. */
+function isSingleData(raw: Buffer): boolean {
+  return begins(raw, dataField) && !raw.includes(0x0a) && !raw.includes(0x0d);
+}
+
+/**
+ * Versions of llama-server put the error of a broken stream into a field of its own, `error: {…}`,
+ * and end with a clean [DONE] all the same.
+ */
+function errorField(raw: Buffer): string | undefined {
+  if (!begins(raw, errorName)) return undefined;
+  return raw.toString('utf8', errorName.length).trim();
+}
+
+/** Byte by byte: it is asked of every event. `field` is ASCII. */
+function begins(raw: Buffer, field: string): boolean {
+  for (let at = 0; at < field.length; at += 1) {
+    if (raw[at] !== field.charCodeAt(at)) return false;
+  }
+  return true;
 }

@@ -239,10 +239,11 @@ class Serving implements EngineSink {
   }
 
   private async complete(usage: EngineUsage | undefined): Promise<void> {
-    if (this.wire === undefined) {
-      if (this.answer === undefined) return this.refuse('engine_failed', 'no answer came');
-      await this.sendWhole({ status: 200, body: this.answer });
-    } else this.send(this.wire.finish(usage));
+    const { wire } = this;
+    const last = wire === undefined ? this.answer : wire.finish(usage);
+    if (last === undefined) return this.refuse('engine_failed', 'the engine gave no answer');
+    if (wire !== undefined) this.send(last);
+    else await this.sendWhole({ status: 200, body: last });
     this.finish('completed', usage);
   }
 

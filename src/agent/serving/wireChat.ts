@@ -11,17 +11,17 @@ import { wireLogprobs } from './wireLogprobs.ts';
 import { ToolCalls } from './wireToolCalls.ts';
 
 /** Reasons that OpenAI has; engines' own words for the same. */
-const finishReasons: Record<string, string> = {
-  stop: 'stop',
-  length: 'length',
-  tool_calls: 'tool_calls',
-  function_call: 'function_call',
-  content_filter: 'content_filter',
-  eos: 'stop',
-  eos_token: 'stop',
-  stop_sequence: 'stop',
-  max_tokens: 'length',
-};
+const finishReasons: ReadonlyMap<string, string> = new Map([
+  ['stop', 'stop'],
+  ['length', 'length'],
+  ['tool_calls', 'tool_calls'],
+  ['function_call', 'function_call'],
+  ['content_filter', 'content_filter'],
+  ['eos', 'stop'],
+  ['eos_token', 'stop'],
+  ['stop_sequence', 'stop'],
+  ['max_tokens', 'length'],
+]);
 
 /** Members of a message that pass as they are, where the engine has them. */
 const passed = ['reasoning_content', 'reasoning', 'function_call', 'annotations', 'audio'] as const;
@@ -31,7 +31,7 @@ const passed = ['reasoning_content', 'reasoning', 'function_call', 'annotations'
  */
 export function wireFinishReason(value: unknown): string | null {
   if (typeof value !== 'string' || value === '') return null;
-  return finishReasons[value] ?? 'stop';
+  return finishReasons.get(value) ?? 'stop';
 }
 
 /** The other members of a choice that goes on. */
@@ -67,15 +67,18 @@ export class ChatChoices {
       .join(',');
   }
 
+  /** Whether the engine has begun any choice: what has none is no answer. */
+  get any(): boolean {
+    return this.states.length > 0;
+  }
+
   /** What must still be said when the engine is done: a reason for every choice (W2). */
   rest(): string {
-    if (this.states.length === 0) this.state(0);
     return this.states
       .map((state, index) => ({ state, index }))
       .filter(({ state }) => state !== undefined && !state.finished)
-      .map(({ state, index }) => {
-        const delta = state.roleSent ? {} : { role: 'assistant', content: '' };
-        return JSON.stringify({ index, delta, logprobs: null, finish_reason: 'stop' });
+      .map(({ index }) => {
+        return JSON.stringify({ index, delta: {}, logprobs: null, finish_reason: 'stop' });
       })
       .join(',');
   }
@@ -83,11 +86,13 @@ export class ChatChoices {
   private choice(value: unknown): string {
     const choice = objectOf(value);
     if (choice === undefined) return '';
+    const given = objectOf(choice['delta']);
+    const reason = wireFinishReason(choice['finish_reason']);
+    if (given === undefined && reason === null) return '';
     const index = indexOf(choice);
     const state = this.state(index);
     if (state.finished) return '';
-    const delta = objectOf(choice['delta']) ?? {};
-    const reason = wireFinishReason(choice['finish_reason']);
+    const delta = given ?? {};
     // The happy path, thousands of times a second: a piece of text and nothing else.
     if (reason === null && state.roleSent && isAbsent(choice['logprobs']) && isPlainText(delta)) {
       const content = JSON.stringify(delta['content']);
@@ -127,13 +132,13 @@ export class ChatChoices {
   }
 }
 
-/** The `choices` of an answer that was not streamed. */
+/** The `choices` of an answer that was not streamed: those that have a message. */
 export function wireChatChoices(event: JsonObject, callPrefix: string): JsonObject[] {
   return arrayOf(event['choices']).flatMap((value) => {
     const choice = objectOf(value);
-    if (choice === undefined) return [];
+    const given = objectOf(choice?.['message']);
+    if (choice === undefined || given === undefined) return [];
     const index = indexOf(choice);
-    const given = objectOf(choice['message']) ?? {};
     const message: JsonObject = {
       role: 'assistant',
       content: stringOf(given['content']) ?? null,

@@ -24,9 +24,13 @@ export class CompletionChoices {
       .join(',');
   }
 
+  /** Whether the engine has begun any choice. */
+  get any(): boolean {
+    return this.finished.length > 0;
+  }
+
   /** A reason for every choice that has none yet. */
   rest(): string {
-    if (this.finished.length === 0) this.finished[0] = false;
     return [...this.finished]
       .map((finished, index) => ({ finished, index }))
       .filter(({ finished }) => finished === false)

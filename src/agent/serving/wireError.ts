@@ -1,7 +1,8 @@
 /**
  * An engine's own error, made into the platform's: one status, one envelope. Engines put a class
  * name into `type` (vLLM), a number into `code` (vLLM, llama.cpp) or a bare string into `error`
- * (Ollama); none of that reaches a client. Only structured members decide, never the message.
+ * (Ollama); none of that reaches a client. A code of ours is taken, where the engine (or its
+ * adapter) gives one; the message decides nothing.
  */
 import { errorEnvelope, errorTable, type ErrorEnvelope, type ErrorName } from '../../api/errors.ts';
 import type { EngineError } from '../engines/engine.ts';
@@ -11,10 +12,6 @@ export interface WireError {
   status: number;
   envelope: ErrorEnvelope;
 }
-
-/** Types and params by which engines say that the prompt is too long. */
-const contextTypes = new Set(['exceed_context_size_error', 'context_length_exceeded']);
-const contextParams = new Set(['input_tokens', 'input_text']);
 
 /** The refusals of ours that an engine may name by code. */
 const nameable = new Set<ErrorName>([
@@ -36,9 +33,6 @@ export function wireError(status: number, error: EngineError): WireError {
 }
 
 function errorName(status: number, error: EngineError): ErrorName {
-  if (contextTypes.has(error.type ?? '') || contextParams.has(error.param ?? '')) {
-    return 'context_length_exceeded';
-  }
   const named = [...nameable].find((name) => name === error.code);
   if (named !== undefined) return named;
   return status === 413 ? 'request_too_large' : 'invalid_value';

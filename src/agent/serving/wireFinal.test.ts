@@ -25,7 +25,9 @@ function wired(
 ): string {
   const stream = new WireStream({ ...frame, ...options });
   const parts = events.map((event) => stream.chunk(event) ?? Buffer.alloc(0));
-  return Buffer.concat([...parts, stream.finish(usage)]).toString('utf8');
+  const end = stream.finish(usage);
+  assert.ok(end !== undefined, 'it counts as no answer');
+  return Buffer.concat([...parts, end]).toString('utf8');
 }
 
 /** The events of a wire-final stream, `[DONE]` checked and taken off. */
@@ -105,7 +107,7 @@ for (const dialect of dialects) {
 
   test(`a whole answer of ${dialect} does not follow OpenAI’s schema`, () => {
     const answer = fakeAnswer({ dialect, model: 'theirs', chunks: 2, padding: '' });
-    assert.deepEqual(JSON.parse(wireAnswer(frame, answer).toString()), {
+    assert.deepEqual(JSON.parse(String(wireAnswer(frame, answer))), {
       id: 'chatcmpl-abc',
       object: 'chat.completion',
       created: 1_800_000_000,
@@ -162,14 +164,53 @@ test('a stream without role or reason leaves them out', () => {
   assert.equal(choicesOf(events[2])[0]?.finish_reason, 'stop');
 });
 
-test('an empty answer is no answer', () => {
-  const events = read(wired([]));
-  assert.deepEqual(choicesOf(events[0])[0], {
+test('an answer without a choice is made into an empty one', () => {
+  const usage = { prompt_tokens: 1, completion_tokens: 0 };
+  const nothing: JsonObject[][] = [
+    [],
+    [{}],
+    [{ choices: [] }, { choices: [], usage }],
+    [{ choices: null }, { choices: [3, null] }],
+    [{ choices: [{ index: 0, message: { content: 'not a delta' } }] }],
+  ];
+  for (const path of ['/v1/chat/completions', '/v1/completions']) {
+    for (const events of nothing) {
+      if (path === '/v1/completions' && events === nothing[4]) continue;
+      const stream = new WireStream({ ...frame, path });
+      for (const event of events) assert.equal(stream.chunk(event), undefined);
+      assert.equal(stream.finish({ input: 1, cached: 0, output: 0 }), undefined);
+    }
+  }
+  const wholes: JsonObject[] = [
+    {},
+    { choices: [] },
+    { choices: null },
+    { choices: [1] },
+    { choices: [{ finish_reason: 'stop' }] },
+    { choices: [{ delta: { content: 'not a message' } }] },
+  ];
+  for (const whole of wholes) assert.equal(wireAnswer(frame, whole), undefined);
+  assert.equal(wireAnswer({ ...frame, path: '/v1/completions' }, {}), undefined);
+  assert.equal(wireAnswer({ ...frame, path: '/v1/embeddings' }, { data: 'x' }), undefined);
+});
+
+test('an answer that is empty by right is taken for none', () => {
+  const [only] = read(wired([chunk({}, { finish_reason: 'length' })]));
+  assert.deepEqual(choicesOf(only)[0], {
     index: 0,
-    delta: { role: 'assistant', content: '' },
+    delta: { role: 'assistant', content: '', refusal: null },
     logprobs: null,
-    finish_reason: 'stop',
+    finish_reason: 'length',
   });
+  const whole = { choices: [{ message: { content: null }, finish_reason: 'length' }] };
+  assert.match(String(wireAnswer(frame, whole)), /"content":null/);
+});
+
+test('a reason that is a word of the language leaves the choice without an end', () => {
+  for (const reason of ['constructor', '__proto__', 'toString']) {
+    const events = read(wired([chunk({ content: 'a' }, { finish_reason: reason })]));
+    assert.equal(choicesOf(events[0])[0]?.finish_reason, 'stop');
+  }
 });
 
 test('a choice goes on after its reason', () => {
@@ -286,7 +327,7 @@ test('an engine’s own error shape, code or path reaches the client', () => {
       },
     },
   });
-  const long = { message: 'm', type: 'exceed_context_size_error', code: 400 };
+  const long = { message: 'm', code: 'context_length_exceeded', param: 'messages' };
   assert.equal(wireError(400, long).envelope.error.code, 'context_length_exceeded');
   assert.equal(wireError(413, { message: '' }).status, 413);
   const event = wireErrorEvent(wireError(422, { message: 'no', param: 'top_p' }).envelope);

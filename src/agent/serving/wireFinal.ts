@@ -9,6 +9,7 @@
  *    `usage: null`; without it no chunk has the member.
  * W5 An engine chunk is stringified once; its bytes are one buffer, never joined with another
  *    chunk's.
+ * W6 What has no choice is no answer, whatever its status: it is never made into an empty one.
  */
 import type { ErrorEnvelope } from '../../api/errors.ts';
 import type { EngineUsage, JsonObject } from '../engines/engine.ts';
@@ -31,6 +32,7 @@ export interface AnswerFrame {
 }
 
 interface Choices {
+  readonly any: boolean;
   chunk(event: JsonObject): string;
   rest(): string;
 }
@@ -60,8 +62,12 @@ export class WireStream {
     return choices === '' ? undefined : Buffer.from(this.prefix + choices + this.suffix);
   }
 
-  /** The end of an answer that the engine completed. `usage` counts where no chunk had any. */
-  finish(usage: EngineUsage | undefined): Buffer {
+  /**
+   * The end of an answer that the engine completed; undefined when it was none (W6). `usage` counts
+   * where no chunk had any.
+   */
+  finish(usage: EngineUsage | undefined): Buffer | undefined {
+    if (!this.choices.any) return undefined;
     const rest = this.choices.rest();
     const last = rest === '' ? '' : this.prefix + rest + this.suffix;
     const counted = this.usage ?? usage;
@@ -78,22 +84,27 @@ export function wireErrorEvent(envelope: ErrorEnvelope): Buffer {
   return Buffer.from(`data: ${JSON.stringify(envelope)}\n\ndata: [DONE]\n\n`);
 }
 
-/** An answer that was not streamed. Routes without a shape of their own only get their `model`. */
-export function wireAnswer(frame: AnswerFrame, event: JsonObject): Buffer {
+/**
+ * An answer that was not streamed; undefined when it is none (W6). Routes without a shape of their
+ * own only get their `model`.
+ */
+export function wireAnswer(frame: AnswerFrame, event: JsonObject): Buffer | undefined {
   const usage = usageOf(event);
   const counted = usage === undefined ? {} : { usage: wireUsage(usage) };
   const { created, model } = frame;
   if (isChat(frame.path)) {
     const choices = wireChatChoices(event, bareId(frame));
+    if (choices.length === 0) return undefined;
     const head = { id: answerId(frame), object: 'chat.completion', created, model };
     return json({ ...head, choices, ...counted });
   }
   if (isCompletion(frame.path)) {
     const choices = wireCompletionChoices(event, 'stop');
+    if (choices.length === 0) return undefined;
     const head = { id: answerId(frame), object: 'text_completion', created, model };
     return json({ ...head, choices, ...counted });
   }
-  return json({ ...event, model });
+  return Array.isArray(event['data']) ? json({ ...event, model }) : undefined;
 }
 
 const json = (value: JsonObject): Buffer => Buffer.from(JSON.stringify(value));
