@@ -155,3 +155,18 @@ test('durations and sizes read back as what they were', () => {
   );
   assert.deepEqual(parseSize('1.5 GiB'), { value: 1.5 * 2 ** 30 });
 });
+
+test('a variable that a script forgot to set means the working directory', () => {
+  assert.deepEqual(problemsOf(['--host', '']), [
+    '--host: "" is not allowed; give a value, or leave it out',
+  ]);
+  assert.equal(configOf([], { T_HOST: '' }).host, '127.0.0.1');
+});
+
+test('a value that was left out takes the next flag’s place', () => {
+  assert.deepEqual(problemsOf(['--host', '--json']), ['--host needs a value']);
+  assert.deepEqual(problemsOf(['--host', '--no-json']), ['--host needs a value']);
+  assert.deepEqual(problemsOf(['--host', '--port=1']), ['--host needs a value']);
+  assert.equal(configOf(['--host=--json']).host, '--json');
+  assert.equal(configOf(['--host', '--strange']).host, '--strange');
+});

@@ -174,7 +174,8 @@ function parseRow(row: ConfigRow, texts: readonly string[]): Parsed<unknown> {
   const text = texts.at(-1) ?? '';
   switch (row.type) {
     case 'text':
-      return { value: text };
+      // An unset variable in a script: `--data-dir "$DIR"` must not mean the working directory.
+      return text === '' ? { problem: 'give a value, or leave it out' } : { value: text };
     case 'switch':
       return parseSwitch(text);
     case 'integer':
@@ -269,7 +270,7 @@ function readFlag(
   const row = dashes === '--' ? rows.get(name) : undefined;
   if (row?.type === 'switch') return give(flags, name, inline ?? 'true');
   if (row !== undefined) {
-    const value = inline ?? rest.shift();
+    const value = inline ?? (isFlag(rest[0], rows) ? undefined : rest.shift());
     if (value === undefined) flags.problems.push(`--${name} needs a value`);
     else give(flags, name, value);
     return;
@@ -279,6 +280,12 @@ function readFlag(
     return give(flags, name.slice(3), 'false');
   }
   flags.problems.push(`${dashes}${name} is not a flag of this command; --help lists them`);
+}
+
+/** Whether an argument is a flag of the table; as a value it is given with `=`. */
+function isFlag(arg: string | undefined, rows: ReadonlyMap<string, ConfigRow>): boolean {
+  const [, name = ''] = /^--(?:no-)?([^=]+)/.exec(arg ?? '') ?? [];
+  return rows.has(name);
 }
 
 function give(flags: Flags, name: string, value: string): void {
