@@ -16,6 +16,9 @@ const kindByResultCode: ReadonlyMap<number, StoreErrorKind> = new Map([
   [26, 'corrupt'], // NOTADB
 ]);
 
+/** SQLITE_IOERR_SHMSIZE: the file beside the database that its processes share cannot grow. */
+const sharedMemorySizeCode = 4874;
+
 const kindByFileError: ReadonlyMap<string, StoreErrorKind> = new Map([
   ['EACCES', 'not_writable'],
   ['EEXIST', 'not_writable'],
@@ -55,6 +58,7 @@ function kindOf(error: unknown): StoreErrorKind | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, errcode } = error as { code?: unknown; errcode?: unknown };
   if (code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number') {
+    if (errcode === sharedMemorySizeCode) return 'disk_full';
     return kindByResultCode.get(errcode & 0xff);
   }
   return typeof code === 'string' ? kindByFileError.get(code) : undefined;
