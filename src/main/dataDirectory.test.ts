@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -31,9 +32,44 @@ test('a data directory that others can read (D1)', () => {
   assert.equal(statSync(open).mode & 0o777, 0o700);
 });
 
+test('a directory of others that is shut to them because it was named by mistake (D1)', () => {
+  const others = path.join(base, 'others');
+  mkdirSync(path.join(others, 'work'), { recursive: true, mode: 0o755 });
+  chmodSync(others, 0o755);
+  assert.match(refusal(others), /holds other things.*--data-dir DIR/);
+  assert.equal(statSync(others).mode & 0o777, 0o755);
+  assert.deepEqual(readdirSync(others), ['work']);
+  // An earlier start's is closed again, and a new disk is as good as empty.
+  writeFileSync(path.join(others, 'secrets.key'), '');
+  openDataDirectory(others).release();
+  assert.equal(statSync(others).mode & 0o777, 0o700);
+  const disk = path.join(base, 'disk');
+  mkdirSync(path.join(disk, 'lost+found'), { recursive: true });
+  openDataDirectory(disk).release();
+});
+
+test('a place where nothing can be made, tried for ever', () => {
+  assert.match(refusal('/proc/x'), /cannot be used: nothing can be made there\. Choose another/);
+  assert.match(refusal('/proc/x/y'), /nothing can be made there/);
+  symlinkSync(path.join(base, 'nowhere'), path.join(base, 'link'));
+  assert.match(refusal(path.join(base, 'link')), /a link that leads nowhere/);
+  assert.match(refusal(path.join(base, 'link', 'x')), /a link that leads nowhere/);
+  assert.match(refusal(path.join(base, 'x'.repeat(300))), /the name is too long/);
+});
+
+test('a lock that is none, told as a code', () => {
+  const damaged = path.join(base, 'damaged');
+  mkdirSync(damaged, { mode: 0o700 });
+  writeFileSync(path.join(damaged, 'lock'), 'nothing that SQLite knows '.repeat(8));
+  assert.match(refusal(damaged), /damaged\/lock is not a lock of this program\. Remove it/);
+  rmSync(path.join(damaged, 'lock'));
+  mkdirSync(path.join(damaged, 'lock'));
+  assert.match(refusal(damaged), /its file lock cannot be taken/);
+});
+
 test('a path through a file, without a sentence on what to do', () => {
   writeFileSync(path.join(base, 'file'), '');
-  assert.match(refusal(path.join(base, 'file')), /cannot be used: it is a file\. Choose another/);
+  assert.match(refusal(path.join(base, 'file')), /cannot be used: it is a file, .*Choose another/);
   assert.match(refusal(path.join(base, 'file', 'x')), /a part of the path is a file/);
 });
 

@@ -13,13 +13,19 @@
  * ```
  *
  * Invariants
- * D1 The directory is 0700 when we make it, and closed to others when we find it open.
+ * D1 The directory is 0700 when we make it, and closed to others when we find it open and empty,
+ *    or ours. One that holds other things is refused: `--data-dir /tmp` must not lock a machine out
+ *    of /tmp.
  * D2 One server at a time. The lock is the operating system's, on an open file: a server that was
  *    killed holds nothing.
  */
-import { accessSync, chmodSync, constants, mkdirSync, statSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { credentialsFileName } from '../cli/serverContext.ts';
+import { directoryProblem } from '../lib/makeDirectory.ts';
+import { openPrivateDirectory } from '../lib/privateDirectory.ts';
+import type { PrivateDirectoryOutcome } from '../lib/privateDirectory.ts';
 import { StartupError } from './startupError.ts';
 
 export interface DataDirectory {
@@ -37,29 +43,26 @@ export function openDataDirectory(where: string): DataDirectory {
   return { path: directory, file: (...names) => path.join(directory, ...names), release };
 }
 
+/** By which a directory is known as a server's. */
+const signs = [credentialsFileName, `${credentialsFileName}.pending`, 'secrets.key', 'xim.db'];
+
 function prepare(directory: string): void {
+  let outcome: PrivateDirectoryOutcome;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // D1. Another's directory cannot be closed, and `access` then says whether it can be used.
-    const { mode, uid } = statSync(directory);
-    if ((mode & 0o077) !== 0 && uid === process.getuid?.()) chmodSync(directory, mode & 0o700);
+    outcome = openPrivateDirectory({ directory, signs });
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new StartupError('data_directory', unusable(directory, error));
+    throw new StartupError('data_directory', unusable(directory, directoryProblem(error)));
   }
+  if (outcome !== 'holds_others') return;
+  throw new StartupError(
+    'data_directory',
+    `The data directory ${directory} holds other things and can be read by others, who would ` +
+      'lose it: give the server one of its own with --data-dir DIR, or close it with chmod 700.',
+  );
 }
 
-function unusable(directory: string, error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const reasons: Record<string, string> = {
-    EACCES: 'this user may not write there',
-    EPERM: 'this user may not write there',
-    EROFS: 'the file system is read-only',
-    ENOTDIR: 'a part of the path is a file',
-    EEXIST: 'it is a file',
-    ENOSPC: 'the disk is full',
-  };
-  const why = (code === undefined ? undefined : reasons[code]) ?? code ?? message;
+function unusable(directory: string, why: string): string {
   return (
     `The data directory ${directory} cannot be used: ${why}. ` +
     'Choose another with --data-dir DIR, or let this user write there.'
@@ -71,22 +74,34 @@ function unusable(directory: string, error: unknown): string {
  * ends with the process, is seen by other containers on the same volume, and needs no native code.
  */
 function lock(directory: string): () => void {
+  const file = path.join(directory, 'lock');
   let database: DatabaseSync;
   try {
-    database = new DatabaseSync(path.join(directory, 'lock'));
+    database = new DatabaseSync(file);
     database.exec('PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (error) {
-    const { errcode } = error as { errcode?: number };
-    const busy = errcode === 5;
-    throw new StartupError(
-      'data_directory',
-      busy
-        ? `Another server already uses the data directory ${directory}. Stop it first, or give ` +
-            'this one a directory of its own with --data-dir DIR.'
-        : unusable(directory, error),
-    );
+    throw new StartupError('data_directory', lockProblem(directory, error));
   }
   return () => {
     if (database.isOpen) database.close();
   };
+}
+
+/** By SQLite's primary result codes. */
+function lockProblem(directory: string, error: unknown): string {
+  const { errcode = 0, message } = error as { errcode?: number; message: string };
+  const file = path.join(directory, 'lock');
+  switch (errcode & 0xff) {
+    case 5: // SQLITE_BUSY
+      return (
+        `Another server already uses the data directory ${directory}. Stop it first, or give ` +
+        'this one a directory of its own with --data-dir DIR.'
+      );
+    case 13: // SQLITE_FULL
+      return unusable(directory, 'the disk is full');
+    case 26: // SQLITE_NOTADB
+      return `${file} is not a lock of this program. Remove it; nothing is kept in it.`;
+    default:
+      return unusable(directory, `its file lock cannot be taken (${message})`);
+  }
 }

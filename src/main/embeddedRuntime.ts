@@ -7,13 +7,14 @@
  * R1 An installation appears by rename, whole or not at all.
  * R2 npm ends with this process, and what an ended one left half-done is removed by the next.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as llama from 'node-llama-cpp';
 import manifest from '../../package.json' with { type: 'json' };
 import type { AgentEvent } from '../agent/agentEvent.ts';
+import { makeDirectory } from '../lib/makeDirectory.ts';
 import { startTied } from '../lib/tiedProcess.ts';
 
 type Llama = typeof llama;
@@ -67,7 +68,7 @@ async function install(home: string, { onEvent, stopped }: LoaderOptions): Promi
   onEvent({ kind: 'note', message });
   removeLeftovers(home);
   const temporary = `${home}.new-${process.pid}`;
-  mkdirSync(temporary, { recursive: true, mode: 0o700 });
+  makeDirectory(temporary, 0o700);
   try {
     const wanted = {
       private: true,

@@ -76,7 +76,10 @@ test('secrets are put into a directory that others read', async (t) => {
   assert.ok(refused.kind === 'refused' && refused.message.includes('--state-dir'));
   const file = path.join(directory, 'something', 'below');
   const impossible = await openState({ directory: file, ...means });
-  assert.ok(impossible.kind === 'refused' && impossible.message.includes('ENOTDIR'));
+  assert.ok(impossible.kind === 'refused');
+  assert.match(impossible.message, /a part of the path is a file\. Give another with --state-dir/);
+  const nowhere = await openState({ directory: '/proc/x', ...means });
+  assert.ok(nowhere.kind === 'refused' && nowhere.message.includes('nothing can be made there'));
 });
 
 test('a full disk costs the join key, or ends in a stack trace', async () => {

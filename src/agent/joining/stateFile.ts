@@ -7,10 +7,12 @@
  * F1 A rotation token is on disk before it is used for anything.
  * F2 The key pair is on disk before the server hears of it.
  */
-import { chmod, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../lib/clock.ts';
+import { directoryProblem } from '../../lib/makeDirectory.ts';
+import { openPrivateDirectory } from '../../lib/privateDirectory.ts';
 import type { Random } from '../../lib/random.ts';
 import { writeJsonDurably } from '../models/durableFile.ts';
 import type { HeldLock } from '../models/fileLock.ts';
@@ -68,7 +70,7 @@ export async function openState(options: {
 }): Promise<StateOutcome> {
   const { clock, random } = options;
   const directory = path.resolve(options.directory);
-  const unfit = await prepareDirectory(directory).catch((error) => unusable(directory, error));
+  const unfit = prepareDirectory(directory);
   if (unfit !== undefined) return { kind: 'refused', message: unfit };
   const locked = await lockState({ directory, clock, random }).catch((error: unknown) => {
     return { kind: 'busy', message: unusable(directory, error) } as const;
@@ -113,15 +115,12 @@ function storeOf(parts: {
 }
 
 /** Undefined when the directory is fit for secrets, otherwise a sentence. */
-async function prepareDirectory(directory: string): Promise<string | undefined> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const { mode, uid } = await stat(directory);
-  if ((mode & 0o077) === 0) return undefined;
-  const inside = await readdir(directory);
-  const ours = inside.length === 0 || [stateFileName, lockName].some((f) => inside.includes(f));
-  if (ours && uid === process.getuid?.()) {
-    await chmod(directory, 0o700);
-    return undefined;
+function prepareDirectory(directory: string): string | undefined {
+  try {
+    const signs = [stateFileName, lockName];
+    if (openPrivateDirectory({ directory, signs }) === 'private') return undefined;
+  } catch (error) {
+    return unusable(directory, error);
   }
   return (
     `The state directory ${directory} can be read by others and holds other things: ` +
@@ -133,7 +132,8 @@ async function prepareDirectory(directory: string): Promise<string | undefined> 
 function unusable(directory: string, error: unknown): string {
   const { code } = error as NodeJS.ErrnoException;
   if (code === undefined) throw error;
-  return `The state directory ${directory} cannot be used (${code}): give another (--state-dir).`;
+  const why = directoryProblem(error);
+  return `The state directory ${directory} cannot be used: ${why}. Give another with --state-dir.`;
 }
 
 type ReadOutcome =

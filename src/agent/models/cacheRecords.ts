@@ -10,10 +10,13 @@
  *
  * Several processes share one cache: records and blobs change under the lock `index` only.
  */
-import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { sha256Hex } from '../../lib/hashing.ts';
+import { makeDirectory } from '../../lib/makeDirectory.ts';
+import { openPrivateDirectory } from '../../lib/privateDirectory.ts';
+import type { PrivateDirectoryOutcome } from '../../lib/privateDirectory.ts';
 import type { Random } from '../../lib/random.ts';
 import { maxCacheEntries } from '../limits.ts';
 import { readJson, writeJsonDurably } from './durableFile.ts';
@@ -48,14 +51,18 @@ export class CacheRecords {
     this.random = random;
   }
 
-  /** Makes the folders, closed to everybody else. Rejects with the error of the file system. */
-  async prepare(): Promise<void> {
-    await mkdir(this.dir, { recursive: true, mode: 0o700 });
-    await chmod(this.dir, 0o700);
+  /**
+   * Makes the folders, closed to everybody else; a directory that cannot be closed is left as it
+   * is. Rejects with the error of the file system.
+   */
+  async prepare(): Promise<PrivateDirectoryOutcome> {
+    const outcome = openPrivateDirectory({ directory: this.dir, signs: ['blobs'] });
+    if (outcome !== 'private') return outcome;
     for (const folder of folders) {
-      await mkdir(path.join(this.dir, folder), { recursive: true, mode: 0o700 });
+      makeDirectory(path.join(this.dir, folder), 0o700);
     }
     await this.sweep();
+    return outcome;
   }
 
   /**

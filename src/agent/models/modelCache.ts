@@ -17,6 +17,8 @@
 import { statfsSync } from 'node:fs';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import { directoryProblem } from '../../lib/makeDirectory.ts';
+import type { PrivateDirectoryOutcome } from '../../lib/privateDirectory.ts';
 import type { Random } from '../../lib/random.ts';
 import type { DesiredModel } from '../../protocol/messages/routerControl.ts';
 import type { EnsureOutcome, FetchProgress, ModelEnsurer } from '../engines/engine.ts';
@@ -28,7 +30,7 @@ import { CacheSpace } from './cacheSpace.ts';
 import { CacheUses } from './cacheUses.ts';
 import { defaultModel } from './defaultModel.ts';
 import { ensureModel, type Attempt, type EnsureTools } from './ensureModel.ts';
-import { fileFailure, type FetchFailure } from './fetchFailure.ts';
+import { fetchFailure, fileFailure, type FetchFailure } from './fetchFailure.ts';
 import { createGuardedHttp, type GuardedHttp } from './guardedHttp.ts';
 import { ProgressMeter, type FetchProgressReport } from './progressMeter.ts';
 
@@ -59,11 +61,16 @@ export type OpenModelCacheOutcome = { kind: 'open'; cache: ModelCache } | FetchF
 export async function openModelCache(options: ModelCacheOptions): Promise<OpenModelCacheOutcome> {
   const cache = new ModelCache(options);
   try {
-    await cache.prepare();
-    return { kind: 'open', cache };
+    if ((await cache.prepare()) === 'private') return { kind: 'open', cache };
   } catch (error) {
-    return fileFailure(error, `The model cache ${options.dir} cannot be used`);
+    const { reason } = fileFailure(error, '');
+    const why = `The model cache ${options.dir} cannot be used: ${directoryProblem(error)}.`;
+    return fetchFailure(reason, `${why} Give another with --model-cache.`);
   }
+  const message =
+    `The model cache ${options.dir} can be read by others and holds other things: ` +
+    'give one of its own with --model-cache, or close it with chmod 700.';
+  return fetchFailure('forbidden', message);
 }
 
 /** A model that this process asked for, and what came of it. */
@@ -128,8 +135,8 @@ export class ModelCache implements ModelEnsurer {
     this.options.onAttempt?.(model, attempt);
   }
 
-  async prepare(): Promise<void> {
-    await this.records.prepare();
+  prepare(): Promise<PrivateDirectoryOutcome> {
+    return this.records.prepare();
   }
 
   async ensure(
