@@ -58,7 +58,8 @@ const table: Record<string, Row> = {
       http: 'use-cases do not know how they are called',
       '*': 'use-cases stand on store and domain only',
     },
-    packages: [],
+    // For the one provider of identities that people may sign in with.
+    packages: ['openid-client', 'undici'],
   },
   router: {
     may: {

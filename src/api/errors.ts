@@ -25,6 +25,22 @@ export const errorTable = {
   ip_not_authorized: { status: 401, type: 'invalid_request_error', code: 'ip_not_authorized' },
   not_signed_in: { status: 401, type: 'invalid_request_error', code: 'not_signed_in' },
   invalid_credentials: { status: 401, type: 'invalid_request_error', code: 'invalid_credentials' },
+  second_factor_required: {
+    status: 401,
+    type: 'invalid_request_error',
+    code: 'second_factor_required',
+  },
+  second_factor_invalid: {
+    status: 401,
+    type: 'invalid_request_error',
+    code: 'second_factor_invalid',
+  },
+  account_disabled: { status: 403, type: 'invalid_request_error', code: 'account_disabled' },
+  password_change_required: {
+    status: 403,
+    type: 'invalid_request_error',
+    code: 'password_change_required',
+  },
   insufficient_permissions: {
     status: 403,
     type: 'invalid_request_error',

@@ -14,7 +14,10 @@
  *    shown once, never logged.
  * C3 Every use-case that has a caller asks `principal.ts` first.
  */
+import { createAttemptLimits } from './access/attemptLimits.ts';
+import { createOwnPassword } from './access/ownPassword.ts';
 import { createPasswords } from './access/password.ts';
+import { createSecondFactors } from './access/secondFactor.ts';
 import { createSessions, type Sessions } from './access/signIn.ts';
 import { agentEvents, agentOf, listAgents } from './agents/agents.ts';
 import { removeAgent, resumeAgent, suspendAgent } from './agents/agentLifecycle.ts';
@@ -32,7 +35,8 @@ import type { ControlParts } from './parts.ts';
 import { bootstrap, credentialsMatch, type BootstrapInput } from './platform/bootstrap.ts';
 import { defaultModelOf, ensureDefaultModel } from './platform/defaultModel.ts';
 import { newPlatformJoinKey } from './platform/platformJoinKey.ts';
-import { listEndpoints, listProjects, projectOf, recentRequests } from './platform/projects.ts';
+import { listEndpoints, recentRequests } from './platform/projects.ts';
+import { listProjects, projectOf } from './projects/projects.ts';
 import type { ServerSecrets } from './secrets.ts';
 
 /** A use-case whose first parameter, what it stands on, was filled in. */
@@ -88,6 +92,9 @@ export function createControl(options: ControlParts & { secrets: ServerSecrets }
   const { store, clock, random, secrets } = options;
   const parts: ControlParts = options;
   const passwords = createPasswords(random);
+  const limits = createAttemptLimits(clock);
+  const ownPassword = createOwnPassword({ ...parts, passwords, limits });
+  const secondFactors = createSecondFactors({ ...parts, secrets, limits, ownPassword });
   const nonces = createNonces({ clock, random });
   const tokens = createAgentTokens({ secrets, clock });
   return {
@@ -99,7 +106,7 @@ export function createControl(options: ControlParts & { secrets: ServerSecrets }
     newPlatformJoinKey: (input) => newPlatformJoinKey(parts, input),
     sweep: (input) => sweep(parts, input),
 
-    ...createSessions(parts, passwords),
+    ...createSessions({ ...parts, passwords, limits, secondFactors }),
 
     projects: (input) => listProjects(parts, input),
     project: (input) => projectOf(parts, input),

@@ -7,7 +7,8 @@ export const sessionLifetimeMs = 12 * 3_600_000;
 export const passwordChecksAtOnce = 2;
 export const passwordChecksWaiting = 32;
 
-/** Longest password that is looked at, in characters. */
+/** Shortest new password, and longest one that is looked at, in characters. */
+export const leastPassword = 12;
 export const longestPassword = 1024;
 /** Longest e-mail address that is looked at, in characters. */
 export const longestEmail = 254;
@@ -18,6 +19,43 @@ export const longestEmail = 254;
  */
 export const signInFailuresPerAddress = { burst: 10, refillMs: 30_000 } as const;
 export const signInFailuresPerAccount = { burst: 50, refillMs: 10_000 } as const;
+
+/** Wrong codes of a second factor, by account: who tries them has the password. */
+export const secondFactorFailuresPerAccount = { burst: 5, refillMs: 120_000 } as const;
+/** Recovery codes that an account is given at once. */
+export const recoveryCodesMade = 10;
+
+/** Between leaving for an identity provider and coming back from it. */
+export const oidcLoginLifetimeMs = 600_000;
+/** The longest wait for an answer of an identity provider, and the largest one that is read. */
+export const oidcTimeoutMs = 10_000;
+export const oidcAnswerBytes = 1024 * 1024;
+/** How long a provider's own description of itself is kept. */
+export const oidcDiscoveryLifetimeMs = 3_600_000;
+/** How far a provider's clock may be off, in seconds. */
+export const oidcClockToleranceSeconds = 30;
+
+/** An invitation can be accepted for so long; so many of a project (or the platform) are open. */
+export const invitationLifetimeMs = 7 * 86_400_000;
+export const openInvitationsPerOwner = 200;
+
+/** Projects that one person may own, where not only operators make them. */
+export const ownedProjectsPerUser = 20;
+/** Longest name of a project, in characters. */
+export const longestProjectName = 80;
+
+/** API keys of one project that are neither revoked nor expired. */
+export const livingApiKeysPerProject = 1_000;
+/** Ranges that one key's allow-list may hold. */
+export const longestAllowList = 64;
+/** The value before a rotation stays good for at most, and by default, so long. */
+export const rotationGraceMs = 24 * 3_600_000;
+/** The furthest end that a key may be given, from now. */
+export const longestKeyLifetimeMs = 10 * 365 * 86_400_000;
+/** The largest number that a quota may hold. */
+export const largestQuota = 1_000_000_000_000;
+/** Keys whose use is remembered until it is written down, about once a minute. */
+export const usedKeysRemembered = 100_000;
 
 /** Addresses (or accounts) that one limiter remembers; the longest unused is forgotten first. */
 export const limiterEntries = 10_000;

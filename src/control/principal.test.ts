@@ -66,7 +66,7 @@ test('a project that is somebody else’s and one that is missing can be told ap
     await expectAll(caller, { kind: 'project', project: id }, 'project_not_found');
     await expectAll(caller, { kind: 'project', project: 'missing' }, 'project_not_found');
     const listed = await harness.control.projects({ caller });
-    assert.deepEqual(listed, { ok: true, projects: [] });
+    assert.deepEqual(listed, { ok: true, projects: [], next: null });
   }
 });
 

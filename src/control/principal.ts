@@ -6,8 +6,8 @@
  * C3 Nothing is read or changed for a caller before one of these functions said yes.
  * P1 A project that does not exist and one that is somebody else's get the same answer.
  */
-import type { ProjectEntry } from '../domain/directory.ts';
 import type { IdempotencyClaim } from '../store/contract/idempotencyStore.ts';
+import type { ProjectRow } from '../store/contract/projectStore.ts';
 import type { Store } from '../store/store.ts';
 
 /** A call as use-cases see it: who makes it, and what an audit note keeps of it. */
@@ -22,6 +22,8 @@ export interface Caller {
 
 export type Principal =
   | { kind: 'user'; userId: string; email: string; role: 'admin' | 'user' }
+  /** Signed in with a one-time password: may change it or sign out, nothing else. */
+  | { kind: 'one_time_user'; userId: string; email: string; role: 'admin' | 'user' }
   | {
       kind: 'api_key';
       keyId: string;
@@ -35,8 +37,20 @@ export type ProjectRole = 'owner' | 'member';
 
 export type Denied = {
   ok: false;
-  reason: 'not_signed_in' | 'insufficient_permissions' | 'project_not_found';
+  reason:
+    | 'not_signed_in'
+    | 'password_change_required'
+    | 'insufficient_permissions'
+    | 'project_not_found';
 };
+
+/** A person who is signed in. */
+export interface SignedIn {
+  ok: true;
+  userId: string;
+  email: string;
+  role: 'admin' | 'user';
+}
 
 /** What a thing belongs to: a project (by id or slug), or the platform itself. */
 export type OwnerRef = { kind: 'project'; project: string } | { kind: 'platform' };
@@ -46,52 +60,93 @@ export type Owner = { ok: true; projectId: string | null };
 
 /** How the caller stands in records: `user:<id>` or `key:<id>`. */
 export function actorOf(principal: Principal): string {
-  if (principal.kind === 'user') return `user:${principal.userId}`;
-  return principal.kind === 'api_key' ? `key:${principal.keyId}` : 'anonymous';
+  switch (principal.kind) {
+    case 'user':
+    case 'one_time_user':
+      return `user:${principal.userId}`;
+    case 'api_key':
+      return `key:${principal.keyId}`;
+    case 'anonymous':
+      return 'anonymous';
+  }
+}
+
+/** Who may call at all; what they may is asked next. */
+export function deniedAtAll({ kind }: Principal): Denied | undefined {
+  if (kind === 'anonymous') return { ok: false, reason: 'not_signed_in' };
+  return kind === 'one_time_user' ? { ok: false, reason: 'password_change_required' } : undefined;
 }
 
 /**
- * The caller's role in a project; null when it has none there. The platform's admin owns every
- * project; a key is of one project, and of the scope `management` for anything but inference.
+ * The caller's role in a project; null when it has none there. `membership` is what the store says
+ * of a person. The platform's admin owns every project; a key is of one project, and of the scope
+ * `management` for anything but inference.
  */
-export function roleIn(principal: Principal, project: ProjectEntry): ProjectRole | null {
-  if (principal.kind === 'user') return principal.role === 'admin' ? 'owner' : null;
-  if (principal.kind === 'anonymous' || principal.projectId !== project.id) return null;
-  return principal.scopes.includes('management') ? 'owner' : null;
+export function roleIn(
+  principal: Principal,
+  { projectId, membership }: { projectId: string; membership: ProjectRole | null },
+): ProjectRole | null {
+  switch (principal.kind) {
+    case 'user':
+      return principal.role === 'admin' ? 'owner' : membership;
+    case 'api_key':
+      if (principal.projectId !== projectId) return null;
+      return principal.scopes.includes('management') ? 'owner' : null;
+    case 'one_time_user':
+    case 'anonymous':
+      return null;
+  }
 }
 
 /** C3, P1: whether the caller has at least `role` in the project with this id or slug. */
 export async function authorizeProject(
-  store: Pick<Store, 'projects'>,
+  store: Pick<Store, 'projectAccess'>,
   wish: { caller: Caller; project: string; role: ProjectRole },
-): Promise<{ ok: true; project: ProjectEntry; role: ProjectRole } | Denied> {
+): Promise<{ ok: true; project: ProjectRow; role: ProjectRole } | Denied> {
   const { principal } = wish.caller;
-  if (principal.kind === 'anonymous') return { ok: false, reason: 'not_signed_in' };
+  const no = deniedAtAll(principal);
+  if (no !== undefined) return no;
   if (principal.kind === 'api_key' && !principal.scopes.includes('management')) {
     return { ok: false, reason: 'insufficient_permissions' };
   }
-  const all = await store.projects();
-  const project =
-    all.find((entry) => entry.id === wish.project) ??
-    all.find((entry) => entry.slug === wish.project);
-  const role = project === undefined ? null : roleIn(principal, project);
-  if (project === undefined || role === null) return { ok: false, reason: 'project_not_found' };
+  const userId = principal.kind === 'user' ? principal.userId : null;
+  const access = await store.projectAccess({ project: wish.project, userId });
+  if (access === null) return { ok: false, reason: 'project_not_found' };
+  const { project, role: membership } = access;
+  const role = roleIn(principal, { projectId: project.id, membership });
+  if (role === null) return { ok: false, reason: 'project_not_found' };
   if (wish.role === 'owner' && role !== 'owner') {
     return { ok: false, reason: 'insufficient_permissions' };
   }
   return { ok: true, project, role };
 }
 
+/** C3: a person, about what is their own. `evenOneTime`: also with a one-time password. */
+export function authorizeSelf(
+  { principal }: Caller,
+  { evenOneTime = false }: { evenOneTime?: boolean } = {},
+): SignedIn | Denied {
+  if (principal.kind === 'api_key') return { ok: false, reason: 'insufficient_permissions' };
+  if (principal.kind === 'one_time_user' && evenOneTime) return signedIn(principal);
+  const no = deniedAtAll(principal);
+  if (no !== undefined) return no;
+  if (principal.kind !== 'user') return { ok: false, reason: 'insufficient_permissions' };
+  return signedIn(principal);
+}
+
+function signedIn({ userId, email, role }: Extract<Principal, { userId: string }>): SignedIn {
+  return { ok: true, userId, email, role };
+}
+
 /** C3: whether the caller is an operator. Keys belong to projects and never reach the platform. */
 export function authorizePlatform({ principal }: Caller): { ok: true } | Denied {
-  if (principal.kind === 'anonymous') return { ok: false, reason: 'not_signed_in' };
   if (principal.kind === 'user' && principal.role === 'admin') return { ok: true };
-  return { ok: false, reason: 'insufficient_permissions' };
+  return deniedAtAll(principal) ?? { ok: false, reason: 'insufficient_permissions' };
 }
 
 /** C3: `authorizeProject` or `authorizePlatform`, by what the thing belongs to. */
 export async function authorizeOwner(
-  store: Pick<Store, 'projects'>,
+  store: Pick<Store, 'projectAccess'>,
   wish: { caller: Caller; owner: OwnerRef; role: ProjectRole },
 ): Promise<Owner | Denied> {
   const { caller, owner, role } = wish;

@@ -1,7 +1,7 @@
 /**
  * The server's own secrets. One key file (keyFile.ts) gives, by HKDF with a purpose each, the key
- * that rotation tokens are derived with and the key that seals what the database keeps: the Ed25519
- * key that signs access tokens.
+ * that rotation tokens are derived with, the key that seals the Ed25519 key that signs access
+ * tokens, and the key for whatever else has to be readable again.
  *
  * Invariants
  * C2 What must be readable again is sealed (AES-256-GCM, bound to its setting's name).
@@ -30,6 +30,12 @@ export interface ServerSecrets {
   signingKey: SigningKey;
   /** Every key whose tokens are good: the signing key, and in a rotation the one before it. */
   verificationKeys: readonly { keyId: string; x: string }[];
+  /**
+   * C2: `text` as something that may be stored or handed out, and opens again under `name` alone.
+   */
+  seal(input: { name: string; text: string }): string;
+  /** What was sealed under `name`; undefined when it was not, or not by this server. */
+  unseal(input: { name: string; sealed: string }): string | undefined;
 }
 
 const signingKeySetting = 'access_token_signing_key';
@@ -65,10 +71,13 @@ export async function openSecrets(options: {
     throw new KeyFileError('wrong_key', `${file} is not the key of this database: ${advice}`);
   }
   const signingKey = signingKeyFrom(pem);
+  const valueKey = derive(key, 'xim seal of values 1');
   return {
     rotationKey: derive(key, 'xim rotation token 1'),
     signingKey,
     verificationKeys: [{ keyId: signingKey.keyId, x: signingKey.publicKey }],
+    seal: (input) => seal({ ...input, key: valueKey, random }),
+    unseal: (input) => unseal({ ...input, key: valueKey }),
   };
 }
 

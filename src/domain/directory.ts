@@ -17,6 +17,8 @@ export interface ApiKeyEntry {
   projectId: string;
   /** SHA-256 of the whole key, hex. */
   sha256: string;
+  /** The value before the last rotation, which is good until `untilMs` (epoch ms); null: none. */
+  previous: { sha256: string; untilMs: number } | null;
   scopes: readonly ('inference' | 'management')[];
   /** Null: every endpoint of the project. */
   endpointId: string | null;
@@ -24,7 +26,17 @@ export interface ApiKeyEntry {
   expiresAtMs: number | null;
   /** Addresses or CIDR ranges; empty: any. */
   ipAllowList: readonly string[];
+  /** Null: only the limits of the project bind. */
+  quota: ApiKeyQuota | null;
   revoked: boolean;
+}
+
+/** What a key may use at most, whoever serves; null: unlimited. */
+export interface ApiKeyQuota {
+  requestsPerMinute: number | null;
+  /** Input and output tokens together. */
+  tokensPerMinute: number | null;
+  tokensPerDay: number | null;
 }
 
 export interface FallbackOptions {

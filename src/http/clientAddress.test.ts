@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { test } from 'node:test';
-import { addressRanges, createClientAddress, isLoopback, plainAddress } from './clientAddress.ts';
+import { createClientAddress, isLoopback, plainAddress } from './clientAddress.ts';
 
 function from(peer: string, forwarded?: string): IncomingMessage {
   const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
@@ -29,22 +29,6 @@ test('an address that a caller put before what the proxy wrote', () => {
   assert.equal(addressOf(from('10.0.0.1', 'nonsense')), '10.0.0.1');
   assert.equal(addressOf(from('10.0.0.1', '')), '10.0.0.1');
   assert.equal(addressOf(from('10.0.0.1')), '10.0.0.1');
-});
-
-test('a range that lets in more than it says, or nothing', () => {
-  const ranges = addressRanges([
-    '192.0.2.0/25',
-    '2001:db8::/32',
-    '198.51.100.7',
-    'x',
-    '10.0.0.0/99',
-  ]);
-  for (const inside of ['192.0.2.1', '192.0.2.127', '2001:db8:1::1', '198.51.100.7']) {
-    assert.ok(ranges.includes(inside), inside);
-  }
-  for (const outside of ['192.0.2.128', '2001:db9::1', '198.51.100.8', '10.0.0.1', '', 'x']) {
-    assert.ok(!ranges.includes(outside), outside);
-  }
 });
 
 test('loopback in another spelling', () => {

@@ -101,6 +101,7 @@ export class Directory {
 
   // Look-ups (D1)
 
+  /** Of the present value or the one before it; whether it still opens is `apiKeyStanding`. */
   apiKeyByHash(sha256: string): ApiKeyEntry | undefined {
     return this.apiKeysByHash.get(sha256);
   }
@@ -261,9 +262,10 @@ export class Directory {
 
   private putApiKey(id: string, entry: ApiKeyEntry | null): void {
     const old = this.apiKeys.get(id);
-    if (old !== undefined) this.apiKeysByHash.delete(old.sha256);
+    for (const sha256 of hashesOf(old)) this.apiKeysByHash.delete(sha256);
     putOrDelete(this.apiKeys, { id, entry });
-    if (entry !== null) this.apiKeysByHash.set(entry.sha256, entry);
+    if (entry === null) return;
+    for (const sha256 of hashesOf(entry)) this.apiKeysByHash.set(sha256, entry);
   }
 
   private putEndpoint(id: string, entry: EndpointEntry | null): void {
@@ -279,6 +281,12 @@ export class Directory {
     ofProject.set(entry.slug, entry);
     this.endpointsByProject.set(entry.projectId, ofProject);
   }
+}
+
+/** Of every value that the key has now: during a rotation's grace there are two. */
+function hashesOf(entry: ApiKeyEntry | undefined): string[] {
+  if (entry === undefined) return [];
+  return entry.previous === null ? [entry.sha256] : [entry.sha256, entry.previous.sha256];
 }
 
 function putOrDelete<Entry>(

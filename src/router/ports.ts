@@ -168,6 +168,8 @@ export interface InferenceRequest {
   endpoint: EndpointEntry;
   model: ModelEntry;
   apiKey: ApiKeyEntry;
+  /** Hash of the value that the caller sent: during a rotation's grace a key has two. */
+  apiKeySha256: string;
   /** Engine route: `/v1/chat/completions`. */
   path: string;
   body: Buffer;

@@ -273,9 +273,7 @@ export class Router {
       if (event.entry === null) driver.send({ type: 'agent_gone', agentId: event.id });
       else driver.send({ type: 'agent', entry: event.entry });
     }
-    if (event.kind === 'api_key' && (event.entry === null || event.entry.revoked)) {
-      this.requests.revoke(event.id);
-    }
+    if (event.kind === 'api_key') this.requests.endUnauthorized(event.id, event.entry);
     this.registry.onDirectory(event);
   }
 

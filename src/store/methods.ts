@@ -5,15 +5,19 @@
  */
 import type { Kysely } from 'kysely';
 import { agentMethods } from './methods/agentMethods.ts';
+import { apiKeyMethods } from './methods/apiKeyMethods.ts';
 import { auditMethods } from './methods/auditMethods.ts';
 import { catalogueMethods } from './methods/catalogueMethods.ts';
 import { directoryMethods } from './methods/directoryMethods.ts';
 import { enrolmentMethods } from './methods/enrolmentMethods.ts';
 import { idempotencyMethods } from './methods/idempotencyMethods.ts';
+import { identityMethods } from './methods/identityMethods.ts';
 import { joinKeyMethods } from './methods/joinKeyMethods.ts';
+import { memberMethods } from './methods/memberMethods.ts';
 import { peopleMethods } from './methods/peopleMethods.ts';
 import { platformMethods } from './methods/platformMethods.ts';
 import { projectMethods } from './methods/projectMethods.ts';
+import { secondFactorMethods } from './methods/secondFactorMethods.ts';
 import { usageMethods } from './methods/usageMethods.ts';
 import type { AuditNote } from './contract/auditStore.ts';
 import type { Access, MethodsOf } from './methods/method.ts';
@@ -28,7 +32,11 @@ export type MethodName = keyof StoreMethods;
 export const methods: MethodsOf<StoreMethods> = {
   ...platformMethods,
   ...peopleMethods,
+  ...secondFactorMethods,
+  ...identityMethods,
   ...projectMethods,
+  ...memberMethods,
+  ...apiKeyMethods,
   ...catalogueMethods,
   ...joinKeyMethods,
   ...enrolmentMethods,

@@ -83,6 +83,8 @@ void test('a migration leaves references that lead nowhere', async () => {
   assert.deepEqual(await tables(db), []);
   // References bind again after it.
   await migrate(db, 'sqlite');
-  await assert.rejects(sql`insert into sessions values ('a', 'nobody', 1, 2)`.execute(db));
+  await assert.rejects(
+    sql`insert into sessions values ('a', 'nobody', 1, 2, 'password')`.execute(db),
+  );
   await db.destroy();
 });

@@ -10,6 +10,7 @@ import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
 import { foundation } from './migrations/0001Foundation.ts';
 import { frame } from './migrations/0002Frame.ts';
+import { people } from './migrations/0003People.ts';
 import { migrationSchema } from './migrations/migration.ts';
 import type { Migration } from './migrations/migration.ts';
 import { StoreError } from './storeError.ts';
@@ -17,7 +18,7 @@ import type { Tables } from './tables.ts';
 import type { Dialect } from './transaction.ts';
 
 /** In order of version. */
-export const migrations: readonly Migration[] = [foundation, frame];
+export const migrations: readonly Migration[] = [foundation, frame, people];
 
 /** Any constant will do, as long as it is the same in every version of the program. */
 const advisoryLock = 7_849_203_611;

@@ -19,15 +19,19 @@
  * S7 A method that is given an `audit` note commits together with it, or changes nothing.
  */
 import type { AgentStore } from './contract/agentStore.ts';
+import type { ApiKeyStore } from './contract/apiKeyStore.ts';
 import type { AuditStore } from './contract/auditStore.ts';
 import type { CatalogueStore } from './contract/catalogueStore.ts';
 import type { DirectoryStore } from './contract/directoryStore.ts';
 import type { EnrolmentStore } from './contract/enrolmentStore.ts';
 import type { IdempotencyStore } from './contract/idempotencyStore.ts';
+import type { IdentityStore } from './contract/identityStore.ts';
 import type { JoinKeyStore } from './contract/joinKeyStore.ts';
+import type { MemberStore } from './contract/memberStore.ts';
 import type { PeopleStore } from './contract/peopleStore.ts';
 import type { PlatformStore } from './contract/platformStore.ts';
 import type { ProjectStore } from './contract/projectStore.ts';
+import type { SecondFactorStore } from './contract/secondFactorStore.ts';
 import type { UsageStore } from './contract/usageStore.ts';
 
 /** Everything that is done in one transaction each. */
@@ -35,7 +39,11 @@ export interface StoreMethods
   extends
     PlatformStore,
     PeopleStore,
+    SecondFactorStore,
+    IdentityStore,
     ProjectStore,
+    MemberStore,
+    ApiKeyStore,
     CatalogueStore,
     JoinKeyStore,
     EnrolmentStore,

@@ -75,10 +75,12 @@ export function apiKeyEntry(over: Partial<ApiKeyEntry> = {}): ApiKeyEntry {
     id: 'key_a',
     projectId: 'proj_a',
     sha256: 'a'.repeat(64),
+    previous: null,
     scopes: ['inference'],
     endpointId: null,
     expiresAtMs: null,
     ipAllowList: [],
+    quota: null,
     revoked: false,
     ...over,
   };

@@ -327,13 +327,15 @@ export class RouterHarness {
     options: { client?: FakeClient; endpoint?: Partial<EndpointEntry> } = {},
   ): Submission {
     const { client = new FakeClient(), endpoint } = options;
+    const { apiKey = apiKeyEntry() } = over;
     this.requests += 1;
     const request: InferenceRequest = {
       requestId: `req_${this.requests}`,
       project: projectEntry(),
       endpoint: endpointEntry(endpoint),
       model: modelEntry(),
-      apiKey: apiKeyEntry(),
+      apiKey,
+      apiKeySha256: apiKey.sha256,
       path: '/v1/chat/completions',
       body: Buffer.from('{"messages":[]}'),
       stream: true,

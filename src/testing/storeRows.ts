@@ -1,9 +1,12 @@
 /** Rows for tests of the store: sensible values, a test names only what it is about. */
+import type { Page } from '../lib/page.ts';
 import type { AgentRow } from '../store/contract/agentStore.ts';
+import type { ApiKeyRow } from '../store/contract/apiKeyStore.ts';
 import type { AuditNote } from '../store/contract/auditStore.ts';
 import type { JoinKeyRow } from '../store/contract/joinKeyStore.ts';
 import type { UserRow } from '../store/contract/peopleStore.ts';
 import type { BootstrapRows } from '../store/contract/platformStore.ts';
+import type { ProjectRow } from '../store/contract/projectStore.ts';
 import type { UsageRow } from '../store/contract/usageStore.ts';
 import { sha256Hex } from '../lib/hashing.ts';
 import {
@@ -27,26 +30,57 @@ export function userRow(over: Partial<UserRow> = {}): UserRow {
     passwordHash: 'scrypt$1',
     role: 'admin',
     mustChangePassword: true,
+    secondFactor: false,
+    disabledAtMs: null,
+    lastSignInAtMs: null,
+    version: 1,
     createdAtMs: startMs,
     ...over,
   };
 }
 
+export function projectRow(over: Partial<ProjectRow> = {}): ProjectRow {
+  return { ...projectEntry(), version: 1, createdAtMs: startMs, ...over };
+}
+
+export function apiKeyRow(over: Partial<ApiKeyRow> = {}): ApiKeyRow {
+  return {
+    ...apiKeyEntry(),
+    name: 'first',
+    createdAtMs: startMs,
+    createdBy: 'user:user_a',
+    lastFour: 'abcd',
+    revokedAtMs: null,
+    rotatedAtMs: null,
+    lastUsedAtMs: null,
+    version: 1,
+    ...over,
+  };
+}
+
+/** What revokes a key of `bootstrapRows`. */
+export function revocation(id: string, projectId = 'proj_a') {
+  return { id, projectId, nowMs: startMs, audit: auditNote({ action: 'api_key.revoke' }) };
+}
+
+/** The first page of a list. */
+export const firstPage: Page = { after: null, limit: 500 };
+
 /** A project `proj_a` with an endpoint and two keys, a catalogue model and a platform join key. */
 export function bootstrapRows(over: Partial<BootstrapRows> = {}): BootstrapRows {
-  const key = { name: 'first', createdAtMs: startMs, lastFour: 'abcd' };
   return {
     admin: userRow(),
-    project: { ...projectEntry(), createdAtMs: startMs },
+    project: projectRow(),
     models: [{ ...modelEntry({ sizeBytes: 2 ** 40, contextLength: 8_192 }), createdAtMs: startMs }],
     endpoints: [endpointEntry({ createdAtMs: startMs, region: 'eu', minimumIsolation: 'none' })],
     apiKeys: [
-      { ...apiKeyEntry({ ipAllowList: ['10.0.0.0/8'], expiresAtMs: startMs + 1 }), ...key },
-      {
-        ...apiKeyEntry({ id: 'key_b', sha256: 'b'.repeat(64), endpointId: 'ep_a' }),
-        ...key,
+      apiKeyRow({ ipAllowList: ['10.0.0.0/8'], expiresAtMs: startMs + 1 }),
+      apiKeyRow({
+        id: 'key_b',
+        sha256: 'b'.repeat(64),
+        endpointId: 'ep_a',
         createdAtMs: startMs + 1,
-      },
+      }),
     ],
     joinKeys: [joinKeyRow({ id: 'jk_platform', projectId: null, supportedTiers: ['free'] })],
     ...over,

@@ -7,15 +7,17 @@
  * B2 The caller has kept the secrets in the clear before the rows are committed: whatever crashes
  *    in between, there is never a platform whose keys nobody has.
  */
-import { base32, newId } from '../../lib/ids.ts';
+import { newId } from '../../lib/ids.ts';
 import { longestQueueTimeoutMs } from '../../domain/limits.ts';
 import { defaultTiers, type TierSlug } from '../../domain/tiers.ts';
 import type { EndpointEntry, ModelEntry } from '../../domain/directory.ts';
+import type { ApiKeyRow } from '../../store/contract/apiKeyStore.ts';
 import type { BootstrapRows } from '../../store/contract/platformStore.ts';
+import { apiKeyHash, newApiKeyRow } from '../apiKeys/apiKeyText.ts';
+import { oneTimePassword } from '../access/newPassword.ts';
 import type { Passwords } from '../access/password.ts';
 import { newJoinKey } from '../enrolment/createJoinKey.ts';
 import type { ControlParts } from '../parts.ts';
-import { apiKeyHash, newApiKeyText } from './apiKeyText.ts';
 
 export const defaultProjectSlug = 'default';
 export const defaultEndpointSlug = 'default';
@@ -61,7 +63,7 @@ export async function bootstrap(
   input: BootstrapInput,
 ): Promise<BootstrapOutcome> {
   if (await parts.store.isBootstrapped()) return { ok: false, reason: 'already_bootstrapped' };
-  const password = oneTimePassword(parts);
+  const password = oneTimePassword(parts.random);
   const passwordHash = await parts.passwords.hash(password);
   const { rows, credentials } = firstRows(parts, { ...input, password, passwordHash });
   await input.keep(credentials);
@@ -79,18 +81,8 @@ export async function credentialsMatch(
   { store }: Pick<ControlParts, 'store'>,
   { apiKey }: { apiKey: string },
 ): Promise<boolean> {
-  const sha256 = apiKeyHash(apiKey);
-  for (const { id } of await store.projects()) {
-    const keys = await store.apiKeysOf(id);
-    if (keys.some((key) => key.sha256 === sha256 && !key.revoked)) return true;
-  }
-  return false;
-}
-
-/** Four groups of five digits of base 32: 100 bits, easy to type. */
-function oneTimePassword({ random }: Pick<Parts, 'random'>): string {
-  const digits = base32(random.bytes(13)).slice(0, 20);
-  return (digits.match(/.{5}/g) ?? []).join('-');
+  const key = await store.apiKeyByHash(apiKeyHash(apiKey));
+  return key !== null && !key.revoked;
 }
 
 function firstRows(
@@ -113,9 +105,13 @@ function firstRows(
       passwordHash: input.passwordHash,
       role: 'admin',
       mustChangePassword: true,
+      secondFactor: false,
+      disabledAtMs: null,
+      lastSignInAtMs: null,
+      version: 1,
       createdAtMs,
     },
-    project: { id: projectId, slug, name: 'Default', sharedAccess: true, createdAtMs },
+    project: { id: projectId, slug, name: 'Default', sharedAccess: true, version: 1, createdAtMs },
     apiKeys: [inference.row, management.row],
     models: [{ ...input.model, id: modelId, projectId: null, createdAtMs }],
     endpoints: [
@@ -136,25 +132,12 @@ function firstRows(
 }
 
 function newApiKey(
-  { random, clock }: Parts,
+  parts: Parts,
   key: { projectId: string; scope: 'inference' | 'management'; name: string },
-): { row: BootstrapRows['apiKeys'][number]; text: string } {
+): { row: ApiKeyRow; text: string } {
   const { projectId, scope, name } = key;
-  const { text, sha256, lastFour } = newApiKeyText({ projectSlug: defaultProjectSlug, random });
-  const row = {
-    id: newId('key', random),
-    projectId,
-    sha256,
-    scopes: [scope],
-    endpointId: null,
-    expiresAtMs: null,
-    ipAllowList: [],
-    revoked: false,
-    name,
-    createdAtMs: clock.now(),
-    lastFour,
-  };
-  return { row, text };
+  const project = { id: projectId, slug: defaultProjectSlug };
+  return newApiKeyRow(parts, { project, name, scopes: [scope], createdBy: 'system' });
 }
 
 /** An endpoint with every option at its default. */

@@ -12,8 +12,8 @@ export type DefaultModelOutcome =
 export async function defaultModelOf({
   store,
 }: Pick<ControlParts, 'store'>): Promise<ModelEntry | null> {
-  const project = (await store.projects()).find(({ slug }) => slug === defaultProjectSlug);
-  const endpoints = project === undefined ? [] : await store.endpointsOf(project.id);
+  const found = await store.projectAccess({ project: defaultProjectSlug, userId: null });
+  const endpoints = found === null ? [] : await store.endpointsOf(found.project.id);
   const endpoint = endpoints.find(({ slug }) => slug === defaultEndpointSlug);
   return endpoint === undefined ? null : store.modelById(endpoint.modelId);
 }

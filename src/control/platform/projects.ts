@@ -1,22 +1,11 @@
-/** What a project shows to its people: itself, its endpoints, its last requests. */
+/** What a project shows to its people: its endpoints, its last requests. */
 import type { EndpointEntry, ModelEntry, ProjectEntry } from '../../domain/directory.ts';
 import type { UsageRow } from '../../store/contract/usageStore.ts';
 import { listRows } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
-import {
-  authorizeProject,
-  roleIn,
-  type Denied,
-  type Caller,
-  type ProjectRole,
-} from '../principal.ts';
+import { authorizeProject, type Caller, type Denied } from '../principal.ts';
 
 type Parts = Pick<ControlParts, 'store'>;
-
-export interface ProjectView {
-  project: ProjectEntry;
-  role: ProjectRole;
-}
 
 export interface EndpointView {
   endpoint: EndpointEntry;
@@ -28,26 +17,6 @@ export interface EndpointView {
 export interface RequestView extends UsageRow {
   /** Own agents by name, others as `shared`; null when nothing served. */
   agentName: string | null;
-}
-
-/** The projects in which the caller has a role. */
-export async function listProjects(
-  { store }: Parts,
-  { caller }: { caller: Caller },
-): Promise<{ ok: true; projects: ProjectView[] } | Denied> {
-  if (caller.principal.kind === 'anonymous') return { ok: false, reason: 'not_signed_in' };
-  const projects = (await store.projects()).flatMap((project) => {
-    const role = roleIn(caller.principal, project);
-    return role === null ? [] : [{ project, role }];
-  });
-  return { ok: true, projects };
-}
-
-export async function projectOf(
-  { store }: Parts,
-  { caller, project }: { caller: Caller; project: string },
-): Promise<({ ok: true } & ProjectView) | Denied> {
-  return authorizeProject(store, { caller, project, role: 'member' });
 }
 
 export async function listEndpoints(

@@ -1,11 +1,13 @@
 /** Every reason for which a use-case says no, and the row of the error table that it becomes. */
+import type { Denied } from '../../control/principal.ts';
 import type { ErrorName } from '../../api/errors.ts';
 import { refuse, type ControlContext } from './controlContext.ts';
 
 /** What use-cases with a caller return when they refuse; some say more. */
 export type ControlRefusal =
-  | { reason: 'not_signed_in' | 'insufficient_permissions' | 'project_not_found' }
-  | { reason: 'not_found' | 'agent_dead' | 'invalid_credentials' }
+  | { reason: Denied['reason'] }
+  | { reason: 'not_found' | 'agent_dead' | 'invalid_credentials' | 'account_disabled' }
+  | { reason: 'second_factor_required' | 'second_factor_wrong' }
   | { reason: 'invalid_value'; param: string; message: string }
   | { reason: 'too_many_join_keys'; limit: number }
   | { reason: 'too_many_attempts' | 'busy'; retryAfterMs: number };
@@ -17,6 +19,19 @@ type Plain = Exclude<
 
 const plain: Readonly<Record<Plain, readonly [ErrorName, string]>> = {
   not_signed_in: ['not_signed_in', 'Sign in first, or send a key of scope management.'],
+  password_change_required: [
+    'password_change_required',
+    'You signed in with a one-time password. Change it first.',
+  ],
+  account_disabled: ['account_disabled', 'This account is disabled. Ask an operator.'],
+  second_factor_required: [
+    'second_factor_required',
+    "Send 'code' too: six digits of the authenticator app, or a recovery code.",
+  ],
+  second_factor_wrong: [
+    'second_factor_invalid',
+    'The code is wrong or was used already. Wait for the next one.',
+  ],
   insufficient_permissions: ['insufficient_permissions', 'Your role does not allow this.'],
   project_not_found: [
     'project_not_found',

@@ -4,7 +4,7 @@ import type { SessionAnswer } from '../../api/control/sessions.ts';
 import { signInSchema } from '../../api/control/sessions.ts';
 import type { SessionView } from '../../control/access/signIn.ts';
 import type { Control } from '../../control/control.ts';
-import type { ProjectView } from '../../control/platform/projects.ts';
+import type { ProjectView } from '../../control/projects/projects.ts';
 import type { Caller } from '../../control/principal.ts';
 import type { AddressLimiter } from '../addressLimiter.ts';
 import { readInput, type ControlContext, type ControlHandler } from './controlContext.ts';

@@ -7,15 +7,16 @@
  */
 import { hash } from 'node:crypto';
 import type { ErrorName } from '../../api/errors.ts';
+import { apiKeyStanding, type ApiKeyStanding } from '../../domain/apiKeyStanding.ts';
 import type { ApiKeyEntry } from '../../domain/directory.ts';
+import { addressRanges, type AddressRanges } from '../../lib/addressRanges.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Directory } from '../../router/directory.ts';
-import { addressRanges, type AddressRanges } from '../clientAddress.ts';
 import { longestKey } from '../limits.ts';
 
 export type Authentication =
-  | { ok: true; key: ApiKeyEntry }
-  | { ok: false; name: ErrorName; message: string };
+  /** `sha256` is of the value that was sent: during a rotation's grace a key has two. */
+  { ok: true; key: ApiKeyEntry; sha256: string } | { ok: false; name: ErrorName; message: string };
 
 export type KeyDirectory = Pick<Directory, 'apiKeyByHash'>;
 
@@ -42,13 +43,13 @@ export class ApiKeyAuth {
   }): Authentication {
     const text = bearer.exec(caller.authorization ?? '')?.[1];
     if (text === undefined) return refused('missing_key', noKey);
-    const key = this.find(text);
-    if (key === undefined || key.revoked) {
-      const reason = key === undefined ? 'is unknown' : 'was revoked';
-      return refused('invalid_api_key', `The API key ${maskedKey(text)} ${reason}.`);
-    }
-    if (key.expiresAtMs !== null && key.expiresAtMs <= this.clock.now()) {
-      return refused('invalid_api_key', `The API key ${maskedKey(text)} has expired.`);
+    // Longer than any key: nothing to hash.
+    const sha256 = text.length > longestKey ? '' : hash('sha256', text, 'hex');
+    const key = this.directory.apiKeyByHash(sha256);
+    const standing =
+      key === undefined ? 'unknown' : apiKeyStanding(key, { sha256, nowMs: this.clock.now() });
+    if (key === undefined || standing !== 'good') {
+      return refused('invalid_api_key', `The API key ${maskedKey(text)} ${whyNot[standing]}.`);
     }
     if (key.ipAllowList.length > 0 && !this.rangesOf(key).includes(caller.address)) {
       const message = `The API key ${maskedKey(text)} may not be used from this address.`;
@@ -58,12 +59,7 @@ export class ApiKeyAuth {
       const message = `The API key ${maskedKey(text)} has no scope '${caller.scope}'.`;
       return refused('insufficient_permissions', message);
     }
-    return { ok: true, key };
-  }
-
-  private find(text: string): ApiKeyEntry | undefined {
-    if (text.length > longestKey) return undefined;
-    return this.directory.apiKeyByHash(hash('sha256', text, 'hex'));
+    return { ok: true, key, sha256 };
   }
 
   private rangesOf(key: ApiKeyEntry): AddressRanges {
@@ -72,6 +68,14 @@ export class ApiKeyAuth {
     return known;
   }
 }
+
+const whyNot: Readonly<Record<ApiKeyStanding | 'unknown', string>> = {
+  unknown: 'is unknown',
+  revoked: 'was revoked',
+  expired: 'has expired',
+  replaced: 'was rotated, and its time of grace is over',
+  good: 'is good',
+};
 
 const noKey = 'No API key was given. Send it in the header: Authorization: Bearer YOUR_KEY.';
 

@@ -41,6 +41,7 @@ interface Options {
 /** What is known once the head was read: everything but what the body says. */
 interface Caller {
   key: ApiKeyEntry;
+  keySha256: string;
   project: ProjectEntry;
   /** Undefined on the root address, where the body's `model` names it. */
   endpoint: EndpointEntry | undefined;
@@ -115,7 +116,7 @@ function readHead(
   const { address, params } = exchange;
   const known = planes.auth.authenticate({ authorization, address, scope: 'inference' });
   if (!known.ok) return known;
-  const { key } = known;
+  const { key, sha256: keySha256 } = known;
   const found = projectTarget(planes.directory, { params, key });
   if (!found.ok) return found;
   const { project } = found;
@@ -124,7 +125,12 @@ function readHead(
     const message = "'X-XIM-Region' must be 1 to 24 printable ASCII characters without space.";
     return { ok: false, name: 'invalid_value', message, param: 'X-XIM-Region' };
   }
-  const caller = { key, project, region: typeof region === 'string' ? region : null };
+  const caller = {
+    key,
+    keySha256,
+    project,
+    region: typeof region === 'string' ? region : null,
+  };
   const name = params['endpoint'];
   if (name === undefined) return { ok: true, ...caller, endpoint: undefined };
   const one = endpointTarget(planes.directory, { project, key, name });
@@ -148,7 +154,7 @@ function readRequest(
   if (!chosen.ok) return chosen;
   const { endpoint, model } = chosen;
   const { stream, includeUsage, abilities } = read.request;
-  const { project, key, region } = caller;
+  const { project, key, keySha256, region } = caller;
   const { requestId, arrivedAtMs } = exchange;
   return {
     ok: true,
@@ -158,6 +164,7 @@ function readRequest(
       endpoint,
       model,
       apiKey: key,
+      apiKeySha256: keySha256,
       path: '/v1/chat/completions',
       body,
       stream,

@@ -64,7 +64,7 @@ export function refused(verdict: Verdict, endpoint: EndpointEntry): Refused {
 
 export const keyRevoked: Refusal = {
   name: 'invalid_api_key',
-  message: 'The API key of this request was revoked.',
+  message: 'The API key of this request was revoked or has expired.',
 };
 
 export const shuttingDown: Refusal = {

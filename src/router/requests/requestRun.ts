@@ -203,7 +203,7 @@ export class RequestRun implements AttemptOwner {
     return this.phase.is === 'waiting';
   }
 
-  /** The API key was revoked. */
+  /** The API key was revoked or replaced, or has expired. */
   revoke(): void {
     this.stop({ outcome: 'revoked', refusal: keyRevoked, code: 'cancelled' });
   }

@@ -6,7 +6,8 @@
  * R1 A request is in the table until it is over, an attempt until its slot is free.
  */
 import { createHmac } from 'node:crypto';
-import type { AgentEntry } from '../../domain/directory.ts';
+import { apiKeyStanding } from '../../domain/apiKeyStanding.ts';
+import type { AgentEntry, ApiKeyEntry } from '../../domain/directory.ts';
 import type { SchedulerConfig } from '../../domain/scheduler.ts';
 import type { RoutedRequest } from '../../domain/matching.ts';
 import type { TierTable } from '../../domain/tiers.ts';
@@ -28,6 +29,7 @@ export class RequestTable {
   readonly driver: SchedulerDriver;
   readonly outcomes: Partial<Record<Outcome, number>> = {};
   private readonly clock: Clock;
+  private readonly directory: Directory;
   private readonly runs = new Map<string, RequestRun>();
   private readonly byKey = new Map<string, Set<RequestRun>>();
   private readonly attempts = new Set<Attempt>();
@@ -48,6 +50,7 @@ export class RequestTable {
   }) {
     const { clock, random, config } = options;
     this.clock = clock;
+    this.directory = options.directory;
     this.driver = new SchedulerDriver({
       clock,
       random,
@@ -93,9 +96,15 @@ export class RequestTable {
     return run.result;
   }
 
-  /** Ends everything that was called with this key. */
-  revoke(apiKeyId: string): void {
-    for (const run of this.byKey.get(apiKeyId) ?? []) run.revoke();
+  /**
+   * Ends what was called with a value of this key that opens nothing now; null: the key is gone.
+   */
+  endUnauthorized(apiKeyId: string, entry: ApiKeyEntry | null): void {
+    const nowMs = this.clock.now();
+    for (const run of this.byKey.get(apiKeyId) ?? []) {
+      const presented = { sha256: run.request.apiKeySha256, nowMs };
+      if (entry === null || apiKeyStanding(entry, presented) !== 'good') run.revoke();
+    }
   }
 
   /** Refuses what waits. */
@@ -119,6 +128,11 @@ export class RequestTable {
     this.time.nowMs = nowMs;
     for (const run of this.runs.values()) run.sweep(nowMs);
     for (const attempt of this.attempts) attempt.giveUpUnconfirmed(nowMs);
+    // Keys end by time alone too, and one may have been revoked while a body was being read.
+    for (const apiKeyId of this.byKey.keys()) {
+      const entry = this.directory.apiKey(apiKeyId);
+      if (entry !== undefined) this.endUnauthorized(apiKeyId, entry);
+    }
   }
 
   private onOver(run: RequestRun, outcome: Outcome): void {

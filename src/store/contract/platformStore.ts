@@ -1,14 +1,16 @@
 /** The first start, and the settings of the platform. */
-import type { EndpointEntry, ModelEntry, ProjectEntry } from '../../domain/directory.ts';
+import type { EndpointEntry, ModelEntry } from '../../domain/directory.ts';
+import type { ApiKeyRow } from './apiKeyStore.ts';
 import type { JoinKeyRow } from './joinKeyStore.ts';
 import type { UserRow } from './peopleStore.ts';
-import type { ApiKeyRow } from './projectStore.ts';
+import type { ProjectRow } from './projectStore.ts';
 import type { Refused } from './refused.ts';
 
 /** First rows of a new platform, written in one transaction. */
 export interface BootstrapRows {
   admin: UserRow;
-  project: ProjectEntry & { createdAtMs: number };
+  /** The admin becomes its owner. */
+  project: ProjectRow;
   apiKeys: ApiKeyRow[];
   models: (ModelEntry & { createdAtMs: number })[];
   endpoints: EndpointEntry[];

@@ -1,15 +1,53 @@
-/** Projects and their API keys. */
-import type { ApiKeyEntry, ProjectEntry } from '../../domain/directory.ts';
+/** Projects, and who may do what in them. */
+import type { ProjectEntry } from '../../domain/directory.ts';
+import type { Page, Paged } from '../../lib/page.ts';
+import type { AuditNote } from './auditStore.ts';
+import type { MemberRole } from './memberStore.ts';
 import type { Refused } from './refused.ts';
 
-/** An API key with what only its owner's list shows. */
-export type ApiKeyRow = ApiKeyEntry & { name: string; createdAtMs: number; lastFour: string };
+export interface ProjectRow extends ProjectEntry {
+  version: number;
+  createdAtMs: number;
+}
 
 export interface ProjectStore {
-  projects(): Promise<ProjectEntry[]>;
-  apiKeysOf(projectId: string): Promise<ApiKeyRow[]>;
-  revokeApiKey(input: {
+  /**
+   * A project by id or slug with the account's role in it: null when it has none, or when `userId`
+   * is null.
+   */
+  projectAccess(input: {
+    project: string;
+    userId: string | null;
+  }): Promise<{ project: ProjectRow; role: MemberRole | null } | null>;
+  /**
+   * Those that the account is a member of, or all (`userId` null; then with no role). Oldest first;
+   * a place is `[createdAtMs, id]`.
+   */
+  projectsOf(input: {
+    userId: string | null;
+    page: Page;
+  }): Promise<Paged<{ project: ProjectRow; role: MemberRole | null }>>;
+  /** With its first owner, if it is a person's; an account may own at most `ownedLimit`. */
+  insertProject(input: {
+    project: ProjectRow;
+    ownerId: string | null;
+    ownedLimit: number | null;
+    audit: AuditNote;
+  }): Promise<{ ok: true } | Refused<'slug_taken' | 'too_many'>>;
+  updateProject(input: {
     id: string;
-    projectId: string;
-  }): Promise<{ ok: true } | Refused<'unknown'>>;
+    expectedVersion: number | null;
+    change: { name?: string; sharedAccess?: boolean };
+    audit: AuditNote;
+  }): Promise<{ ok: true; project: ProjectRow } | Refused<'unknown' | 'version_conflict'>>;
+  /**
+   * Only when it has no endpoint and no agent that is not dead. Members, invitations, keys, join
+   * keys, own models and dead agents go with it; usage and the audit log stay.
+   */
+  deleteProject(input: {
+    id: string;
+    audit: AuditNote;
+  }): Promise<
+    { ok: true } | Refused<'unknown'> | (Refused<'in_use'> & { endpoints: number; agents: number })
+  >;
 }

@@ -1,10 +1,17 @@
 import type { ProjectStore } from '../contract/projectStore.ts';
-import { apiKeysOf, revokeApiKey } from '../queries/apiKeys.ts';
-import { projects } from '../queries/projects.ts';
+import {
+  deleteProject,
+  insertProject,
+  projectAccess,
+  projectsOf,
+  updateProject,
+} from '../queries/projects.ts';
 import type { MethodsOf } from './method.ts';
 
 export const projectMethods: MethodsOf<ProjectStore> = {
-  projects: { access: 'read', run: projects },
-  apiKeysOf: { access: 'read', run: apiKeysOf },
-  revokeApiKey: { access: 'write', run: revokeApiKey },
+  projectAccess: { access: 'read', run: projectAccess },
+  projectsOf: { access: 'read', run: projectsOf },
+  insertProject: { access: 'change', run: insertProject },
+  updateProject: { access: 'change', run: updateProject },
+  deleteProject: { access: 'change', run: deleteProject },
 };

@@ -8,7 +8,7 @@ import { silentLogger } from '../../lib/log.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { startPostgres } from '../../testing/postgres.ts';
 import { storeContract } from '../../testing/storeContract.ts';
-import { bootstrapRows, usageRow } from '../../testing/storeRows.ts';
+import { bootstrapRows, revocation, usageRow } from '../../testing/storeRows.ts';
 import type { Store } from '../store.ts';
 import { createPostgresStore } from './postgresStore.ts';
 
@@ -106,7 +106,7 @@ void test('hints end with the connection that brings them', { skip }, async (t) 
   await again.promise;
   const hint = Promise.withResolvers<void>();
   store.onChange(hint.resolve);
-  await store.revokeApiKey({ id: 'key_a', projectId: 'proj_a' });
+  await store.revokeApiKey(revocation('key_a'));
   await hint.promise;
 });
 
@@ -163,14 +163,14 @@ void test('a transaction that loses a deadlock fails', { skip }, async (t) => {
     await client.query("set deadlock_timeout = '1h'");
     await client.query('begin');
     await client.query('select * from change_head for update');
-    const revoked = store.revokeApiKey({ id: 'key_a', projectId: 'proj_a' });
+    const revoked = store.revokeApiKey(revocation('key_a'));
     await waitForLock(database);
     const blocked = client.query("update api_keys set name = 'x' where id = 'key_a'");
     await blocked;
     await client.query('commit');
     assert.deepEqual(await revoked, { ok: true });
   });
-  const [key] = await store.apiKeysOf('proj_a');
+  const key = await store.apiKeyById({ id: 'key_a', projectId: 'proj_a' });
   assert.deepEqual([key?.revoked, key?.name], [true, 'x']);
 });
 

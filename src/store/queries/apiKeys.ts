@@ -1,55 +1,96 @@
 /** API keys: hashes and what they may do. */
-import type { ApiKeyEntry } from '../../domain/directory.ts';
-import type { BootstrapRows } from '../contract/platformStore.ts';
-import type { Refused } from '../contract/refused.ts';
+import type { ApiKeyEntry, ApiKeyQuota } from '../../domain/directory.ts';
+import { mapPage, type Page, type Paged } from '../../lib/page.ts';
+import type { ApiKeyRow, ApiKeyStore } from '../contract/apiKeyStore.ts';
 import type { Row } from '../tables.ts';
-import type { Tx } from '../transaction.ts';
+import { forUpdate, type Tx } from '../transaction.ts';
+import { noteChanges, noteNothing } from './audit.ts';
 import { appendChanges } from './changes.ts';
 import { fromFlag, fromList, toFlag, toList } from './columns.ts';
+import { pageAfter } from './pageAfter.ts';
+import { lockedProject } from './projects.ts';
 
-/** An API key with what only its owner's list shows. */
-export type ApiKeyRow = BootstrapRows['apiKeys'][number];
+type Input<Name extends keyof ApiKeyStore> = Parameters<ApiKeyStore[Name]>[0];
+type Outcome<Name extends keyof ApiKeyStore> = ReturnType<ApiKeyStore[Name]>;
 
-/** Oldest first, revoked ones included. */
-export async function apiKeysOf({ db }: Tx, projectId: string): Promise<ApiKeyRow[]> {
-  const rows = await db
-    .selectFrom('api_keys')
-    .selectAll()
-    .where('project_id', '=', projectId)
-    .orderBy('created_at_ms')
-    .orderBy('id')
-    .execute();
-  return rows.map((row) => ({
-    ...toApiKey(row),
-    name: row.name,
-    createdAtMs: row.created_at_ms,
-    lastFour: row.last_four,
-  }));
+export async function apiKeysOf(
+  { db }: Tx,
+  { projectId, page }: { projectId: string; page: Page },
+): Promise<Paged<ApiKeyRow>> {
+  const query = db.selectFrom('api_keys').selectAll().where('project_id', '=', projectId);
+  const order = ['created_at_ms', 'id'] as const;
+  return mapPage(await pageAfter(query, { order, direction: 'asc', page }), toApiKeyRow);
 }
 
-/** Revoking a revoked key is the same answer and no change. */
-export async function revokeApiKey(
-  tx: Tx,
+export async function apiKeyById(
+  { db }: Tx,
   { id, projectId }: { id: string; projectId: string },
-): Promise<{ ok: true } | Refused<'unknown'>> {
-  const key = await tx.db
+): Promise<ApiKeyRow | null> {
+  const row = await db
     .selectFrom('api_keys')
-    .select('id')
+    .selectAll()
     .where('id', '=', id)
     .where('project_id', '=', projectId)
     .executeTakeFirst();
-  if (key === undefined) return { ok: false, reason: 'unknown' };
-  const { numUpdatedRows } = await tx.db
-    .updateTable('api_keys')
-    .set({ revoked: 1 })
-    .where('id', '=', id)
-    .where('revoked', '=', 0)
+  return row === undefined ? null : toApiKeyRow(row);
+}
+
+export async function apiKeyByHash({ db }: Tx, sha256: string): Promise<ApiKeyRow | null> {
+  const row = await db
+    .selectFrom('api_keys')
+    .selectAll()
+    .where('sha256', '=', sha256)
     .executeTakeFirst();
-  if (numUpdatedRows > 0n) await appendChanges(tx, [{ kind: 'api_key', id }]);
+  return row === undefined ? null : toApiKeyRow(row);
+}
+
+export async function insertApiKey(
+  tx: Tx,
+  { key, livingLimit }: Input<'insertApiKey'>,
+): Outcome<'insertApiKey'> {
+  const { projectId, createdAtMs: nowMs } = key;
+  // Its lock puts creations of one project in order, so that each counts what there is.
+  if ((await lockedProject(tx, projectId)) === null) {
+    return { ok: false, reason: 'unknown_project' };
+  }
+  if ((await livingKeys(tx, { projectId, nowMs })) >= livingLimit) {
+    return { ok: false, reason: 'too_many' };
+  }
+  if (!(await ownsEndpoint(tx, key))) return { ok: false, reason: 'unknown_endpoint' };
+  await writeApiKey(tx, key);
+  await appendChanges(tx, [{ kind: 'api_key', id: key.id }]);
   return { ok: true };
 }
 
-export async function insertApiKey({ db }: Tx, key: ApiKeyRow): Promise<void> {
+async function livingKeys(
+  { db }: Tx,
+  { projectId, nowMs }: { projectId: string; nowMs: number },
+): Promise<number> {
+  const { living } = await db
+    .selectFrom('api_keys')
+    .select(({ fn }) => fn.countAll<number>().as('living'))
+    .where('project_id', '=', projectId)
+    .where('revoked', '=', 0)
+    .where((eb) => eb.or([eb('expires_at_ms', 'is', null), eb('expires_at_ms', '>', nowMs)]))
+    .executeTakeFirstOrThrow();
+  return living;
+}
+
+/** Locked, so that the endpoint is still there when the key that is pinned to it commits. */
+async function ownsEndpoint(
+  tx: Tx,
+  { projectId, endpointId }: { projectId: string; endpointId: string | null },
+): Promise<boolean> {
+  if (endpointId === null) return true;
+  const query = tx.db
+    .selectFrom('endpoints')
+    .select('id')
+    .where('id', '=', endpointId)
+    .where('project_id', '=', projectId);
+  return (await forUpdate(tx, query).executeTakeFirst()) !== undefined;
+}
+
+export async function writeApiKey({ db }: Tx, key: ApiKeyRow): Promise<void> {
   await db
     .insertInto('api_keys')
     .values({
@@ -58,25 +99,191 @@ export async function insertApiKey({ db }: Tx, key: ApiKeyRow): Promise<void> {
       name: key.name,
       sha256: key.sha256,
       last_four: key.lastFour,
+      previous_sha256: key.previous?.sha256 ?? null,
+      previous_until_ms: key.previous?.untilMs ?? null,
       scopes: toList(key.scopes),
       endpoint_id: key.endpointId,
       expires_at_ms: key.expiresAtMs,
       ip_allow_list: toList(key.ipAllowList),
+      ...quotaColumns(key.quota),
       revoked: toFlag(key.revoked),
+      revoked_at_ms: key.revokedAtMs,
+      rotated_at_ms: key.rotatedAtMs,
+      last_used_at_ms: key.lastUsedAtMs,
+      version: key.version,
       created_at_ms: key.createdAtMs,
+      created_by: key.createdBy,
     })
     .execute();
 }
 
+async function lockedApiKey(
+  tx: Tx,
+  { id, projectId }: { id: string; projectId: string },
+): Promise<ApiKeyRow | null> {
+  const query = tx.db
+    .selectFrom('api_keys')
+    .selectAll()
+    .where('id', '=', id)
+    .where('project_id', '=', projectId);
+  const row = await forUpdate(tx, query).executeTakeFirst();
+  return row === undefined ? null : toApiKeyRow(row);
+}
+
+export async function updateApiKey(tx: Tx, input: Input<'updateApiKey'>): Outcome<'updateApiKey'> {
+  const { id, expectedVersion, change } = input;
+  const { projectId, endpointId = null } = { ...change, projectId: input.projectId };
+  // The endpoint before the key, as where an endpoint is removed with its keys (X2).
+  if (!(await ownsEndpoint(tx, { projectId, endpointId }))) {
+    return { ok: false, reason: 'unknown_endpoint' };
+  }
+  const before = await lockedApiKey(tx, input);
+  if (before === null) return { ok: false, reason: 'unknown' };
+  if (before.revoked) return { ok: false, reason: 'revoked' };
+  if (expectedVersion !== null && expectedVersion !== before.version) {
+    return { ok: false, reason: 'version_conflict' };
+  }
+  const after = { ...before, ...change, version: before.version + 1 };
+  await tx.db
+    .updateTable('api_keys')
+    .set({
+      name: after.name,
+      endpoint_id: after.endpointId,
+      expires_at_ms: after.expiresAtMs,
+      ip_allow_list: toList(after.ipAllowList),
+      ...quotaColumns(after.quota),
+      version: after.version,
+    })
+    .where('id', '=', id)
+    .execute();
+  noteChanges(tx, { from: noted(before), to: noted(after), fields: notedFields });
+  await appendChanges(tx, [{ kind: 'api_key', id }]);
+  return { ok: true, key: after };
+}
+
+const notedFields = ['name', 'endpointId', 'expiresAtMs', 'ipAllowList', 'quota'] as const;
+
+function noted(key: ApiKeyRow) {
+  const { name, endpointId, expiresAtMs, ipAllowList, quota } = key;
+  return {
+    name,
+    endpointId,
+    expiresAtMs,
+    ipAllowList,
+    quota: quota === null ? null : { ...quota },
+  };
+}
+
+export async function rotateApiKey(tx: Tx, input: Input<'rotateApiKey'>): Outcome<'rotateApiKey'> {
+  const { id, sha256, lastFour, nowMs, graceUntilMs, expectedVersion } = input;
+  const before = await lockedApiKey(tx, input);
+  if (before === null) return { ok: false, reason: 'unknown' };
+  if (before.revoked) return { ok: false, reason: 'revoked' };
+  if (before.expiresAtMs !== null && before.expiresAtMs <= nowMs) {
+    return { ok: false, reason: 'expired' };
+  }
+  if (expectedVersion !== null && expectedVersion !== before.version) {
+    return { ok: false, reason: 'version_conflict' };
+  }
+  const previous = graceUntilMs > nowMs ? { sha256: before.sha256, untilMs: graceUntilMs } : null;
+  const version = before.version + 1;
+  const after = { ...before, sha256, lastFour, previous, rotatedAtMs: nowMs, version };
+  await tx.db
+    .updateTable('api_keys')
+    .set({
+      sha256,
+      last_four: lastFour,
+      previous_sha256: previous?.sha256 ?? null,
+      previous_until_ms: previous?.untilMs ?? null,
+      rotated_at_ms: nowMs,
+      version,
+    })
+    .where('id', '=', id)
+    .execute();
+  await appendChanges(tx, [{ kind: 'api_key', id }]);
+  return { ok: true, key: after };
+}
+
+export async function revokeApiKey(tx: Tx, input: Input<'revokeApiKey'>): Outcome<'revokeApiKey'> {
+  const { id, nowMs } = input;
+  const before = await lockedApiKey(tx, input);
+  if (before === null) return { ok: false, reason: 'unknown' };
+  if (before.revoked) {
+    noteNothing(tx);
+    return { ok: true };
+  }
+  await tx.db
+    .updateTable('api_keys')
+    .set({ revoked: 1, revoked_at_ms: nowMs, version: before.version + 1 })
+    .where('id', '=', id)
+    .execute();
+  await appendChanges(tx, [{ kind: 'api_key', id }]);
+  return { ok: true };
+}
+
+export async function markApiKeysUsed(
+  { db }: Tx,
+  batch: readonly { id: string; atMs: number }[],
+): Promise<void> {
+  // In one order, so that two servers that report at once do not wait for each other (X2).
+  for (const { id, atMs } of batch.toSorted((one, other) => (one.id < other.id ? -1 : 1))) {
+    await db
+      .updateTable('api_keys')
+      .set({ last_used_at_ms: atMs })
+      .where('id', '=', id)
+      .where((eb) => eb.or([eb('last_used_at_ms', 'is', null), eb('last_used_at_ms', '<', atMs)]))
+      .execute();
+  }
+}
+
+function quotaColumns(quota: ApiKeyQuota | null) {
+  return {
+    requests_per_minute: quota?.requestsPerMinute ?? null,
+    tokens_per_minute: quota?.tokensPerMinute ?? null,
+    tokens_per_day: quota?.tokensPerDay ?? null,
+  };
+}
+
+function toQuota(row: Row<'api_keys'>): ApiKeyQuota | null {
+  const quota = {
+    requestsPerMinute: row.requests_per_minute,
+    tokensPerMinute: row.tokens_per_minute,
+    tokensPerDay: row.tokens_per_day,
+  };
+  return Object.values(quota).every((limit) => limit === null) ? null : quota;
+}
+
+function toPrevious(row: Row<'api_keys'>): ApiKeyEntry['previous'] {
+  const { previous_sha256: sha256, previous_until_ms: untilMs } = row;
+  return sha256 === null || untilMs === null ? null : { sha256, untilMs };
+}
+
+/** As the directory has it. */
 export function toApiKey(row: Row<'api_keys'>): ApiKeyEntry {
   return {
     id: row.id,
     projectId: row.project_id,
     sha256: row.sha256,
+    previous: toPrevious(row),
     scopes: fromList(row.scopes),
     endpointId: row.endpoint_id,
     expiresAtMs: row.expires_at_ms,
     ipAllowList: fromList(row.ip_allow_list),
+    quota: toQuota(row),
     revoked: fromFlag(row.revoked),
+  };
+}
+
+function toApiKeyRow(row: Row<'api_keys'>): ApiKeyRow {
+  return {
+    ...toApiKey(row),
+    name: row.name,
+    createdAtMs: row.created_at_ms,
+    createdBy: row.created_by,
+    lastFour: row.last_four,
+    revokedAtMs: row.revoked_at_ms,
+    rotatedAtMs: row.rotated_at_ms,
+    lastUsedAtMs: row.last_used_at_ms,
+    version: row.version,
   };
 }

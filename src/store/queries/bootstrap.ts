@@ -2,13 +2,14 @@
 import type { BootstrapRows } from '../contract/platformStore.ts';
 import type { Refused } from '../contract/refused.ts';
 import type { Tx } from '../transaction.ts';
-import { insertApiKey } from './apiKeys.ts';
+import { writeApiKey } from './apiKeys.ts';
 import { appendChanges, lockChanges } from './changes.ts';
 import { insertEndpoint } from './endpoints.ts';
 import { writeJoinKey } from './joinKeys.ts';
 import { insertModel } from './models.ts';
-import { insertUser, isBootstrapped } from './people.ts';
-import { insertProject } from './projects.ts';
+import { writeMember } from './members.ts';
+import { isBootstrapped, writeUser } from './people.ts';
+import { writeProject } from './projects.ts';
 
 /** Of two that start at once, the second finds the first one's rows, because it waits here. */
 export async function bootstrap(
@@ -17,11 +18,17 @@ export async function bootstrap(
 ): Promise<{ ok: true } | Refused<'already_bootstrapped'>> {
   await lockChanges(tx);
   if (await isBootstrapped(tx)) return { ok: false, reason: 'already_bootstrapped' };
-  await insertUser(tx, rows.admin);
-  await insertProject(tx, rows.project);
+  await writeUser(tx, rows.admin);
+  await writeProject(tx, rows.project);
+  await writeMember(tx, {
+    projectId: rows.project.id,
+    userId: rows.admin.id,
+    role: 'owner',
+    nowMs: rows.project.createdAtMs,
+  });
   for (const model of rows.models) await insertModel(tx, model);
   for (const endpoint of rows.endpoints) await insertEndpoint(tx, endpoint);
-  for (const key of rows.apiKeys) await insertApiKey(tx, key);
+  for (const key of rows.apiKeys) await writeApiKey(tx, key);
   for (const key of rows.joinKeys) await writeJoinKey(tx, key);
   await appendChanges(tx, [
     { kind: 'project', id: rows.project.id },

@@ -1,16 +1,14 @@
-/** Projects, endpoints, models and API keys. */
+/** Endpoints and models. */
 import assert from 'node:assert/strict';
 import type { StoreCases } from './storeCases.ts';
-import { modelEntry, projectEntry } from '../directoryEntries.ts';
+import { modelEntry } from '../directoryEntries.ts';
 import { bootstrapRows } from '../storeRows.ts';
 
 export const catalogueCases: StoreCases = {
   'a field is lost or changed on its way through the tables': async ({ store }) => {
     const rows = bootstrapRows();
     await store.bootstrap(rows);
-    assert.deepEqual(await store.projects(), [projectEntry()]);
     assert.deepEqual(await store.endpointsOf('proj_a'), rows.endpoints);
-    assert.deepEqual(await store.apiKeysOf('proj_a'), rows.apiKeys);
     assert.deepEqual(await store.joinKeysOf(null), rows.joinKeys);
     assert.deepEqual(
       await store.modelById('model_a'),
@@ -21,34 +19,9 @@ export const catalogueCases: StoreCases = {
   'things of one project show in another': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
     assert.deepEqual(await store.endpointsOf('proj_b'), []);
-    assert.deepEqual(await store.apiKeysOf('proj_b'), []);
     assert.deepEqual(await store.joinKeysOf('proj_b'), []);
     assert.deepEqual(await store.joinKeysOf('proj_a'), []);
     assert.equal(await store.modelById('model_b'), null);
-  },
-
-  'a revoked key goes on working, or another project revokes it': async ({ store }) => {
-    await store.bootstrap(bootstrapRows());
-    const { revision } = await store.directory();
-    const unknown = { ok: false, reason: 'unknown' };
-    assert.deepEqual(await store.revokeApiKey({ id: 'key_a', projectId: 'proj_b' }), unknown);
-    assert.deepEqual(await store.revokeApiKey({ id: 'key_x', projectId: 'proj_a' }), unknown);
-    assert.deepEqual(await store.revokeApiKey({ id: 'key_a', projectId: 'proj_a' }), { ok: true });
-    assert.deepEqual(await store.revokeApiKey({ id: 'key_a', projectId: 'proj_a' }), { ok: true });
-    const changes = await store.changesSince({ revision, limit: 10 });
-    const [entry] = bootstrapRows().apiKeys;
-    const { name: _name, createdAtMs: _createdAtMs, lastFour: _lastFour, ...key } = entry ?? {};
-    assert.deepEqual(changes, {
-      ok: true,
-      changes: [
-        {
-          revision: revision + 1,
-          kind: 'api_key',
-          id: 'key_a',
-          entry: { ...key, revoked: true },
-        },
-      ],
-    });
   },
 
   'the data plane does not hear of another source of a model': async ({ store }) => {

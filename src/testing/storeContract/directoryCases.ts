@@ -3,8 +3,16 @@ import assert from 'node:assert/strict';
 import type { Change } from '../../store/contract/directoryStore.ts';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
-import { apiKeyEntry, projectEntry } from '../directoryEntries.ts';
-import { agentRow, bootstrapRows, joinKeyRow, startMs, tokenHash } from '../storeRows.ts';
+import { projectEntry } from '../directoryEntries.ts';
+import {
+  agentRow,
+  apiKeyRow,
+  bootstrapRows,
+  joinKeyRow,
+  revocation,
+  startMs,
+  tokenHash,
+} from '../storeRows.ts';
 import { enrolled, enrollInput, withJoinKey } from './enrollCases.ts';
 
 async function changesAfter(store: Store, revision: number, limit = 100): Promise<Change[]> {
@@ -128,12 +136,9 @@ export const directoryCases: StoreCases = {
   },
 
   'a reader that lags behind what is kept misses changes in silence': async ({ store }) => {
-    const keys = Array.from({ length: 10_050 }, (_none, at) => ({
-      ...apiKeyEntry({ id: `key_${at}`, sha256: String(at).padStart(64, '0') }),
-      name: 'many',
-      createdAtMs: startMs,
-      lastFour: 'abcd',
-    }));
+    const keys = Array.from({ length: 10_050 }, (_none, at) =>
+      apiKeyRow({ id: `key_${at}`, sha256: String(at).padStart(64, '0') }),
+    );
     await store.bootstrap(bootstrapRows({ apiKeys: keys, joinKeys: [joinKeyRow()] }));
     const { revision } = await store.directory();
     assert.equal(revision, 10_053);
@@ -163,7 +168,7 @@ export const directoryCases: StoreCases = {
     heard = 0;
     const second = Promise.withResolvers<void>();
     store.onChange(second.resolve);
-    await store.revokeApiKey({ id: 'key_a', projectId: 'proj_a' });
+    await store.revokeApiKey(revocation('key_a'));
     await second.promise;
     assert.equal(heard, 0, 'a removed listener was called');
   },

@@ -1,0 +1,9 @@
+import type { IdentityStore } from '../contract/identityStore.ts';
+import { insertUserWithIdentity, linkIdentity, userByIdentity } from '../queries/identities.ts';
+import type { MethodsOf } from './method.ts';
+
+export const identityMethods: MethodsOf<IdentityStore> = {
+  userByIdentity: { access: 'read', run: userByIdentity },
+  linkIdentity: { access: 'change', run: linkIdentity },
+  insertUserWithIdentity: { access: 'change', run: insertUserWithIdentity },
+};
