@@ -1,7 +1,7 @@
 /**
  * The control plane: every use-case that changes or shows durable state, composed once.
  *
- * - `access/`     people: passwords, sessions, the limit on failed sign-ins
+ * - `access/`     people: passwords, sessions, the limit on failed sign-ins, repeated calls
  * - `enrolment/`  join keys, nonces, enrolment, refresh, the agents' tokens
  * - `agents/`     lists, events, suspend, resume, remove, the sweep
  * - `platform/`   the first start, the default model, what a project shows
@@ -13,69 +13,53 @@
  * C2 Secrets are stored hashed (or sealed, where they must be readable), compared in constant time,
  *    shown once, never logged.
  * C3 Every use-case that has a caller asks `principal.ts` first.
+ * C4 Every change of a person's has one audit note (`audit.ts`), committed with it.
+ * C5 What was changed once under an idempotency key is never changed again.
  */
 import { createAttemptLimits } from './access/attemptLimits.ts';
+import { createIdempotentCalls, type BeginCall } from './access/idempotentCalls.ts';
 import { createOwnPassword } from './access/ownPassword.ts';
 import { createPasswords } from './access/password.ts';
 import { createSecondFactors } from './access/secondFactor.ts';
 import { createSessions, type Sessions } from './access/signIn.ts';
-import { agentEvents, agentOf, listAgents } from './agents/agents.ts';
-import { removeAgent, resumeAgent, suspendAgent } from './agents/agentLifecycle.ts';
-import { sweep } from './agents/sweep.ts';
+import { agentUseCases } from './agents/agentUseCases.ts';
 import { createAgentTokens } from './enrolment/agentTokens.ts';
-import { createJoinKey } from './enrolment/createJoinKey.ts';
 import { createEnroll, type Enroll } from './enrolment/enroll.ts';
-import { listJoinKeys, revokeJoinKey } from './enrolment/joinKeys.ts';
+import { joinKeyUseCases } from './enrolment/joinKeyUseCases.ts';
 import { createNonces } from './enrolment/nonces.ts';
 import { createRefresh, type Refresh } from './enrolment/refresh.ts';
 import { createDirectoryFeed, type DirectoryFeed } from './feeds/directoryFeed.ts';
 import { createPresenceSink, type PresenceSink } from './feeds/presenceSink.ts';
 import { createUsageSink, type UsageSink } from './feeds/usageSink.ts';
 import type { ControlParts } from './parts.ts';
-import { bootstrap, credentialsMatch, type BootstrapInput } from './platform/bootstrap.ts';
-import { defaultModelOf, ensureDefaultModel } from './platform/defaultModel.ts';
-import { newPlatformJoinKey } from './platform/platformJoinKey.ts';
-import { listEndpoints, recentRequests } from './platform/projects.ts';
-import { listProjects, projectOf } from './projects/projects.ts';
+import { bootstrap, type BootstrapInput } from './platform/bootstrap.ts';
+import { defaultModelOf } from './platform/defaultModel.ts';
+import { platformUseCases } from './platform/platformUseCases.ts';
+import { projectUseCases } from './platform/projectUseCases.ts';
 import type { ServerSecrets } from './secrets.ts';
+import { bindUseCases, type Bound } from './useCases.ts';
 
-/** A use-case whose first parameter, what it stands on, was filled in. */
-type Bound<UseCase extends (parts: never, input: never) => unknown> = (
-  input: Parameters<UseCase>[1],
-) => ReturnType<UseCase>;
+/** Use-cases that stand on `ControlParts` alone, by topic. */
+const useCases = {
+  ...platformUseCases,
+  ...projectUseCases,
+  ...joinKeyUseCases,
+  ...agentUseCases,
+};
 
-export interface Control {
-  // The first start, and what main does at later ones. No caller: main is trusted.
+export interface Control extends Bound<typeof useCases> {
+  // The first start, and what main asks at later ones. No caller: main is trusted.
   isBootstrapped(): Promise<boolean>;
   bootstrap(input: BootstrapInput): ReturnType<typeof bootstrap>;
-  credentialsMatch: Bound<typeof credentialsMatch>;
   defaultModel(): ReturnType<typeof defaultModelOf>;
-  ensureDefaultModel: Bound<typeof ensureDefaultModel>;
-  newPlatformJoinKey: Bound<typeof newPlatformJoinKey>;
-  /** About once a minute. */
-  sweep: Bound<typeof sweep>;
 
   // People.
   signIn: Sessions['signIn'];
   session: Sessions['session'];
   signOut: Sessions['signOut'];
 
-  // Projects.
-  projects: Bound<typeof listProjects>;
-  project: Bound<typeof projectOf>;
-  endpoints: Bound<typeof listEndpoints>;
-  recentRequests: Bound<typeof recentRequests>;
-
-  // Join keys and agents, of a project or of the platform.
-  createJoinKey: Bound<typeof createJoinKey>;
-  joinKeys: Bound<typeof listJoinKeys>;
-  revokeJoinKey: Bound<typeof revokeJoinKey>;
-  agents: Bound<typeof listAgents>;
-  agent: Bound<typeof agentOf>;
-  agentEvents: Bound<typeof agentEvents>;
-  suspendAgent: Bound<typeof suspendAgent>;
-  resumeAgent: Bound<typeof resumeAgent>;
-  removeAgent: Bound<typeof removeAgent>;
+  /** Before a call that carries an idempotency key. */
+  beginIdempotentCall: BeginCall;
 
   // What agents call; their credentials are in what they send.
   newNonce(input: { address: string }): { nonce: string; expiresInMs: number };
@@ -98,30 +82,14 @@ export function createControl(options: ControlParts & { secrets: ServerSecrets }
   const nonces = createNonces({ clock, random });
   const tokens = createAgentTokens({ secrets, clock });
   return {
+    ...bindUseCases(parts, useCases),
+
     isBootstrapped: () => store.isBootstrapped(),
     bootstrap: (input) => bootstrap({ ...parts, passwords }, input),
-    credentialsMatch: (input) => credentialsMatch(parts, input),
     defaultModel: () => defaultModelOf(parts),
-    ensureDefaultModel: (input) => ensureDefaultModel(parts, input),
-    newPlatformJoinKey: (input) => newPlatformJoinKey(parts, input),
-    sweep: (input) => sweep(parts, input),
 
     ...createSessions({ ...parts, passwords, limits, secondFactors }),
-
-    projects: (input) => listProjects(parts, input),
-    project: (input) => projectOf(parts, input),
-    endpoints: (input) => listEndpoints(parts, input),
-    recentRequests: (input) => recentRequests(parts, input),
-
-    createJoinKey: (input) => createJoinKey(parts, input),
-    joinKeys: (input) => listJoinKeys(parts, input),
-    revokeJoinKey: (input) => revokeJoinKey(parts, input),
-    agents: (input) => listAgents(parts, input),
-    agent: (input) => agentOf(parts, input),
-    agentEvents: (input) => agentEvents(parts, input),
-    suspendAgent: (input) => suspendAgent(parts, input),
-    resumeAgent: (input) => resumeAgent(parts, input),
-    removeAgent: (input) => removeAgent(parts, input),
+    beginIdempotentCall: createIdempotentCalls({ ...parts, sealingKey: secrets.answerKey }),
 
     newNonce: ({ address }) => nonces.issue(address),
     enroll: createEnroll({ ...parts, nonces, tokens }),

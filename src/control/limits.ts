@@ -100,3 +100,13 @@ export const linkedAgentsRemembered = 100_000;
 
 /** Longest text of an event or a reason that is kept, in characters. */
 export const longestDetail = 512;
+
+/** An answer is given again under its idempotency key for this long, in ms. */
+export const idempotencyKeptMs = 86_400_000;
+/** A call under a key that has changed nothing for this long, in ms, gives way to the next one. */
+export const idempotencyAbandonedMs = 60_000;
+
+/** Notes of the audit log are kept for this long, in ms. */
+export const auditKeptMs = 400 * 86_400_000;
+/** Notes that one sweep forgets; the rest goes in the next one. */
+export const auditNotesForgottenAtOnce = 5_000;

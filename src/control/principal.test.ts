@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { openControlHarness, testCaller, type ControlHarness } from '../testing/controlHarness.ts';
+import { firstPage } from '../testing/firstPage.ts';
 import type { Caller, OwnerRef } from './principal.ts';
 
 let harness: ControlHarness;
@@ -23,11 +24,11 @@ function calls(caller: Caller, owner: OwnerRef): (() => Promise<{ ok: boolean }>
   const about = { caller, owner, agentId: '00000000-0000-4000-8000-000000000000' };
   const ofOwner = [
     () => control.createJoinKey({ caller, owner, wish: {} }),
-    () => control.joinKeys({ caller, owner }),
+    () => control.joinKeys({ caller, owner, page: firstPage }),
     () => control.revokeJoinKey({ caller, owner, joinKeyId: 'xjk_x' }),
     () => control.agents({ caller, owner }),
     () => control.agent(about),
-    () => control.agentEvents(about),
+    () => control.agentEvents({ ...about, page: firstPage }),
     () => control.suspendAgent(about),
     () => control.resumeAgent(about),
     () => control.removeAgent(about),
@@ -37,7 +38,7 @@ function calls(caller: Caller, owner: OwnerRef): (() => Promise<{ ok: boolean }>
     ...ofOwner,
     () => control.project({ caller, project }),
     () => control.endpoints({ caller, project }),
-    () => control.recentRequests({ caller, project, limit: 10 }),
+    () => control.recentRequests({ caller, project, page: firstPage }),
   ];
 }
 

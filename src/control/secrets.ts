@@ -26,6 +26,8 @@ export interface SigningKey {
 export interface ServerSecrets {
   /** HMAC key of the rotation tokens, 32 bytes. */
   rotationKey: Buffer;
+  /** Seals answers that are kept for their idempotency keys, 32 bytes. */
+  answerKey: Buffer;
   /** Signs new access tokens. */
   signingKey: SigningKey;
   /** Every key whose tokens are good: the signing key, and in a rotation the one before it. */
@@ -74,6 +76,7 @@ export async function openSecrets(options: {
   const valueKey = derive(key, 'xim seal of values 1');
   return {
     rotationKey: derive(key, 'xim rotation token 1'),
+    answerKey: derive(key, 'xim kept answer 1'),
     signingKey,
     verificationKeys: [{ keyId: signingKey.keyId, x: signingKey.publicKey }],
     seal: (input) => seal({ ...input, key: valueKey, random }),

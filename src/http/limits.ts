@@ -54,6 +54,10 @@ export const smallBodyBytes = 64 * 1024;
 export const lingerMs = 2_000;
 /** Names of ours that one enrolment's signature is tried with. */
 export const hostCandidates = 32;
+/** Levels that a control body nests at most. */
+export const controlBodyNesting = 32;
+/** Longest idempotency key, in characters. */
+export const longestIdempotencyKey = 255;
 /** Longest API key that is hashed, and client's request id that is logged, in characters. */
 export const longestKey = 512;
 export const longestClientRequestId = 512;

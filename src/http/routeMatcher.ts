@@ -104,8 +104,11 @@ function matchFrom(root: Node, target: { method: string; path: string }): Match 
   const params: Record<string, string> = {};
   for (const { name, value } of found.raw) {
     const decoded = decodeSegment(value);
-    // A client that resolves dots would ask for another address: nothing of ours is called so.
-    if (decoded === undefined || decoded === '.' || decoded === '..') return { kind: 'malformed' };
+    // A client that resolves dots would ask for another address, and no database keeps a NUL:
+    // nothing of ours is called so.
+    if (decoded === undefined || decoded === '.' || decoded === '..' || decoded.includes('\0')) {
+      return { kind: 'malformed' };
+    }
     params[name] = decoded;
   }
   return { kind: 'found', route, params };

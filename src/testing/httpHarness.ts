@@ -19,6 +19,7 @@ import { systemClock, type Clock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
 import { createRouter, type Router } from '../router/router.ts';
+import { checkContract } from './contractCheck.ts';
 import { openControlHarness, type ControlHarness } from './controlHarness.ts';
 import { createScriptedRouter, type ScriptedRouter } from './scriptedRouter.ts';
 
@@ -45,7 +46,10 @@ export interface HttpHarness<Plane extends RouterPlane = ScriptedRouter> extends
   base: string;
   dashboardDir: string;
   installDir: string;
-  /** One request on a connection of its own. An object as body becomes JSON. */
+  /**
+   * One request on a connection of its own. An object as body becomes JSON. What a control route
+   * answers is held to its contract.
+   */
   call(method: string, path: string, options?: CallOptions): Promise<Reply>;
   /** Sends bytes as they are and collects what comes back until the server closes. */
   raw(bytes: string | Buffer): Promise<string>;
@@ -118,8 +122,11 @@ async function serveHarness<Plane extends RouterPlane>(
   const server = createHttpServer({ ...planes, config, log, clock, random, notices });
   const { port } = await server.listen();
   const base = `http://127.0.0.1:${port}`;
-  const call = (method: string, target: string, with_: CallOptions = {}): Promise<Reply> =>
-    request({ port, method, target, options: with_ });
+  const call = async (method: string, target: string, with_: CallOptions = {}): Promise<Reply> => {
+    const reply = await request({ port, method, target, options: with_ });
+    checkContract({ method, target, ...reply });
+    return reply;
+  };
   return {
     ...control,
     server,

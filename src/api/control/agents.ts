@@ -1,63 +1,95 @@
 /** Agents. */
 import { z } from 'zod';
-import type { AgentState } from '../../domain/agentState.ts';
-import type { AgentFacts } from '../enrollment.ts';
+import { agentStates, type AgentState } from '../../domain/agentState.ts';
+import { contract, isoTimeSchema, pagedList, wholeList } from '../contract.ts';
+import { factsSchema } from '../enrollment.ts';
 
 export type AgentStateName = AgentState;
 
-/**
- * `GET /api/v1/projects/:project/agents`: own agents, and the shared ones that the caller may see.
- */
-export interface AgentAnswer {
-  id: string;
-  worker_id: string;
-  name: string;
-  description: string;
-  ownership: 'project' | 'shared';
-  region: string;
-  state: AgentStateName;
-  /** When the present state began, where that is known. */
-  state_since: string | null;
-  suspended_reason: string | null;
-  last_seen_at: string | null;
-  created_at: string;
-  /** As set; null = the accelerator's default. */
-  supported_tiers: string[] | null;
-  effective_tiers: string[];
-  max_concurrent_requests: number;
-  bound_endpoint_ids: string[] | null;
-  storage_limit_bytes: number | null;
-  facts: AgentFacts | null;
-  agent_version: string | null;
-  /** Null while no link is up. */
-  rtt_ms: number | null;
-  in_flight: number | null;
-  slots: number | null;
-  models: AgentModelAnswer[];
-}
-
-/** `GET …/agents/{agent}/events`: newest first. */
-export interface AgentEventAnswer {
-  id: number;
-  at: string;
-  kind: string;
-  /** `user:<id>`, `key:<id>`, `agent`, `system` or `rule:<name>`. */
-  actor: string;
-  detail: string;
-}
-
-export interface AgentModelAnswer {
-  model_id: string;
-  name: string;
-  state: 'fetching' | 'loading' | 'ready' | 'failed' | 'cached';
-  received_bytes: number | null;
-  total_bytes: number | null;
-  bytes_per_second: number | null;
-  error: string | null;
-  engine: string | null;
-}
-
-/** `POST …/agents/{agent}/suspend` and `/resume`; the reason stands in the agent's history. */
-export const agentCommandSchema = z.strictObject({
-  reason: z.string().max(512).optional(),
+const agentModelSchema = z.strictObject({
+  model_id: z.string(),
+  name: z.string(),
+  state: z.enum(['fetching', 'loading', 'ready', 'failed', 'cached']),
+  received_bytes: z.number().nullable(),
+  total_bytes: z.number().nullable(),
+  bytes_per_second: z.number().nullable(),
+  error: z.string().nullable(),
+  engine: z.string().nullable(),
 });
+export type AgentModelAnswer = z.infer<typeof agentModelSchema>;
+
+export const agentSchema = z
+  .strictObject({
+    id: z.string(),
+    worker_id: z.string(),
+    name: z.string(),
+    description: z.string(),
+    ownership: z.enum(['project', 'shared']),
+    region: z.string(),
+    state: z.enum(agentStates),
+    /** When the present state began, where that is known. */
+    state_since: isoTimeSchema.nullable(),
+    suspended_reason: z.string().nullable(),
+    last_seen_at: isoTimeSchema.nullable(),
+    created_at: isoTimeSchema,
+    /** As set; null = the accelerator's default. */
+    supported_tiers: z.array(z.string()).nullable(),
+    effective_tiers: z.array(z.string()),
+    max_concurrent_requests: z.int(),
+    bound_endpoint_ids: z.array(z.string()).nullable(),
+    storage_limit_bytes: z.int().nullable(),
+    facts: factsSchema.nullable(),
+    agent_version: z.string().nullable(),
+    /** Null while no link is up. */
+    rtt_ms: z.number().nullable(),
+    in_flight: z.int().nullable(),
+    slots: z.int().nullable(),
+    models: z.array(agentModelSchema),
+  })
+  .meta({ id: 'Agent' });
+export type AgentAnswer = z.infer<typeof agentSchema>;
+
+const agentEventSchema = z
+  .strictObject({
+    id: z.int(),
+    at: isoTimeSchema,
+    kind: z.string(),
+    /** `user:<id>`, `key:<id>`, `agent`, `system` or `rule:<name>`. */
+    actor: z.string(),
+    detail: z.string(),
+  })
+  .meta({ id: 'AgentEvent' });
+export type AgentEventAnswer = z.infer<typeof agentEventSchema>;
+
+/** The reason stands in the agent's history. */
+const commandSchema = z.strictObject({ reason: z.string().max(512).optional() });
+
+const list = contract({ answer: wholeList(agentSchema), status: 200, refusals: [] });
+const one = contract({ answer: agentSchema, status: 200, refusals: ['not_found'] });
+const events = pagedList({
+  item: agentEventSchema,
+  place: ['number'],
+  refusals: ['not_found'],
+});
+const command = contract({
+  body: commandSchema,
+  answer: agentSchema,
+  status: 200,
+  refusals: ['not_found', 'conflict'],
+});
+
+/** Own agents, and the shared ones that the caller may see. */
+export const agentContracts = {
+  agents: list,
+  agent: one,
+  agentEvents: events,
+  suspendAgent: command,
+  resumeAgent: command,
+  removeAgent: command,
+  platformAgents: list,
+  platformAgent: one,
+  platformAgentEvents: events,
+  suspendPlatformAgent: command,
+  resumePlatformAgent: command,
+  removePlatformAgent: command,
+};

@@ -1,50 +1,71 @@
-/** Join keys. */
+/** Join keys, of a project and of the platform. */
 import { z } from 'zod';
+import { contract, isoTimeSchema, pagedList } from '../contract.ts';
 
-/** `GET /api/v1/projects/:project/join-keys` (and `/api/v1/platform/join-keys`). */
-export interface JoinKeyAnswer {
-  id: string;
-  name: string;
-  region: string;
-  supported_tiers: string[] | null;
-  storage_limit_enabled: boolean;
-  storage_limit_bytes: number | null;
-  max_uses: number;
-  uses: number;
-  state: 'open' | 'used_up' | 'expired' | 'revoked';
-  created_at: string;
-  expires_at: string;
-}
+const joinKeySchema = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    region: z.string(),
+    supported_tiers: z.array(z.string()).nullable(),
+    storage_limit_enabled: z.boolean(),
+    storage_limit_bytes: z.int().nullable(),
+    max_uses: z.int(),
+    uses: z.int(),
+    state: z.enum(['open', 'used_up', 'expired', 'revoked']),
+    created_at: isoTimeSchema,
+    expires_at: isoTimeSchema,
+  })
+  .meta({ id: 'JoinKey' });
+export type JoinKeyAnswer = z.infer<typeof joinKeySchema>;
 
-/** The answer of `POST …/join-keys`: the only time that key and command are shown. */
-export interface CreatedJoinKeyAnswer extends JoinKeyAnswer {
-  key: string;
-  /** The exact line to paste on the machine. */
-  join_command: string;
-  /** The same without `curl`, by Node alone. */
-  join_command_node: string;
-  warnings: string[];
-}
+/** The only time that key and command are shown. */
+const createdJoinKeySchema = z
+  .strictObject({
+    ...joinKeySchema.shape,
+    key: z.string(),
+    /** The exact line to paste on the machine. */
+    join_command: z.string(),
+    /** The same without `curl`, by Node alone. */
+    join_command_node: z.string(),
+    warnings: z.array(z.string()),
+  })
+  .meta({ id: 'CreatedJoinKey' });
+export type CreatedJoinKeyAnswer = z.infer<typeof createdJoinKeySchema>;
 
-/** `POST …/join-keys`. */
-export interface CreateJoinKeyRequest {
-  name?: string;
-  region?: string;
-  supported_tiers?: string[] | null;
-  storage_limit_enabled?: boolean;
-  storage_limit_bytes?: number | null;
-  max_uses?: number;
-  /** 1 to 3600; 900 by default. */
-  ttl_seconds?: number;
-}
+const createJoinKeySchema = z
+  .strictObject({
+    name: z.string().max(256).optional(),
+    region: z.string().max(256).optional(),
+    supported_tiers: z.array(z.string().max(64)).max(16).nullable().optional(),
+    storage_limit_enabled: z.boolean().optional(),
+    storage_limit_bytes: z.number().nullable().optional(),
+    max_uses: z.number().optional(),
+    /** 1 to 3600; 900 by default. */
+    ttl_seconds: z.number().optional(),
+  })
+  .meta({ id: 'CreateJoinKey' });
+export type CreateJoinKeyRequest = z.infer<typeof createJoinKeySchema>;
 
-/** Only types: ranges are the use-case's, which says the limit in its refusal. */
-export const createJoinKeySchema = z.strictObject({
-  name: z.string().max(256).optional(),
-  region: z.string().max(256).optional(),
-  supported_tiers: z.array(z.string().max(64)).max(16).nullable().optional(),
-  storage_limit_enabled: z.boolean().optional(),
-  storage_limit_bytes: z.number().nullable().optional(),
-  max_uses: z.number().optional(),
-  ttl_seconds: z.number().optional(),
+const list = pagedList({ item: joinKeySchema, place: ['number', 'string'], refusals: [] });
+const create = contract({
+  body: createJoinKeySchema,
+  answer: createdJoinKeySchema,
+  status: 201,
+  refusals: ['conflict'],
+  creates: true,
 });
+const revoke = contract({
+  answer: z.strictObject({ id: z.string(), revoked: z.literal(true) }),
+  status: 200,
+  refusals: ['not_found'],
+});
+
+export const joinKeyContracts = {
+  joinKeys: list,
+  createJoinKey: create,
+  revokeJoinKey: revoke,
+  platformJoinKeys: list,
+  createPlatformJoinKey: create,
+  revokePlatformJoinKey: revoke,
+};

@@ -1,20 +1,29 @@
 /** Finished requests. */
+import { z } from 'zod';
+import { isoTimeSchema, pagedList } from '../contract.ts';
 
-/** `GET /api/v1/projects/:project/requests?limit=`: newest first. */
-export interface RequestAnswer {
-  id: string;
-  started_at: string;
-  endpoint: string;
-  tier: string;
-  /** Own agents by name, others as `shared`; null when nothing served. */
-  agent: string | null;
-  outcome: string;
-  status: number;
-  stream: boolean;
-  queue_ms: number;
-  ttft_ms: number | null;
-  latency_ms: number;
-  input_tokens: number | null;
-  cached_tokens: number | null;
-  output_tokens: number | null;
-}
+export const requestSchema = z
+  .strictObject({
+    id: z.string(),
+    started_at: isoTimeSchema,
+    endpoint: z.string(),
+    tier: z.string(),
+    /** Own agents by name, others as `shared`; null when nothing served. */
+    agent: z.string().nullable(),
+    outcome: z.string(),
+    status: z.int(),
+    stream: z.boolean(),
+    queue_ms: z.number(),
+    ttft_ms: z.number().nullable(),
+    latency_ms: z.number(),
+    input_tokens: z.int().nullable(),
+    cached_tokens: z.int().nullable(),
+    output_tokens: z.int().nullable(),
+  })
+  .meta({ id: 'FinishedRequest' });
+export type RequestAnswer = z.infer<typeof requestSchema>;
+
+/** Newest first. */
+export const requestContracts = {
+  requests: pagedList({ item: requestSchema, place: ['number', 'string'], refusals: [] }),
+};

@@ -1,27 +1,43 @@
 /** State of the server, and the live view of a project. */
-import type { AgentAnswer } from './agents.ts';
-import type { EndpointAnswer } from './endpoints.ts';
-import type { RequestAnswer } from './requests.ts';
+import { z } from 'zod';
+import { contract, isoTimeSchema } from '../contract.ts';
+import { agentSchema } from './agents.ts';
+import { endpointSchema } from './endpoints.ts';
+import { requestSchema } from './requests.ts';
 
-/** `GET /api/v1/status`. */
-export interface StatusAnswer {
-  version: string;
-  started_at: string;
-  now: string;
-  /** Requests that run and wait, over all projects that the caller may see. */
-  running: number;
-  waiting: number;
-  journal: 'ok' | 'failing';
-  /** What an operator should know, e.g. that shared agents run without a sandbox. */
-  notices: { code: string; message: string }[];
-  base_url: string;
-}
+const statusSchema = z
+  .strictObject({
+    version: z.string(),
+    started_at: isoTimeSchema,
+    now: isoTimeSchema,
+    /** Requests that run and wait, over all projects that the caller may see. */
+    running: z.int(),
+    waiting: z.int(),
+    journal: z.enum(['ok', 'failing']),
+    /** What an operator should know, e.g. that shared agents run without a sandbox. */
+    notices: z.array(z.strictObject({ code: z.string(), message: z.string() })),
+    base_url: z.string(),
+  })
+  .meta({ id: 'Status' });
+export type StatusAnswer = z.infer<typeof statusSchema>;
 
-/** `GET /api/v1/projects/:project/live`: server-sent events `snapshot`, at most one a second. */
-export interface LiveSnapshot {
-  at: string;
-  status: StatusAnswer;
-  agents: AgentAnswer[];
-  endpoints: EndpointAnswer[];
-  requests: RequestAnswer[];
-}
+/** Server-sent events `snapshot`, at most one a second. */
+const liveSnapshotSchema = z
+  .strictObject({
+    at: isoTimeSchema,
+    status: statusSchema,
+    agents: z.array(agentSchema),
+    endpoints: z.array(endpointSchema),
+    requests: z.array(requestSchema),
+  })
+  .meta({ id: 'LiveSnapshot' });
+export type LiveSnapshot = z.infer<typeof liveSnapshotSchema>;
+
+export const statusContracts = {
+  status: contract({ answer: statusSchema, status: 200, refusals: [] }),
+  live: contract({
+    answer: { media: 'text/event-stream', event: liveSnapshotSchema },
+    status: 200,
+    refusals: ['concurrency_exceeded'],
+  }),
+};

@@ -16,7 +16,10 @@ after(() => harness.close());
 const owner = { kind: 'project', project: 'default' } as const;
 
 async function eventsOf(agentId: string): Promise<string[]> {
-  const events = await harness.store.agentEvents(agentId, 100);
+  const { items: events } = await harness.store.agentEvents({
+    agentId: agentId,
+    page: { after: null, limit: 100 },
+  });
   return events.map(({ kind, actor, detail }) => `${kind} ${actor} ${detail}`).toReversed();
 }
 
@@ -81,7 +84,9 @@ test('an agent’s first link is not told from later ones', async () => {
   const row = await store.agentById(agentId);
   assert.equal(row?.firstLinkedAtMs, firstAtMs);
   assert.equal(row.lastSeenAtMs, firstAtMs + 60_000);
-  const [newest] = await store.agentEvents(agentId, 1);
+  const {
+    items: [newest],
+  } = await store.agentEvents({ agentId: agentId, page: { after: null, limit: 1 } });
   assert.equal(newest?.detail.length, longestDetail);
 });
 

@@ -1,5 +1,6 @@
 /** Lists agents, and tells what happened to one. */
 import type { AgentEventRow, AgentRow } from '../../store/contract/agentStore.ts';
+import type { Page, Paged } from '../../lib/page.ts';
 import { listRows } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import {
@@ -13,6 +14,8 @@ import {
 import { agentView, type AgentView } from './agentView.ts';
 
 type Parts = Pick<ControlParts, 'store'>;
+
+export type AgentEventView = AgentEventRow;
 
 export type NotFound = { ok: false; reason: 'not_found' };
 
@@ -42,15 +45,15 @@ export async function agentOf(
   return found.ok ? { ok: true, agent: agentView(found.agent) } : found;
 }
 
-/** Newest first, at most `listRows`. */
+/** Newest first. */
 export async function agentEvents(
   parts: Parts,
-  input: { caller: Caller; owner: OwnerRef; agentId: string; limit?: number },
-): Promise<{ ok: true; events: AgentEventRow[] } | NotFound | Denied> {
+  input: { caller: Caller; owner: OwnerRef; agentId: string; page: Page },
+): Promise<{ ok: true; events: Paged<AgentEventRow> } | NotFound | Denied> {
   const found = await authorizeAgent(parts, { ...input, role: 'member' });
   if (!found.ok) return found;
-  const limit = Math.min(Math.max(1, input.limit ?? listRows), listRows);
-  return { ok: true, events: await parts.store.agentEvents(input.agentId, limit) };
+  const { agentId, page } = input;
+  return { ok: true, events: await parts.store.agentEvents({ agentId, page }) };
 }
 
 /**

@@ -36,7 +36,9 @@ test('an agent that never linked stays for ever, or dies before its hour is over
   assert.deepEqual(await sweep(), []);
   const outcome = await machine.refresh({ agentId, rotationToken });
   assert.deepEqual(outcome, { ok: false, reason: 'agent_dead' });
-  const [event] = await harness.store.agentEvents(agentId, 1);
+  const {
+    items: [event],
+  } = await harness.store.agentEvents({ agentId: agentId, page: { after: null, limit: 1 } });
   assert.deepEqual([event?.kind, event?.actor], ['died', 'rule:never_linked']);
 });
 

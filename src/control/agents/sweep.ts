@@ -1,9 +1,10 @@
 /**
  * Upkeep that time alone brings: agents that never linked within an hour, or were silent for too
- * long, die; expired sessions go. Meant to be called about once a minute.
+ * long, die; expired sessions, idempotency keys and old audit notes go. Meant to be called about
+ * once a minute.
  */
 import { pendingDiesAfterMs } from '../../domain/agentState.ts';
-import { sweepAgentsAtOnce } from '../limits.ts';
+import { auditKeptMs, auditNotesForgottenAtOnce, sweepAgentsAtOnce } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 
 /**
@@ -17,6 +18,11 @@ export async function sweep(
   const nowMs = clock.now();
   const { disconnectedDiesAfterMs } = config;
   await store.deleteExpiredSessions(nowMs);
+  await store.deleteExpiredIdempotencyKeys(nowMs);
+  await store.deleteOldAuditNotes({
+    beforeMs: nowMs - auditKeptMs,
+    limit: auditNotesForgottenAtOnce,
+  });
   const dead = await store.expireAgents({
     atMs: nowMs,
     pendingBeforeMs: nowMs - pendingDiesAfterMs,

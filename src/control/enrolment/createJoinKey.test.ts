@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { openControlHarness, type ControlHarness } from '../../testing/controlHarness.ts';
+import { firstPage } from '../../testing/firstPage.ts';
 import { auditNote } from '../../testing/storeRows.ts';
 import { openJoinKeysPerOwner } from '../limits.ts';
 import { newJoinKey, type InvalidField, type JoinKeyWish } from './createJoinKey.ts';
@@ -40,8 +41,8 @@ test('a join key takes other defaults than documented, or its text is stored', a
   assert.equal(joinKey.createdBy, `user:${harness.admin.principal.userId}`);
   const secret = text.slice(-43);
   assert.ok(!JSON.stringify(await store.joinKeyById(joinKey.id)).includes(secret));
-  const listed = await control.joinKeys({ caller, owner: project });
-  assert.ok(listed.ok && listed.joinKeys.some(({ id }) => id === joinKey.id));
+  const listed = await control.joinKeys({ caller, owner: project, page: firstPage });
+  assert.ok(listed.ok && listed.joinKeys.items.some(({ id }) => id === joinKey.id));
   const hash = parseJoinKey(text)?.secretSha256 ?? '';
   assert.ok(!JSON.stringify(listed).includes(hash), 'C2: not even the hash is shown');
 });
@@ -95,8 +96,8 @@ test('a join key shows open when it no longer enrols', async () => {
   assert.ok(outcome.ok);
   const { id } = outcome.joinKey;
   const stateNow = async () => {
-    const listed = await control.joinKeys({ caller, owner: project });
-    return listed.ok ? listed.joinKeys.find((key) => key.id === id)?.state : undefined;
+    const listed = await control.joinKeys({ caller, owner: project, page: firstPage });
+    return listed.ok ? listed.joinKeys.items.find((key) => key.id === id)?.state : undefined;
   };
   assert.equal(await stateNow(), 'open');
   clock.advance(5000);
@@ -121,9 +122,9 @@ test('join keys pile up without bound', async () => {
   const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local' };
   const made = newJoinKey({ ...parts, config }, { projectId: null, wish: {}, createdBy: 'system' });
   assert.ok(made.ok);
-  const open = await control.joinKeys({ caller, owner: platform });
+  const open = await control.joinKeys({ caller, owner: platform, page: firstPage });
   assert.ok(open.ok);
-  const missing = openJoinKeysPerOwner - open.joinKeys.length;
+  const missing = openJoinKeysPerOwner - open.joinKeys.items.length;
   for (let count = 0; count < missing; count += 1) {
     await store.insertJoinKey({ row: { ...made.row, id: `xjk_${count}` }, audit: auditNote() });
   }

@@ -1,20 +1,21 @@
 /** Lists and revokes join keys. Agents that a key enrolled stay when it is revoked. */
+import { mapPage, type Page, type Paged } from '../../lib/page.ts';
 import { auditOf } from '../audit.ts';
-import { listRows } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import { authorizeOwner, type Denied, type OwnerRef, type Caller } from '../principal.ts';
 import { joinKeyView, type JoinKeyView } from './joinKeyView.ts';
 
-/** Newest first, at most `listRows`. */
+/** Newest first. */
 export async function listJoinKeys(
   { store, clock }: Pick<ControlParts, 'store' | 'clock'>,
-  { caller, owner }: { caller: Caller; owner: OwnerRef },
-): Promise<{ ok: true; joinKeys: JoinKeyView[] } | Denied> {
+  { caller, owner, page }: { caller: Caller; owner: OwnerRef; page: Page },
+): Promise<{ ok: true; joinKeys: Paged<JoinKeyView> } | Denied> {
   const allowed = await authorizeOwner(store, { caller, owner, role: 'owner' });
   if (!allowed.ok) return allowed;
   const nowMs = clock.now();
-  const rows = await store.joinKeysOf(allowed.projectId);
-  return { ok: true, joinKeys: rows.slice(0, listRows).map((row) => joinKeyView(row, nowMs)) };
+  const { projectId } = allowed;
+  const rows = await store.joinKeysPage({ projectId, page });
+  return { ok: true, joinKeys: mapPage(rows, (row) => joinKeyView(row, nowMs)) };
 }
 
 /** Idempotent. A key that does not exist and another's get the same answer. */

@@ -32,7 +32,10 @@ async function stateOf(agentId: string): Promise<{ state: string; generation: nu
 }
 
 async function suspensions(agentId: string): Promise<number> {
-  const events = await harness.store.agentEvents(agentId, 100);
+  const { items: events } = await harness.store.agentEvents({
+    agentId: agentId,
+    page: { after: null, limit: 100 },
+  });
   const found = events.filter(({ kind }) => kind === 'suspended');
   for (const { actor, detail } of found) {
     assert.deepEqual([actor, detail], ['rule:rotation_token_reused', 'rotation_token_reused']);

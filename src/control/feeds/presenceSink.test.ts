@@ -19,7 +19,8 @@ test('words of an agent that a database refuses hold up the events of all agents
   const tell = (detail: string): Promise<void> =>
     control.presenceSink.event({ agentId, atMs: clock.now(), kind: 'disconnected', detail });
   const newest = async (): Promise<string | undefined> =>
-    (await store.agentEvents(agentId, 1))[0]?.detail;
+    (await store.agentEvents({ agentId: agentId, page: { after: null, limit: 1 } })).items[0]
+      ?.detail;
   await tell('normal bye\0\u001b[2J\r\nfor\ud800good');
   assert.equal(await newest(), 'normal bye [2J for good');
   await tell(`${'x'.repeat(longestDetail - 1)}\u{1f600}`);

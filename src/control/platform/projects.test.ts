@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { firstPage } from '../../testing/firstPage.ts';
 import { after, before, test } from 'node:test';
 import type { UsageRow } from '../../store/contract/usageStore.ts';
 import {
@@ -49,21 +50,26 @@ test('a list of requests counts one twice, or names the platform’s agents', as
   await usage({ requestId: 'req_1', agentId: own.agentId, startedAtMs: 1000 });
   await usage({ requestId: 'req_2', agentId: shared.agent.agentId, startedAtMs: 2000 });
   await usage({ requestId: 'req_3', agentId: null, startedAtMs: 3000 });
-  const listed = await control.recentRequests({ caller, project: 'default', limit: 100 });
+  const listed = await control.recentRequests({ caller, project: 'default', page: firstPage });
   assert.ok(listed.ok);
   const ownName = (await store.agentById(own.agentId))?.name;
   assert.deepEqual(
-    listed.requests.map(({ requestId, agentName }) => [requestId, agentName]),
+    listed.requests.items.map(({ requestId, agentName }) => [requestId, agentName]),
     [
       ['req_3', null],
       ['req_2', 'shared'],
       ['req_1', ownName],
     ],
   );
-  const two = await control.recentRequests({ caller, project: 'default', limit: 2 });
-  assert.ok(two.ok && two.requests.length === 2);
-  const odd = await control.recentRequests({ caller, project: 'default', limit: -5 });
-  assert.ok(odd.ok && odd.requests.length === 1);
+  const two = await control.recentRequests({
+    caller,
+    project: 'default',
+    page: { after: null, limit: 2 },
+  });
+  assert.ok(two.ok && two.requests.items.length === 2);
+  const page = { after: two.requests.next, limit: 2 };
+  const last = await control.recentRequests({ caller, project: 'default', page });
+  assert.ok(last.ok && last.requests.items.length === 1 && last.requests.next === null);
 });
 
 test('an endpoint is shown without its model', async () => {

@@ -1,6 +1,7 @@
 /** What a project shows to its people: its endpoints, its last requests. */
 import type { EndpointEntry, ModelEntry, ProjectEntry } from '../../domain/directory.ts';
 import type { UsageRow } from '../../store/contract/usageStore.ts';
+import { mapPage, type Page, type Paged } from '../../lib/page.ts';
 import { listRows } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import { authorizeProject, type Caller, type Denied } from '../principal.ts';
@@ -37,20 +38,19 @@ export async function listEndpoints(
   return { ok: true, project: allowed.project, endpoints };
 }
 
-/** Newest first, `limit` (1 to `listRows`) of them. */
+/** Newest first. */
 export async function recentRequests(
   { store }: Parts,
-  input: { caller: Caller; project: string; limit: number },
-): Promise<{ ok: true; requests: RequestView[] } | Denied> {
-  const { caller, project } = input;
+  input: { caller: Caller; project: string; page: Page },
+): Promise<{ ok: true; requests: Paged<RequestView> } | Denied> {
+  const { caller, project, page } = input;
   const allowed = await authorizeProject(store, { caller, project, role: 'member' });
   if (!allowed.ok) return allowed;
   const projectId = allowed.project.id;
-  const limit = Math.min(Math.max(1, Math.floor(input.limit)), listRows);
-  const rows = await store.recentUsage({ projectId, limit });
+  const rows = await store.recentUsage({ projectId, page });
   const own = await store.agentsOf(projectId);
   const names = new Map(own.map(({ id, name }) => [id, name]));
-  const requests = rows.map((row) => ({
+  const requests = mapPage(rows, (row) => ({
     ...row,
     agentName: row.agentId === null ? null : (names.get(row.agentId) ?? 'shared'),
   }));

@@ -1,20 +1,13 @@
 /** Agents of a project and of the platform: list, look, history, suspend, resume, remove. */
-import type { AgentEventAnswer } from '../../api/control/agents.ts';
-import { agentCommandSchema } from '../../api/control/agents.ts';
-import { listQuerySchema } from '../../api/control/lists.ts';
+import type { AgentEventAnswer, agentContracts } from '../../api/control/agents.ts';
 import type { AgentCommand, AgentCommandOutcome } from '../../control/agents/agentLifecycle.ts';
 import type { Control } from '../../control/control.ts';
-import type { OwnerRef } from '../../control/principal.ts';
+import type { AgentEventView } from '../../control/agents/agents.ts';
 import type { AgentAnswers } from './agentAnswer.ts';
-import {
-  part,
-  readInput,
-  readQuery,
-  type ControlContext,
-  type ControlHandler,
-} from './controlContext.ts';
-import { refuseFor } from './controlRefusals.ts';
+import { pageAnswer, type ControlCall } from './controlCall.ts';
 import { isoTime } from './isoTime.ts';
+import { ofPlatform, ofProject, type OwnerOf } from './ownerOf.ts';
+import type { TopicHandlers } from './topicHandlers.ts';
 
 interface Options {
   control: Pick<
@@ -24,57 +17,58 @@ interface Options {
   answers: AgentAnswers;
 }
 
-type Name = 'list' | 'one' | 'events' | 'suspend' | 'resume' | 'remove';
+type Contracts = typeof agentContracts;
+type Name = 'agents' | 'agent' | 'agentEvents' | 'suspendAgent' | 'resumeAgent' | 'removeAgent';
 type UseCase = (command: AgentCommand) => Promise<AgentCommandOutcome>;
 
+export function createAgentRoutes(options: Options): TopicHandlers<Contracts> {
+  const own = routesOf(options, ofProject);
+  const shared = routesOf(options, ofPlatform);
+  return {
+    ...own,
+    platformAgents: shared.agents,
+    platformAgent: shared.agent,
+    platformAgentEvents: shared.agentEvents,
+    suspendPlatformAgent: shared.suspendAgent,
+    resumePlatformAgent: shared.resumeAgent,
+    removePlatformAgent: shared.removeAgent,
+  };
+}
+
 /** The six routes for the owner that the address names. */
-export function createAgentRoutes(
-  options: Options,
-  ownerOf: (context: ControlContext) => OwnerRef,
-): Record<Name, ControlHandler> {
+function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contracts>, Name> {
   const { control, answers } = options;
-  const about = (context: ControlContext) => ({
-    caller: context.var.caller,
-    owner: ownerOf(context),
-    agentId: part(context, 'agent'),
+  const about = (call: Pick<ControlCall, 'caller' | 'part'>) => ({
+    caller: call.caller,
+    owner: ownerOf(call),
+    agentId: call.part('agent'),
   });
   const command =
-    (useCase: UseCase): ControlHandler =>
-    async (context) => {
-      const input = readInput(context, agentCommandSchema);
-      if (!input.ok) return input.response;
-      const outcome = await useCase({ ...about(context), reason: input.value.reason });
-      if (!outcome.ok) return refuseFor(context, outcome);
-      return context.json(answers.one(outcome.agent));
+    (useCase: UseCase) =>
+    async (call: ControlCall<Contracts['suspendAgent']>): Promise<Response> => {
+      const outcome = await useCase({ ...about(call), reason: call.body.reason });
+      return outcome.ok ? call.json(answers.one(outcome.agent)) : call.refuse(outcome);
     };
   return {
-    async list(context) {
-      const { caller } = context.var;
-      const outcome = await control.agents({ caller, owner: ownerOf(context) });
-      if (!outcome.ok) return refuseFor(context, outcome);
-      return context.json({ data: answers.all(outcome.agents) });
+    async agents(call) {
+      const outcome = await control.agents({ caller: call.caller, owner: ownerOf(call) });
+      return outcome.ok ? call.json({ data: answers.all(outcome.agents) }) : call.refuse(outcome);
     },
-    async one(context) {
-      const outcome = await control.agent(about(context));
-      if (!outcome.ok) return refuseFor(context, outcome);
-      return context.json(answers.one(outcome.agent));
+    async agent(call) {
+      const outcome = await control.agent(about(call));
+      return outcome.ok ? call.json(answers.one(outcome.agent)) : call.refuse(outcome);
     },
-    async events(context) {
-      const query = readQuery(context, listQuerySchema);
-      if (!query.ok) return query.response;
-      const outcome = await control.agentEvents({ ...about(context), limit: query.value.limit });
-      if (!outcome.ok) return refuseFor(context, outcome);
-      const data: AgentEventAnswer[] = outcome.events.map(({ id, atMs, kind, actor, detail }) => ({
-        id,
-        kind,
-        actor,
-        detail,
-        at: isoTime(atMs),
-      }));
-      return context.json({ data });
+    async agentEvents(call) {
+      const outcome = await control.agentEvents({ ...about(call), page: call.page });
+      if (!outcome.ok) return call.refuse(outcome);
+      return call.json(pageAnswer(outcome.events, eventAnswer));
     },
-    suspend: command(control.suspendAgent),
-    resume: command(control.resumeAgent),
-    remove: command(control.removeAgent),
+    suspendAgent: command(control.suspendAgent),
+    resumeAgent: command(control.resumeAgent),
+    removeAgent: command(control.removeAgent),
   };
+}
+
+function eventAnswer({ id, atMs, kind, actor, detail }: AgentEventView): AgentEventAnswer {
+  return { id, kind, actor, detail, at: isoTime(atMs) };
 }

@@ -11,9 +11,10 @@
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { IncomingMessage } from 'node:http';
+import type { Contract } from '../../api/contract.ts';
+import { contracts } from '../../api/contracts.ts';
 import { routes, type HandlerOf, type Route } from '../../api/routes.ts';
 import type { Control } from '../../control/control.ts';
-import type { OwnerRef } from '../../control/principal.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { AddressLimiter } from '../addressLimiter.ts';
@@ -26,14 +27,17 @@ import { readOrRefuse, type ReadingBudget } from '../readBody.ts';
 import { storeIsAway } from '../storeIsAway.ts';
 import { createAgentAnswers } from './agentAnswer.ts';
 import { createAgentRoutes } from './agentRoutes.ts';
+import { readCallInput } from './callInput.ts';
 import { callerOf, provenanceOf } from './caller.ts';
-import { part, refuse, type ControlContext, type ControlEnv } from './controlContext.ts';
-import type { ControlHandler } from './controlContext.ts';
+import { createCall, type ControlHandler } from './controlCall.ts';
+import { refuse, type ControlContext, type ControlEnv } from './controlContext.ts';
+import { serveOnce } from './idempotentCall.ts';
 import { createJoinKeyRoutes, type BuildJoinCommand } from './joinKeyRoutes.ts';
 import { createLiveRoute } from './live.ts';
 import type { LiveView } from './liveView.ts';
 import { createProjectAnswers, createProjectRoutes, type Notices } from './projectRoutes.ts';
 import { createSessionRoutes } from './sessionRoutes.ts';
+import type { TopicHandlers } from './topicHandlers.ts';
 
 export interface ControlAppOptions {
   control: Control;
@@ -55,7 +59,7 @@ export interface ControlAppOptions {
   stopped: AbortSignal;
 }
 
-type ControlHandlers = Record<HandlerOf<'control'>, ControlHandler>;
+type ControlHandlers = TopicHandlers<typeof contracts>;
 
 /** One handler of `dispatch` for every row: they all lead into the application. */
 export function createControlPlane(
@@ -143,8 +147,11 @@ function register(
   options: ControlAppOptions,
   handlers: ControlHandlers,
 ): void {
-  const { control, auth } = options;
-  const handler = handlers[route.handler as HandlerOf<'control'>];
+  const { control, auth, log } = options;
+  const name = route.handler as HandlerOf<'control'>;
+  const contract: Contract = contracts[name];
+  // Its types were checked where the handlers were put together.
+  const handler = handlers[name] as ControlHandler;
   const pattern = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
   app.on(route.method, pattern, async (context) => {
     const known = await callerOf(context, { control, auth }, route.access);
@@ -154,10 +161,25 @@ function register(
       const foreign = foreignOrigin(context, options.knownHosts());
       if (foreign !== undefined) return foreign;
     }
-    context.set('caller', known.caller);
-    context.set('sessionToken', known.sessionToken);
-    return handler(context);
+    const read = readCallInput(contract, inputOf(context));
+    if (!read.ok) return refuse(context, read.name, read.message, { param: read.param });
+    const { caller, sessionToken } = known;
+    const call = createCall({ context, contract, caller, sessionToken, input: read.input });
+    if (contract.creates === true) return serveOnce(call, { handler, control, log });
+    return handler(call);
   });
+}
+
+function inputOf(context: ControlContext): Parameters<typeof readCallInput>[1] {
+  const { exchange, body } = context.env;
+  const { method = '', url = '' } = exchange.request;
+  const start = url.indexOf('?');
+  return {
+    method,
+    body,
+    search: start === -1 ? '' : url.slice(start + 1),
+    ifMatch: context.req.header('if-match'),
+  };
 }
 
 /** W1: the refusal of a change that another site may have sent. */
@@ -183,21 +205,12 @@ function foreignOrigin(context: ControlContext, hosts: KnownHosts): Response | u
 
 function controlHandlers(options: ControlAppOptions): ControlHandlers {
   const { control, router, auth } = options;
-  const ofProject = (context: ControlContext): OwnerRef => ({
-    kind: 'project',
-    project: part(context, 'project'),
-  });
-  const ofPlatform = (): OwnerRef => ({ kind: 'platform' });
   const modelName = (id: string): string | undefined => router.directory.model(id)?.name;
   const answers = createAgentAnswers({ router, modelName });
   const projectAnswers = createProjectAnswers({
     ...options,
     publicBase: () => options.knownHosts().publicBase(),
   });
-  const agents = createAgentRoutes({ control, answers }, ofProject);
-  const shared = createAgentRoutes({ control, answers }, ofPlatform);
-  const joinKeys = createJoinKeyRoutes(options, ofProject);
-  const platformJoinKeys = createJoinKeyRoutes(options, ofPlatform);
   const live = createLiveRoute({
     ...options,
     agents: answers,
@@ -211,23 +224,7 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
     ...createSessionRoutes(options),
     ...createProjectRoutes({ control, answers: projectAnswers }),
     live,
-    agents: agents.list,
-    agent: agents.one,
-    agentEvents: agents.events,
-    suspendAgent: agents.suspend,
-    resumeAgent: agents.resume,
-    removeAgent: agents.remove,
-    platformAgents: shared.list,
-    platformAgent: shared.one,
-    platformAgentEvents: shared.events,
-    suspendPlatformAgent: shared.suspend,
-    resumePlatformAgent: shared.resume,
-    removePlatformAgent: shared.remove,
-    joinKeys: joinKeys.list,
-    createJoinKey: joinKeys.create,
-    revokeJoinKey: joinKeys.revoke,
-    platformJoinKeys: platformJoinKeys.list,
-    createPlatformJoinKey: platformJoinKeys.create,
-    revokePlatformJoinKey: platformJoinKeys.revoke,
+    ...createAgentRoutes({ control, answers }),
+    ...createJoinKeyRoutes(options),
   };
 }

@@ -8,6 +8,8 @@ export type ControlRefusal =
   | { reason: Denied['reason'] }
   | { reason: 'not_found' | 'agent_dead' | 'invalid_credentials' | 'account_disabled' }
   | { reason: 'second_factor_required' | 'second_factor_wrong' }
+  | { reason: 'version_conflict' }
+  | { reason: 'another_request' | 'still_running' | 'answer_lost' }
   | { reason: 'invalid_value'; param: string; message: string }
   | { reason: 'too_many_join_keys'; limit: number }
   | { reason: 'too_many_attempts' | 'busy'; retryAfterMs: number };
@@ -40,6 +42,23 @@ const plain: Readonly<Record<Plain, readonly [ErrorName, string]>> = {
   not_found: ['not_found', 'It does not exist or you have no access to it.'],
   agent_dead: ['conflict', 'The agent was removed; that is final. It must enrol again.'],
   invalid_credentials: ['invalid_credentials', 'E-mail address or password is wrong.'],
+  version_conflict: [
+    'conflict',
+    'Somebody has changed it since you looked. Read it again, then send its new ETag in if-match.',
+  ],
+  another_request: [
+    'conflict',
+    'This idempotency key was used for another request. Take a new key for each thing to do.',
+  ],
+  still_running: [
+    'conflict',
+    'A request under this idempotency key is still running. Repeat it in a moment.',
+  ],
+  answer_lost: [
+    'conflict',
+    'The request under this idempotency key was carried out, but the server stopped before it ' +
+      'could answer. Look at the list, or the audit log, for what it made.',
+  ],
 };
 
 export function refuseFor(context: ControlContext, refusal: ControlRefusal): Response {

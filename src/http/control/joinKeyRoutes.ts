@@ -1,14 +1,18 @@
 /** Join keys of a project and of the platform: list, create, revoke. */
-import type { CreatedJoinKeyAnswer, JoinKeyAnswer } from '../../api/control/joinKeys.ts';
-import { createJoinKeySchema } from '../../api/control/joinKeys.ts';
+import type {
+  CreatedJoinKeyAnswer,
+  CreateJoinKeyRequest,
+  JoinKeyAnswer,
+  joinKeyContracts,
+} from '../../api/control/joinKeys.ts';
 import type { JoinCommand } from '../../api/joinCommand.ts';
 import type { Control } from '../../control/control.ts';
 import type { CreatedJoinKey, JoinKeyWish } from '../../control/enrolment/createJoinKey.ts';
 import type { JoinKeyView } from '../../control/enrolment/joinKeyView.ts';
-import type { OwnerRef } from '../../control/principal.ts';
-import { part, readInput, type ControlContext, type ControlHandler } from './controlContext.ts';
-import { refuseFor } from './controlRefusals.ts';
+import { pageAnswer } from './controlCall.ts';
 import { isoTime } from './isoTime.ts';
+import { ofPlatform, ofProject, type OwnerOf } from './ownerOf.ts';
+import type { TopicHandlers } from './topicHandlers.ts';
 
 /** The lines to paste for a join key's text. */
 export type BuildJoinCommand = (joinKey: string) => JoinCommand;
@@ -18,57 +22,50 @@ interface Options {
   buildJoinCommand: BuildJoinCommand;
 }
 
-type Name = 'list' | 'create' | 'revoke';
+type Contracts = typeof joinKeyContracts;
+type Name = 'joinKeys' | 'createJoinKey' | 'revokeJoinKey';
+
+export function createJoinKeyRoutes(options: Options): TopicHandlers<Contracts> {
+  const platform = routesOf(options, ofPlatform);
+  return {
+    ...routesOf(options, ofProject),
+    platformJoinKeys: platform.joinKeys,
+    createPlatformJoinKey: platform.createJoinKey,
+    revokePlatformJoinKey: platform.revokeJoinKey,
+  };
+}
 
 /** The three routes for the owner that the address names. */
-export function createJoinKeyRoutes(
-  options: Options,
-  ownerOf: (context: ControlContext) => OwnerRef,
-): Record<Name, ControlHandler> {
+function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contracts>, Name> {
   const { control } = options;
   return {
-    async list(context) {
-      const { caller } = context.var;
-      const outcome = await control.joinKeys({ caller, owner: ownerOf(context) });
-      if (!outcome.ok) return refuseFor(context, outcome);
-      return context.json({ data: outcome.joinKeys.map(joinKeyAnswer) });
+    async joinKeys(call) {
+      const { caller, page } = call;
+      const outcome = await control.joinKeys({ caller, owner: ownerOf(call), page });
+      if (!outcome.ok) return call.refuse(outcome);
+      return call.json(pageAnswer(outcome.joinKeys, joinKeyAnswer));
     },
-    async create(context) {
-      const input = readInput(context, createJoinKeySchema);
-      if (!input.ok) return input.response;
-      const { storage_limit_enabled: limited, storage_limit_bytes: bytes = null } = input.value;
-      if (limited === true && bytes === null) {
+    async createJoinKey(call) {
+      const { caller, body } = call;
+      if (body.storage_limit_enabled === true && (body.storage_limit_bytes ?? null) === null) {
         const message = "'storage_limit_bytes' is needed when 'storage_limit_enabled' is true.";
-        return refuseFor(context, {
-          reason: 'invalid_value',
-          param: 'storage_limit_bytes',
-          message,
-        });
+        return call.refuse({ reason: 'invalid_value', param: 'storage_limit_bytes', message });
       }
-      const { caller } = context.var;
-      const wish = joinKeyWish(input.value);
-      const outcome = await control.createJoinKey({ caller, owner: ownerOf(context), wish });
-      if (!outcome.ok) return refuseFor(context, outcome);
-      const command = options.buildJoinCommand(outcome.text);
-      return context.json(createdAnswer(outcome, command), 201);
+      const wish = joinKeyWish(body);
+      const outcome = await control.createJoinKey({ caller, owner: ownerOf(call), wish });
+      if (!outcome.ok) return call.refuse(outcome);
+      return call.json(createdAnswer(outcome, options.buildJoinCommand(outcome.text)));
     },
-    async revoke(context) {
-      const { caller } = context.var;
-      const joinKeyId = part(context, 'key');
-      const outcome = await control.revokeJoinKey({
-        caller,
-        joinKeyId,
-        owner: ownerOf(context),
-      });
-      if (!outcome.ok) return refuseFor(context, outcome);
-      return context.json({ id: joinKeyId, revoked: true });
+    async revokeJoinKey(call) {
+      const { caller } = call;
+      const joinKeyId = call.part('key');
+      const outcome = await control.revokeJoinKey({ caller, joinKeyId, owner: ownerOf(call) });
+      return outcome.ok ? call.json({ id: joinKeyId, revoked: true }) : call.refuse(outcome);
     },
   };
 }
 
-type Wish = ReturnType<typeof createJoinKeySchema.parse>;
-
-function joinKeyWish(input: Wish): JoinKeyWish {
+function joinKeyWish(input: CreateJoinKeyRequest): JoinKeyWish {
   const limited = input.storage_limit_enabled !== false;
   return {
     name: input.name,

@@ -8,15 +8,16 @@
  * V2 At most `liveClients` watch at once; each ends with its session or key, within
  *    `liveRecheckMs`.
  */
-import type { LiveSnapshot } from '../../api/control/status.ts';
+import type { LiveSnapshot, statusContracts } from '../../api/control/status.ts';
 import type { Control } from '../../control/control.ts';
 import type { Caller } from '../../control/principal.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { liveKeepAliveMs, liveRecheckMs, liveRequests, type HttpLimits } from '../limits.ts';
 import type { AgentAnswers } from './agentAnswer.ts';
-import { part, refuse, type ControlContext, type ControlHandler } from './controlContext.ts';
-import { refuseFor, type ControlRefusal } from './controlRefusals.ts';
+import type { ControlHandler } from './controlCall.ts';
+import { refuse, type ControlContext } from './controlContext.ts';
+import type { ControlRefusal } from './controlRefusals.ts';
 import { isoTime } from './isoTime.ts';
 import type { ProjectAnswers } from './projectRoutes.ts';
 
@@ -35,18 +36,18 @@ interface Options {
 
 type Snapshot = { ok: true; snapshot: LiveSnapshot } | ({ ok: false } & ControlRefusal);
 
-export function createLiveRoute(options: Options): ControlHandler {
+export function createLiveRoute(options: Options): ControlHandler<typeof statusContracts.live> {
   const { limits, stopped } = options;
   let watching = 0;
 
-  return async (context) => {
+  return async ({ caller, context, part, refuse: refuseBecause }) => {
     if (watching >= limits.liveClients) {
       const message = `At most ${limits.liveClients} browsers may watch at once.`;
       return refuse(context, 'concurrency_exceeded', message, { retryAfterMs: 10_000 });
     }
-    const viewer = { caller: context.var.caller, project: part(context, 'project') };
+    const viewer = { caller, project: part('project') };
     const first = await snapshotOf(options, viewer);
-    if (!first.ok) return refuseFor(context, first);
+    if (!first.ok) return refuseBecause(first);
     const ended = new AbortController();
     const signal = AbortSignal.any([stopped, ended.signal, context.req.raw.signal]);
     watching += 1;
@@ -136,7 +137,7 @@ async function snapshotOf(options: Options, viewer: Viewer): Promise<Snapshot> {
   const [listed, endpoints, requests, status] = await Promise.all([
     control.agents({ caller, owner }),
     control.endpoints({ caller, project }),
-    control.recentRequests({ caller, project, limit: liveRequests }),
+    control.recentRequests({ caller, project, page: { after: null, limit: liveRequests } }),
     projects.status(caller),
   ]);
   if (!listed.ok) return listed;
@@ -149,7 +150,7 @@ async function snapshotOf(options: Options, viewer: Viewer): Promise<Snapshot> {
       status,
       agents: agents.all(listed.agents),
       endpoints: projects.endpoints(endpoints.project, endpoints.endpoints),
-      requests: projects.requests(requests.requests),
+      requests: projects.requests(requests.requests.items),
     },
   };
 }

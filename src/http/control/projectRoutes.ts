@@ -1,17 +1,16 @@
 /** Status of the server; endpoints and last requests of a project. */
-import type { EndpointAnswer } from '../../api/control/endpoints.ts';
-import type { RequestAnswer } from '../../api/control/requests.ts';
-import type { StatusAnswer } from '../../api/control/status.ts';
-import { listQuerySchema } from '../../api/control/lists.ts';
+import type { EndpointAnswer, endpointContracts } from '../../api/control/endpoints.ts';
+import type { RequestAnswer, requestContracts } from '../../api/control/requests.ts';
+import type { StatusAnswer, statusContracts } from '../../api/control/status.ts';
 import type { Control } from '../../control/control.ts';
 import type { EndpointView, RequestView } from '../../control/platform/projects.ts';
 import type { Caller } from '../../control/principal.ts';
 import type { ProjectEntry } from '../../domain/directory.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { part, readQuery, type ControlHandler } from './controlContext.ts';
-import { refuseFor } from './controlRefusals.ts';
+import { pageAnswer } from './controlCall.ts';
 import { isoTime } from './isoTime.ts';
 import type { LiveView } from './liveView.ts';
+import type { TopicHandlers } from './topicHandlers.ts';
 
 /** What an operator should know, e.g. that shared agents run without a sandbox. */
 export type Notices = () => StatusAnswer['notices'];
@@ -102,28 +101,29 @@ function requestAnswer(view: RequestView): RequestAnswer {
   };
 }
 
+type Contracts = Pick<typeof statusContracts, 'status'> &
+  typeof endpointContracts &
+  typeof requestContracts;
+
 export function createProjectRoutes(options: {
   control: Pick<Control, 'endpoints' | 'recentRequests'>;
   answers: ProjectAnswers;
-}): Record<'status' | 'endpoints' | 'requests', ControlHandler> {
+}): TopicHandlers<Contracts> {
   const { control, answers } = options;
   return {
-    status: async (context) => context.json(await answers.status(context.var.caller)),
-    async endpoints(context) {
-      const { caller } = context.var;
-      const outcome = await control.endpoints({ caller, project: part(context, 'project') });
-      if (!outcome.ok) return refuseFor(context, outcome);
-      return context.json({ data: answers.endpoints(outcome.project, outcome.endpoints) });
+    status: async (call) => call.json(await answers.status(call.caller)),
+    async endpoints(call) {
+      const { caller } = call;
+      const outcome = await control.endpoints({ caller, project: call.part('project') });
+      if (!outcome.ok) return call.refuse(outcome);
+      return call.json({ data: answers.endpoints(outcome.project, outcome.endpoints) });
     },
-    async requests(context) {
-      const query = readQuery(context, listQuerySchema);
-      if (!query.ok) return query.response;
-      const { caller } = context.var;
-      const { limit } = query.value;
-      const project = part(context, 'project');
-      const outcome = await control.recentRequests({ caller, project, limit });
-      if (!outcome.ok) return refuseFor(context, outcome);
-      return context.json({ data: answers.requests(outcome.requests) });
+    async requests(call) {
+      const { caller, page } = call;
+      const project = call.part('project');
+      const outcome = await control.recentRequests({ caller, project, page });
+      if (!outcome.ok) return call.refuse(outcome);
+      return call.json(pageAnswer(outcome.requests, requestAnswer));
     },
   };
 }

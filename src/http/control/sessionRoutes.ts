@@ -1,61 +1,57 @@
 /** Sign-in, sign-out, who is signed in, and the caller's projects. */
-import type { ProjectAnswer } from '../../api/control/projects.ts';
-import type { SessionAnswer } from '../../api/control/sessions.ts';
-import { signInSchema } from '../../api/control/sessions.ts';
+import type { ProjectAnswer, projectContracts } from '../../api/control/projects.ts';
+import type { SessionAnswer, sessionContracts } from '../../api/control/sessions.ts';
 import type { SessionView } from '../../control/access/signIn.ts';
 import type { Control } from '../../control/control.ts';
 import type { ProjectView } from '../../control/projects/projects.ts';
 import type { Caller } from '../../control/principal.ts';
 import type { AddressLimiter } from '../addressLimiter.ts';
-import { readInput, type ControlContext, type ControlHandler } from './controlContext.ts';
-import { refuseFor } from './controlRefusals.ts';
 import { isoTime } from './isoTime.ts';
 import { clearSessionCookie, writeSessionCookie } from './sessionCookie.ts';
+import type { TopicHandlers } from './topicHandlers.ts';
+
+type Contracts = typeof sessionContracts & typeof projectContracts;
 
 export function createSessionRoutes(options: {
   control: Pick<Control, 'signIn' | 'signOut' | 'session' | 'projects'>;
   signInLimiter: AddressLimiter;
   /** Whether browsers reach the server by TLS. */
   secure: () => boolean;
-}): Record<'signIn' | 'signOut' | 'session' | 'projects', ControlHandler> {
+}): TopicHandlers<Contracts> {
   const { control, secure } = options;
 
-  const answer = async (context: ControlContext, session: SessionView): Promise<Response> => {
+  const answerOf = async (caller: Caller, session: SessionView): Promise<SessionAnswer> => {
     const { principal } = session;
-    const listed = await projectsOf(control, { ...context.var.caller, principal });
-    return context.json(sessionAnswer(session, listed));
+    return sessionAnswer(session, await projectsOf(control, { ...caller, principal }));
   };
 
   return {
-    async signIn(context) {
-      const input = readInput(context, signInSchema);
-      if (!input.ok) return input.response;
-      const { address } = context.env.exchange;
+    async signIn(call) {
+      const { caller, context } = call;
+      const { address } = caller;
       const admitted = options.signInLimiter.take(address);
-      if (!admitted.ok) {
-        return refuseFor(context, { ...admitted, reason: 'too_many_attempts' });
-      }
-      const outcome = await control.signIn({ ...input.value, address });
-      if (!outcome.ok) return refuseFor(context, outcome);
+      if (!admitted.ok) return call.refuse({ ...admitted, reason: 'too_many_attempts' });
+      const outcome = await control.signIn({ ...call.body, address });
+      if (!outcome.ok) return call.refuse(outcome);
       const { token, session } = outcome;
       writeSessionCookie(context, { token, expiresAtMs: session.expiresAtMs, secure: secure() });
-      return answer(context, session);
+      return call.json(await answerOf(caller, session));
     },
-    async signOut(context) {
-      await control.signOut(context.var.sessionToken ?? '');
-      clearSessionCookie(context, { secure: secure() });
-      return context.json({ signed_out: true });
+    async signOut(call) {
+      await control.signOut(call.sessionToken ?? '');
+      clearSessionCookie(call.context, { secure: secure() });
+      return call.json({ signed_out: true });
     },
-    async session(context) {
-      const session = await control.session(context.var.sessionToken ?? '');
+    async session(call) {
+      const session = await control.session(call.sessionToken ?? '');
       // Ended between the look at the caller and here.
-      if (session === null) return refuseFor(context, { reason: 'not_signed_in' });
-      return answer(context, session);
+      if (session === null) return call.refuse({ reason: 'not_signed_in' });
+      return call.json(await answerOf(call.caller, session));
     },
-    async projects(context) {
-      const outcome = await control.projects({ caller: context.var.caller });
-      if (!outcome.ok) return refuseFor(context, outcome);
-      return context.json({ data: outcome.projects.map(projectAnswer) });
+    async projects(call) {
+      const outcome = await control.projects({ caller: call.caller });
+      if (!outcome.ok) return call.refuse(outcome);
+      return call.json({ data: outcome.projects.map(projectAnswer) });
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Agents, their stored states and their history. */
 import type { AgentEntry } from '../../domain/directory.ts';
+import type { Page, Paged } from '../../lib/page.ts';
 import type { AuditNote } from './auditStore.ts';
 import type { Refused } from './refused.ts';
 
@@ -62,5 +63,6 @@ export interface AgentStore {
   /** Never writes to `changes`; an older time than the stored one is ignored. */
   markSeen(batch: readonly { agentId: string; lastSeenAtMs: number }[]): Promise<void>;
   insertAgentEvent(event: Omit<AgentEventRow, 'id'>): Promise<void>;
-  agentEvents(agentId: string, limit: number): Promise<AgentEventRow[]>;
+  /** Newest first; a place is `[id]`. */
+  agentEvents(input: { agentId: string; page: Page }): Promise<Paged<AgentEventRow>>;
 }

@@ -1,4 +1,5 @@
 /** Join keys. What consumes them is the enrolment. */
+import type { Page, Paged } from '../../lib/page.ts';
 import type { AuditNote } from './auditStore.ts';
 import type { Refused } from './refused.ts';
 
@@ -23,6 +24,8 @@ export interface JoinKeyStore {
   insertJoinKey(input: { row: JoinKeyRow; audit: AuditNote }): Promise<{ ok: true }>;
   joinKeyById(id: string): Promise<JoinKeyRow | null>;
   joinKeysOf(projectId: string | null): Promise<JoinKeyRow[]>;
+  /** Newest first; a place is `[createdAtMs, id]`. */
+  joinKeysPage(input: { projectId: string | null; page: Page }): Promise<Paged<JoinKeyRow>>;
   revokeJoinKey(input: {
     id: string;
     projectId: string | null;

@@ -1,4 +1,5 @@
 /** One row for each request that was served or refused after admission. */
+import type { Page, Paged } from '../../lib/page.ts';
 
 export interface UsageRow {
   requestId: string;
@@ -24,5 +25,6 @@ export interface UsageRow {
 
 export interface UsageStore {
   recordUsage(batch: readonly UsageRow[]): Promise<void>;
-  recentUsage(input: { projectId: string; limit: number }): Promise<UsageRow[]>;
+  /** Newest first; a place is `[startedAtMs, requestId]`. */
+  recentUsage(input: { projectId: string; page: Page }): Promise<Paged<UsageRow>>;
 }

@@ -127,7 +127,8 @@ void test('a restart of the server breaks the store for good', { skip }, async (
   // Idle connections that the pool still holds may be dead, too; each costs one call at most.
   for (let at = 0; at < 20; at += 1) await store.setting('a').catch(() => undefined);
   assert.equal(await store.setting('a'), null);
-  const recorded = await store.recentUsage({ projectId: 'proj_a', limit: 1_000 });
+  const page = { after: null, limit: 1_000 };
+  const { items: recorded } = await store.recentUsage({ projectId: 'proj_a', page });
   const done = results.filter(({ status }) => status === 'fulfilled').length;
   assert.ok(recorded.length >= 2 * done);
   assert.equal(recorded.length % 2, 0, 'a batch was written in part');

@@ -1,8 +1,10 @@
 /** What happened to agents, with actor and reason. */
 import { agentEventsKept } from '../limits.ts';
+import { mapPage, type Page, type Paged } from '../../lib/page.ts';
 import type { AgentEventRow } from '../contract/agentStore.ts';
 import { forUpdate } from '../transaction.ts';
 import type { Tx } from '../transaction.ts';
+import { pageAfter } from './pageAfter.ts';
 
 /** An event of an agent that is not there any more is dropped. */
 export async function insertAgentEvent(tx: Tx, event: Omit<AgentEventRow, 'id'>): Promise<void> {
@@ -47,17 +49,11 @@ export async function appendAgentEvent(
 /** Newest first. */
 export async function agentEvents(
   { db }: Tx,
-  agentId: string,
-  limit: number,
-): Promise<AgentEventRow[]> {
-  const rows = await db
-    .selectFrom('agent_events')
-    .selectAll()
-    .where('agent_id', '=', agentId)
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute();
-  return rows.map((row) => ({
+  { agentId, page }: { agentId: string; page: Page },
+): Promise<Paged<AgentEventRow>> {
+  const query = db.selectFrom('agent_events').selectAll().where('agent_id', '=', agentId);
+  const paged = await pageAfter(query, { order: ['id'], direction: 'desc', page });
+  return mapPage(paged, (row) => ({
     id: row.id,
     agentId: row.agent_id,
     atMs: row.at_ms,

@@ -1,10 +1,12 @@
 /** Join keys. What consumes them is `enroll.ts`. */
+import { mapPage, type Page, type Paged } from '../../lib/page.ts';
 import type { JoinKeyRow } from '../contract/joinKeyStore.ts';
 import type { Refused } from '../contract/refused.ts';
 import type { Row } from '../tables.ts';
 import { forUpdate, type Tx } from '../transaction.ts';
 import { noteNothing } from './audit.ts';
 import { fromListOrNull, toListOrNull } from './columns.ts';
+import { pageAfter } from './pageAfter.ts';
 
 /** By a person. The first start writes its keys with `writeJoinKey`. */
 export async function insertJoinKey(tx: Tx, input: { row: JoinKeyRow }): Promise<{ ok: true }> {
@@ -31,6 +33,18 @@ export async function writeJoinKey({ db }: Tx, key: JoinKeyRow): Promise<void> {
       created_by: key.createdBy,
     })
     .execute();
+}
+
+export async function joinKeysPage(
+  { db }: Tx,
+  { projectId, page }: { projectId: string | null; page: Page },
+): Promise<Paged<JoinKeyRow>> {
+  const query = db
+    .selectFrom('join_keys')
+    .selectAll()
+    .where('project_id', projectId === null ? 'is' : '=', projectId);
+  const order = ['created_at_ms', 'id'] as const;
+  return mapPage(await pageAfter(query, { order, direction: 'desc', page }), toJoinKey);
 }
 
 export async function joinKeyById({ db }: Tx, id: string): Promise<JoinKeyRow | null> {

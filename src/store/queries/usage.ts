@@ -6,11 +6,13 @@
  * whose statements are made once.
  */
 import type { CompiledQuery } from 'kysely';
+import { mapPage, type Page, type Paged } from '../../lib/page.ts';
 import { usageRowsPerStatement } from '../limits.ts';
 import type { UsageRow } from '../contract/usageStore.ts';
 import type { Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
 import { fromFlag, toFlag } from './columns.ts';
+import { pageAfter } from './pageAfter.ts';
 
 /** By dialect and number of rows. */
 const statements = new Map<string, CompiledQuery>();
@@ -41,17 +43,11 @@ function prepare({ db, dialect }: Tx, rows: Row<'usage_records'>[]): CompiledQue
 /** Newest first. */
 export async function recentUsage(
   { db }: Tx,
-  { projectId, limit }: { projectId: string; limit: number },
-): Promise<UsageRow[]> {
-  const rows = await db
-    .selectFrom('usage_records')
-    .selectAll()
-    .where('project_id', '=', projectId)
-    .orderBy('started_at_ms', 'desc')
-    .orderBy('request_id', 'desc')
-    .limit(limit)
-    .execute();
-  return rows.map(toUsage);
+  { projectId, page }: { projectId: string; page: Page },
+): Promise<Paged<UsageRow>> {
+  const query = db.selectFrom('usage_records').selectAll().where('project_id', '=', projectId);
+  const order = ['started_at_ms', 'request_id'] as const;
+  return mapPage(await pageAfter(query, { order, direction: 'desc', page }), toUsage);
 }
 
 function fromUsage(record: UsageRow): Row<'usage_records'> {

@@ -141,9 +141,10 @@ void test('a worker that dies takes the store along, or leaves calls waiting', a
   await writer.terminate();
   await settled;
   // The next calls find a new worker, what was acknowledged, and nothing of what was not (S1).
-  assert.deepEqual(await store.recentUsage({ projectId: 'proj_a', limit: 10 }), []);
+  const page = { after: null, limit: 99 };
+  assert.deepEqual((await store.recentUsage({ projectId: 'proj_a', page })).items, []);
   await store.recordUsage(rows.slice(0, 10));
-  assert.equal((await store.recentUsage({ projectId: 'proj_a', limit: 99 })).length, 10);
+  assert.equal((await store.recentUsage({ projectId: 'proj_a', page })).items.length, 10);
   await reader.terminate();
   assert.equal(await store.isBootstrapped(), true);
   assert.equal(workers.length, 4);

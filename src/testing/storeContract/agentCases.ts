@@ -67,7 +67,10 @@ const stateCases: StoreCases = {
     assert.ok(resumed.ok);
     assert.equal(resumed.agent.suspendedReason, null);
     assert.equal(await revisionOf(store), revision + 2);
-    const events = await store.agentEvents(agentId, 10);
+    const { items: events } = await store.agentEvents({
+      agentId: agentId,
+      page: { after: null, limit: 10 },
+    });
     assert.deepEqual(
       events.map(({ kind, actor, atMs, detail }) => [kind, actor, atMs, detail]),
       [
@@ -167,7 +170,11 @@ const expiryCases: StoreCases = {
       ],
     );
     const actors = await Promise.all(
-      [pending, silent].map(async (id) => (await store.agentEvents(id, 1))[0]?.actor),
+      [pending, silent].map(
+        async (id) =>
+          (await store.agentEvents({ agentId: id, page: { after: null, limit: 1 } })).items[0]
+            ?.actor,
+      ),
     );
     assert.deepEqual(actors, ['rule:never_linked', 'rule:silent_too_long']);
   },
@@ -204,7 +211,10 @@ const eventCases: StoreCases = {
     await Promise.all(
       Array.from({ length: 32 }, (_none, at) => store.insertAgentEvent({ ...event, atMs: at })),
     );
-    const events = await store.agentEvents(noisy, 5_000);
+    const { items: events } = await store.agentEvents({
+      agentId: noisy,
+      page: { after: null, limit: 5_000 },
+    });
     assert.equal(events.length, 1_000);
     const ids = events.map(({ id }) => id);
     assert.deepEqual(
@@ -212,8 +222,14 @@ const eventCases: StoreCases = {
       ids.toSorted((a, b) => b - a),
     );
     assert.equal(events.filter(({ detail }) => detail === 'new').length, 32);
-    assert.equal((await store.agentEvents(quiet, 10)).length, 1);
-    assert.equal((await store.agentEvents(noisy, 3)).length, 3);
+    assert.equal(
+      (await store.agentEvents({ agentId: quiet, page: { after: null, limit: 10 } })).items.length,
+      1,
+    );
+    assert.equal(
+      (await store.agentEvents({ agentId: noisy, page: { after: null, limit: 3 } })).items.length,
+      3,
+    );
   },
 
   'a late event of an agent that is gone fails the batch that it came with': async ({ store }) => {
@@ -225,7 +241,10 @@ const eventCases: StoreCases = {
       actor: 'agent',
       detail: '',
     });
-    assert.deepEqual(await store.agentEvents('agent-x', 10), []);
+    assert.deepEqual(
+      (await store.agentEvents({ agentId: 'agent-x', page: { after: null, limit: 10 } })).items,
+      [],
+    );
   },
 };
 

@@ -202,7 +202,11 @@ const refusalCases: StoreCases = {
     await assert.rejects(store.enroll(enrollInput(agentRow(2, { id: 'agent-0001' }))));
     assert.equal(await usesOf(store), 1);
     assert.equal((await store.directory()).revision, revision);
-    assert.equal((await store.agentEvents('agent-0001', 10)).length, 1);
+    assert.equal(
+      (await store.agentEvents({ agentId: 'agent-0001', page: { after: null, limit: 10 } })).items
+        .length,
+      1,
+    );
     await enrolled(store, 2);
     assert.equal(await usesOf(store), 2);
   },

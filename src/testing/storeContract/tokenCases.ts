@@ -73,7 +73,9 @@ export const tokenCases: StoreCases = {
     assert.equal(agent?.state, 'suspended');
     assert.equal(agent?.stateSinceMs, startMs + 5_000);
     assert.equal(agent?.suspendedReason, 'rotation_token_reused');
-    const [event] = await store.agentEvents(agentId, 1);
+    const {
+      items: [event],
+    } = await store.agentEvents({ agentId: agentId, page: { after: null, limit: 1 } });
     assert.equal(event?.kind, 'suspended');
     assert.equal(event?.actor, 'rule:rotation_token_reused');
     assert.equal(event?.atMs, startMs + 5_000);

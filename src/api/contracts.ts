@@ -1,0 +1,22 @@
+/** The contract of every handler of the control plane; a forgotten one does not compile. */
+import type { Contract } from './contract.ts';
+import { agentContracts } from './control/agents.ts';
+import { endpointContracts } from './control/endpoints.ts';
+import { joinKeyContracts } from './control/joinKeys.ts';
+import { projectContracts } from './control/projects.ts';
+import { requestContracts } from './control/requests.ts';
+import { sessionContracts } from './control/sessions.ts';
+import { statusContracts } from './control/status.ts';
+import type { HandlerOf } from './routes.ts';
+
+export const contracts = {
+  ...sessionContracts,
+  ...statusContracts,
+  ...projectContracts,
+  ...endpointContracts,
+  ...requestContracts,
+  ...agentContracts,
+  ...joinKeyContracts,
+} as const satisfies Readonly<Record<HandlerOf<'control'>, Contract>>;
+
+export type ContractOf<Name extends HandlerOf<'control'>> = (typeof contracts)[Name];

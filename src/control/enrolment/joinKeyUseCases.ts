@@ -1,0 +1,9 @@
+/** Join keys, of a project or of the platform. */
+import { createJoinKey } from './createJoinKey.ts';
+import { listJoinKeys, revokeJoinKey } from './joinKeys.ts';
+
+export const joinKeyUseCases = {
+  createJoinKey,
+  joinKeys: listJoinKeys,
+  revokeJoinKey,
+};
