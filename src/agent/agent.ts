@@ -188,7 +188,7 @@ class RunningAgent implements Agent {
     try {
       return await this.serve(membership, store, cut);
     } finally {
-      await membership.client.close();
+      membership.client.close();
     }
   }
 

@@ -21,7 +21,8 @@ export type CallOutcome<Answer> =
 export interface ControlClient {
   get<Answer>(call: Call<Answer>): Promise<CallOutcome<Answer>>;
   post<Answer>(call: Call<Answer> & { body: unknown }): Promise<CallOutcome<Answer>>;
-  close(): Promise<void>;
+  /** Cancels what runs. Idempotent. */
+  close(): void;
 }
 
 interface Call<Answer> {
@@ -42,7 +43,11 @@ export function createControlClient(options: {
   return {
     get: (call) => send(context, { ...call, method: 'GET' }),
     post: (call) => send(context, { ...call, method: 'POST' }),
-    close: () => client.destroy(),
+    close() {
+      // Not waited for: a host name that is being looked up would hold it. What is opened by then
+      // is closed by the library, which rejects only when it is told twice.
+      void client.destroy().catch(() => undefined);
+    },
   };
 }
 
@@ -68,29 +73,56 @@ async function send<Answer>(
   context: { client: Client; prefix: string; clock: Clock },
   call: Sending<Answer>,
 ): Promise<CallOutcome<Answer>> {
-  const deadline = new AbortController();
-  const timer = context.clock.setTimer(controlCallTimeoutMs, () => deadline.abort());
+  if (call.signal.aborted) return { kind: 'cancelled' };
+  const cut = new AbortController();
+  const end = (): void => cut.abort();
+  const timer = context.clock.setTimer(controlCallTimeoutMs, end);
+  call.signal.addEventListener('abort', end, { once: true });
   try {
-    const response = await context.client.request({
-      path: context.prefix + call.path,
-      method: call.method,
-      headers: { accept: 'application/json', 'content-type': 'application/json' },
-      body: call.body === undefined ? null : JSON.stringify(call.body),
-      signal: AbortSignal.any([call.signal, deadline.signal]),
-    });
-    const text = await readBounded(response.body);
-    const retryAfter = response.headers['retry-after'];
-    return judge({ call, status: response.statusCode, text, retryAfter: String(retryAfter) });
+    // The library hears of an abort only once it is connected, and a look-up of a name takes long.
+    const seen = exchange(context, call, cut.signal);
+    return judge(call, await Promise.race([seen, rejection(cut.signal)]));
   } catch (error) {
     if (call.signal.aborted) return { kind: 'cancelled' };
-    if (deadline.signal.aborted) {
+    if (cut.signal.aborted) {
       const message = `The server did not answer within ${controlCallTimeoutMs / 1000} s.`;
       return { kind: 'unavailable', permanent: false, message };
     }
     return { kind: 'unavailable', ...describeConnectionError(error) };
   } finally {
     timer.cancel();
+    call.signal.removeEventListener('abort', end);
   }
+}
+
+interface RawAnswer {
+  status: number;
+  /** Undefined when it is larger than any answer of these routes. */
+  text: string | undefined;
+  retryAfter: string;
+}
+
+async function exchange(
+  { client, prefix }: { client: Client; prefix: string },
+  call: Sending<unknown>,
+  signal: AbortSignal,
+): Promise<RawAnswer> {
+  const { statusCode, headers, body } = await client.request({
+    path: prefix + call.path,
+    method: call.method,
+    headers: { accept: 'application/json', 'content-type': 'application/json' },
+    body: call.body === undefined ? null : JSON.stringify(call.body),
+    signal,
+  });
+  const text = await readBounded(body);
+  return { status: statusCode, text, retryAfter: String(headers['retry-after']) };
+}
+
+/** Rejects with the signal's reason as soon as it aborts. */
+function rejection(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
 }
 
 /** The body as text; undefined when it is larger than any answer of these routes. */
@@ -105,13 +137,8 @@ async function readBounded(body: AsyncIterable<Buffer>): Promise<string | undefi
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function judge<Answer>(seen: {
-  call: Sending<Answer>;
-  status: number;
-  text: string | undefined;
-  retryAfter: string;
-}): CallOutcome<Answer> {
-  const { call, status } = seen;
+function judge<Answer>(call: Sending<Answer>, seen: RawAnswer): CallOutcome<Answer> {
+  const { status } = seen;
   const value = parseJson(seen.text ?? '');
   if (status >= 200 && status < 300) {
     const parsed = call.schema.safeParse(value);

@@ -107,7 +107,7 @@ async function join(
   const means = { client, clock, random, signal, onRetry };
   const outcome = await enroll({ ...means, address, identity, joinKey, facts, name });
   if (outcome.kind !== 'enrolled') {
-    await client.close();
+    client.close();
     return outcome.kind === 'refused' ? { kind: 'refused', message: outcome.message } : outcome;
   }
   const { answer, receivedAtMs } = outcome;
@@ -122,7 +122,7 @@ async function join(
   };
   const lost = await trySave(store, { ...before, enrolment });
   if (lost !== undefined) {
-    await client.close();
+    client.close();
     return lost;
   }
   const fresh = {
