@@ -7,7 +7,15 @@ import type { AgentEvent } from '../agent/agentEvent.ts';
 export type AgentProcessEvent =
   | AgentEvent
   /** Final: the agent ends, and trying again is of no use. */
-  | { kind: 'refused'; message: string };
+  | { kind: 'refused'; message: string }
+  /** The agent cannot start; what is wrong may be put right. It ends. */
+  | { kind: 'unable'; message: string };
+
+/** What somebody who watches an agent's process hears of it. */
+export type AgentWatchEvent =
+  | AgentProcessEvent
+  /** The process has ended by itself and is started again. */
+  | { kind: 'ended'; message: string };
 
 const kinds: ReadonlySet<unknown> = new Set<AgentProcessEvent['kind']>([
   'enrolled',
@@ -19,6 +27,7 @@ const kinds: ReadonlySet<unknown> = new Set<AgentProcessEvent['kind']>([
   'failed',
   'note',
   'refused',
+  'unable',
 ]);
 
 /** The event in a line of an agent of this very version; undefined for anything else. */

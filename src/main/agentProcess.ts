@@ -18,6 +18,7 @@ import { userDataDirectory } from '../lib/userDirectories.ts';
 import type { AgentConfig } from './agentConfig.ts';
 import type { AgentProcessEvent } from './agentEvents.ts';
 import { llamaLoader } from './embeddedRuntime.ts';
+import { hubAddress } from './hubAddress.ts';
 import { createLogger } from './logger.ts';
 import { createProgressPrinter } from './progressPrinter.ts';
 import { StartupError } from './startupError.ts';
@@ -27,15 +28,25 @@ import { version } from './version.ts';
 
 /** After the parent has gone or a second signal, the process ends within this, whatever hangs. */
 const hardStopMs = 5_000;
-const defaultHub = 'https://huggingface.co';
+/** What is left to do after an orderly stop, the last lines of the log, takes less than this. */
+const lingerMs = 1_000;
 
-/** Runs until it is told to stop, or cannot go on. Returns the exit code. */
+/**
+ * Runs until it is told to stop, or cannot go on. Returns the exit code; throws a `StartupError`
+ * when it cannot start, after having told whoever reads its events.
+ */
 export async function agentProcess(context: CommandContext, config: AgentConfig): Promise<number> {
   const onEvent = eventPrinter(context, config);
-  const end = await runAgent({ context, config, onEvent });
-  if (end.kind === 'stopped') return exitCodes.done;
-  onEvent({ kind: 'refused', message: end.message });
-  return exitCodes.refused;
+  try {
+    const end = await runAgent({ context, config, onEvent });
+    if (end.kind === 'stopped') return exitCodes.done;
+    onEvent({ kind: 'refused', message: end.message });
+    return exitCodes.refused;
+  } catch (error) {
+    if (!(error instanceof StartupError) || !config.events) throw error;
+    onEvent({ kind: 'unable', message: error.message });
+    return error.exitCode;
+  }
 }
 
 /** Events go to a program as JSON lines, or to a person. */
@@ -65,7 +76,7 @@ async function runAgent(parts: Omit<RunParts, 'ending'>): Promise<AgentEnd> {
   const ending = new AbortController();
   const { clock, terminal } = context;
   const log = createLogger({ level: config.logLevel, name: 'xim-agent' });
-  const home = context.env['XIM_HOME'] ?? userDataDirectory('xim-agent', context.env);
+  const home = context.env['XIM_HOME'] || userDataDirectory('xim-agent', context.env);
   const stateDir = path.resolve(config.stateDir ?? path.join(home, 'state'));
   const agent = createAgent({
     config: {
@@ -87,8 +98,7 @@ async function runAgent(parts: Omit<RunParts, 'ending'>): Promise<AgentEnd> {
   const cut = (): void => {
     ending.abort();
     stopping.abort();
-    // The timer alone keeps nothing alive; it only ends what would hang. By force, because an
-    // orderly exit waits for lookups of names that the system still has under way.
+    // The timer alone keeps nothing alive; it only ends what would hang.
     clock.setTimer(hardStopMs, () => process.kill(process.pid, 'SIGKILL'));
   };
   const signals = stopSignals(clock);
@@ -99,7 +109,10 @@ async function runAgent(parts: Omit<RunParts, 'ending'>): Promise<AgentEnd> {
   });
   signals.second.addEventListener('abort', cut);
   if (config.parentStdin) closeOfStdin(cut);
-  return agent.run(stopping.signal);
+  const end = await agent.run(stopping.signal);
+  // Only a look-up of a name holds a stopped agent longer.
+  if (end.kind === 'stopped') clock.setTimer(lingerMs, () => signals.die());
+  return end;
 }
 
 async function joinKeyOf(
@@ -112,10 +125,10 @@ async function joinKeyOf(
         'give it in ' +
         'XIM_JOIN_KEY or with --join-key-stdin.\n',
     );
-    return config.joinKey;
+    return config.joinKey.trim();
   }
   if (config.joinKeyStdin) return firstLineOfStdin();
-  return config.joinKeyVariable ?? null;
+  return config.joinKeyVariable?.trim() ?? null;
 }
 
 interface Places {
@@ -186,7 +199,7 @@ async function modelCacheOf(
 ): Promise<ModelEnsurer> {
   const opened = await openModelCache({
     dir: path.resolve(config.modelCache ?? path.join(stateDir, '..', 'models')),
-    hubUrl: (context.env['HF_ENDPOINT'] || defaultHub).replace(/\/+$/, ''),
+    hubUrl: hubAddress(context.env),
     allowedPaths: config.allowModelDir.map((directory) => path.resolve(directory)),
     allowPrivateAddresses: config.allowPrivateAddresses,
     python: 'python3',

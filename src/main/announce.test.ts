@@ -17,7 +17,7 @@ const ready: Announcement = {
     management_key: 'xim_default_m',
     admin: { email: 'admin@localhost', password: 'once' },
   },
-  credentialsPath: '/data/credentials.json',
+  keysLost: null,
   project: 'default',
   endpoint: 'default',
   baseUrl: 'http://127.0.0.1:8080/default/default/v1',
@@ -54,6 +54,7 @@ test('a first screen that does not say how to begin', () => {
 test('a start without a model, or without its credentials, that hides it', () => {
   const modelError =
     'The model could not be fetched. Tried:\n  hf:…: no route\nGo on with: --model FILE';
-  const text = announceText({ ...ready, model: null, modelError, credentials: undefined });
+  const lost = { credentials: undefined, keysLost: '/data/credentials.json is gone.' };
+  const text = announceText({ ...ready, ...lost, model: null, modelError });
   assertGolden('serve/no-model.txt', text);
 });

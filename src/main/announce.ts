@@ -7,7 +7,8 @@ import type { Credentials } from '../cli/serverContext.ts';
 export interface Announcement {
   /** Undefined when the file was lost: only hashes of the keys are stored elsewhere. */
   credentials: Credentials | undefined;
-  credentialsPath: string;
+  /** Why there are none, in a sentence. */
+  keysLost: string | null;
   project: string;
   endpoint: string;
   /** The endpoint's; ends in `/v1`. */
@@ -75,9 +76,8 @@ function modelLines({ modelError }: Announcement): string[] {
   return modelError === null ? [] : modelError.split('\n').map((line) => `  ${line}`);
 }
 
-function keyLine({ credentials, credentialsPath }: Announcement): string {
-  if (credentials !== undefined) return credentials.api_key;
-  return `unknown: ${credentialsPath} is gone, and only hashes of the keys are kept elsewhere`;
+function keyLine({ credentials, keysLost }: Announcement): string {
+  return credentials?.api_key ?? `unknown: ${keysLost} Clients keep the keys that they have.`;
 }
 
 function passwordText(password: string | null): string {

@@ -2,22 +2,27 @@
  * Brings the dashboard and the agent's package up to date before they are served. A process of its
  * own does it, so that the server never loads a bundler; it takes a moment when nothing changed.
  */
-import { spawn } from 'node:child_process';
 import path from 'node:path';
+import { startTied } from '../lib/tiedProcess.ts';
 
 const root = path.join(import.meta.dirname, '..', '..');
 
 export const dashboardDirectory = path.join(root, 'build', 'dashboard');
 export const installDirectory = path.join(root, 'build', 'install');
 
-/** Resolves with a sentence when they could not be built; the server is of use without them. */
-export function buildAssets(note: (text: string) => void): Promise<string | undefined> {
+/**
+ * Resolves with a sentence when they could not be built; the server is of use without them. The
+ * build ends with this process, and when `stop` aborts.
+ */
+export function buildAssets(
+  note: (text: string) => void,
+  stop: AbortSignal,
+): Promise<string | undefined> {
   const script = path.join(root, 'scripts', 'build.ts');
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [script], {
-      cwd: root,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    const { child, end } = startTied(process.execPath, [script], { cwd: root });
+    stop.addEventListener('abort', end, { once: true });
+    if (stop.aborted) end();
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-4000);
@@ -25,7 +30,9 @@ export function buildAssets(note: (text: string) => void): Promise<string | unde
     });
     child.on('error', (error) => resolve(failure(error.message)));
     child.on('close', (code) => {
-      resolve(code === 0 ? undefined : failure(said.trim().split('\n').at(-1) ?? ''));
+      stop.removeEventListener('abort', end);
+      if (code === 0 || stop.aborted) resolve(undefined);
+      else resolve(failure(said.trim().split('\n').at(-1) ?? ''));
     });
   });
 }

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import type { Credentials } from '../cli/serverContext.ts';
 import { credentialsFile } from './credentialsFile.ts';
+import { StartupError } from './startupError.ts';
 
 const base = mkdtempSync(path.join(os.tmpdir(), 'xim-credentials-'));
 after(() => rmSync(base, { recursive: true }));
@@ -25,12 +26,12 @@ const credentials: Credentials = {
 test('keys that a crash before or after the commit loses (K1)', () => {
   const file = credentialsFile(base);
   file.keepPending(credentials);
-  assert.equal(file.read(), undefined);
-  assert.deepEqual(credentialsFile(base).readPending(), credentials);
+  assert.deepEqual(file.read(), { kind: 'none' });
+  assert.deepEqual(credentialsFile(base).readPending(), { kind: 'ok', credentials });
   assert.equal(statSync(`${file.path}.pending`).mode & 0o777, 0o600);
   file.adoptPending();
-  assert.deepEqual(credentialsFile(base).read(), credentials);
-  assert.equal(file.readPending(), undefined);
+  assert.deepEqual(credentialsFile(base).read(), { kind: 'ok', credentials });
+  assert.deepEqual(file.readPending(), { kind: 'none' });
   assert.equal(statSync(file.path).mode & 0o777, 0o600);
 });
 
@@ -41,15 +42,31 @@ test('a file that is written again although nothing changed, or not when somethi
   assert.equal(statSync(file.path).ino, before);
   const shown = { ...credentials, admin: { email: 'admin@localhost' } };
   file.update(shown);
-  assert.deepEqual(file.read(), shown);
+  assert.deepEqual(file.read(), { kind: 'ok', credentials: shown });
 });
 
 test('keys of a database that is gone, thrown away or believed', () => {
   const file = credentialsFile(base);
-  file.setAside();
-  assert.equal(file.read(), undefined);
+  assert.equal(file.setAside(), `${file.path}.old`);
+  assert.deepEqual(file.read(), { kind: 'none' });
   assert.ok(existsSync(`${file.path}.old`));
-  file.setAside();
+  assert.equal(file.setAside(), undefined);
   writeFileSync(file.path, '{"version":');
-  assert.equal(file.read(), undefined);
+  assert.deepEqual(file.read(), { kind: 'unusable', why: `${file.path} is damaged.` });
+});
+
+test('a file that cannot be written, told as a code with a stack', () => {
+  const nowhere = credentialsFile(path.join(base, 'nowhere'));
+  const writes = [
+    () => nowhere.keepPending(credentials),
+    () => nowhere.update(credentials),
+    () => nowhere.adoptPending(),
+  ];
+  for (const write of writes) {
+    assert.throws(write, (error) => {
+      assert.ok(error instanceof StartupError && error.kind === 'data_directory');
+      assert.match(error.message, /credentials\.json(\.pending)? cannot be written: /);
+      return true;
+    });
+  }
 });

@@ -8,51 +8,91 @@
  */
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { credentialsFileName, parseCredentials } from '../cli/serverContext.ts';
 import type { Credentials } from '../cli/serverContext.ts';
+import { directoryProblem } from '../lib/makeDirectory.ts';
+import { StartupError } from './startupError.ts';
 import { syncDirectory, writeFileAtomic } from './writeFileAtomic.ts';
 
+/** What is in the file. `why` says in a sentence what is wrong with it. */
+export type CredentialsRead =
+  | { kind: 'ok'; credentials: Credentials }
+  | { kind: 'none' }
+  | { kind: 'unusable'; why: string };
+
+/** All that write throw a `StartupError` with a sentence. */
 export interface CredentialsFile {
   readonly path: string;
   /** K1: before the commit. */
   keepPending(credentials: Credentials): void;
   /** K1: after the commit. */
   adoptPending(): void;
-  /** What is there; undefined when there is none or it cannot be read. */
-  read(): Credentials | undefined;
-  readPending(): Credentials | undefined;
+  read(): CredentialsRead;
+  readPending(): CredentialsRead;
   dropPending(): void;
   /** Replaces it, when anything differs. */
   update(credentials: Credentials): void;
-  /** Credentials of a database that is gone: kept under another name. */
-  setAside(): void;
+  /**
+   * Credentials of a database that is gone: kept under another name, which is returned; undefined
+   * when there were none.
+   */
+  setAside(): string | undefined;
 }
 
 export function credentialsFile(directory: string): CredentialsFile {
   const file = path.join(directory, credentialsFileName);
   const pending = `${file}.pending`;
-  const write = (target: string, credentials: Credentials): void =>
-    writeFileAtomic(target, `${JSON.stringify(credentials, null, 2)}\n`, 0o600);
-  const rename = (from: string, to: string): void => {
-    renameSync(from, to);
-    syncDirectory(directory);
+  const old = `${file}.old`;
+  const write = (target: string, credentials: Credentials): void => {
+    const text = `${JSON.stringify(credentials, null, 2)}\n`;
+    saying(target, () => writeFileAtomic(target, text, 0o600));
   };
+  const rename = (from: string, to: string): void =>
+    saying(to, () => {
+      renameSync(from, to);
+      syncDirectory(directory);
+    });
   return {
     path: file,
     keepPending: (credentials) => write(pending, credentials),
     adoptPending: () => rename(pending, file),
     read: () => readFrom(file),
     readPending: () => readFrom(pending),
-    dropPending: () => rmSync(pending, { force: true }),
+    dropPending: () => saying(pending, () => rmSync(pending, { force: true })),
     update(credentials) {
-      if (JSON.stringify(readFrom(file)) !== JSON.stringify(credentials)) write(file, credentials);
+      const found = readFrom(file);
+      const same = found.kind === 'ok' && isDeepStrictEqual(found.credentials, credentials);
+      if (!same) write(file, credentials);
     },
     setAside() {
-      if (existsSync(file)) rename(file, `${file}.old`);
+      if (!existsSync(file)) return undefined;
+      rename(file, old);
+      return old;
     },
   };
 }
 
-function readFrom(file: string): Credentials | undefined {
-  return existsSync(file) ? parseCredentials(readFileSync(file, 'utf8')) : undefined;
+function readFrom(file: string): CredentialsRead {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return { kind: 'none' };
+    return { kind: 'unusable', why: `${file} cannot be read (${code}).` };
+  }
+  const credentials = parseCredentials(text);
+  if (credentials !== undefined) return { kind: 'ok', credentials };
+  return { kind: 'unusable', why: `${file} is damaged.` };
+}
+
+/** Runs a change of the file; what the system says of it becomes a sentence. */
+function saying(file: string, change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    const why = directoryProblem(error);
+    throw new StartupError('data_directory', `${file} cannot be written: ${why}.`);
+  }
 }

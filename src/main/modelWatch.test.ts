@@ -64,6 +64,23 @@ test('an agent that was refused, or has ended, and is waited for', async () => {
   });
 });
 
+test('an agent that ends again and again, and is waited for', async () => {
+  const { clock, watch, settled } = watched();
+  const message = 'the shared agent was killed; it is started again in 1.0 s';
+  watch.event({ kind: 'ended', message });
+  clock.advance(1_000);
+  watch.event({ kind: 'loading', model: 'tiny', fraction: 0.5 });
+  assert.equal(await settled(), undefined, 'once is an accident');
+  watch.event({ kind: 'ended', message });
+  assert.deepEqual(await settled(), { kind: 'without', reason: message });
+  const unable = watched();
+  unable.watch.event({ kind: 'unable', message: 'The model cache /x cannot be used.' });
+  assert.deepEqual(await unable.settled(), {
+    kind: 'without',
+    reason: 'The model cache /x cannot be used.',
+  });
+});
+
 test('a stop during the wait that is not heard', async () => {
   const { stop, settled } = watched();
   stop.abort();

@@ -1,15 +1,18 @@
 /**
  * Waits until the shared agent's model can be asked, or it is known why not. What comes first
- * counts: ready, a failure with what was tried, the agent's refusal, or a silence that is too long.
+ * counts: ready, a failure with what was tried, the agent's refusal, a process that ends again and
+ * again, or a silence that is too long.
  */
 import type { Clock, Timer } from '../lib/clock.ts';
-import type { AgentProcessEvent } from './agentEvents.ts';
+import type { AgentWatchEvent } from './agentEvents.ts';
 
 /** An agent that fetches or loads speaks every few seconds. */
 const longestSilenceMs = 180_000;
 /** From the agent's word that a model is ready to the router's knowledge of it. */
 const grantTimeoutMs = 10_000;
 const grantPollMs = 20;
+/** One end may be an accident; what happens twice will happen again. */
+const mostEnds = 2;
 
 export type ModelOutcome =
   | { kind: 'ready'; model: string }
@@ -19,7 +22,7 @@ export type ModelOutcome =
 
 export interface ModelWatch {
   /** Every event of the shared agent. */
-  event(event: AgentProcessEvent): void;
+  event(event: AgentWatchEvent): void;
   /** The agent's process has ended for good. */
   ended(): void;
   outcome: Promise<ModelOutcome>;
@@ -34,6 +37,7 @@ export function watchModel(options: {
   const { clock, granted, stopped } = options;
   let silence: Timer | undefined;
   let lastTrouble = '';
+  let ends = 0;
   const { promise, resolve } = Promise.withResolvers<ModelOutcome>();
   const settle = (outcome: ModelOutcome): void => {
     silence?.cancel();
@@ -61,7 +65,14 @@ export function watchModel(options: {
       if (event.kind === 'unlinked') lastTrouble = event.message;
       else listen();
       if (event.kind === 'ready') awaitGrant(event.model, clock.monotonic() + grantTimeoutMs);
-      if (event.kind === 'refused') settle({ kind: 'without', reason: event.message });
+      if (event.kind === 'refused' || event.kind === 'unable') {
+        settle({ kind: 'without', reason: event.message });
+      }
+      if (event.kind === 'ended') {
+        ends += 1;
+        const reason = [lastTrouble, event.message].filter(Boolean).join('\n');
+        if (ends === mostEnds) settle({ kind: 'without', reason });
+      }
       if (event.kind === 'failed') {
         const tried = event.tried.map((line) => `  ${line}`);
         settle({ kind: 'without', reason: [event.message, ...tried].join('\n') });

@@ -1,6 +1,6 @@
 /** The first start over a real database, cut at every moment at which it can be cut. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -68,11 +68,12 @@ async function surroundings(directory?: string): Promise<Opened & { directory: s
 test('a second start with other keys, another tier or another join key', async () => {
   const first = await surroundings();
   const made = await first.open();
-  assert.ok(made.credentials !== undefined && made.firstJoinKey !== undefined);
+  assert.ok(made.keys.credentials !== undefined && made.firstJoinKey !== undefined);
   await first.close();
   const second = await surroundings(first.directory);
   const found = await second.open();
-  assert.deepEqual(found.credentials, made.credentials);
+  assert.deepEqual(found.keys, made.keys);
+  assert.deepEqual(first.file.read(), { kind: 'ok', credentials: made.keys.credentials });
   assert.equal(found.tier, made.tier);
   assert.equal(found.firstJoinKey, undefined);
   assert.deepEqual(second.notes, []);
@@ -94,11 +95,11 @@ test('a crash before the commit that leaves keys which open nothing', async () =
   };
   await assert.rejects(first.open({ control: crashing }), /power cut/);
   const lost = first.file.readPending();
-  assert.ok(lost !== undefined);
-  const { credentials } = await first.open();
-  assert.notEqual(credentials?.api_key, lost.api_key);
+  assert.ok(lost.kind === 'ok');
+  const { credentials } = (await first.open()).keys;
+  assert.notEqual(credentials?.api_key, lost.credentials.api_key);
   assert.ok(await first.control.credentialsMatch({ apiKey: credentials?.api_key ?? '' }));
-  assert.equal(first.file.readPending(), undefined);
+  assert.equal(first.file.readPending().kind, 'none');
   await first.close();
 });
 
@@ -111,26 +112,37 @@ test('a crash after the commit that loses the keys', async () => {
     },
   };
   await assert.rejects(first.open({ file: adopting }), /power cut/);
-  assert.equal(first.file.read(), undefined);
-  const { credentials } = await first.open();
+  assert.equal(first.file.read().kind, 'none');
+  const { credentials } = (await first.open()).keys;
   assert.ok(await first.control.credentialsMatch({ apiKey: credentials?.api_key ?? '' }));
   assert.ok(credentials?.admin.password !== undefined, 'it was never shown');
-  assert.deepEqual(first.file.read(), credentials);
+  assert.deepEqual(first.file.read(), { kind: 'ok', credentials });
   await first.close();
 });
 
-test('credentials that were deleted, or belong to another database, without a word', async () => {
+test('credentials that are lost, damaged or of another database, without a word', async () => {
   const first = await surroundings();
   await first.open();
+  const lost = async (): Promise<string> => {
+    const { credentials, why } = (await first.open()).keys;
+    assert.equal(credentials, undefined);
+    const note = first.notes.at(-1) ?? '';
+    assert.ok(why !== undefined && note.startsWith(why), note);
+    assert.match(note, /Clients keep their keys.*Put the file back from a backup/);
+    return why;
+  };
   rmSync(first.file.path);
-  assert.equal((await first.open()).credentials, undefined);
-  assert.match(first.notes[0] ?? '', /credentials\.json is gone/);
+  assert.match(await lost(), /credentials\.json is gone\.$/);
   const other = await surroundings();
-  const { credentials } = await other.open();
+  const { credentials } = (await other.open()).keys;
   assert.ok(credentials !== undefined);
   first.file.update(credentials);
-  assert.equal((await first.open()).credentials, undefined);
-  assert.match(first.notes[1] ?? '', /does not belong to this database/);
+  assert.match(await lost(), /does not belong to this database/);
+  writeFileSync(first.file.path, '{"version":1');
+  assert.match(await lost(), /credentials\.json is damaged\.$/);
+  rmSync(first.file.path);
+  mkdirSync(first.file.path);
+  assert.match(await lost(), /credentials\.json cannot be read \(EISDIR\)\.$/);
   await first.close();
   await other.close();
 });
@@ -145,6 +157,7 @@ test('keys of a database that is gone, overwritten', async () => {
   const again = await surroundings(first.directory);
   await again.open();
   assert.ok(existsSync(`${again.file.path}.old`));
+  assert.match(again.notes[0] ?? '', /keys of an earlier one.*credentials\.json\.old/);
   await again.close();
 });
 

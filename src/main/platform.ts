@@ -12,9 +12,13 @@ import type { CredentialsFile } from './credentialsFile.ts';
 import { defaultModelWish } from './modelWish.ts';
 import { version } from './version.ts';
 
+/** The keys for the first screen, or why there are none, in a sentence. */
+export type FoundCredentials =
+  | { credentials: Credentials; why?: undefined }
+  | { credentials: undefined; why: string };
+
 export interface Platform {
-  /** Undefined when the file was lost. */
-  credentials: Credentials | undefined;
+  keys: FoundCredentials;
   /** Tier of the endpoint `default` and of the shared agent. */
   tier: SharedTier;
   model: { id: string; name: string; source: string } | undefined;
@@ -45,7 +49,7 @@ export async function openPlatform(options: PlatformOptions): Promise<Platform> 
     if (!outcome.ok) options.note('--model is ignored: there is no endpoint "default" any more.');
   }
   return {
-    credentials: await settledCredentials(options),
+    keys: await settledCredentials(options),
     tier: (await storedTier(control)) ?? (await machineTier()),
     model: (await control.defaultModel()) ?? undefined,
     firstJoinKey: undefined,
@@ -66,11 +70,13 @@ async function storedTier(control: Control): Promise<SharedTier | undefined> {
 }
 
 async function firstStart(options: PlatformOptions): Promise<Platform> {
-  const { control, file, adminEmail, urls } = options;
+  const { control, file, adminEmail, urls, note } = options;
   const tier = await machineTier();
   const wish = options.wish ?? defaultModelWish();
-  // Keys of a database that is gone open nothing any more.
-  file.setAside();
+  const old = file.setAside();
+  if (old !== undefined) {
+    note(`This database is new. The keys of an earlier one open nothing here: they are in ${old}.`);
+  }
   const outcome = await control.bootstrap({
     adminEmail,
     tier,
@@ -84,7 +90,7 @@ async function firstStart(options: PlatformOptions): Promise<Platform> {
   file.adoptPending();
   const { joinKey } = outcome.credentials;
   return {
-    credentials: file.read(),
+    keys: { credentials: credentialsOf(outcome.credentials, urls) },
     tier,
     model: (await control.defaultModel()) ?? undefined,
     firstJoinKey: { text: joinKey.text, expiresAtMs: joinKey.expiresAtMs },
@@ -104,22 +110,32 @@ function credentialsOf(secrets: BootstrapCredentials, urls: ServerUrls): Credent
 }
 
 /** The keys of an earlier start, also of one that crashed between commit and rename. */
-async function settledCredentials(options: PlatformOptions): Promise<Credentials | undefined> {
+async function settledCredentials(options: PlatformOptions): Promise<FoundCredentials> {
   const { control, file, note } = options;
   const found = file.read();
-  if (found !== undefined && (await control.credentialsMatch({ apiKey: found.api_key }))) {
+  if (found.kind === 'ok' && (await isAccepted(control, found.credentials))) {
     file.dropPending();
-    return found;
+    return { credentials: found.credentials };
   }
   const pending = file.readPending();
-  if (pending !== undefined && (await control.credentialsMatch({ apiKey: pending.api_key }))) {
+  if (pending.kind === 'ok' && (await isAccepted(control, pending.credentials))) {
     file.adoptPending();
-    return pending;
+    return { credentials: pending.credentials };
   }
-  note(
-    found === undefined
-      ? `${file.path} is gone: clients keep their keys, but this start cannot show them.`
-      : `${file.path} does not belong to this database: its keys are not accepted.`,
-  );
-  return undefined;
+  const why = {
+    ok: () => `${file.path} does not belong to this database: its keys are not accepted.`,
+    none: () => `${file.path} is gone.`,
+    unusable: () => (found.kind === 'unusable' ? found.why : ''),
+  }[found.kind]();
+  note(`${why} ${wayOn}`);
+  return { credentials: undefined, why };
+}
+
+/** What a lost file means, and what can be done. */
+const wayOn =
+  'Clients keep their keys; the server has only hashes of them and cannot show them again. ' +
+  'Put the file back from a backup.';
+
+function isAccepted(control: Control, { api_key: apiKey }: Credentials): Promise<boolean> {
+  return control.credentialsMatch({ apiKey });
 }

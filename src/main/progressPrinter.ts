@@ -2,10 +2,10 @@
  * Progress for a person: on a terminal one line that is written over, elsewhere a line every tenth
  * of the way. Sentences go between them.
  */
-import type { AgentProcessEvent } from './agentEvents.ts';
+import type { AgentWatchEvent } from './agentEvents.ts';
 
 export interface ProgressPrinter {
-  event(event: AgentProcessEvent): void;
+  event(event: AgentWatchEvent): void;
   /** A line of its own. */
   line(text: string): void;
 }
@@ -65,7 +65,7 @@ export function createProgressPrinter(target: ProgressTarget): ProgressPrinter {
   };
 }
 
-function fetchingText(event: Extract<AgentProcessEvent, { kind: 'fetching' }>): string {
+function fetchingText(event: Extract<AgentWatchEvent, { kind: 'fetching' }>): string {
   const { model, receivedBytes, totalBytes, bytesPerSecond } = event;
   const speed = bytesPerSecond === null ? '' : `, ${megabytes(bytesPerSecond)}/s`;
   if (totalBytes === null) return `fetching ${model}: ${megabytes(receivedBytes)}${speed}`;
@@ -78,7 +78,7 @@ function fetchingText(event: Extract<AgentProcessEvent, { kind: 'fetching' }>): 
   );
 }
 
-function eventText(event: AgentProcessEvent): string | undefined {
+function eventText(event: AgentWatchEvent): string | undefined {
   switch (event.kind) {
     case 'enrolled':
       return `enrolled as ${event.name}`;
@@ -93,6 +93,8 @@ function eventText(event: AgentProcessEvent): string | undefined {
       ].join('\n');
     case 'note':
     case 'refused':
+    case 'unable':
+    case 'ended':
       return event.message;
     default:
       return undefined;

@@ -11,6 +11,7 @@ import { defaultEndpointSlug, defaultProjectSlug } from '../control/platform/boo
 import type { ModelWish } from '../control/platform/bootstrap.ts';
 import { shellQuote } from '../api/joinCommand.ts';
 import { userDataDirectory } from '../lib/userDirectories.ts';
+import { StoreError } from '../store/storeError.ts';
 import { localUrlOf, publicUrlOf } from './addresses.ts';
 import { announceJson, announceText } from './announce.ts';
 import type { Announcement } from './announce.ts';
@@ -21,13 +22,17 @@ import { engineModelWish, modelWishOf } from './modelWish.ts';
 import { watchModel } from './modelWatch.ts';
 import type { ModelOutcome } from './modelWatch.ts';
 import { openPlatform } from './platform.ts';
-import type { Platform, ServerUrls } from './platform.ts';
+import type { FoundCredentials, Platform, ServerUrls } from './platform.ts';
 import type { ProgressPrinter } from './progressPrinter.ts';
 import { isolationNotice, openControlPlane, startServer } from './server.ts';
 import type { ControlPlane, RunningServer, ServerParts } from './server.ts';
 import { createSharedAgent } from './sharedAgent.ts';
-import type { SharedAgent } from './sharedAgent.ts';
+import type { JoinKeyOutcome, SharedAgent } from './sharedAgent.ts';
 import type { ServeConfig } from './serveConfig.ts';
+import { StartupError } from './startupError.ts';
+
+/** A join key with less life than this left is not given to an agent that starts now, in ms. */
+const firstKeyMarginMs = 60_000;
 
 export interface RunServerParts {
   context: CommandContext;
@@ -39,29 +44,20 @@ export interface RunServerParts {
 
 /** Serves until it is told to stop. Returns the exit code; throws a `StartupError` before that. */
 export async function runServer(run: RunServerParts): Promise<number> {
-  const { parts, printer, stop } = run;
+  const { parts, stop } = run;
   const file = credentialsFile(parts.data.path);
   const plane = await openControlPlane(parts);
-  let platform: Platform;
-  try {
-    platform = await openPlatform({
-      control: plane.control,
-      file,
-      wish: await wishOf(run),
-      adminEmail: parts.config.adminEmail,
-      urls: urlsOf(parts, publicUrlOf(parts.config, parts.config.port)),
-      note: (text) => printer.line(text),
-    });
-  } catch (error) {
+  const platform = await openedPlatform(run, { file, plane });
+  if (stop.aborted) {
     await plane.store.close();
-    throw error;
+    return exitCodes.done;
   }
   const server = await startServer(parts, plane);
-  const credentials = withUrls(file, platform.credentials, urlsOf(parts, server.publicUrl));
+  const keys = withUrls(run, { file, platform, server });
   const { agent, outcome } = startAgent(run, { plane, platform, server });
   const model = await outcome;
   if (model.kind !== 'stopped') {
-    announce(run, { file, credentials, server, model });
+    announce(run, { file, keys, server, model });
     await new Promise<void>((resolve) => {
       stop.addEventListener('abort', () => resolve(), { once: true });
       if (stop.aborted) resolve();
@@ -72,12 +68,41 @@ export async function runServer(run: RunServerParts): Promise<number> {
   return exitCodes.done;
 }
 
+/** Throws a `StartupError`; the store is closed then. */
+async function openedPlatform(
+  run: RunServerParts,
+  { file, plane }: { file: CredentialsFile; plane: ControlPlane },
+): Promise<Platform> {
+  const { parts, printer } = run;
+  try {
+    return await openPlatform({
+      control: plane.control,
+      file,
+      wish: await wishOf(run),
+      adminEmail: parts.config.adminEmail,
+      urls: urlsOf(parts, publicUrlOf(parts.config, parts.config.port)),
+      note: (text) => printer.line(text),
+    });
+  } catch (error) {
+    await plane.store.close();
+    if (error instanceof StoreError) throw new StartupError('database', error.message);
+    throw error;
+  }
+}
+
 /** What `--model` and `--engine-url` ask for; undefined: what is there, else the default. */
-async function wishOf({ context, parts, printer }: RunServerParts): Promise<ModelWish | undefined> {
+async function wishOf({
+  context,
+  parts,
+  printer,
+  stop,
+}: RunServerParts): Promise<ModelWish | undefined> {
   const { model, engineUrl } = parts.config;
   if (engineUrl === undefined) return model === undefined ? undefined : modelWishOf(model);
   if (model !== undefined) return engineModelWish(model);
-  const found = await engineModels(engineUrl, context.env['XIM_ENGINE_KEY']);
+  const apiKey = context.env['XIM_ENGINE_KEY'];
+  const found = await engineModels(engineUrl, { apiKey, stop });
+  if (stop.aborted) return undefined;
   const [first, ...others] = found ?? [];
   if (first === undefined) {
     printer.line(`The engine at ${engineUrl} names no model yet; it is asked on.`);
@@ -99,14 +124,28 @@ function urlsOf({ tls }: ServerParts, publicUrl: string): ServerUrls {
 }
 
 function withUrls(
+  run: RunServerParts,
+  { file, platform, server }: { file: CredentialsFile; platform: Platform; server: RunningServer },
+): FoundCredentials {
+  const { keys } = platform;
+  if (keys.credentials === undefined) return keys;
+  const current = { ...keys.credentials, ...urlsOf(run.parts, server.publicUrl) };
+  updateFile(run, file, current);
+  return { credentials: current };
+}
+
+/** A file that cannot be written is no reason to stop serving: it is said. */
+function updateFile(
+  { printer }: RunServerParts,
   file: CredentialsFile,
-  credentials: Credentials | undefined,
-  urls: ServerUrls,
-): Credentials | undefined {
-  if (credentials === undefined) return undefined;
-  const current = { ...credentials, ...urls };
-  file.update(current);
-  return current;
+  credentials: Credentials,
+): void {
+  try {
+    file.update(credentials);
+  } catch (error) {
+    if (!(error instanceof StartupError)) throw error;
+    printer.line(error.message);
+  }
 }
 
 /** An attached engine may come up later; a model has said itself how to go on. */
@@ -189,16 +228,24 @@ function agentArguments(
 async function joinKeyFor(
   { data, clock }: ServerParts,
   { plane, platform }: AgentSurroundings,
-): Promise<string | undefined> {
-  const enrolled = enrolledAgent(data.file('agent', 'agent.json'));
-  if (enrolled !== undefined) {
-    const { agents } = await plane.control.directoryFeed.snapshot();
-    const known = agents.find(({ id }) => id === enrolled);
-    if (known !== undefined && known.state !== 'dead') return undefined;
+): Promise<JoinKeyOutcome> {
+  try {
+    const enrolled = enrolledAgent(data.file('agent', 'agent.json'));
+    if (enrolled !== undefined) {
+      const { agents } = await plane.control.directoryFeed.snapshot();
+      const known = agents.find(({ id }) => id === enrolled);
+      if (known !== undefined && known.state !== 'dead') return { kind: 'not_needed' };
+    }
+    const first = platform.firstJoinKey;
+    if (first !== undefined && first.expiresAtMs - clock.now() > firstKeyMarginMs) {
+      return { kind: 'key', text: first.text };
+    }
+    const made = await plane.control.newPlatformJoinKey({ tier: platform.tier });
+    return { kind: 'key', text: made.text };
+  } catch (error) {
+    if (error instanceof StoreError) return { kind: 'unavailable', why: error.message };
+    throw error;
   }
-  const first = platform.firstJoinKey;
-  if (first !== undefined && first.expiresAtMs - clock.now() > 60_000) return first.text;
-  return (await plane.control.newPlatformJoinKey({ tier: platform.tier })).text;
 }
 
 /** The id in an agent's state file; undefined when it has never enrolled. */
@@ -215,19 +262,21 @@ function enrolledAgent(stateFile: string): string | undefined {
 
 interface Ready {
   file: CredentialsFile;
-  credentials: Credentials | undefined;
+  keys: FoundCredentials;
   server: RunningServer;
   model: Exclude<ModelOutcome, { kind: 'stopped' }>;
 }
 
 /** Says that the server is ready; the one-time password is forgotten with it. */
-function announce({ context, parts }: RunServerParts, ready: Ready): void {
-  const { file, credentials, server, model } = ready;
+function announce(run: RunServerParts, ready: Ready): void {
+  const { context, parts } = run;
+  const { file, keys, server, model } = ready;
+  const { credentials } = keys;
   const { config, data, tls } = parts;
   const urls = urlsOf(parts, server.publicUrl);
   const announcement: Announcement = {
     credentials,
-    credentialsPath: file.path,
+    keysLost: keys.why ?? null,
     project: defaultProjectSlug,
     endpoint: defaultEndpointSlug,
     baseUrl: urls.base_url,
@@ -244,7 +293,7 @@ function announce({ context, parts }: RunServerParts, ready: Ready): void {
   };
   context.terminal.out(config.json ? announceJson(announcement) : announceText(announcement));
   if (credentials?.admin.password !== undefined) {
-    file.update({ ...credentials, admin: { email: credentials.admin.email } });
+    updateFile(run, file, { ...credentials, admin: { email: credentials.admin.email } });
   }
 }
 

@@ -5,12 +5,12 @@
  */
 import path from 'node:path';
 import type { CommandContext } from '../cli/command.ts';
-import { exitCodes } from '../cli/exitCodes.ts';
 import { systemRandom } from '../lib/random.ts';
 import { userDataDirectory } from '../lib/userDirectories.ts';
 import { speaksTls } from './addresses.ts';
 import { buildAssets } from './buildAssets.ts';
 import { openDataDirectory } from './dataDirectory.ts';
+import { hubAddress } from './hubAddress.ts';
 import { createLogger } from './logger.ts';
 import { createProgressPrinter } from './progressPrinter.ts';
 import type { ProgressPrinter } from './progressPrinter.ts';
@@ -21,9 +21,10 @@ import { stopSignals } from './stopSignals.ts';
 import { ownNames, ownTls, readGivenTls } from './tls.ts';
 import type { ServerTls } from './tls.ts';
 
+/** From the first signal to the end, whatever hangs. */
 const hardStopMs = 4_700;
-/** As a shell says it of a process that an interrupt has ended. */
-const interruptedCode = 130;
+/** What is left to do after an orderly stop, the last lines of the log, takes less than this. */
+const lingerMs = 500;
 
 export interface Serving {
   context: CommandContext;
@@ -34,24 +35,28 @@ export interface Serving {
 /** Serves until a signal. Returns the exit code; throws a `StartupError` when it cannot start. */
 export async function serve({ context, config, tiers }: Serving): Promise<number> {
   const { clock, terminal, env } = context;
+  // What its agent would fail of is said before anything is made.
+  if (config.agent && config.engineUrl === undefined) hubAddress(env);
   const data = openDataDirectory(config.dataDir ?? userDataDirectory('xim', env));
   const printer = printerOf(context);
   const log = createLogger({ level: config.logLevel, name: 'xim' });
   const signals = stopSignals(clock);
   signals.first.addEventListener('abort', () => {
     printer.line('stopping: what runs has a moment to finish; Ctrl-C again stops at once');
-    clock.setTimer(hardStopMs, () => process.exit(exitCodes.failed));
+    clock.setTimer(hardStopMs, () => signals.die());
   });
   // The shared agent ends with this process, because its standard input closes.
-  signals.second.addEventListener('abort', () => process.exit(interruptedCode));
-  const unbuilt = await buildAssets((text) => terminal.note(text));
-  if (unbuilt !== undefined) printer.line(unbuilt);
-  const tls = await tlsOf(config, { data, clock });
-  const parts: ServerParts = { config, data, tiers, tls, clock, random: systemRandom, log };
+  signals.second.addEventListener('abort', () => signals.die());
   try {
+    const unbuilt = await buildAssets((text) => terminal.note(text), signals.first);
+    if (unbuilt !== undefined) printer.line(unbuilt);
+    const tls = await tlsOf(config, { data, clock });
+    const parts: ServerParts = { config, data, tiers, tls, clock, random: systemRandom, log };
     return await runServer({ context, parts, printer, stop: signals.first });
   } finally {
     data.release();
+    // Only a look-up of a name holds a stopped server longer.
+    if (signals.first.aborted) clock.setTimer(lingerMs, () => signals.die());
   }
 }
 

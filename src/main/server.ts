@@ -11,6 +11,7 @@ import type { HttpServer } from '../http/server.ts';
 import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
+import { directoryProblem } from '../lib/makeDirectory.ts';
 import type { Random } from '../lib/random.ts';
 import { createRouter } from '../router/router.ts';
 import type { Router } from '../router/router.ts';
@@ -97,7 +98,10 @@ export async function openControlPlane(parts: ServerParts): Promise<ControlPlane
  */
 export async function startServer(parts: ServerParts, plane: ControlPlane): Promise<RunningServer> {
   const { control, store } = plane;
-  const router = await startRouter(parts, plane);
+  const router = await startRouter(parts, plane).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
   const http = newHttpServer(parts, { control, router });
   const stopping = new AbortController();
   let closed: Promise<void> | undefined;
@@ -148,9 +152,8 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
     if (code === undefined) throw error;
     throw new StartupError(
       'journal',
-      `The journal ${data.file('journal')} cannot be used (${code}). ` +
-        'Make room on the disk or let ' +
-        'this user write there.',
+      `The journal ${data.file('journal')} cannot be used: ${directoryProblem(error)}. ` +
+        'Make room on the disk, or let this user write there.',
     );
   }
 }

@@ -6,8 +6,9 @@
  * A1 It ends with the server, whatever kills that: its standard input is a pipe that nobody else
  *    holds, and it stops when the pipe closes. A terminal's Ctrl-C does not reach it, because the
  *    server stops it in order.
- * A2 It is started again when it ends by itself, with back-off, and it is said. What the server
- *    refused for good is not tried again.
+ * A2 It is started again when it ends by itself, or when there is no join key for it because the
+ *    database is away, with back-off, and it is said. What the server refused for good is not tried
+ *    again.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -20,7 +21,7 @@ import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Random } from '../lib/random.ts';
 import { parseAgentEvent } from './agentEvents.ts';
-import type { AgentProcessEvent } from './agentEvents.ts';
+import type { AgentWatchEvent } from './agentEvents.ts';
 
 const restartFirstMs = 1_000;
 const restartLongestMs = 60_000;
@@ -34,14 +35,21 @@ const stopTimeoutMs = 2_000;
 export interface SharedAgentOptions {
   /** Arguments of the agent. */
   args: readonly string[];
-  /** A join key for the next start; undefined when the agent has enrolled before. */
-  joinKey: () => Promise<string | undefined>;
-  onEvent: (event: AgentProcessEvent) => void;
+  /** A join key for the next start. Never rejects. */
+  joinKey: () => Promise<JoinKeyOutcome>;
+  onEvent: (event: AgentWatchEvent) => void;
   /** What the agent writes to its standard error: its log. */
   onLog: (text: string) => void;
   clock: Clock;
   random: Random;
 }
+
+export type JoinKeyOutcome =
+  | { kind: 'key'; text: string }
+  /** The agent has enrolled before. */
+  | { kind: 'not_needed' }
+  /** `why` ends a sentence. */
+  | { kind: 'unavailable'; why: string };
 
 export interface SharedAgent {
   /** Resolves when it is stopped, or refused for good (A2). Never rejects. */
@@ -61,14 +69,19 @@ export function createSharedAgent(options: SharedAgentOptions): SharedAgent {
   let child: ChildProcess | undefined;
   let running: Promise<void> | undefined;
 
-  const once = async (): Promise<number | null> => {
+  /** One life of the process: how it ended, inside a sentence; undefined when for good. */
+  const once = async (): Promise<string | undefined> => {
     const joinKey = await options.joinKey();
-    if (stopping.signal.aborted) return null;
-    const started = startProcess(options, joinKey);
+    if (joinKey.kind === 'unavailable') return `has no join key (${joinKey.why})`;
+    if (stopping.signal.aborted) return undefined;
+    const started = startProcess(options, joinKey.kind === 'key' ? joinKey.text : undefined);
     child = started;
     return new Promise((resolve) => {
-      started.on('error', () => resolve(null));
-      started.on('close', (code) => resolve(code));
+      started.on('error', ({ message }) => resolve(`could not be started (${message})`));
+      started.on('close', (code) => {
+        if (code === exitCodes.refused) resolve(undefined);
+        else resolve(code === null ? 'was killed' : `ended with code ${code}`);
+      });
     });
   };
 
@@ -76,15 +89,14 @@ export function createSharedAgent(options: SharedAgentOptions): SharedAgent {
     const backoff = createBackoff({ random, firstMs: restartFirstMs, longestMs: restartLongestMs });
     while (!stopping.signal.aborted) {
       const startedAtMs = clock.monotonic();
-      const code = await once();
+      const how = await once();
       child = undefined;
-      if (stopping.signal.aborted || code === exitCodes.refused) return;
+      if (stopping.signal.aborted || how === undefined) return;
       if (clock.monotonic() - startedAtMs > settledMs) backoff.reset();
       const delayMs = backoff.nextMs();
-      const how = code === null ? 'was killed' : `ended with code ${code}`;
       const seconds = (delayMs / 1000).toFixed(1);
       const message = `the shared agent ${how}; it is started again in ${seconds} s`;
-      options.onEvent({ kind: 'note', message });
+      options.onEvent({ kind: 'ended', message });
       await sleep(clock, delayMs, stopping.signal);
     }
   };

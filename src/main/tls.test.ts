@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -94,6 +94,27 @@ test('files of the operator that do not fit, without a sentence that names them'
   );
   assert.match(refused(at('f', 'key.pem'), at('f', 'key.pem')), /holds no certificate/);
   assert.match(refused(at('f', 'cert.pem'), at('f', 'cert.pem')), /holds no private key/);
+});
+
+test('a certificate of our own that is damaged or cannot be made, told with a stack', async () => {
+  const problem = async (where: string): Promise<string> => {
+    const error = await ownTls({ directory: where, names, clock }).catch((why: unknown) => why);
+    assert.ok(error instanceof StartupError && error.kind === 'tls', String(error));
+    return error.message;
+  };
+  const where = path.join(directory, 'e');
+  await ownTls({ directory: where, names, clock });
+  const key = path.join(where, 'key.pem');
+  for (const text of ['', 'nothing', '-----BEGIN PRIVATE KEY-----\nAAAA\n']) {
+    writeFileSync(key, text);
+    assert.match(await problem(where), /key\.pem holds no private key\. Put it back.*join again/);
+  }
+  rmSync(key);
+  mkdirSync(key);
+  assert.match(await problem(where), /certificate in .* cannot be used: EISDIR/);
+  const file = path.join(directory, 'file');
+  writeFileSync(file, '');
+  assert.match(await problem(file), /cannot be used: it is a file/);
 });
 
 test('a host that was asked for and is missing from the names', () => {

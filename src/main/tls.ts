@@ -13,11 +13,12 @@ import {
   createPublicKey,
   generateKeyPairSync,
 } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import type { Clock } from '../lib/clock.ts';
+import { directoryProblem, makeDirectory } from '../lib/makeDirectory.ts';
 import { pinOfPublicKey } from '../lib/pinnedTls.ts';
 import { StartupError } from './startupError.ts';
 import { writeFileAtomic } from './writeFileAtomic.ts';
@@ -83,24 +84,54 @@ export function ownNames(host: string): string[] {
   return [...new Set(wildcard ? names : [host, ...names])].toSorted();
 }
 
-/** Our own certificate in `directory`, made when there is none, kept as long as it fits (T1). */
-export async function ownTls(options: {
+export interface OwnTls {
   directory: string;
   names: readonly string[];
   clock: Clock;
-}): Promise<ServerTls> {
+}
+
+/**
+ * Our own certificate in `directory`, made when there is none, kept as long as it fits (T1). Throws
+ * a `StartupError` when it can be neither read nor made.
+ */
+export async function ownTls(options: OwnTls): Promise<ServerTls> {
+  try {
+    return await readOrMake(options);
+  } catch (error) {
+    if (error instanceof StartupError) throw error;
+    const what = `The certificate in ${options.directory} cannot be used`;
+    throw new StartupError('tls', `${what}: ${directoryProblem(error)}.`);
+  }
+}
+
+async function readOrMake(options: OwnTls): Promise<ServerTls> {
   const keyFile = path.join(options.directory, 'key.pem');
   const certFile = path.join(options.directory, 'cert.pem');
-  mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+  makeDirectory(options.directory, 0o700);
   if (!existsSync(keyFile)) writeFileAtomic(keyFile, newKey(), 0o600);
   chmodSync(keyFile, 0o600);
   const key = readFileSync(keyFile, 'utf8');
+  if (!isPrivateKey(key)) {
+    throw new StartupError(
+      'tls',
+      `${keyFile} holds no private key. Put it back from a backup; or remove it, and the server ` +
+        'makes a new one: then every machine has to join again, because agents know the old one.',
+    );
+  }
   let cert = existsSync(certFile) ? readFileSync(certFile, 'utf8') : '';
   if (!fits(cert, { key, names: options.names, nowMs: options.clock.now() })) {
     cert = await makeCertificate({ key, names: options.names, nowMs: options.clock.now() });
     writeFileAtomic(certFile, cert, 0o644);
   }
   return tlsOf(key, cert);
+}
+
+function isPrivateKey(pem: string): boolean {
+  try {
+    return createPrivateKey(pem).type === 'private';
+  } catch {
+    return false;
+  }
 }
 
 function newKey(): string {

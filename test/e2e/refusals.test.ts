@@ -1,6 +1,6 @@
 /** Starts that cannot work: each with its own sentence and exit code, and nothing left running. */
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -129,6 +129,58 @@ test('a certificate that does not fit its key', async () => {
   const { code, said } = await refusal('certificate', args);
   assert.equal(code, 5);
   assert.match(said, /holds no certificate in PEM/);
+});
+
+test('a key of our own certificate that is damaged', async () => {
+  const tls = path.join(base.path, 'own-tls', 'tls');
+  await mkdir(tls, { recursive: true, mode: 0o700 });
+  await chmod(path.dirname(tls), 0o700);
+  await writeFile(path.join(tls, 'key.pem'), 'nothing');
+  const { code, said } = await refusal('own-tls', ['--no-agent', '--host', '0.0.0.0']);
+  assert.equal(code, 5, said);
+  assert.match(said, /key\.pem holds no private key\. Put it back from a backup/);
+});
+
+test('a journal that cannot be written, and a server that neither serves nor ends', async () => {
+  const dataDir = path.join(base.path, 'journal');
+  const first = await startServerProcess({ dataDir, args: ['--no-agent'], ...quick });
+  assert.equal(await first.end(), 0);
+  await rm(path.join(dataDir, 'journal'), { recursive: true });
+  await writeFile(path.join(dataDir, 'journal'), '');
+  const { code, said } = await refusal('journal', ['--no-agent']);
+  assert.equal(code, 6, said);
+  assert.match(said, /The journal .* cannot be used: it is a file/);
+});
+
+test('a hub’s address that is none, told by an agent that starts again and again', async () => {
+  const { code, said } = await refusal('hub', [], { HF_ENDPOINT: 'hub.example.com' });
+  assert.equal(code, 2);
+  assert.match(said, /HF_ENDPOINT: "hub\.example\.com" is no address of a hub/);
+});
+
+test('a model cache that cannot be used, and a start that waits for minutes', async () => {
+  const dataDir = path.join(base.path, 'cacheless');
+  const file = path.join(base.path, 'cache');
+  await writeFile(file, '');
+  const server = await startServerProcess({ dataDir, args: ['--model-cache', file], ...quick });
+  assert.equal(server.ready.model, null);
+  assert.match(server.ready.model_error ?? '', /The model cache .* cannot be used: it is a file/);
+  assert.equal(await server.end(), 0);
+});
+
+test('credentials that were lost, and a server that hides it or does not come up', async () => {
+  const dataDir = path.join(base.path, 'lost');
+  const first = await startServerProcess({ dataDir, args: ['--no-agent'], ...quick });
+  const { api_key: key } = first.ready;
+  assert.equal(await first.end(), 0);
+  await writeFile(path.join(dataDir, 'credentials.json'), '{"version":');
+  const second = await startServerProcess({ dataDir, args: ['--no-agent'], ...quick });
+  assert.equal(second.ready.api_key, null);
+  assert.match(second.err(), /credentials\.json is damaged\. Clients keep their keys/);
+  const headers = { authorization: `Bearer ${key}` };
+  const models = await fetch(`${second.ready.base_url}/models`, { headers });
+  assert.equal(models.status, 200, 'a client’s key works on');
+  assert.equal(await second.end(), 0);
 });
 
 test('a server that hides why it has no model, or does not come up at all', async () => {
