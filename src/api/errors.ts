@@ -78,6 +78,11 @@ export const errorTable = {
     code: 'context_length_exceeded',
   },
   request_too_large: { status: 413, type: 'invalid_request_error', code: 'request_too_large' },
+  unsupported_encoding: {
+    status: 415,
+    type: 'invalid_request_error',
+    code: 'unsupported_encoding',
+  },
   request_timeout: { status: 408, type: 'invalid_request_error', code: 'request_timeout' },
   upgrade_required: { status: 426, type: 'invalid_request_error', code: 'upgrade_required' },
   headers_too_large: { status: 431, type: 'invalid_request_error', code: 'headers_too_large' },

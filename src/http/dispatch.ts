@@ -7,6 +7,7 @@ import type { Plane } from '../api/routes/routeRow.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Exchange } from './exchange.ts';
 import type { HttpLimits } from './limits.ts';
+import { headProblem } from './requestHead.ts';
 import { createRouteMatcher } from './routeMatcher.ts';
 import { storeIsAway } from './storeIsAway.ts';
 
@@ -29,6 +30,12 @@ export function createDispatch(options: {
 
   return (exchange) => {
     const { path } = exchange;
+    const problem = headProblem(exchange.request);
+    if (problem !== undefined) {
+      exchange.response.shouldKeepAlive = false;
+      exchange.refuse('malformed_request', problem);
+      return;
+    }
     if ((exchange.request.url ?? '').length > options.limits.targetCharacters) {
       const bound = `${options.limits.targetCharacters} characters`;
       exchange.refuse('headers_too_large', `The address of a request may have ${bound}.`);

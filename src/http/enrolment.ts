@@ -166,7 +166,8 @@ async function readInput<Schema extends z.ZodType>(
   options: Options,
 ): Promise<{ data: z.output<Schema>; input: unknown } | undefined> {
   const maxBytes = options.limits.controlBodyBytes;
-  const body = await readOrRefuse(exchange, { maxBytes, budget: options.budget });
+  const { budget } = options;
+  const body = await readOrRefuse(exchange, { maxBytes, budget, caller: exchange.address });
   if (body === undefined) return undefined;
   let input: unknown;
   try {

@@ -4,7 +4,8 @@
  * envelope, and keeps a connection from being held by a body that nobody reads.
  *
  * Invariants
- * X1 Every answer carries `x-request-id` and `openai-processing-ms`, errors included.
+ * X1 Every answer carries `x-request-id` and `openai-processing-ms`, errors included; one of a data
+ *    route `x-xim-agent` and `x-xim-isolation`, too.
  * X2 A refusal's status, type and code come from the error table and from nowhere else.
  * X3 A body that was refused unread is drained for a bounded time only, then the connection closes.
  */
@@ -15,6 +16,9 @@ import type { Clock } from '../lib/clock.ts';
 import { corsAnswerHeaders } from './corsHeaders.ts';
 import { lingerMs, longestRetryAfterMs, smallBodyBytes } from './limits.ts';
 import type { RouteParams } from './routeMatcher.ts';
+
+/** No agent has seen the request. */
+const noAgent = ['x-xim-agent', 'none', 'x-xim-isolation', 'none'];
 
 export interface RefusalDetails {
   param?: string | null;
@@ -39,7 +43,9 @@ export class Exchange {
   params: RouteParams = {};
   /** Whether any page may read the answer (data routes), never with credentials. */
   cors = false;
-  private readonly clock: Clock;
+  /** On data routes: the headers that say which agent was at it, as a flat list. */
+  agentHeaders: readonly string[] = noAgent;
+  readonly clock: Clock;
   /** The client sends its body only when it is asked to (`Expect: 100-continue`). */
   private continueAwaited: boolean;
 
@@ -90,7 +96,7 @@ export class Exchange {
     if (this.response.headersSent || this.response.destroyed) return;
     this.forgetUnaskedBody();
     const length = status === 204 ? [] : ['content-length', '0'];
-    this.response.writeHead(status, [...this.baseHeaders(), ...headers, ...length]);
+    this.response.writeHead(status, [...this.ownHeaders(), ...headers, ...length]);
     this.finish();
   }
 
@@ -99,7 +105,7 @@ export class Exchange {
     if (this.response.headersSent || this.response.destroyed) return;
     this.forgetUnaskedBody();
     this.response.writeHead(answer.status, [
-      ...this.baseHeaders(),
+      ...this.ownHeaders(),
       ...(answer.headers ?? []),
       'content-type',
       answer.type,
@@ -119,6 +125,13 @@ export class Exchange {
     };
     const envelope = errorEnvelope(name, message, { param: details.param ?? null, extra });
     this.json(errorTable[name].status, envelope, headers);
+  }
+
+  /** Of an answer that no agent gave. */
+  private ownHeaders(): string[] {
+    const headers = this.baseHeaders();
+    if (this.cors) headers.push(...this.agentHeaders);
+    return headers;
   }
 
   /**

@@ -14,8 +14,13 @@ export interface HttpLimits {
   bodyBytes: number;
   /** Body of a control or enrolment request, in bytes. */
   controlBodyBytes: number;
-  /** Bodies that are being read, all together, in bytes: more is refused before it is read. */
+  /** Bodies of data requests that are being read, all together, in bytes. */
   readingBytes: number;
+  /** What of these one project may hold, in bytes. */
+  projectReadingBytes: number;
+  /** The same for control and enrolment requests, and what one address may hold. */
+  controlReadingBytes: number;
+  addressReadingBytes: number;
   /** Open connections; beyond it new ones are closed unanswered. */
   connections: number;
   /** Requests of one connection that are not answered yet. */
@@ -28,6 +33,10 @@ export interface HttpLimits {
   keepAliveTimeoutMs: number;
   /** How often the two timeouts above are looked at, in ms. */
   timeoutCheckMs: number;
+  /** For how long an answer that is complete may lie unread, in ms. */
+  unreadAnswerMs: number;
+  /** Beyond it, the slowest reading that is waited for: a large answer takes its time. */
+  leastReadBytesPerSecond: number;
   /** How much of an answer that is not a stream is held to send it with its length, in bytes. */
   heldAnswerBytes: number;
   /** How long requests may go on after a drain began, in ms. */
@@ -58,6 +67,9 @@ export const hostCandidates = 32;
 export const controlBodyNesting = 32;
 /** Longest idempotency key, in characters. */
 export const longestIdempotencyKey = 255;
+/** Pieces of a body below the one are put together until they have the other, in bytes. */
+export const smallPieceBytes = 4 * 1024;
+export const bodyPieceBytes = 64 * 1024;
 /** Longest API key that is hashed, and client's request id that is logged, in characters. */
 export const longestKey = 512;
 export const longestClientRequestId = 512;
@@ -88,12 +100,17 @@ export const httpLimits: HttpLimits = {
   bodyBytes: 16 * 1024 * 1024,
   controlBodyBytes: 64 * 1024,
   readingBytes: 256 * 1024 * 1024,
+  projectReadingBytes: 128 * 1024 * 1024,
+  controlReadingBytes: 32 * 1024 * 1024,
+  addressReadingBytes: 4 * 1024 * 1024,
   connections: 10_000,
   pipelinedRequests: 32,
   headersTimeoutMs: 20_000,
   requestTimeoutMs: 300_000,
   keepAliveTimeoutMs: 75_000,
   timeoutCheckMs: 2_000,
+  unreadAnswerMs: 60_000,
+  leastReadBytesPerSecond: 16 * 1024,
   heldAnswerBytes: 256 * 1024,
   drainMs: 5_000,
   limitedAddresses: 10_000,

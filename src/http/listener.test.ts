@@ -14,6 +14,9 @@ before(async () => {
       requestTimeoutMs: 600,
       timeoutCheckMs: 50,
       pipelinedRequests: 4,
+      unreadAnswerMs: 300,
+      // Eight seconds for the largest answer here.
+      leastReadBytesPerSecond: 3 * 1024 * 1024,
     },
   });
 });
@@ -65,6 +68,47 @@ test('a content length beside a transfer encoding', async () => {
   const lines = ['content-length: 5', 'transfer-encoding: chunked'];
   const answer = readAnswer(await harness.raw(`${head(lines)}0\r\n\r\n`));
   assert.equal(answer.status, 400);
+});
+
+test('a transfer encoding that two servers could read differently', async () => {
+  for (const coding of ['gzip, chunked', 'identity, chunked', 'chunked, identity', 'gzip']) {
+    const lines = [`transfer-encoding: ${coding}`];
+    const text = await harness.raw(`${head(lines)}0\r\n\r\n`);
+    const answer = readAnswer(text);
+    assert.deepEqual([answer.status, answer.code], [400, 'malformed_request'], coding);
+    assert.match(text, /connection: close/i);
+  }
+  const old = head(['transfer-encoding: chunked']).replace('HTTP/1.1', 'HTTP/1.0');
+  assert.equal(readAnswer(await harness.raw(`${old}0\r\n\r\n`)).status, 400);
+  assert.equal(harness.router.submitted.length, 0);
+});
+
+test('a version of HTTP that is not spoken', async () => {
+  const other = head([`content-length: ${body.length}`]).replace('HTTP/1.1', 'HTTP/2.0');
+  const answer = readAnswer(await harness.raw(other + body));
+  assert.deepEqual([answer.status, answer.code], [400, 'malformed_request']);
+});
+
+test('more header lines than are read, of which the last say what matters', async () => {
+  const many = Array.from({ length: 100 }, (_, at) => `x-${at}: 1`);
+  const answer = readAnswer(await harness.raw(head([...many, 'content-length: 2']) + '{}'));
+  assert.deepEqual([answer.status, answer.code], [431, 'headers_too_large']);
+});
+
+test('a compressed body that is taken for a plain one', async () => {
+  for (const coding of ['gzip', 'GZIP', 'br', 'zstd, identity', `x${'y'.repeat(200)}`]) {
+    const lines = [`content-encoding: ${coding}`, `content-length: ${body.length}`];
+    const text = await harness.raw(head([...lines, 'connection: close']) + body);
+    const answer = readAnswer(text);
+    assert.deepEqual([answer.status, answer.code], [415, 'unsupported_encoding'], coding);
+    assert.match(text, /accept-encoding: identity/i);
+    assert.ok(text.length < 1500);
+  }
+  const plain = ['content-encoding: Identity', `content-length: ${body.length}`];
+  const taken = await harness.raw(head([...plain, 'connection: close']) + body);
+  assert.match(taken, /^HTTP\/1\.1 200/);
+  const empty = 'GET /healthz HTTP/1.1\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n';
+  assert.match(await harness.raw(empty), /^HTTP\/1\.1 200/);
 });
 
 test('a broken chunk in the middle of a body', async () => {
@@ -192,4 +236,55 @@ test('a server that serves as a proxy', async () => {
   assert.equal(readAnswer(text).code, 'method_not_supported');
   const absolute = 'GET http://127.0.0.1:22/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
   assert.equal(readAnswer(await harness.raw(absolute)).code, 'malformed_request');
+});
+
+/** A whole answer larger than the buffers on its way. */
+const large = Buffer.alloc(24 * 1024 * 1024, 97);
+
+function answerLarge(afterwards: () => Promise<void>): void {
+  let answered = 0;
+  harness.router.answer = async (_request, sink) => {
+    answered += 1;
+    if (answered > 1) await afterwards();
+    sink.head(200, { 'content-type': 'application/json' });
+    sink.write(answered === 1 ? large : Buffer.from('{"next":1}'));
+    sink.end();
+    return completed;
+  };
+}
+
+test('an answer that is never read and lies in memory for ever', async () => {
+  answerLarge(() => Promise.resolve());
+  const socket = net.connect(harness.port, '127.0.0.1');
+  socket.pause();
+  socket.write(head([`content-length: ${body.length}`]) + body);
+  // What a server may skip between two requests; it tells when the other end is gone.
+  const poke = setInterval(() => socket.write('\r\n'), 50);
+  await new Promise((resolve) => socket.once('error', resolve));
+  clearInterval(poke);
+  assert.ok(socket.bytesRead < large.length, 'it was all sent');
+});
+
+test('a slow reader that is cut, or a request behind it that is cut in its place', async () => {
+  let waited = false;
+  answerLarge(async () => {
+    // Longer than a complete answer may lie unread: nothing of this one is there to be read.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    waited = true;
+  });
+  const socket = net.connect(harness.port, '127.0.0.1');
+  const one = head([`content-length: ${body.length}`]) + body;
+  socket.write(one + one.replace('host: x', 'host: x\r\nconnection: close'));
+  let bytes = 0;
+  const tail: Buffer[] = [];
+  socket.on('data', (chunk) => {
+    bytes += chunk.length;
+    if (bytes > large.length) tail.push(chunk);
+    socket.pause();
+    setTimeout(() => socket.resume(), 5);
+  });
+  await new Promise((resolve) => socket.once('close', resolve));
+  assert.ok(bytes > large.length, `cut after ${bytes} bytes`);
+  assert.match(Buffer.concat(tail).toString('latin1'), /\{"next":1\}$/);
+  assert.equal(waited, true);
 });

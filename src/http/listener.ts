@@ -6,7 +6,8 @@
  * H1 What cannot be parsed, is too large or too slow is answered in the envelope, once, and only
  *    where that cannot cut into another answer of the connection.
  * H2 After `drain` began nothing new starts; what runs may end within `drainMs`, then it is cut.
- * H3 Each connection, its pipeline and its headers are bounded (`limits.ts`).
+ * H3 Each connection, its pipeline and its headers are bounded (`limits.ts`), and so is the time
+ *    for which it may leave a complete answer unread.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -23,6 +24,7 @@ import type { HttpLimits } from './limits.ts';
 import type { LinkUpgrade, RefuseUpgrade } from './linkUpgrade.ts';
 import { refuseRaw } from './rawAnswer.ts';
 import { createRequestIds } from './requestIds.ts';
+import { cutWhenUnread } from './unreadAnswer.ts';
 
 /** PEM texts. */
 export interface TlsFiles {
@@ -157,6 +159,11 @@ function createServe(
   const { newRequestId, connections, exchanges, draining } = state;
   return ({ request, response, asks }) => {
     exchanges.add(response);
+    response.once('prefinish', () => {
+      // The network has nearly always taken all of it by then.
+      const bytes = response.socket?.writableLength ?? 0;
+      if (bytes > 0) cutWhenUnread(response, { bytes, pace: limits, clock });
+    });
     if (draining.aborted) response.shouldKeepAlive = false;
     const requestId = newRequestId();
     const address = options.addressOf(request);
@@ -227,7 +234,9 @@ function refusalOf(
     case 'HPE_HEADER_OVERFLOW':
       return {
         name: 'headers_too_large',
-        message: `Request line and headers may have ${limits.headerBytes} bytes together.`,
+        message:
+          `Request line and headers may have ${limits.headerBytes} bytes together, ` +
+          `in at most ${limits.headerLines} lines.`,
       };
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { name: 'request_timeout', message: 'The request did not arrive in time.' };

@@ -159,7 +159,15 @@ function handlersOf(parts: Parts): Handlers {
   const { router, control, config, limits, clock, log, stopping, knownHosts } = parts;
   const { directory } = router;
   const auth = new ApiKeyAuth({ directory, clock });
-  const budget = new ReadingBudget(limits.readingBytes);
+  const budget = new ReadingBudget({
+    maxBytes: limits.readingBytes,
+    callerBytes: limits.projectReadingBytes,
+  });
+  // Of their own: whoever has no key may send to these, and must not keep those out who have one.
+  const controlBudget = new ReadingBudget({
+    maxBytes: limits.controlReadingBytes,
+    callerBytes: limits.addressReadingBytes,
+  });
   const publicBase = (): string => knownHosts().publicBase();
   const { pin } = config;
   const dashboard = createDashboard({ directory: config.dashboardDir, limits });
@@ -175,7 +183,7 @@ function handlersOf(parts: Parts): Handlers {
       router,
       auth,
       limits,
-      budget,
+      budget: controlBudget,
       clock,
       log,
       knownHosts,
@@ -190,7 +198,7 @@ function handlersOf(parts: Parts): Handlers {
       control,
       knownHosts,
       limits,
-      budget,
+      budget: controlBudget,
       limiters: {
         nonce: limiterOf(parts, 'nonce'),
         enroll: limiterOf(parts, 'enroll'),

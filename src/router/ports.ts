@@ -159,6 +159,8 @@ export interface SubmitResult {
    */
   answered: boolean;
   refusal: Refusal | null;
+  /** With a refusal: the headers that name the agent that was tried last, if one was. */
+  agentHeaders?: Record<string, string>;
 }
 
 /** One admitted request, as `http/` hands it over: no I/O was done after its body was read. */

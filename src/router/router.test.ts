@@ -197,8 +197,9 @@ test('nobody else enrolled: a clear error at once', async () => {
   const one = await harness();
   await one.agent({ script: refuses('engine_unreachable') });
   const { client, result } = one.submit();
-  const { outcome, answered, refusal } = await result;
+  const { outcome, answered, refusal, agentHeaders } = await result;
   assert.deepEqual([outcome, answered, refusal?.name], ['upstream_error', false, 'upstream_error']);
+  assert.deepEqual(agentHeaders, { 'x-xim-agent': 'shared', 'x-xim-isolation': 'none' });
   assert.equal(client.status, undefined);
 });
 

@@ -79,7 +79,8 @@ export function createControlPlane(
   const serve: Handler = async (exchange) => {
     const { request, response } = exchange;
     const maxBytes = options.limits.controlBodyBytes;
-    const body = await readOrRefuse(exchange, { maxBytes, budget: options.budget });
+    const { budget } = options;
+    const body = await readOrRefuse(exchange, { maxBytes, budget, caller: exchange.address });
     if (body === undefined) return;
     calls.set(request, { exchange, body });
     // The adapter makes a URL of Host and target. Host may be anything and means nothing here; the

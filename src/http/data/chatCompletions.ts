@@ -78,7 +78,9 @@ async function submit(
 ): Promise<Submitted | { kind: 'over' }> {
   const { router, limits, budget, caller } = options;
   const over = { kind: 'over' } as const;
-  const body = await readOrRefuse(exchange, { maxBytes: limits.bodyBytes, budget });
+  const { id: projectId } = caller.project;
+  const bounds = { maxBytes: limits.bodyBytes, budget, caller: projectId };
+  const body = await readOrRefuse(exchange, bounds);
   if (body === undefined) return over;
   const checked = readRequest(exchange, { body, caller, directory: router.directory });
   if (!checked.ok) {
@@ -96,8 +98,9 @@ function answerRefusal(
   input: { sink: ResponseSink; result: SubmitResult },
 ): void {
   input.sink.abandon();
-  const { refusal } = input.result;
+  const { refusal, agentHeaders } = input.result;
   if (refusal === null) return;
+  if (agentHeaders !== undefined) exchange.agentHeaders = Object.entries(agentHeaders).flat();
   const { name, message, retryAfterMs, param, extra } = refusal;
   exchange.refuse(name, message, {
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

@@ -251,6 +251,33 @@ test('a refusal of the router that loses its status, its reason or when to come 
   assert.deepEqual([second.status, error(second).param], [400, 'tools']);
 });
 
+test('an answer that does not say which agent was at it, or names two', async () => {
+  const agentOf = (reply: Reply): unknown[] =>
+    ['x-xim-agent', 'x-xim-isolation'].map((name) => reply.headers[name]);
+  const none = ['none', 'none'];
+  assert.deepEqual(agentOf(await harness.call('POST', chat, { body })), none);
+  assert.deepEqual(agentOf(await harness.call('GET', '/default/v1/models', { key })), none);
+  assert.deepEqual(agentOf(await harness.call('GET', '/nothing/here')), none);
+  const named = { 'x-xim-agent': 'desk', 'x-xim-isolation': 'dedicated' };
+  harness.router.answer = () =>
+    Promise.resolve({
+      outcome: 'timeout',
+      answered: false,
+      refusal: { name: 'timeout', message: 'Too long.' },
+      agentHeaders: named,
+    });
+  assert.deepEqual(agentOf(await harness.call('POST', chat, { key, body })), Object.values(named));
+  harness.router.answer = (_request, sink) => {
+    sink.head(200, { 'content-type': 'application/json', ...named });
+    sink.write(Buffer.from('{}'));
+    sink.end();
+    return Promise.resolve(completed);
+  };
+  assert.deepEqual(agentOf(await harness.call('POST', chat, { key, body })), Object.values(named));
+  const control = await harness.call('GET', '/api/v1/session');
+  assert.equal(control.headers['x-xim-agent'], undefined);
+});
+
 test('an answer that is held back, or goes out without its length', async () => {
   harness.router.answer = (_request, sink) => {
     sink.head(200, { 'content-type': 'application/json', 'x-xim-agent': 'shared' });

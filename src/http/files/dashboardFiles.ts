@@ -62,7 +62,7 @@ export function createDashboard(options: {
     if (type === undefined) return false;
     const caching = name.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache';
     const headers = [...securityHeaders, 'cache-control', caching];
-    const file = { path: path.join(directory, name), type, headers, maxBytes: limits.fileBytes };
+    const file = { path: path.join(directory, name), type, headers, limits };
     if (takesBrotli(exchange.request.headers['accept-encoding'])) {
       const packed = { ...file, path: `${file.path}.br` };
       const encoded = [...headers, 'content-encoding', 'br'];

@@ -48,7 +48,7 @@ export function createInstallFiles(options: {
         path: path.join(directory, 'xim.tgz'),
         type: 'application/gzip',
         headers: caching,
-        maxBytes: limits.fileBytes,
+        limits,
       });
       if (!sent) exchange.refuse('not_found', notBuilt);
     },

@@ -5,14 +5,15 @@
 import { once } from 'node:events';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Exchange } from '../exchange.ts';
-import { filePieceBytes } from '../limits.ts';
+import { filePieceBytes, type HttpLimits } from '../limits.ts';
+import { cutWhenUnread, type ReadingPace } from '../unreadAnswer.ts';
 
 export interface FileAnswer {
   path: string;
   type: string;
   /** Flat list of names and values. */
   headers: readonly string[];
-  maxBytes: number;
+  limits: ReadingPace & Pick<HttpLimits, 'fileBytes'>;
 }
 
 /** False when there is no such file (nothing was answered then). */
@@ -21,7 +22,8 @@ export async function sendFile(exchange: Exchange, file: FileAnswer): Promise<bo
   if (handle === undefined) return false;
   try {
     const { size, mtimeMs } = await handle.stat();
-    if (size > file.maxBytes) throw new Error(`${file.path} is larger than ${file.maxBytes} bytes`);
+    const { fileBytes } = file.limits;
+    if (size > fileBytes) throw new Error(`${file.path} is larger than ${fileBytes} bytes`);
     const tag = `"${size.toString(16)}-${Math.round(mtimeMs).toString(16)}"`;
     const headers = [...file.headers, 'etag', tag];
     if (matches(exchange.request.headers['if-none-match'], tag)) {
@@ -31,8 +33,13 @@ export async function sendFile(exchange: Exchange, file: FileAnswer): Promise<bo
     }
     const length = ['content-type', file.type, 'content-length', String(size)];
     exchange.response.writeHead(200, [...exchange.baseHeaders(), ...headers, ...length]);
-    if (exchange.request.method === 'HEAD') exchange.response.end();
-    else await sendPieces(exchange, handle, size);
+    if (exchange.request.method === 'HEAD') {
+      exchange.response.end();
+      return true;
+    }
+    const { clock, response } = exchange;
+    cutWhenUnread(response, { bytes: size, pace: file.limits, clock });
+    await sendPieces(exchange, handle, size);
     return true;
   } finally {
     await handle.close();

@@ -332,7 +332,10 @@ export class RequestRun implements AttemptOwner {
       this.sink.onClientClosed = undefined;
       this.sink.onDrain = undefined;
       this.context.onOver(this, outcome);
-      this.resolve({ outcome, answered: this.answered !== 'none', refusal });
+      const answered = this.answered !== 'none';
+      const tried = !answered && refusal !== null ? this.attempt : undefined;
+      const agentHeaders = tried === undefined ? {} : { agentHeaders: this.agentHeaders(tried) };
+      this.resolve({ outcome, answered, refusal, ...agentHeaders });
     });
   }
 
@@ -356,10 +359,13 @@ export class RequestRun implements AttemptOwner {
   }
 
   private headers(attempt: Attempt, head: HeadMessage): Record<string, string> {
+    return { 'content-type': head.contentType, ...this.agentHeaders(attempt) };
+  }
+
+  private agentHeaders(attempt: Attempt): Record<string, string> {
     const agent = this.context.agent(attempt.dispatch.agentId);
     const isOwn = agent !== undefined && agent.projectId === this.request.project.id;
     return {
-      'content-type': head.contentType,
       'x-xim-agent': isOwn ? encodeURIComponent(agent.name) : 'shared',
       'x-xim-isolation': agent === undefined ? 'none' : isolationOf(agent),
     };
