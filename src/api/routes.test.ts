@@ -12,6 +12,7 @@ test('a row that anybody may call, by mistake', () => {
   const named = open.filter(({ plane }) => plane !== 'data').map(({ path }) => path);
   assert.deepEqual(named, [
     '/v1/enroll/nonce',
+    '/api/v1/openapi.json',
     '/api/v1/sign-in',
     '/',
     '/ui',

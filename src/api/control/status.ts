@@ -34,6 +34,11 @@ const liveSnapshotSchema = z
 export type LiveSnapshot = z.infer<typeof liveSnapshotSchema>;
 
 export const statusContracts = {
+  openApi: contract({
+    answer: z.looseObject({ openapi: z.string(), paths: z.looseObject({}) }),
+    status: 200,
+    refusals: [],
+  }),
   status: contract({ answer: statusSchema, status: 200, refusals: [] }),
   live: contract({
     answer: { media: 'text/event-stream', event: liveSnapshotSchema },

@@ -1,5 +1,6 @@
 /** Status of the server; endpoints and last requests of a project. */
 import type { EndpointAnswer, endpointContracts } from '../../api/control/endpoints.ts';
+import { openApiDocument } from '../../api/openapi/openApiDocument.ts';
 import type { RequestAnswer, requestContracts } from '../../api/control/requests.ts';
 import type { StatusAnswer, statusContracts } from '../../api/control/status.ts';
 import type { Control } from '../../control/control.ts';
@@ -101,7 +102,7 @@ function requestAnswer(view: RequestView): RequestAnswer {
   };
 }
 
-type Contracts = Pick<typeof statusContracts, 'status'> &
+type Contracts = Pick<typeof statusContracts, 'openApi' | 'status'> &
   typeof endpointContracts &
   typeof requestContracts;
 
@@ -110,7 +111,9 @@ export function createProjectRoutes(options: {
   answers: ProjectAnswers;
 }): TopicHandlers<Contracts> {
   const { control, answers } = options;
+  const document = openApiText();
   return {
+    openApi: ({ context }) => context.body(document(), 200, { 'content-type': 'application/json' }),
     status: async (call) => call.json(await answers.status(call.caller)),
     async endpoints(call) {
       const { caller } = call;
@@ -126,4 +129,10 @@ export function createProjectRoutes(options: {
       return call.json(pageAnswer(outcome.requests, requestAnswer));
     },
   };
+}
+
+/** Made when somebody asks for it first: it takes some ms, and most servers are never asked. */
+function openApiText(): () => string {
+  let text: string | undefined;
+  return () => (text ??= JSON.stringify(openApiDocument()));
 }
