@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { rolldown } from 'rolldown';
+import { nodeArguments } from '../src/lib/nodeArguments.ts';
 import { tarball } from './tarball.ts';
 import type { PackedFile } from './tarball.ts';
 
@@ -15,7 +16,9 @@ const root = path.join(import.meta.dirname, '..');
 /** Stay outside the bundle: native, or optional accelerators that `ws` does without. */
 const external = ['node-llama-cpp', 'bufferutil', 'utf-8-validate'];
 
-const launcher = `#!/usr/bin/env node
+/** A shell reads its first line and starts Node with our arguments; to Node that is a string. */
+const launcher = `#!/bin/sh
+":" //; exec node ${nodeArguments.join(' ')} "$0" "$@"
 import '../dist/xim.mjs';
 `;
 

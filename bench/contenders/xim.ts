@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { spawnSync } from 'node:child_process';
 import type { ReadyLine } from '../../src/testing/serverProcess.ts';
 import { repository } from '../../src/testing/processes.ts';
+import { nodeArguments } from '../../src/lib/nodeArguments.ts';
 import { parseCredentials } from '../../src/cli/serverContext.ts';
 import type { Credentials } from '../../src/cli/serverContext.ts';
 import { within, type Child, type Children } from '../machine/children.ts';
@@ -42,6 +43,7 @@ export async function startXim(children: Children, surroundings: Profiled): Prom
     side: 'device',
     file: process.execPath,
     args: [
+      ...nodeArguments,
       ...profiling(surroundings, 'router'),
       entry('serve.ts'),
       ...flags(settings),
@@ -85,7 +87,13 @@ function startAgent(
     name: 'agent',
     side: 'others',
     file: process.execPath,
-    args: [...profiling(options, 'agent'), entry('agent.ts'), ...flags(settings), '--events'],
+    args: [
+      ...nodeArguments,
+      ...profiling(options, 'agent'),
+      entry('agent.ts'),
+      ...flags(settings),
+      '--events',
+    ],
     env: { ...environment, XIM_JOIN_KEY: key },
     directory,
   });

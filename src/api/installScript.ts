@@ -11,6 +11,7 @@
  * I3 A download cut short executes nothing: the shell reads the whole `main` before it runs it.
  * I4 The directory appears by one rename, whole or not at all; a second run reuses it.
  */
+import { nodeArguments } from '../lib/nodeArguments.ts';
 import { shellQuote } from './joinCommand.ts';
 
 /** The oldest Node that runs the agent. */
@@ -91,6 +92,7 @@ require(secure ? "https" : "http").get(url, options, (answer) => {
 export function installScript(parts: InstallScriptParts): string {
   const { version, sha256 } = parts.package;
   const [major, minor, patch] = minimumNode.split('.');
+  const node = nodeArguments.join(' ');
   return `#!/bin/sh
 # Installs the XIM agent ${version} for this user and runs it: sh -s -- [options of "xim agent"].
 # XIM_HOME chooses the directory (default: ~/.local/share/xim-agent); removing it removes all of it.
@@ -139,9 +141,9 @@ main() {
   XIM_HOME="$home"
   export XIM_HOME
   if [ -n "$pin" ]; then
-    exec node "$package/package/bin/xim" agent --server "$server" --pin "$pin" "$@"
+    exec node ${node} "$package/package/bin/xim" agent --server "$server" --pin "$pin" "$@"
   fi
-  exec node "$package/package/bin/xim" agent --server "$server" "$@"
+  exec node ${node} "$package/package/bin/xim" agent --server "$server" "$@"
 }
 
 main "$@"

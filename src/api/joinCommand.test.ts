@@ -13,6 +13,7 @@ import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { generate } from 'selfsigned';
 import { pinOfPublicKey } from '../lib/pinnedTls.ts';
+import { nodeArguments } from '../lib/nodeArguments.ts';
 import { installScript } from './installScript.ts';
 import { joinCommand, shellQuote } from './joinCommand.ts';
 
@@ -78,7 +79,8 @@ function publish(files: Record<string, string>, claimedSha256?: string): void {
     });
 }
 
-const agent = `console.log(JSON.stringify([process.argv.slice(2), process.env.XIM_JOIN_KEY]))`;
+const agent = `console.log(JSON.stringify([process.argv.slice(2), process.env.XIM_JOIN_KEY,
+  process.execArgv]))`;
 const good = { 'package/bin/xim': agent };
 
 const urlOf = (server: http.Server | https.Server): string =>
@@ -110,7 +112,7 @@ function shell(line: string, env: Record<string, string> = {}): Promise<Ran> {
 
 const joinKey = 'xjk_1_s';
 
-test('a line that needs more than sh and node, or loses the key or the pin', async () => {
+test('a line that needs more than sh and node, or loses key, pin or arguments', async () => {
   publish(good);
   for (const server of [plain, secure]) {
     const serverUrl = urlOf(server);
@@ -121,6 +123,7 @@ test('a line that needs more than sh and node, or loses the key or the pin', asy
     assert.deepEqual(JSON.parse(ran.out), [
       ['agent', '--server', serverUrl, ...pinArguments],
       joinKey,
+      nodeArguments,
     ]);
   }
 });

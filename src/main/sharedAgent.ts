@@ -19,6 +19,7 @@ import { exitCodes } from '../cli/exitCodes.ts';
 import { createBackoff } from '../lib/backoff.ts';
 import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
+import { nodeArguments } from '../lib/nodeArguments.ts';
 import type { Random } from '../lib/random.ts';
 import { parseAgentEvent } from './agentEvents.ts';
 import type { AgentWatchEvent } from './agentEvents.ts';
@@ -127,7 +128,7 @@ export function createSharedAgent(options: SharedAgentOptions): SharedAgent {
 
 function startProcess(options: SharedAgentOptions, joinKey: string | undefined): ChildProcess {
   const { XIM_JOIN_KEY: _, ...environment } = process.env;
-  const started = spawn(process.execPath, [entry, ...options.args], {
+  const started = spawn(process.execPath, [...nodeArguments, entry, ...options.args], {
     env: joinKey === undefined ? environment : { ...environment, XIM_JOIN_KEY: joinKey },
     stdio: ['pipe', 'pipe', 'pipe'],
     // A1: out of the terminal's process group.

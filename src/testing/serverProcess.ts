@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Credentials } from '../cli/serverContext.ts';
 import { parseCredentials } from '../cli/serverContext.ts';
+import { nodeArguments } from '../lib/nodeArguments.ts';
 import { readFileSync } from 'node:fs';
 import { childrenOf, repository, startProcess } from './processes.ts';
 import type { RunningProcess } from './processes.ts';
@@ -41,11 +42,11 @@ export interface ServeOptions {
   timeoutMs?: number;
 }
 
-/** `node src/main/serve.ts`; does not wait. */
+/** `node src/main/serve.ts` as `npm start` has it; does not wait. */
 export function spawnServer(options: ServeOptions): RunningProcess {
   const { dataDir, args = [], env = {} } = options;
   const flags = args.includes('--port') ? [] : ['--port', '0'];
-  const all = [entry, '--data-dir', dataDir, '--json', ...flags, ...args];
+  const all = [...nodeArguments, entry, '--data-dir', dataDir, '--json', ...flags, ...args];
   return startProcess(process.execPath, all, { env });
 }
 

@@ -86,6 +86,12 @@ test('an old Node that cannot start a checkout, or keeps its signals to itself',
   const version = startProcess(node.path, [xim, 'version']);
   assert.equal(await version.exited, 0, version.err());
   assert.match(version.out(), /^\d+\.\d+\.\d+\n$/);
+  // As a program of its own, also through the link that npm makes: the shell reads its first line.
+  const link = path.join(base.path, 'xim');
+  await symlink(xim, link);
+  const itself = startProcess(link, ['version']);
+  assert.equal(await itself.exited, 0, itself.err());
+  assert.equal(itself.out(), version.out());
   const usage = startProcess(node.path, [xim, 'frobnicate']);
   assert.equal(await usage.exited, 2);
   const serving = startProcess(node.path, [xim, 'serve', ...flags('old')]);
