@@ -13,6 +13,7 @@ import { newId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import { directoryProblem } from '../lib/makeDirectory.ts';
 import type { Random } from '../lib/random.ts';
+import { releaseMemory } from '../lib/releaseMemory.ts';
 import { createRouter } from '../router/router.ts';
 import type { Router } from '../router/router.ts';
 import { openStore } from '../store/openStore.ts';
@@ -112,6 +113,8 @@ export async function startServer(parts: ServerParts, plane: ControlPlane): Prom
     await store.close();
   };
   try {
+    // What was loaded and replayed has left its traces; from here on others wait for this thread.
+    releaseMemory();
     const { port, publicUrl } = await http.listen();
     keepSweeping({ ...parts, control, router }, stopping.signal);
     return {

@@ -2,7 +2,6 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
-import { createPostgresStore } from './postgres/postgresStore.ts';
 import { createSqliteStore } from './sqlite/sqliteStore.ts';
 import type { Store } from './store.ts';
 
@@ -16,14 +15,21 @@ export async function openStore(options: {
   clock: Clock;
   random: Random;
 }): Promise<Store> {
-  const store = createStore(options);
+  const store = await createStore(options);
   await store.open();
   return store;
 }
 
-function createStore(options: { url: string; log: Logger; clock: Clock; random: Random }): Store {
+async function createStore(options: {
+  url: string;
+  log: Logger;
+  clock: Clock;
+  random: Random;
+}): Promise<Store> {
   const { url, log } = options;
   if (/^postgres(ql)?:\/\//.test(url)) {
+    // Most servers never talk to PostgreSQL: its driver is loaded where it is used.
+    const { createPostgresStore } = await import('./postgres/postgresStore.ts');
     return createPostgresStore({ ...options, connectionString: url });
   }
   return createSqliteStore({ path: url.replace(/^sqlite:/, ''), log });

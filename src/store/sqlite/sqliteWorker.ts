@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Kysely } from 'kysely';
+import { releaseMemory } from '../../lib/releaseMemory.ts';
 import { migrate } from '../migrate.ts';
 import { runInTransaction } from '../methods.ts';
 import type { Call } from '../methods.ts';
@@ -65,6 +66,7 @@ async function start(): Promise<State> {
   try {
     const db = await open();
     post({ kind: 'opened' });
+    releaseMemory();
     return db;
   } catch (error) {
     post({ kind: 'open_failed', error: packError(toStoreError(error, file)) });
