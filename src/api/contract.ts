@@ -81,4 +81,8 @@ export function wholeList<Item extends z.ZodType>(item: Item) {
   return z.strictObject({ data: z.array(item) });
 }
 
+/** A time in an answer. */
 export const isoTimeSchema = z.iso.datetime();
+
+/** A time from outside, in any zone. */
+export const timeInputSchema = z.iso.datetime({ offset: true });

@@ -1,6 +1,7 @@
 /** The contract of every handler of the control plane; a forgotten one does not compile. */
 import type { Contract } from './contract.ts';
 import { agentContracts } from './control/agents.ts';
+import { auditContracts } from './control/audit.ts';
 import { endpointContracts } from './control/endpoints.ts';
 import { joinKeyContracts } from './control/joinKeys.ts';
 import { projectContracts } from './control/projects.ts';
@@ -17,6 +18,7 @@ export const contracts = {
   ...requestContracts,
   ...agentContracts,
   ...joinKeyContracts,
+  ...auditContracts,
 } as const satisfies Readonly<Record<HandlerOf<'control'>, Contract>>;
 
 export type ContractOf<Name extends HandlerOf<'control'>> = (typeof contracts)[Name];

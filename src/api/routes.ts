@@ -10,6 +10,7 @@
  */
 
 import { agentRows, agentSummaries } from './routes/agentRows.ts';
+import { auditRows, auditSummaries } from './routes/auditRows.ts';
 import { catalogueRows, catalogueSummaries } from './routes/catalogueRows.ts';
 import { dataRows, dataSummaries } from './routes/dataRows.ts';
 import { enrolmentRows, enrolmentSummaries } from './routes/enrolmentRows.ts';
@@ -41,6 +42,7 @@ const rows = [
   ...usageRows,
   ...agentRows,
   ...joinKeyRows,
+  ...auditRows,
   ...fileRows,
 ] as const;
 
@@ -60,6 +62,7 @@ const summaries: Readonly<Record<Row[4], string>> = {
   ...usageSummaries,
   ...agentSummaries,
   ...joinKeySummaries,
+  ...auditSummaries,
   ...fileSummaries,
 };
 

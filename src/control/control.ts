@@ -33,6 +33,7 @@ import { createPresenceSink, type PresenceSink } from './feeds/presenceSink.ts';
 import { createUsageSink, type UsageSink } from './feeds/usageSink.ts';
 import type { ControlParts } from './parts.ts';
 import { bootstrap, type BootstrapInput } from './platform/bootstrap.ts';
+import { auditUseCases } from './platform/auditUseCases.ts';
 import { defaultModelOf } from './platform/defaultModel.ts';
 import { platformUseCases } from './platform/platformUseCases.ts';
 import { projectUseCases } from './platform/projectUseCases.ts';
@@ -45,6 +46,7 @@ const useCases = {
   ...projectUseCases,
   ...joinKeyUseCases,
   ...agentUseCases,
+  ...auditUseCases,
 };
 
 export interface Control extends Bound<typeof useCases> {

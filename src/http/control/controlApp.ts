@@ -27,6 +27,7 @@ import { readOrRefuse, type ReadingBudget } from '../readBody.ts';
 import { storeIsAway } from '../storeIsAway.ts';
 import { createAgentAnswers } from './agentAnswer.ts';
 import { createAgentRoutes } from './agentRoutes.ts';
+import { createAuditRoutes } from './auditRoutes.ts';
 import { readCallInput } from './callInput.ts';
 import { callerOf, provenanceOf } from './caller.ts';
 import { createCall, type ControlHandler } from './controlCall.ts';
@@ -227,5 +228,6 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
     live,
     ...createAgentRoutes({ control, answers }),
     ...createJoinKeyRoutes(options),
+    ...createAuditRoutes({ control }),
   };
 }

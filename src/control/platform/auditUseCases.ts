@@ -1,0 +1,6 @@
+/** The audit log. */
+import { auditLog } from './auditLog.ts';
+
+export const auditUseCases = {
+  auditLog,
+};
