@@ -18,6 +18,7 @@ import { fileRows, fileSummaries } from './routes/fileRows.ts';
 import { joinKeyRows, joinKeySummaries } from './routes/joinKeyRows.ts';
 import { projectRows, projectSummaries } from './routes/projectRows.ts';
 import { sessionRows, sessionSummaries } from './routes/sessionRows.ts';
+import { sourcePlatformRows } from './routes/sourcePlatform.ts';
 import { usageRows, usageSummaries } from './routes/usageRows.ts';
 import { anyone, type Access } from './routes/access.ts';
 import type { Method, Plane } from './routes/routeRow.ts';
@@ -30,6 +31,8 @@ export interface Route {
   /** Name of the one handler; several paths may share it. */
   readonly handler: string;
   readonly summary: string;
+  /** Any page may call it with a key of its own: no cookie is read, and CORS allows it. */
+  readonly crossOrigin: boolean;
 }
 
 /** The topics' rows, in the order in which readers meet them. */
@@ -67,21 +70,23 @@ const summaries: Readonly<Record<Row[4], string>> = {
 };
 
 function route([method, path, plane, access, handler]: Row): Route {
-  return { method, path, plane, access, handler, summary: summaries[handler] };
+  const { by }: Access = access;
+  const crossOrigin = plane === 'data' || by === 'api_key';
+  return { method, path, plane, access, handler, summary: summaries[handler], crossOrigin };
 }
 
-/** Files and health may be asked for with HEAD; data rows answer a browser's preflight. */
+/** Files and health may be asked for with HEAD; rows for any page answer a browser's preflight. */
 function companions(row: Route, all: readonly Route[]): Route[] {
   const first = all.find((other) => other.path === row.path) === row;
-  if (row.plane === 'data' && first) {
-    const preflight = { handler: 'preflight', summary: 'CORS preflight' };
+  if (row.crossOrigin && first) {
+    const preflight = { plane: 'data', handler: 'preflight', summary: 'CORS preflight' } as const;
     return [{ ...row, method: 'OPTIONS', access: anyone, ...preflight }];
   }
   const headed = (row.plane === 'files' || row.plane === 'health') && row.method === 'GET';
   return headed ? [{ ...row, method: 'HEAD' }] : [];
 }
 
-const base = rows.map(route);
+const base = [...rows, ...sourcePlatformRows<Row>(rows)].map(route);
 
 /** The table. */
 export const routes: readonly Route[] = base.flatMap((row) => [row, ...companions(row, base)]);

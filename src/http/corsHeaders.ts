@@ -1,6 +1,7 @@
 /**
- * CORS of the data routes: any page may call them with a key of its own, none with a cookie
- * (`*` never goes with credentials). The control routes have no CORS at all: they are same-origin.
+ * CORS of the data routes, and of the source platform's addresses for control routes: any page may
+ * call them with a key of its own, none with a cookie (`*` never goes with credentials). What is
+ * below `/api/v1` has no CORS at all: it is same-origin.
  */
 
 import { longestRequestedHeaders } from './limits.ts';
@@ -14,6 +15,8 @@ const exposed = [
   'retry-after',
   'retry-after-ms',
   'x-should-retry',
+  'etag',
+  'idempotent-replayed',
   ...['limit', 'remaining', 'reset'].flatMap((figure) => [
     `x-ratelimit-${figure}-requests`,
     `x-ratelimit-${figure}-tokens`,
@@ -35,6 +38,7 @@ const accepted = [
   'content-type',
   'accept',
   'idempotency-key',
+  'if-match',
   'openai-organization',
   'openai-project',
   'x-client-request-id',

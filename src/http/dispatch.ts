@@ -51,7 +51,7 @@ export function createDispatch(options: {
         exchange.refuse('unknown_url', 'There is nothing at this address.');
         return;
       case 'wrong_method':
-        exchange.cors = match.data;
+        exchange.cors = match.crossOrigin;
         exchange.refuse('method_not_supported', wrongMethod(match.allow), { allow: match.allow });
         return;
       case 'found':
@@ -60,7 +60,7 @@ export function createDispatch(options: {
     const { route, params } = match;
     exchange.pattern = route.path;
     exchange.params = params;
-    exchange.cors = route.plane === 'data';
+    exchange.cors = route.crossOrigin;
     const handler = planes[route.plane][route.handler];
     if (handler === undefined) throw new Error(`the route ${route.path} has no handler`);
     run(handler, exchange, options.log);

@@ -12,7 +12,7 @@ export type RouteParams = Readonly<Record<string, string>>;
 
 export type Match =
   | { kind: 'found'; route: Route; params: RouteParams }
-  | { kind: 'wrong_method'; allow: readonly Method[]; data: boolean }
+  | { kind: 'wrong_method'; allow: readonly Method[]; crossOrigin: boolean }
   | { kind: 'unknown' }
   | { kind: 'malformed' };
 
@@ -97,8 +97,8 @@ function matchFrom(root: Node, target: { method: string; path: string }): Match 
   const route = found.node.routes.get(target.method);
   if (route === undefined) {
     const rows = [...found.node.routes.values()];
-    const data = rows.some((row) => row.plane === 'data');
-    return { kind: 'wrong_method', allow: rows.map((row) => row.method), data };
+    const crossOrigin = rows.some((row) => row.crossOrigin);
+    return { kind: 'wrong_method', allow: rows.map((row) => row.method), crossOrigin };
   }
   if (found.raw.length === 0) return { kind: 'found', route, params: noParams };
   const params: Record<string, string> = {};

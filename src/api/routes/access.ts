@@ -4,7 +4,7 @@
 export type Access =
   | { by: 'anyone' }
   /** `Authorization: Bearer` with an API key that has the scope. Cookies are not read. */
-  | { by: 'api_key'; scope: 'inference' }
+  | { by: 'api_key'; scope: 'inference' | 'management' }
   /** A signed-in browser, or an API key with the scope `management`. */
   | { by: 'session_or_key'; role: 'member' | 'owner' | 'admin' }
   | { by: 'session' }
@@ -17,6 +17,7 @@ export type Access =
 
 export const anyone = { by: 'anyone' } as const;
 export const inference = { by: 'api_key', scope: 'inference' } as const;
+export const management = { by: 'api_key', scope: 'management' } as const;
 export const member = { by: 'session_or_key', role: 'member' } as const;
 export const owner = { by: 'session_or_key', role: 'owner' } as const;
 export const admin = { by: 'session_or_key', role: 'admin' } as const;

@@ -43,7 +43,8 @@ export async function callerOf(
   });
   if (access.by === 'anyone') return known({ kind: 'anonymous' });
   const authorization = context.req.header('authorization');
-  if (authorization !== undefined && access.by !== 'session') {
+  const keyOnly = access.by === 'api_key';
+  if (keyOnly || (authorization !== undefined && access.by !== 'session')) {
     const found = planes.auth.authenticate({ authorization, address, scope: 'management' });
     if (!found.ok) return found;
     const { id: keyId, projectId, scopes } = found.key;

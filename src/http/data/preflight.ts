@@ -1,4 +1,4 @@
-/** A browser asks whether a page may call a data route: it may, with a key of its own. */
+/** A browser asks whether a page may call: it may where no cookie is read, with its own key. */
 import { routes } from '../../api/routes.ts';
 import { preflightHeaders } from '../corsHeaders.ts';
 import type { Exchange } from '../exchange.ts';
@@ -6,7 +6,7 @@ import { createRouteMatcher } from '../routeMatcher.ts';
 
 /** Answers from the route table: the methods that the asked address takes. */
 export function createPreflight(): (exchange: Exchange) => void {
-  const matcher = createRouteMatcher(routes.filter(({ plane }) => plane === 'data'));
+  const matcher = createRouteMatcher(routes.filter(({ crossOrigin }) => crossOrigin));
   return (exchange) => {
     const match = matcher.match('', exchange.path);
     const methods = match.kind === 'wrong_method' ? match.allow : [];
