@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
+import { linkLimits } from '../../protocol/limits.ts';
 import { logLinesPerMessage, maxKeptLogLines } from '../limits.ts';
 import { logSchema } from '../../protocol/messages/agentControl.ts';
 import { AgentLog } from './agentLog.ts';
@@ -50,6 +51,19 @@ test('an engine that writes without end slows the agent or fills its memory', ()
   assert.ok(tookMs < 2_000, `${tookMs} ms`);
   const message = log.take();
   assert.equal(message?.dropped, 1_000_100 - maxKeptLogLines);
+});
+
+test('an engine that writes long lines cuts the link of its agent', () => {
+  const log = newLog();
+  for (let n = 0; n < maxKeptLogLines; n += 1)
+    log.engineLine('info', `\ud800漢\u0000${n}`.repeat(999));
+  const most = linkLimits.maxControlBytes / 8;
+  let taken = 0;
+  for (let message = log.take(); message !== undefined; message = log.take()) {
+    assert.ok(Buffer.byteLength(JSON.stringify(message)) < most);
+    taken += message.lines.length;
+  }
+  assert.ok(taken > 0);
 });
 
 test('debugging lines go to the owner’s page', () => {

@@ -1,6 +1,7 @@
 /** Opens the WebSocket of a link: pinned, without compression, with the link's subprotocol. */
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
+import type { Clock } from '../../lib/clock.ts';
 import { pinnedConnect } from '../../lib/pinnedTls.ts';
 import type { Transport } from '../../protocol/link.ts';
 import { createWsTransport, linkSubprotocol, wsClientOptions } from '../../protocol/wsTransport.ts';
@@ -11,24 +12,27 @@ export type DialOutcome = { kind: 'open' } | ({ kind: 'failed' } & ConnectionPro
 
 /**
  * Dials once. `onOpen` is called in the turn in which the socket opens, before any message can be
- * lost; the transport is its owner's from then on. Aborting the signal fails an unfinished dial.
+ * lost; the transport is its owner's from then on. Aborting the signal fails an unfinished dial,
+ * and so does `linkConnectTimeoutMs`: whoever answers one byte now and then is not waited for.
  */
 export function dial(options: {
   url: URL;
   pin: string | null;
+  clock: Clock;
   signal: AbortSignal;
   onOpen: (transport: Transport) => void;
 }): Promise<DialOutcome> {
-  const { url, pin, signal } = options;
+  const { url, pin, clock, signal } = options;
   if (signal.aborted) return Promise.resolve(failed('The agent is stopping.'));
   return new Promise((resolve) => {
     const socket = new WebSocket(url, linkSubprotocol, {
       ...wsClientOptions,
-      handshakeTimeout: linkConnectTimeoutMs,
       ...(url.protocol === 'wss:' ? { createConnection: pinnedConnection(pin) } : {}),
     });
     const abort = (): void => socket.terminate();
+    const deadline = clock.setTimer(linkConnectTimeoutMs, () => done(failed(tooLate)));
     const done = (outcome: DialOutcome): void => {
+      deadline.cancel();
       signal.removeEventListener('abort', abort);
       socket.off('error', onError);
       if (outcome.kind === 'failed') {
@@ -66,6 +70,8 @@ function pinnedConnection(
 }
 
 const failed = (message: string): DialOutcome => ({ kind: 'failed', permanent: false, message });
+
+const tooLate = `The server did not open the link within ${linkConnectTimeoutMs / 1000} s.`;
 
 function refusal(status: number): string {
   if (status === 429) return 'The server takes no more links from this address for now (429).';

@@ -117,6 +117,7 @@ export class LinkSession {
     const dialled = await dial({
       url: this.parts.url,
       pin: this.parts.pin,
+      clock: this.parts.clock,
       signal: AbortSignal.any([signal, this.giveUpDial.signal]),
       onOpen: (transport) => this.greet(transport),
     });
