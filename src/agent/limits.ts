@@ -12,11 +12,15 @@ export const suspendedRetryMs = 10_000;
 export const controlCallTimeoutMs = 15_000;
 /** Largest answer of an enrolment route. */
 export const maxControlAnswerBytes = 64 * 1024;
+/** The longest pause that a server (or what stands before it) may ask for: ours never ask more. */
+export const longestServerPauseMs = 60_000;
 /** A nonce that the server has forgotten is replaced this often within one attempt. */
 export const maxNonceAttempts = 3;
 
 /** Share of an access token's life after which it is replaced. */
 export const refreshAtShare = 0.6;
+/** Between two refreshes, however short a life the server gives its tokens. */
+export const shortestRefreshMs = 1_000;
 /** A token with less life than this left is not used for a new link. */
 export const tokenMarginMs = 15_000;
 

@@ -6,7 +6,7 @@ import { buildConnector, Client } from 'undici';
 import type { z } from 'zod';
 import type { Clock } from '../../lib/clock.ts';
 import { pinnedConnect } from '../../lib/pinnedTls.ts';
-import { controlCallTimeoutMs, maxControlAnswerBytes } from '../limits.ts';
+import { controlCallTimeoutMs, longestServerPauseMs, maxControlAnswerBytes } from '../limits.ts';
 import { describeConnectionError } from './connectionError.ts';
 import type { ServerAddress } from './serverAddress.ts';
 
@@ -149,8 +149,8 @@ function judge<Answer>(call: Sending<Answer>, seen: RawAnswer): CallOutcome<Answ
   const envelope = errorOf(value);
   if (status >= 500 || status === 408 || status === 429) {
     const message = `The server answered ${status}${envelope ? `: ${envelope.message}` : '.'}`;
-    const seconds = Number(seen.retryAfter);
-    const wait = Number.isFinite(seconds) ? { retryAfterMs: Math.min(seconds, 3600) * 1000 } : {};
+    const pauseMs = Number(seen.retryAfter) * 1000;
+    const wait = pauseMs > 0 ? { retryAfterMs: Math.min(pauseMs, longestServerPauseMs) } : {};
     return { kind: 'unavailable', permanent: false, message, ...wait };
   }
   if (status < 400 || envelope === undefined) {

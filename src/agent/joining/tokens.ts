@@ -10,7 +10,7 @@
  * T3 Lifetimes count from receipt on the monotonic clock.
  */
 import { type RefreshAnswer, refreshAnswerSchema, refreshMessage } from '../../api/enrollment.ts';
-import { createBackoff } from '../../lib/backoff.ts';
+import { createBackoff, type Backoff } from '../../lib/backoff.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
@@ -18,6 +18,7 @@ import {
   reconnectFirstMs,
   reconnectLongestMs,
   refreshAtShare,
+  shortestRefreshMs,
   suspendedRetryMs,
   tokenMarginMs,
 } from '../limits.ts';
@@ -95,9 +96,10 @@ export class TokenKeeper {
       if (outcome.kind === 'dead') return outcome;
       if (outcome.kind === 'token') {
         backoff.reset();
-        waitMs = this.untilRefreshMs();
+        // A server that gives no life worth the name is not asked without a pause.
+        waitMs = Math.max(shortestRefreshMs, this.untilRefreshMs());
       } else if (outcome.kind !== 'cancelled') {
-        waitMs = outcome.kind === 'suspended' ? suspendedRetryMs : backoff.nextMs();
+        waitMs = pauseAfter(outcome, backoff);
         log.warn({ outcome: outcome.kind, detail: outcome.message, waitMs }, 'token not refreshed');
       }
     }
@@ -174,6 +176,14 @@ export interface TokenKeeperParts {
   clock: Clock;
   random: Random;
   log: Logger;
+}
+
+function pauseAfter(
+  outcome: Extract<TokenOutcome, { kind: 'suspended' | 'unavailable' }>,
+  backoff: Backoff,
+): number {
+  if (outcome.kind === 'suspended') return suspendedRetryMs;
+  return Math.max(backoff.nextMs(), outcome.retryAfterMs ?? 0);
 }
 
 function refusalOf(outcome: Exclude<CallOutcome<never>, { kind: 'ok' }>): TokenOutcome {
