@@ -14,6 +14,7 @@ import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
+import { maxInstances } from '../protocol/limits.ts';
 import type { HeartbeatMessage } from '../protocol/messages/agentControl.ts';
 import type { ConfigMessage } from '../protocol/messages/routerControl.ts';
 import type { AgentConfig } from './agentConfig.ts';
@@ -273,12 +274,13 @@ class RunningAgent implements Agent {
 
   private heartbeat(): HeartbeatMessage {
     const diskFreeBytes = this.parts.models?.diskFreeBytes();
+    const metrics = this.engine.metrics().slice(0, maxInstances);
     return {
       type: 'heartbeat',
       models: this.keeper.states(),
       ...(diskFreeBytes === undefined ? {} : { diskFreeBytes }),
       residentBytes: process.memoryUsage.rss(),
-      engines: this.engine.metrics().map(({ instance, running, metrics }) => ({
+      engines: metrics.map(({ instance, running, metrics }) => ({
         instance,
         running,
         ...(metrics === undefined ? {} : { metrics }),

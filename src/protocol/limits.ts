@@ -71,5 +71,9 @@ export const linkLimits: LinkLimits = {
   closeGraceMs: 1000,
 };
 
+/** The most engine instances that one GRANT or HEARTBEAT names, and slots of one of them. */
+export const maxInstances = 64;
+export const maxInstanceSlots = 4096;
+
 /** The most tokens that one count of an answer's usage may name. */
 export const maxUsageTokens = 100_000_000;

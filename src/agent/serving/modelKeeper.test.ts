@@ -129,6 +129,14 @@ test('a model that nobody wishes for stays loaded', async () => {
   assert.deepEqual(states(keeper), ['b ready']);
 });
 
+test('an engine that comes back offers what nobody wishes for any more', async () => {
+  const { wish, calls, load } = rig();
+  load.set('a', [{ kind: 'failed', message: 'the engine is down', retry: true }]);
+  await wish(model('a'));
+  await wish(model('b'));
+  assert.ok(calls.includes('unload a'), 'the engine still knows of it');
+});
+
 test('a wish that was taken back is still fetched', async () => {
   const { wish, calls, keeper } = rig();
   keeper.configure({ models: [model('a')], maxConcurrentRequests: 0 });

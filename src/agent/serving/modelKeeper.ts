@@ -121,7 +121,7 @@ export class ModelKeeper {
     if (entry.stage.kind === 'failed') entry.stage.retry?.cancel();
     if (this.working?.entry === entry) this.working.abort.abort();
     const { modelId } = entry.desired;
-    if (!this.offered().has(modelId)) return;
+    // Also what is not offered now: an attached engine would offer it when it comes back.
     this.unloading = this.unloading.then(() => this.parts.engine.unload(modelId));
   }
 

@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { FakeClock } from '../../testing/fakeClock.ts';
 import { slotWaitMs } from '../limits.ts';
+import { maxInstances } from '../../protocol/limits.ts';
+import { grantSchema } from '../../protocol/messages/agentControl.ts';
 import { grantOf } from './grant.ts';
 import { SlotBook, type ClaimEvents, type Slot } from './slotBook.ts';
 
@@ -123,4 +125,22 @@ test('the sum of what is granted is above the owner’s bound', () => {
       },
     ),
   );
+});
+
+test('an engine that boasts of itself cuts the link of its agent, again and again', () => {
+  const offers = Array.from({ length: maxInstances + 9 }, (_, n) => ({
+    instance: `inst_${n}`,
+    modelId: `mdl_${n}`,
+    slots: 10 ** 9,
+    engine: 'llama.cpp',
+    contextLength: n === 0 ? 10 ** 300 : 4096,
+    abilities: ['chat'],
+  }));
+  for (const most of [0, 100]) {
+    const grant = grantOf(offers, most);
+    assert.deepEqual(grantSchema.parse(grant), grant);
+    assert.equal(grant.instances.length, maxInstances);
+    assert.equal(grant.instances[0]?.contextLength, undefined);
+    assert.equal(grant.instances[1]?.contextLength, 4096);
+  }
 });

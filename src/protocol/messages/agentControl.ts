@@ -1,5 +1,6 @@
 /** Control messages that an agent sends (stream 0). */
 import { z } from 'zod';
+import { maxInstances, maxInstanceSlots } from '../limits.ts';
 import { endSchema } from './end.ts';
 
 const name = z.string().min(1).max(256);
@@ -42,7 +43,7 @@ export const grantSchema = z.object({
         /** Engine instance = (agent, loaded model); changes when the engine restarts. */
         instance: z.string().min(1).max(64),
         modelId: z.string().min(1).max(64),
-        slots: z.int().min(0).max(4096),
+        slots: z.int().min(0).max(maxInstanceSlots),
         engine: name,
         engineVersion: z.string().max(128).optional(),
         contextLength: z.int().positive().optional(),
@@ -50,7 +51,7 @@ export const grantSchema = z.object({
         abilities: z.array(z.string().max(32)).max(32),
       }),
     )
-    .max(64),
+    .max(maxInstances),
 });
 export type GrantMessage = z.infer<typeof grantSchema>;
 
@@ -70,7 +71,7 @@ export const heartbeatSchema = z.object({
         metrics: z.record(z.string().max(64), z.number()).optional(),
       }),
     )
-    .max(64),
+    .max(maxInstances),
 });
 export type HeartbeatMessage = z.infer<typeof heartbeatSchema>;
 
