@@ -7,6 +7,8 @@ import type { ConfigOf } from '../lib/config.ts';
 import { engineUrlProblem } from './agentConfig.ts';
 import { regionProblem } from '../lib/slug.ts';
 
+/** The protocol's own bound, which agents that know no other keep to. */
+const longestLinkSilenceMs = 30_000;
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
 
@@ -191,6 +193,17 @@ const serving = {
       regionProblem(text) === undefined
         ? undefined
         : 'give 1 to 24 printable ASCII characters without space',
+  },
+  linkSilence: {
+    type: 'duration',
+    flag: 'link-silence',
+    env: 'XIM_LINK_SILENCE',
+    default: longestLinkSilenceMs,
+    min: 2_000,
+    max: longestLinkSilenceMs,
+    placeholder: 'TIME',
+    help: 'An agent that says nothing for this long is disconnected, at most 30s.',
+    group: 'Serving',
   },
   tiers: {
     type: 'json',

@@ -133,14 +133,19 @@ export async function startServer(parts: ServerParts, plane: ControlPlane): Prom
 }
 
 async function startRouter(parts: ServerParts, { control }: ControlPlane): Promise<Router> {
-  const { data, tiers, clock, random, log } = parts;
+  const { config, data, tiers, clock, random, log } = parts;
   const router = createRouter({
     ports: {
       directory: control.directoryFeed,
       usage: control.usageSink,
       presence: control.presenceSink,
     },
-    config: { routerId: newId('rtr', random), dataDir: data.path, tiers },
+    config: {
+      routerId: newId('rtr', random),
+      dataDir: data.path,
+      tiers,
+      linkSilentAfterMs: config.linkSilence,
+    },
     clock,
     random,
     log,

@@ -38,6 +38,9 @@ export interface LinkLimits {
   pingIntervalMs: number;
   /** A link without any frame for so long is dead. */
   silentAfterMs: number;
+  /** The shortest of both that an agent keeps to, whatever WELCOME says. */
+  leastPingIntervalMs: number;
+  leastSilentAfterMs: number;
   /** From the first byte of a link to WELCOME. */
   handshakeTimeoutMs: number;
   /** From the close of a link to the cut of a transport that has not closed by itself. */
@@ -67,6 +70,8 @@ export const linkLimits: LinkLimits = {
   maxDetailBytes: 120,
   pingIntervalMs: 5000,
   silentAfterMs: 30_000,
+  leastPingIntervalMs: 100,
+  leastSilentAfterMs: 1000,
   handshakeTimeoutMs: 10_000,
   closeGraceMs: 1000,
 };

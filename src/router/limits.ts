@@ -14,8 +14,6 @@ export const directoryReloadEveryMs = 2000;
 
 // Links
 
-/** From the opening of a link to HELLO. */
-export const helloTimeoutMs = 10_000;
 /** Links that have not proved who they are. */
 export const maxStrangers = 1024;
 /** Keyed hashes of projects that are remembered. */

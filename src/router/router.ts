@@ -23,7 +23,7 @@ import type { Clock } from '../lib/clock.ts';
 import { sleep } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
-import { linkLimits } from '../protocol/limits.ts';
+import { linkLimits, type LinkLimits } from '../protocol/limits.ts';
 import type { Transport } from '../protocol/link.ts';
 import { createWsTransport, wsServerOptions } from '../protocol/wsTransport.ts';
 import { Directory, type DirectoryEvent } from './directory.ts';
@@ -59,6 +59,8 @@ export interface RouterConfig {
   /** The operator's figures; the product's own otherwise. */
   tiers?: TierTable;
   waiting?: Partial<WaitingBounds>;
+  /** A link on which nothing came for so long is lost, in ms; at most the protocol's 30 s. */
+  linkSilentAfterMs?: number;
 }
 
 export interface RouterStats {
@@ -125,7 +127,7 @@ export class Router {
     this.logs = new LogBook({ directory: this.directory, clock, random });
     this.journal = new Journal({ files, sink: ports.usage, clock, random, log });
     this.presence = new PresenceReporter({ sink: ports.presence, clock, log });
-    const { tiers = tierTable(), waiting = {}, routerId } = config;
+    const { tiers = tierTable(), waiting = {}, routerId, linkSilentAfterMs } = config;
     this.requests = new RequestTable({
       ...options,
       config: { tiers, waiting },
@@ -137,6 +139,7 @@ export class Router {
     this.registry = new AgentRegistry({
       ...options,
       routerId,
+      linkLimits: silenceOf(linkSilentAfterMs),
       directory: this.directory,
       presence: this.presence,
       logs: this.logs,
@@ -280,6 +283,14 @@ export class Router {
   private presenceOf(process: Parameters<typeof agentPresence>[0]): AgentPresence {
     return agentPresence(process, this.requests.driver.scheduler);
   }
+}
+
+/** PINGs go so often that some of them may be lost on the way. */
+const pingsPerSilence = 6;
+
+function silenceOf(silentAfterMs: number = linkLimits.silentAfterMs): Partial<LinkLimits> {
+  const pingIntervalMs = Math.min(linkLimits.pingIntervalMs, silentAfterMs / pingsPerSilence);
+  return { silentAfterMs, pingIntervalMs: Math.round(pingIntervalMs) };
 }
 
 function refusedAtOnce(outcome: Outcome, refusal: Refusal): Promise<SubmitResult> {

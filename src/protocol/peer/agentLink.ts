@@ -65,6 +65,7 @@ export class AgentLink extends LinkCore<RouterControl, AgentStream> implements A
     if (message.type === 'challenge') this.phase = 'judging';
     if (message.type === 'welcome') {
       this.phase = 'open';
+      this.liveness.agree(message);
       this.liveness.establish();
     }
     this.handlers.onControl(message);

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeClock } from '../../testing/fakeClock.ts';
-import { rawAgainstAgent, rawAgainstRouter } from '../../testing/rawLink.ts';
+import { challenge, welcome } from '../../testing/linkPair.ts';
+import { frames, rawAgainstAgent, rawAgainstRouter } from '../../testing/rawLink.ts';
 import type { RawAgainstAgent, RawAgainstRouter } from '../../testing/rawLink.ts';
+import type { RouterControl } from '../messages/routerControl.ts';
 import { encodePing, frameType } from '../wire/frame.ts';
 
 const ping = encodePing({ type: 'ping', counter: 7 });
@@ -78,6 +80,34 @@ for (const [end, connect] of [
     await clock.advanceAsync(1);
     await turns();
     assert.equal(raw.closed[0]?.reason, 'silent');
+  });
+}
+
+const spans: [string, number, number, number, number][] = [
+  ['what the router told', 500, 3000, 500, 3000],
+  ['nothing shorter than is sensible', 1, 1, 100, 1000],
+  ['nothing longer than its own', 60_000, 3_600_000, 5000, 30_000],
+];
+for (const [what, ping, silent, pingIntervalMs, silentAfterMs] of spans) {
+  void test(`agent: it keeps to ${what}`, async () => {
+    const clock = new FakeClock();
+    const raw = rawAgainstAgent({ clock, handshake: false });
+    raw.deliver(frames.control(challenge));
+    await clock.advanceAsync(700);
+    const told = { ...welcome, pingIntervalMs: ping, silentAfterMs: silent };
+    raw.deliver(frames.control(told as RouterControl));
+    await clock.advanceAsync(pingIntervalMs - 1);
+    assert.deepEqual(pingsOf(raw), [1]);
+    await clock.advanceAsync(1);
+    assert.deepEqual(pingsOf(raw), [1, 2]);
+    await clock.advanceAsync(silentAfterMs - pingIntervalMs - 1);
+    await turns();
+    assert.equal(raw.closed.length, 0);
+    await clock.advanceAsync(1);
+    await turns();
+    assert.equal(raw.closed[0]?.reason, 'silent');
+    clock.advance(5000);
+    assert.equal(clock.pendingTimers, 0);
   });
 }
 

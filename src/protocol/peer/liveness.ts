@@ -7,6 +7,8 @@
  *    counted, and the verdict falls only after the input that was pending has been read.
  * V2 Nothing runs per frame: the reader writes `lastFrameAtMs`, the timer reads it.
  * V3 A handshake that takes longer than `handshakeTimeoutMs` is silent too, whatever comes.
+ * V4 The router says in WELCOME how long it bears silence; the agent pings so often that an honest
+ *    link is never that silent, and takes the same silence for the end of its router.
  */
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { LinkLimits } from '../limits.ts';
@@ -27,6 +29,8 @@ export class Liveness {
   private readonly limits: LinkLimits;
   private readonly events: LivenessEvents;
   private readonly startedAtMs: number;
+  private pingIntervalMs: number;
+  private silentAfterMs: number;
   private timer: Timer | undefined;
   private dueAtMs = 0;
   private tickedAtMs: number;
@@ -41,6 +45,8 @@ export class Liveness {
     this.clock = options.clock;
     this.limits = options.limits;
     this.events = options.events;
+    this.pingIntervalMs = this.limits.pingIntervalMs;
+    this.silentAfterMs = this.limits.silentAfterMs;
     this.startedAtMs = this.clock.monotonic();
     this.lastFrameAtMs = this.startedAtMs;
     this.tickedAtMs = this.startedAtMs;
@@ -52,10 +58,24 @@ export class Liveness {
     return this.smoothedRttMs;
   }
 
+  /**
+   * Keeps to the spans that the other end has told, where they are shorter than this end's own and
+   * no shorter than what is sensible. Both in ms.
+   */
+  agree(theirs: { pingIntervalMs: number; silentAfterMs: number }): void {
+    const { limits } = this;
+    const { leastPingIntervalMs, leastSilentAfterMs } = limits;
+    const ping = Math.max(theirs.pingIntervalMs, leastPingIntervalMs);
+    const silent = Math.max(theirs.silentAfterMs, leastSilentAfterMs);
+    this.pingIntervalMs = Math.min(ping, limits.pingIntervalMs);
+    this.silentAfterMs = Math.min(silent, limits.silentAfterMs);
+  }
+
   /** The handshake is over: PINGs may go, and silence counts from the last frame. */
   establish(): void {
     this.established = true;
     this.ping();
+    this.arm();
   }
 
   /** A PONG came. Only the one for the last PING says something about time. */
@@ -77,7 +97,8 @@ export class Liveness {
   private arm(): void {
     const now = this.clock.monotonic();
     const leftMs = Math.max(1, this.limitMs() - this.silentForMs(now));
-    const delayMs = Math.min(this.limits.pingIntervalMs, leftMs);
+    const delayMs = Math.min(this.pingIntervalMs, leftMs);
+    this.timer?.cancel();
     this.dueAtMs = now + delayMs;
     this.timer = this.clock.setTimer(delayMs, () => this.tick());
   }
@@ -87,7 +108,7 @@ export class Liveness {
     if (this.lastFrameAtMs >= this.tickedAtMs) this.asleepMs = 0;
     this.tickedAtMs = now;
     const lateMs = now - this.dueAtMs;
-    if (lateMs > this.limits.pingIntervalMs) this.asleepMs += lateMs;
+    if (lateMs > this.pingIntervalMs) this.asleepMs += lateMs;
     this.timer = undefined;
     if (this.silentForMs(now) >= this.limitMs()) return this.judge();
     this.ping();
@@ -102,7 +123,7 @@ export class Liveness {
   }
 
   private limitMs(): number {
-    return this.established ? this.limits.silentAfterMs : this.limits.handshakeTimeoutMs;
+    return this.established ? this.silentAfterMs : this.limits.handshakeTimeoutMs;
   }
 
   private silentForMs(now: number): number {

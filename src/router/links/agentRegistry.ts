@@ -16,6 +16,7 @@ import type { UntimedEvent } from '../../domain/schedulerEvents.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
+import type { LinkLimits } from '../../protocol/limits.ts';
 import type { LinkCloseReason, Transport } from '../../protocol/link.ts';
 import type {
   HeartbeatMessage,
@@ -62,6 +63,7 @@ interface RegistryOptions {
   random: Random;
   log: Logger;
   routerId: string;
+  linkLimits?: Partial<LinkLimits>;
 }
 
 export class AgentRegistry implements LinkOwner {

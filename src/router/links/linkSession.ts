@@ -8,7 +8,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
-import { linkLimits } from '../../protocol/limits.ts';
+import { linkLimits, type LinkLimits } from '../../protocol/limits.ts';
 import type {
   ClosedBy,
   LinkCloseReason,
@@ -49,6 +49,8 @@ interface SessionOptions {
   log: Logger;
   routerId: string;
   address: string;
+  /** Other bounds than the product's; told to the agent where it has to keep to them. */
+  linkLimits?: Partial<LinkLimits>;
   owner: LinkOwner;
 }
 
@@ -69,7 +71,8 @@ export class LinkSession implements RouterPeerHandlers {
     this.options = options;
     const nonce = options.random.bytes(nonceBytes).toString('base64url');
     this.phase = { is: 'challenged', nonce };
-    this.peer = createRouterPeer(transport, { clock: options.clock, handlers: this });
+    const { clock, linkLimits: limits = {} } = options;
+    this.peer = createRouterPeer(transport, { clock, limits, handlers: this });
   }
 
   /** Says the first word. */
@@ -120,7 +123,7 @@ export class LinkSession implements RouterPeerHandlers {
     const who = { agentId: agent.id, nonce, number, agentVersion };
     const link = new AgentLink({ ...who, peer, address, tokenExpiresAtMs });
     this.phase = { is: 'linked', link };
-    const { pingIntervalMs, silentAfterMs } = linkLimits;
+    const { pingIntervalMs, silentAfterMs } = { ...linkLimits, ...this.options.linkLimits };
     const { name: agentName } = agent;
     peer.send({ type: 'welcome', version, routerId, agentName, pingIntervalMs, silentAfterMs });
     owner.onLinked(link);
