@@ -24,10 +24,13 @@ export async function runProcess(
   commands: readonly Command[],
   args: readonly string[] = process.argv.slice(2),
 ): Promise<void> {
-  // A reader that went away (`xim requests list | head`) is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+  // A reader that went away (`xim requests list | head`, a log collector) is no failure: what runs
+  // goes on, and what is told to stop does it in order.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
   try {
     process.exitCode = await runCli(commands, processContext, args);
   } catch (error) {

@@ -128,3 +128,22 @@ test('an agent that outlives the old Node which started it', async (t) => {
   await launcher.end('SIGKILL');
   await until(() => !isAlive(agent), { what: 'the agent to end', timeoutMs: 10_000 });
 });
+
+test('processes whose log nobody reads any more do not end, or not in order', async () => {
+  const dataDir = path.join(base.path, 'unread');
+  const level = ['--log-level', 'info'];
+  const server = spawnServer({ dataDir, args: ['--no-agent', ...level] });
+  await server.seen(/^\{"ready".*\}$/m);
+  const XIM_JOIN_KEY = `xjk_${'0'.repeat(26)}_${'A'.repeat(43)}`;
+  const where = ['--server', 'http://127.0.0.1:1', '--state-dir', path.join(base.path, 'mute')];
+  const entry = path.join(repository, 'src', 'main', 'agent.ts');
+  const args = [entry, ...where, '--engine-url', 'http://127.0.0.1:1', ...level];
+  const agent = startProcess(process.execPath, args, { env: { XIM_JOIN_KEY } });
+  await agent.seen(/not reachable/);
+  for (const running of [server, agent]) {
+    running.child.stderr?.destroy();
+    const tookMs = await endedAfterMs(running, 'SIGTERM');
+    assert.equal(await running.exited, 0);
+    assert.ok(tookMs < 4_000, `${tookMs} ms`);
+  }
+});
