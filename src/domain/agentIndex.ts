@@ -73,6 +73,7 @@ export class AgentIndex {
       entry,
       gone: false,
       nonce: null,
+      life: 0,
       models: new Map(),
       instances: new Map(),
       groups: [],

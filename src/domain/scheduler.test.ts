@@ -223,6 +223,23 @@ test('an agent that restarted counts as another', () => {
   assert.equal(again.attempt, 1);
 });
 
+test('an agent that linked anew is left out while others are waited for in vain', () => {
+  const { agent, arrive, send, grant } = rig();
+  agent(shared);
+  // Enrolled, and not there.
+  send({ type: 'agent', entry: agentEntry({ id: 'away', projectId: null }) });
+  const first = onlyDispatch(arrive('r1'));
+  send({ type: 'leave', agentId: 'shared', nonce: 'n1' });
+  const failed = send({ type: 'failed', claim: first.claim, slotFree: true });
+  assert.deepEqual(verdicts(failed), []);
+  // The same process, after a cut of its network: it has not failed, its link has.
+  send({ type: 'join', agentId: 'shared', nonce: 'n1' });
+  const again = onlyDispatch(grant('shared'));
+  assert.deepEqual([again.requestId, again.attempt], ['r1', 1]);
+  send({ type: 'failed', claim: again.claim, slotFree: true });
+  assert.deepEqual(dispatched(grant('shared')), [], 'not twice in one life');
+});
+
 test('a cancelled request keeps its slot until the side of the agent has closed', () => {
   const { agent, arrive, send } = rig();
   agent(shared);

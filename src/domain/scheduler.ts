@@ -52,6 +52,7 @@ export class Scheduler {
   private readonly claimOf = new Map<string, Claim>();
   private readonly running = new Map<string, number>();
   private nextClaim = 1;
+  private lives = 0;
   private timerAtMs: number | null = null;
   private nowMs = 0;
   private commands: SchedulerCommand[] = [];
@@ -173,9 +174,9 @@ export class Scheduler {
     if (claim === undefined) return;
     const { waiting } = claim;
     this.detach(claim);
-    const { agent, nonce } = claim.instance;
+    const { agent } = claim.instance;
     if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
-    else waiting.tried.push(triedKey({ entry: agent.entry, nonce }));
+    else waiting.tried.push(triedKey({ entry: agent.entry, life: claim.life }));
     // The freed slot goes to the queue only after the retry, which stands at its head.
     if (event.slotFree) this.free(claim);
     this.retry(waiting);
@@ -291,6 +292,8 @@ export class Scheduler {
     const agent = this.agents.get(event.agentId);
     if (agent === undefined || agent.gone || agent.nonce === event.nonce) return;
     agent.models.clear();
+    this.lives += 1;
+    agent.life = this.lives;
     this.pools.grant(agent, { nonce: event.nonce, instances: [], nowMs: this.nowMs });
     this.agents.setNonce(agent, { nonce: event.nonce, nowMs: this.nowMs });
   }
@@ -352,6 +355,7 @@ export class Scheduler {
       id: this.nextClaim,
       instance,
       waiting,
+      life: instance.agent.life,
       stage,
       startedAtMs: this.nowMs,
       firstByteAtMs: null,

@@ -32,6 +32,7 @@ interface ModelInstance {
 }
 interface ModelClaim extends ModelInstance {
   claim: number;
+  life: number;
   requestId: string;
   serving: boolean;
 }
@@ -76,7 +77,8 @@ const endpoints = {
 
 class World {
   readonly scheduler: Scheduler;
-  readonly agents = new Map<string, { entry: AgentEntry; nonce: string | null }>();
+  readonly agents = new Map<string, { entry: AgentEntry; nonce: string | null; life: number }>();
+  lives = 0;
   instances: ModelInstance[] = [];
   claims: ModelClaim[] = [];
   waiting: ModelWaiting[] = [];
@@ -126,7 +128,8 @@ class World {
     );
     assert.deepEqual(before, [], 'overtook somebody who could have had the slot');
     this.waiting = this.waiting.filter((one) => one !== waiting);
-    this.claims.push({ ...instance, claim, requestId, serving: true });
+    const life = this.agents.get(agentId)?.life ?? 0;
+    this.claims.push({ ...instance, claim, life, requestId, serving: true });
     this.served.set(claim, waiting);
   }
 
@@ -155,7 +158,7 @@ class World {
   private eligible(waiting: ModelWaiting, instance: ModelInstance, stages: Stage[]): boolean {
     const agent = this.agents.get(instance.agentId);
     if (agent === undefined || agent.nonce !== instance.nonce) return false;
-    if (waiting.tried.includes(`${instance.agentId}/${instance.nonce}`)) return false;
+    if (waiting.tried.includes(`${instance.agentId}/${agent.life}`)) return false;
     const { request } = waiting;
     return stages.some((stage) => agentExclusion(agent.entry, { request, stage }) === null);
   }
@@ -202,7 +205,7 @@ class World {
 
   private requeue(waiting: ModelWaiting, claim: ModelClaim, how: 'failed' | 'turned_down'): void {
     if (how === 'turned_down' && waiting.turnedDown < 2) waiting.turnedDown += 1;
-    else waiting.tried.push(`${claim.agentId}/${claim.nonce}`);
+    else waiting.tried.push(`${claim.agentId}/${claim.life}`);
     this.retries += 1;
     waiting.order = -this.retries;
     this.waiting.push(waiting);
@@ -226,8 +229,8 @@ class World {
 
   enrol(agentId: string, state: AgentEntry['state']): void {
     const entry = entryOf(agentId, state);
-    const nonce = this.agents.get(agentId)?.nonce ?? null;
-    this.agents.set(agentId, { entry, nonce });
+    const { nonce = null, life = 0 } = this.agents.get(agentId) ?? {};
+    this.agents.set(agentId, { entry, nonce, life });
     this.send({ type: 'agent', entry });
   }
 
@@ -241,6 +244,8 @@ class World {
     const agent = this.agents.get(agentId);
     if (agent !== undefined && agent.nonce !== nonce) {
       agent.nonce = nonce;
+      this.lives += 1;
+      agent.life = this.lives;
       this.instances = this.instances.filter((one) => one.agentId !== agentId);
     }
     this.send({ type: 'join', agentId, nonce });

@@ -21,6 +21,8 @@ export interface KnownAgent {
   gone: boolean;
   /** Random per start of the agent's process; null while no link is up. */
   nonce: string | null;
+  /** Counts over all agents: another one each time that a process, new or known, has linked. */
+  life: number;
   models: Map<string, ModelProgress>;
   /** By `<nonce>/<instance>`: granted ones, and gone ones whose claims still run. */
   instances: Map<string, EngineInstance>;
@@ -79,7 +81,7 @@ export interface WaitingRequest {
   /** When shared agents open; null = never, or already open. */
   fallbackAtMs: number | null;
   stages: Stage[];
-  /** `<agent>/<nonce>` of those that failed it: a restarted agent counts as another. */
+  /** Lives of agents that failed it: one that restarted, or linked anew, counts as another. */
   tried: string[];
   /** How often an agent had less room than it had granted; no agent is excluded for it. */
   turnedDown: number;
@@ -93,6 +95,8 @@ export interface Claim {
   id: number;
   instance: EngineInstance;
   waiting: WaitingRequest;
+  /** The agent's life when it was claimed. */
+  life: number;
   stage: Stage;
   startedAtMs: number;
   firstByteAtMs: number | null;

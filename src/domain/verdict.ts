@@ -116,9 +116,9 @@ export function somebodyElse(fleet: Fleet, waiting: WaitingRequest): boolean {
   return false;
 }
 
-/** Names one process of an agent in `tried`. */
-export function triedKey(agent: { entry: { id: string }; nonce: string | null }): string {
-  return `${agent.entry.id}/${agent.nonce ?? ''}`;
+/** Names one life of an agent in `tried`. */
+export function triedKey(agent: { entry: { id: string }; life: number }): string {
+  return `${agent.entry.id}/${agent.life}`;
 }
 
 /** What a request that waited until its deadline is told. */

@@ -88,7 +88,7 @@ export class RouterSimulation {
       clock: this.clock,
       ports: this.ports,
       seed,
-      config: { tiers, waiting: { maxRequests: 14 } },
+      config: { tiers, waiting: { maxRequests: 13 } },
     });
   }
 
@@ -118,8 +118,8 @@ export class RouterSimulation {
       plan.set(slot, [...(plan.get(slot) ?? []), act]);
     };
     for (let n = 0; n < arrivals; n += 1) {
-      // A third comes in bursts, so that queues form.
-      const burst = n % 3 === 0;
+      // Two in five come in one burst, so that queues form.
+      const burst = n % 5 < 2;
       const atMs = burst ? 20_000 + randomInt(this.random, 2000) : this.any(runMs - 5000);
       at(atMs, () => this.arrive());
     }

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { joinAgent } from '../../src/testing/agentProcess.ts';
 import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
 import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
@@ -17,6 +17,7 @@ let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 let engine: FakeEngine;
 let server: ServerProcess;
 let agent: RunningProcess;
+let started = 0;
 /** The name that the catalogue has for what the engine serves. */
 const model = 'SmolLM2-135M-Instruct';
 
@@ -25,17 +26,21 @@ before(async () => {
   engine = await startFakeEngine({ chunks: 3 });
   const dataDir = path.join(base.path, 'data');
   server = await startServerProcess({ dataDir, args: ['--no-agent', '--link-silence', '2s'] });
-  const stateDir = path.join(base.path, 'state');
-  const flags = ['--slots', '16', '--serve', `${model}=fake-model`];
+});
+beforeEach(async () => {
+  // A new one each time: one that lost many links comes back ever later.
+  started += 1;
+  const stateDir = path.join(base.path, `state-${started}`);
+  const flags = ['--slots', '16', '--name', `agent-${started}`, '--serve', `${model}=fake-model`];
   agent = await joinAgent(server, { stateDir, engineUrl: engine.url, flags });
   await until(async () => (await status()) === 200, { what: 'the first answer' });
 });
-afterEach(() => {
+afterEach(async () => {
+  // A stopped process does not even notice that it is to end.
   for (const one of [server, agent]) one.child.kill('SIGCONT');
+  await agent.end('SIGKILL');
 });
 after(async () => {
-  // A stopped process does not even notice that it is to end.
-  for (const one of [server, agent]) one?.child.kill('SIGCONT');
   endLeftovers();
   await engine.close();
   await base.remove();
@@ -68,22 +73,23 @@ async function state(): Promise<string | undefined> {
   const listed = await fetch(`${origin}/api/v1/projects/default/agents`, {
     headers: { authorization: `Bearer ${key}` },
   });
-  const { data } = (await listed.json()) as { data: { state: string }[] };
-  return data[0]?.state;
+  const { data } = (await listed.json()) as { data: { name: string; state: string }[] };
+  return data.find(({ name }) => name === `agent-${started}`)?.state;
 }
 
 const isState = (wanted: string) => async (): Promise<boolean> => (await state()) === wanted;
 
-/** Resolves when the agent has said once more that its link is gone. */
+/** How often the agent has said that it has no link. */
+const missed = (): number =>
+  agent.err().match(/link has ended|not reachable|did not/g)?.length ?? 0;
+
+/** Resolves when it has said so once more. */
 async function unlinked(before: number): Promise<void> {
-  await until(() => linesOf(agent, /link has ended|not reachable|did not/g) > before, {
+  await until(() => missed() > before, {
     what: 'the agent to miss its server',
     timeoutMs: 30_000,
   });
 }
-
-const linesOf = ({ err }: RunningProcess, pattern: RegExp): number =>
-  err().match(pattern)?.length ?? 0;
 
 /** A stream of which the client has the beginning: 400 chunks, one each 25 ms. */
 async function running(): Promise<{ rest: Promise<string> }> {
@@ -122,7 +128,7 @@ test('an agent that was stopped stays away, or its stream ends as if it were who
 
 test('a server that was stopped does not get its agent back', async () => {
   const { rest } = await running();
-  const before = linesOf(agent, /link has ended|not reachable|did not/g);
+  const before = missed();
   server.child.kill('SIGSTOP');
   await unlinked(before);
   server.child.kill('SIGCONT');
@@ -131,13 +137,10 @@ test('a server that was stopped does not get its agent back', async () => {
   await until(() => engine.stats().active === 0, { what: 'the engine to be free' });
 });
 
-test('both were stopped, and neither finds the other again', async () => {
-  for (const [first, second] of [
-    [server, agent],
-    [agent, server],
-  ] as const) {
-    const before = linesOf(agent, /link has ended|not reachable|did not/g);
-    if (first === server) {
+for (const order of ['the server, then its agent', 'the agent, then its server']) {
+  test(`stopped were ${order}, and neither finds the other again`, async () => {
+    if (order.startsWith('the server')) {
+      const before = missed();
       server.child.kill('SIGSTOP');
       await unlinked(before);
       agent.child.kill('SIGSTOP');
@@ -146,11 +149,11 @@ test('both were stopped, and neither finds the other again', async () => {
       await until(isState('disconnected'), { what: 'the agent to be missed' });
       server.child.kill('SIGSTOP');
     }
-    second.child.kill('SIGCONT');
-    first.child.kill('SIGCONT');
+    agent.child.kill('SIGCONT');
+    server.child.kill('SIGCONT');
     await serves();
-  }
-});
+  });
+}
 
 test('a freeze under load after which every answer is an error', async () => {
   let wanted = true;
@@ -162,17 +165,15 @@ test('a freeze under load after which every answer is an error', async () => {
     }
   };
   const clients = Array.from({ length: 32 }, client);
-  for (const turn of [1, 2]) {
-    agent.child.kill('SIGSTOP');
-    await until(isState('disconnected'), { what: `the agent to be missed, ${turn}` });
-    agent.child.kill('SIGCONT');
-    await until(isState('active'), { what: `the agent to be back, ${turn}`, timeoutMs: 40_000 });
-    const before = linesOf(agent, /link has ended|not reachable|did not/g);
-    server.child.kill('SIGSTOP');
-    await unlinked(before);
-    server.child.kill('SIGCONT');
-    await until(isState('active'), { what: `the link to be back, ${turn}`, timeoutMs: 40_000 });
-  }
+  agent.child.kill('SIGSTOP');
+  await until(isState('disconnected'), { what: 'the agent to be missed' });
+  agent.child.kill('SIGCONT');
+  await until(isState('active'), { what: 'the agent to be back', timeoutMs: 40_000 });
+  const before = missed();
+  server.child.kill('SIGSTOP');
+  await unlinked(before);
+  server.child.kill('SIGCONT');
+  await until(isState('active'), { what: 'the link to be back', timeoutMs: 40_000 });
   wanted = false;
   await Promise.all(clients);
   assert.ok((seen.get(200) ?? 0) > 0);
