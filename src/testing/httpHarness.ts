@@ -36,6 +36,8 @@ export interface CallOptions {
   body?: unknown;
   /** Adds `Authorization: Bearer`. */
   key?: string;
+  /** Of an answer that goes on without end, only its head. */
+  headOnly?: boolean;
 }
 
 export interface HttpHarness<Plane extends RouterPlane = ScriptedRouter> extends ControlHarness {
@@ -61,11 +63,13 @@ export interface HttpHarnessOptions {
   limits?: Partial<HttpLimits>;
   config?: Partial<HttpConfig>;
   log?: Logger;
+  /** Of another database than a new embedded one. */
+  url?: string;
 }
 
 /** With a router whose answers the test writes by hand. */
 export async function openHttpHarness(options: HttpHarnessOptions = {}): Promise<HttpHarness> {
-  const control = await openControlHarness();
+  const control = await openControlHarness({}, databaseOf(options));
   const router = await createScriptedRouter(control.control.directoryFeed);
   return serveHarness(control, { ...options, router, stop: () => router.stop() });
 }
@@ -74,7 +78,7 @@ export async function openHttpHarness(options: HttpHarnessOptions = {}): Promise
 export async function openPlatformHarness(
   options: HttpHarnessOptions = {},
 ): Promise<HttpHarness<Router>> {
-  const control = await openControlHarness();
+  const control = await openControlHarness({}, databaseOf(options));
   const dataDir = await mkdtemp(path.join(tmpdir(), 'xim-router-'));
   const { directoryFeed, usageSink, presenceSink } = control.control;
   const router = createRouter({
@@ -90,6 +94,10 @@ export async function openPlatformHarness(
     await rm(dataDir, { recursive: true, force: true });
   };
   return serveHarness(control, { ...options, router, stop });
+}
+
+function databaseOf({ url }: HttpHarnessOptions): { url?: string } {
+  return url === undefined ? {} : { url };
 }
 
 /** Spans are real; the date is the control plane's, which signs tokens by it. */
@@ -184,6 +192,12 @@ function request(call: {
     const outgoing = http.request(
       { host: '127.0.0.1', port, method, path: target, headers, agent: false },
       (incoming) => {
+        const { statusCode: status = 0, headers: answered } = incoming;
+        if (options.headOnly === true && status < 400) {
+          outgoing.destroy();
+          resolve({ status, headers: answered, text: '', json: undefined });
+          return;
+        }
         const chunks: Buffer[] = [];
         incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
         incoming.on('error', reject);
@@ -191,7 +205,7 @@ function request(call: {
           const text = Buffer.concat(chunks).toString('utf8');
           const isJson = incoming.headers['content-type']?.startsWith('application/json');
           const json: unknown = isJson === true && text !== '' ? JSON.parse(text) : undefined;
-          resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text, json });
+          resolve({ status, headers: answered, text, json });
         });
       },
     );

@@ -1,0 +1,201 @@
+/**
+ * The cast of the tests of access: two projects with an owner each, and everybody else who may
+ * knock, with what they send. What belongs to a project has its canary in every name, so that a
+ * leak shows wherever it comes out.
+ */
+import { newApiKeyRow } from '../control/apiKeys/apiKeyText.ts';
+import { sha256Hex } from '../lib/hashing.ts';
+import { newId } from '../lib/ids.ts';
+import { systemRandom } from '../lib/random.ts';
+import type { ProjectRow } from '../store/contract/projectStore.ts';
+import type { Store } from '../store/store.ts';
+import { newTestAgent, type ControlHarness } from './controlHarness.ts';
+import { auditNote, userRow } from './storeRows.ts';
+
+export const castNames = [
+  'none',
+  'member',
+  'owner',
+  'admin',
+  /** Owner of the other project. */
+  'stranger',
+  'expiredSession',
+  'managementKey',
+  'inferenceKey',
+  'strangerKey',
+  'strangerInferenceKey',
+  'expiredKey',
+  'revokedKey',
+  /** An agent's access token in the place of a key. */
+  'agent',
+] as const;
+export type CastName = (typeof castNames)[number];
+
+/** Headers of one call; a session is a new one each time, since some calls end it. */
+export type Credentials = () => Promise<Record<string, string>>;
+
+export interface CastProject {
+  id: string;
+  slug: string;
+  canary: string;
+  ownerId: string;
+  agentId: string;
+  joinKeyId: string;
+  apiKeyId: string;
+}
+
+export interface Cast {
+  own: CastProject;
+  foreign: CastProject;
+  callers: Readonly<Record<CastName, Credentials>>;
+}
+
+type Base = Pick<ControlHarness, 'store' | 'control' | 'clock' | 'admin'>;
+
+/** `base` is the origin of pages of ours. */
+export async function inviteCast(harness: Base, { base }: { base: string }): Promise<Cast> {
+  const { store, clock, admin } = harness;
+  const own = await newProject(harness, 'alpha');
+  const foreign = await newProject(harness, 'beta');
+  const member = await newUser(store, 'member');
+  const audit = auditNote();
+  const joins = { projectId: own.id, nowMs: clock.now(), audit } as const;
+  await store.addMember({ ...joins, userId: member, role: 'member' });
+
+  const page = { origin: base, 'content-type': 'application/json' };
+  const signedIn =
+    (userId: string, { expired = false } = {}): Credentials =>
+    async () => {
+      const cookie = await openSession({ store, clock }, { userId, expired });
+      return { ...page, cookie };
+    };
+  const withToken = (token: string): Credentials => {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    return () => Promise.resolve(headers);
+  };
+  const key = async (
+    project: CastProject,
+    scopes: readonly ('inference' | 'management')[],
+    end: { expired?: boolean; revoked?: boolean } = {},
+  ): Promise<Credentials> => withToken((await newKey(harness, project, { scopes, ...end })).text);
+  const both = ['inference', 'management'] as const;
+  return {
+    own,
+    foreign,
+    callers: {
+      none: () => Promise.resolve(page),
+      member: signedIn(member),
+      owner: signedIn(own.ownerId),
+      admin: signedIn(admin.principal.userId),
+      stranger: signedIn(foreign.ownerId),
+      expiredSession: signedIn(own.ownerId, { expired: true }),
+      managementKey: await key(own, ['management']),
+      inferenceKey: await key(own, ['inference']),
+      strangerKey: await key(foreign, ['management']),
+      strangerInferenceKey: await key(foreign, ['inference']),
+      expiredKey: await key(own, both, { expired: true }),
+      revokedKey: await key(own, both, { revoked: true }),
+      agent: withToken((await newAgent(harness, own.slug, own.canary)).accessToken),
+    },
+  };
+}
+
+async function newUser(
+  store: Store,
+  name: string,
+  over: { mustChangePassword?: boolean } = {},
+): Promise<string> {
+  const id = newId('user', systemRandom);
+  const email = `${name}@cast.example`;
+  const user = userRow({ id, email, role: 'user', mustChangePassword: false, ...over });
+  const made = await store.insertUser({ user, audit: auditNote() });
+  if (!made.ok) throw new Error(made.reason);
+  return id;
+}
+
+async function newProject(harness: Base, slug: string): Promise<CastProject> {
+  const { store, clock, control } = harness;
+  const canary = `canary-${slug}`;
+  const ownerId = await newUser(store, `${canary}-owner`);
+  const project: ProjectRow = {
+    id: newId('proj', systemRandom),
+    slug,
+    name: canary,
+    sharedAccess: true,
+    version: 1,
+    createdAtMs: clock.now(),
+  };
+  const audit = auditNote({ projectId: project.id });
+  const made = await store.insertProject({ project, ownerId, ownedLimit: null, audit });
+  if (!made.ok) throw new Error(made.reason);
+  const { agentId } = await newAgent(harness, slug, canary);
+  const owner = { kind: 'project', project: slug } as const;
+  const wish = { name: canary };
+  const joinKey = await control.createJoinKey({ caller: harness.admin, owner, wish });
+  if (!joinKey.ok) throw new Error(joinKey.reason);
+  const partial = { id: project.id, slug, canary, ownerId, agentId, apiKeyId: '' };
+  const named: CastProject = { ...partial, joinKeyId: joinKey.joinKey.id };
+  return { ...named, apiKeyId: (await newKey(harness, named, { scopes: ['inference'] })).id };
+}
+
+async function newAgent(
+  { control, admin }: Base,
+  project: string,
+  name: string,
+): Promise<{ agentId: string; accessToken: string }> {
+  const owner = { kind: 'project', project } as const;
+  const made = await control.createJoinKey({ caller: admin, owner, wish: { name } });
+  if (!made.ok) throw new Error(made.reason);
+  const outcome = await newTestAgent(control).enroll({ joinKey: made.text });
+  if (!outcome.ok) throw new Error(outcome.reason);
+  return { agentId: outcome.agent.agentId, accessToken: outcome.credentials.accessToken };
+}
+
+async function newKey(
+  { store, clock }: Base,
+  project: Pick<CastProject, 'id' | 'slug' | 'canary'>,
+  wish: {
+    scopes: readonly ('inference' | 'management')[];
+    expired?: boolean;
+    revoked?: boolean;
+  },
+): Promise<{ id: string; text: string }> {
+  const { row, text } = newApiKeyRow(
+    { random: systemRandom, clock },
+    {
+      project,
+      name: project.canary,
+      scopes: wish.scopes,
+      createdBy: 'system',
+      expiresAtMs: wish.expired === true ? clock.now() - 1 : null,
+    },
+  );
+  const audit = auditNote({ projectId: project.id });
+  const made = await store.insertApiKey({ key: row, livingLimit: 1_000, audit });
+  if (!made.ok) throw new Error(made.reason);
+  if (wish.revoked === true) {
+    const at = { id: row.id, projectId: project.id, nowMs: clock.now() };
+    await store.revokeApiKey({ ...at, audit });
+  }
+  return { id: row.id, text };
+}
+
+async function openSession(
+  { store, clock }: Pick<Base, 'store' | 'clock'>,
+  { userId, expired }: { userId: string; expired: boolean },
+): Promise<string> {
+  const token = systemRandom.bytes(32).toString('base64url');
+  const nowMs = clock.now();
+  const made = await store.insertSession({
+    session: {
+      tokenSha256: sha256Hex(token),
+      userId,
+      method: 'password',
+      createdAtMs: expired ? nowMs - 2_000 : nowMs,
+      expiresAtMs: expired ? nowMs - 1_000 : nowMs + 3_600_000,
+    },
+    checkedHash: null,
+  });
+  if (!made.ok) throw new Error(made.reason);
+  return `xim_session=${token}`;
+}

@@ -1,0 +1,201 @@
+/**
+ * Who gets what from each row of the route table, written by hand and not derived from it: a row
+ * without a line here fails, and so does a line without a row.
+ *
+ * `in` means that the caller gets past every question of who it is; what it is told then is the
+ * handler's. Everything else is the refusal's status and code.
+ */
+import type { CastName } from '../../src/testing/cast.ts';
+
+export type Verdict = 'in' | `${number} ${string}`;
+export type Verdicts = Readonly<Record<CastName, Verdict>>;
+
+const signIn = '401 not_signed_in';
+const badKey = '401 invalid_api_key';
+const noKey = '401 null';
+const denied = '403 insufficient_permissions';
+const hidden = '404 project_not_found';
+const crossSite = '403 cross_site_request';
+
+/** Nobody is asked who they are. */
+const anybody: Verdicts = {
+  none: 'in',
+  member: 'in',
+  owner: 'in',
+  admin: 'in',
+  stranger: 'in',
+  expiredSession: 'in',
+  managementKey: 'in',
+  inferenceKey: 'in',
+  strangerKey: 'in',
+  strangerInferenceKey: 'in',
+  expiredKey: 'in',
+  revokedKey: 'in',
+  agent: 'in',
+};
+
+/** Only from a page of ours: a browser sends its origin, and a program has no business here. */
+const pagesOfOurs: Verdicts = {
+  ...anybody,
+  managementKey: crossSite,
+  inferenceKey: crossSite,
+  strangerKey: crossSite,
+  strangerInferenceKey: crossSite,
+  expiredKey: crossSite,
+  revokedKey: crossSite,
+  agent: crossSite,
+};
+
+/** Whoever may look at the project. */
+const members: Verdicts = {
+  none: signIn,
+  member: 'in',
+  owner: 'in',
+  admin: 'in',
+  stranger: hidden,
+  expiredSession: signIn,
+  managementKey: 'in',
+  inferenceKey: denied,
+  strangerKey: hidden,
+  strangerInferenceKey: denied,
+  expiredKey: badKey,
+  revokedKey: badKey,
+  agent: badKey,
+};
+
+/** Whoever may change the project. */
+const owners: Verdicts = { ...members, member: denied };
+
+/** Operators. */
+const operators: Verdicts = {
+  ...members,
+  member: denied,
+  owner: denied,
+  stranger: denied,
+  managementKey: denied,
+  strangerKey: denied,
+};
+
+/** Everybody who is somebody: the answer is about the caller alone. */
+const known: Verdicts = { ...members, stranger: 'in', strangerKey: 'in' };
+
+/** A person in a browser, also one who must first change the password. No key. */
+const people: Verdicts = {
+  none: signIn,
+  member: 'in',
+  owner: 'in',
+  admin: 'in',
+  stranger: 'in',
+  expiredSession: signIn,
+  managementKey: signIn,
+  inferenceKey: signIn,
+  strangerKey: signIn,
+  strangerInferenceKey: signIn,
+  expiredKey: signIn,
+  revokedKey: signIn,
+  agent: signIn,
+};
+
+/** The source platform's addresses: owners by key; no cookie is looked at. */
+const ownersByKey: Verdicts = {
+  ...members,
+  none: noKey,
+  member: noKey,
+  owner: noKey,
+  admin: noKey,
+  stranger: noKey,
+  expiredSession: noKey,
+};
+
+/** The data plane below a project: keys of scope inference alone. */
+const inference: Verdicts = {
+  ...ownersByKey,
+  managementKey: denied,
+  inferenceKey: 'in',
+  strangerKey: denied,
+  strangerInferenceKey: hidden,
+};
+
+/** The same where the key names the project. */
+const inferenceOwn: Verdicts = { ...inference, strangerInferenceKey: 'in' };
+
+/** From this machine without a key, otherwise with a good one. */
+const metrics: Verdicts = {
+  ...anybody,
+  inferenceKey: denied,
+  strangerInferenceKey: denied,
+  expiredKey: badKey,
+  revokedKey: badKey,
+  agent: badKey,
+};
+
+const project = '/api/v1/projects/{project}';
+const platform = '/api/v1/platform';
+const management = '/{project}/v1/management';
+
+export const matrix: Readonly<Record<string, Verdicts>> = {
+  'POST /v1/chat/completions': inferenceOwn,
+  'POST /{project}/{endpoint}/v1/chat/completions': inference,
+  'GET /v1/models': inferenceOwn,
+  'GET /{project}/v1/models': inference,
+  'GET /{project}/{endpoint}/v1/models': inference,
+  'GET /v1/models/{model}': inferenceOwn,
+  'GET /{project}/v1/models/{model}': inference,
+  'GET /{project}/{endpoint}/v1/models/{model}': inference,
+
+  'GET /v1/enroll/nonce': anybody,
+  'POST /v1/enroll': anybody,
+  'POST /v1/enroll/refresh': anybody,
+  'GET /v1/agents/link': anybody,
+
+  'GET /api/v1/openapi.json': anybody,
+  'POST /api/v1/sign-in': pagesOfOurs,
+  'POST /api/v1/sign-out': people,
+  'GET /api/v1/session': people,
+  'GET /api/v1/status': known,
+  'GET /api/v1/projects': known,
+
+  [`GET ${project}/live`]: members,
+  [`GET ${project}/endpoints`]: members,
+  [`GET ${project}/requests`]: members,
+  [`GET ${project}/agents`]: members,
+  [`GET ${project}/agents/{agent}`]: members,
+  [`GET ${project}/agents/{agent}/events`]: members,
+  [`POST ${project}/agents/{agent}/suspend`]: owners,
+  [`POST ${project}/agents/{agent}/resume`]: owners,
+  [`DELETE ${project}/agents/{agent}`]: owners,
+  [`GET ${project}/join-keys`]: owners,
+  [`POST ${project}/join-keys`]: owners,
+  [`DELETE ${project}/join-keys/{key}`]: owners,
+  [`GET ${project}/audit`]: owners,
+
+  [`GET ${platform}/agents`]: operators,
+  [`GET ${platform}/agents/{agent}`]: operators,
+  [`GET ${platform}/agents/{agent}/events`]: operators,
+  [`POST ${platform}/agents/{agent}/suspend`]: operators,
+  [`POST ${platform}/agents/{agent}/resume`]: operators,
+  [`DELETE ${platform}/agents/{agent}`]: operators,
+  [`GET ${platform}/join-keys`]: operators,
+  [`POST ${platform}/join-keys`]: operators,
+  [`DELETE ${platform}/join-keys/{key}`]: operators,
+  [`GET ${platform}/audit`]: operators,
+
+  [`GET ${management}/agents`]: ownersByKey,
+  [`GET ${management}/agents/{agent}`]: ownersByKey,
+  [`GET ${management}/agents/{agent}/events`]: ownersByKey,
+  [`POST ${management}/agents/{agent}/suspend`]: ownersByKey,
+  [`POST ${management}/agents/{agent}/resume`]: ownersByKey,
+  [`DELETE ${management}/agents/{agent}`]: ownersByKey,
+  [`GET ${management}/join-keys`]: ownersByKey,
+  [`POST ${management}/join-keys`]: ownersByKey,
+  [`DELETE ${management}/join-keys/{key}`]: ownersByKey,
+
+  'GET /': anybody,
+  'GET /ui': anybody,
+  'GET /ui/{rest*}': anybody,
+  'GET /install.sh': anybody,
+  'GET /install/xim.tgz': anybody,
+  'GET /healthz': anybody,
+  'GET /readyz': anybody,
+  'GET /metrics': metrics,
+};
