@@ -2,6 +2,8 @@
  * The directory's entries: what the data plane knows of durable things, as plain data in memory.
  * Only what routing needs; secrets appear as hashes.
  */
+import type { IsolationLevel } from './isolation.ts';
+import type { RegionMap } from './regionMap.ts';
 import type { TierSlug } from './tiers.ts';
 
 export interface ProjectEntry {
@@ -62,8 +64,6 @@ export interface EndpointEntry {
   createdAtMs: number;
 }
 
-export type IsolationLevel = 'none' | 'logical' | 'process' | 'single_use' | 'microvm';
-
 export interface ModelEntry {
   id: string;
   /** Null: the shared catalogue. */
@@ -76,6 +76,13 @@ export interface ModelEntry {
   sizeBytes: number | null;
   sha256: string | null;
   contextLength: number | null;
+  /** The operator has approved this digest: shared agents may serve it though a project owns it. */
+  approvedForShared: boolean;
+}
+
+/** The operator's map of near regions; there is one, with the id `near`. */
+export interface RegionMapEntry extends RegionMap {
+  id: 'near';
 }
 
 /** Stored states; pending, active and disconnected are derived from link presence. */

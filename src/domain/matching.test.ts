@@ -92,3 +92,18 @@ test('R2 isolation below what is demanded is out; a dedicated machine is not mic
   assert.equal(satisfiesIsolation({ offered: 'none', demanded: null }), true);
   assert.equal(isolationOf(shared), 'none');
 });
+
+test('M2 an approved digest does not open shared agents, or an unknown file uses it', () => {
+  const model = modelEntry({
+    projectId: 'proj_a',
+    sha256: 'a'.repeat(64),
+    approvedForShared: true,
+  });
+  const approved = routedRequest({ model });
+  assert.equal(fallbackTier(approved), 'cpu_amd_optimized');
+  assert.equal(agentExclusion(shared, { request: approved, stage: 'shared' }), null);
+  const foreign = agentEntry({ projectId: 'proj_b' });
+  assert.equal(agentExclusion(foreign, { request: approved, stage: 'own' }), 'other_project');
+  const unchecked = routedRequest({ model: { ...model, sha256: null } });
+  assert.equal(fallbackTier(unchecked), null);
+});

@@ -4,18 +4,13 @@
  *
  * Invariants
  * M1 An agent of another project never passes, in any stage (R2).
- * M2 A shared agent passes only for a model of the catalogue and for a project with shared access,
- *    unless it is bound to the very endpoint.
+ * M2 A shared agent passes only for a model of the catalogue, or one whose digest the operator has
+ *    approved, and for a project with shared access, unless it is bound to the very endpoint.
  * M3 Binding holds from both sides: a bound agent serves nothing else, an exclusive endpoint uses
  *    nobody else.
  */
-import type {
-  AgentEntry,
-  EndpointEntry,
-  IsolationLevel,
-  ModelEntry,
-  ProjectEntry,
-} from './directory.ts';
+import type { AgentEntry, EndpointEntry, ModelEntry, ProjectEntry } from './directory.ts';
+import { isWeaker, type IsolationLevel } from './isolation.ts';
 import type { TierSlug } from './tiers.ts';
 
 /** What the scheduler knows of a request. */
@@ -51,14 +46,6 @@ export type ExclusionReason = (typeof exclusionReasons)[number];
 /** Isolation as an answer names it; `dedicated` is a machine that serves one project only. */
 export type OfferedIsolation = IsolationLevel | 'dedicated';
 
-const isolationRank: Readonly<Record<IsolationLevel, number>> = {
-  none: 0,
-  logical: 1,
-  process: 2,
-  single_use: 3,
-  microvm: 4,
-};
-
 /**
  * What an agent can prove. A shared agent bound to one endpoint serves one project only; the other
  * shared agents say `none`, because none of the levels between is enforced yet.
@@ -77,14 +64,14 @@ export function satisfiesIsolation(levels: {
   const { offered, demanded } = levels;
   if (demanded === null) return true;
   if (offered === 'dedicated') return demanded !== 'microvm';
-  return isolationRank[offered] >= isolationRank[demanded];
+  return !isWeaker(offered, demanded);
 }
 
 /** The tier that shared agents would serve this request on; null when they may not (M2). */
 export function fallbackTier(request: RoutedRequest): TierSlug | null {
   const { endpoint, project, model } = request;
   if (!endpoint.fallback.enabled || endpoint.exclusive) return null;
-  if (!project.sharedAccess || model.projectId !== null) return null;
+  if (!project.sharedAccess || !isOpenToShared(model)) return null;
   const tier = endpoint.fallback.tier ?? endpoint.tier;
   return tier === 'self_hosted' ? null : tier;
 }
@@ -127,9 +114,17 @@ function isOwn(agent: AgentEntry, where: { request: RoutedRequest; bound: boolea
   return agent.projectId === null && where.bound;
 }
 
-/** M2: whether an agent may have this model at all. */
+/** M1, M2: whether an agent may have this model at all. */
 export function mayHold(agent: AgentEntry, model: ModelEntry): boolean {
+  if (agent.projectId === null) return isOpenToShared(model);
   return model.projectId === null || model.projectId === agent.projectId;
+}
+
+/** M2: a model of the catalogue, or one whose digest the operator has approved. */
+export function isOpenToShared(
+  model: Pick<ModelEntry, 'projectId' | 'sha256' | 'approvedForShared'>,
+): boolean {
+  return model.projectId === null || (model.approvedForShared && model.sha256 !== null);
 }
 
 /** Whether an engine has everything that the body asks for. */

@@ -8,6 +8,7 @@
  * T3 An agent is offered for a tier only if it carries it. `self_hosted` is of the CPU class: it
  *    never rules an agent out by accelerator, and it never stands for a GPU tier.
  */
+import type { IsolationLevel } from './isolation.ts';
 
 export const tierSlugs = [
   'free',
@@ -51,13 +52,20 @@ export interface Tier {
   streaming: boolean;
   /** Whether the batch API is open to endpoints of this tier. */
   batching: boolean;
+  /** The least isolation on the tier; an endpoint may demand more. `none` until levels exist. */
+  minimumIsolation: IsolationLevel;
   /** Whether an endpoint created on this tier falls back to shared agents unless told otherwise. */
   fallbackByDefault: boolean;
 }
 
 const gigabyte = 1_000_000_000;
 
-const shared = { tenancy: 'multi', streaming: true, fallbackByDefault: true } as const;
+const shared = {
+  tenancy: 'multi',
+  streaming: true,
+  minimumIsolation: 'none',
+  fallbackByDefault: true,
+} as const;
 
 const cpu = {
   ...shared,
@@ -157,6 +165,7 @@ export const defaultTiers: Readonly<Record<TierSlug, Tier>> = {
     price: { kind: 'per_hour', amount: 20 / 730 },
     streaming: true,
     batching: true,
+    minimumIsolation: 'none',
     fallbackByDefault: false,
   },
 };
@@ -164,7 +173,9 @@ export const defaultTiers: Readonly<Record<TierSlug, Tier>> = {
 export type TierTable = Readonly<Record<TierSlug, Tier>>;
 
 /** What an operator may change of a tier. */
-export type TierOverride = Partial<Omit<Tier, 'slug' | 'name' | 'accelerator' | 'machine'>>;
+export type TierOverride = Partial<
+  Omit<Tier, 'slug' | 'name' | 'accelerator' | 'machine' | 'minimumIsolation'>
+>;
 
 /** The shipped table with an operator's figures laid over it. */
 export function tierTable(overrides: Partial<Record<TierSlug, TierOverride>> = {}): TierTable {

@@ -5,8 +5,8 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { defaultModel } from '../agent/models/defaultModel.ts';
-import { parseModelSource } from '../agent/models/modelSource.ts';
 import type { ModelWish } from '../control/platform/bootstrap.ts';
+import { parseModelSource } from '../lib/modelSource.ts';
 import { StartupError } from './startupError.ts';
 
 const unknown = { sizeBytes: null, sha256: null, contextLength: null } as const;

@@ -14,6 +14,7 @@ import type {
   ModelEntry,
   ProjectEntry,
 } from '../domain/directory.ts';
+import { emptyRegionMap, type RegionMap } from '../domain/regionMap.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { directoryBatch, directoryPollMs, directoryReloadEveryMs } from './limits.ts';
@@ -23,7 +24,7 @@ import type { DirectoryChange, DirectoryFeed, DirectorySnapshot, TokenKey } from
 export type DirectoryEvent =
   | { kind: 'agent'; id: string; entry: AgentEntry | null }
   | { kind: 'api_key'; id: string; entry: ApiKeyEntry | null }
-  | { kind: 'endpoint' | 'model' | 'project'; id: string };
+  | { kind: 'endpoint' | 'model' | 'project' | 'region_map'; id: string };
 
 export class Directory {
   private readonly feed: DirectoryFeed;
@@ -38,6 +39,7 @@ export class Directory {
   private readonly endpointsByProject = new Map<string, Map<string, EndpointEntry>>();
   private readonly models = new Map<string, ModelEntry>();
   private readonly agentsById = new Map<string, AgentEntry>();
+  private near: RegionMap = emptyRegionMap;
   private tokenKeys: readonly TokenKey[] = [];
   private revision = -1;
   private loadedAtMs = -Infinity;
@@ -147,6 +149,11 @@ export class Directory {
     return this.agentsById.values();
   }
 
+  /** Which regions are near one another, as the operator says. */
+  get regionMap(): RegionMap {
+    return this.near;
+  }
+
   /** The public key that access tokens of this key id are checked with. */
   tokenKey(keyId: string): TokenKey | undefined {
     return this.tokenKeys.find((key) => key.keyId === keyId);
@@ -221,6 +228,8 @@ export class Directory {
         this.put({ revision, kind, id: entry.id, entry } as DirectoryChange);
       }
     }
+    const { regionMap: entry } = snapshot;
+    this.put({ revision, kind: 'region_map', id: entry.id, entry });
   }
 
   private apply(change: DirectoryChange): void {
@@ -246,6 +255,9 @@ export class Directory {
       case 'agent':
         putOrDelete(this.agentsById, change);
         return this.tell({ kind: 'agent', id: change.id, entry: change.entry });
+      case 'region_map':
+        this.near = change.entry ?? emptyRegionMap;
+        return this.tell({ kind: 'region_map', id: change.id });
     }
   }
 

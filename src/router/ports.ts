@@ -12,6 +12,7 @@ import type {
   ApiKeyEntry,
   ModelEntry,
   ProjectEntry,
+  RegionMapEntry,
 } from '../domain/directory.ts';
 
 export interface DirectorySnapshot {
@@ -22,6 +23,7 @@ export interface DirectorySnapshot {
   endpoints: EndpointEntry[];
   models: ModelEntry[];
   agents: AgentEntry[];
+  regionMap: RegionMapEntry;
   /** Public keys that access tokens are checked with; two during a rotation. */
   tokenKeys: TokenKey[];
 }
@@ -38,7 +40,8 @@ export type DirectoryChange =
   | { revision: number; kind: 'api_key'; id: string; entry: ApiKeyEntry | null }
   | { revision: number; kind: 'endpoint'; id: string; entry: EndpointEntry | null }
   | { revision: number; kind: 'model'; id: string; entry: ModelEntry | null }
-  | { revision: number; kind: 'agent'; id: string; entry: AgentEntry | null };
+  | { revision: number; kind: 'agent'; id: string; entry: AgentEntry | null }
+  | { revision: number; kind: 'region_map'; id: string; entry: RegionMapEntry | null };
 
 export type DirectoryChanges =
   | { ok: true; changes: DirectoryChange[] }

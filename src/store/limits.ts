@@ -48,3 +48,7 @@ export const postgresAttempts = 8;
 /** Delays between attempts to listen again after the connection was lost, in ms. */
 export const listenFirstDelayMs = 100;
 export const listenLongestDelayMs = 10_000;
+
+/** Agents that one endpoint is bound to, and endpoints that one agent is bound to, at most. */
+export const boundAgentsPerEndpoint = 256;
+export const boundEndpointsPerAgent = 64;

@@ -14,6 +14,7 @@ import { idempotencyMethods } from './methods/idempotencyMethods.ts';
 import { identityMethods } from './methods/identityMethods.ts';
 import { joinKeyMethods } from './methods/joinKeyMethods.ts';
 import { memberMethods } from './methods/memberMethods.ts';
+import { operatorMethods } from './methods/operatorMethods.ts';
 import { peopleMethods } from './methods/peopleMethods.ts';
 import { platformMethods } from './methods/platformMethods.ts';
 import { projectMethods } from './methods/projectMethods.ts';
@@ -38,6 +39,7 @@ export const methods: MethodsOf<StoreMethods> = {
   ...memberMethods,
   ...apiKeyMethods,
   ...catalogueMethods,
+  ...operatorMethods,
   ...joinKeyMethods,
   ...enrolmentMethods,
   ...agentMethods,

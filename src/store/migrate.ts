@@ -8,9 +8,11 @@
  */
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
+import { advisoryLocks } from './advisoryLocks.ts';
 import { foundation } from './migrations/0001Foundation.ts';
 import { frame } from './migrations/0002Frame.ts';
 import { people } from './migrations/0003People.ts';
+import { catalogue } from './migrations/0004Catalogue.ts';
 import { migrationSchema } from './migrations/migration.ts';
 import type { Migration } from './migrations/migration.ts';
 import { StoreError } from './storeError.ts';
@@ -18,10 +20,7 @@ import type { Tables } from './tables.ts';
 import type { Dialect } from './transaction.ts';
 
 /** In order of version. */
-export const migrations: readonly Migration[] = [foundation, frame, people];
-
-/** Any constant will do, as long as it is the same in every version of the program. */
-const advisoryLock = 7_849_203_611;
+export const migrations: readonly Migration[] = [foundation, frame, people, catalogue];
 
 /**
  * Runs what is missing and returns the versions that it ran. Throws `StoreError` of kind `too_new`
@@ -62,7 +61,7 @@ async function begin(connection: Kysely<Tables>, dialect: Dialect): Promise<void
   }
   await sql`begin`.execute(connection);
   await sql`set local statement_timeout = 0`.execute(connection);
-  await sql`select pg_advisory_xact_lock(${sql.lit(advisoryLock)})`.execute(connection);
+  await sql`select pg_advisory_xact_lock(${sql.lit(advisoryLocks.migrations)})`.execute(connection);
 }
 
 async function applyPending(

@@ -28,6 +28,7 @@ import type { IdempotencyStore } from './contract/idempotencyStore.ts';
 import type { IdentityStore } from './contract/identityStore.ts';
 import type { JoinKeyStore } from './contract/joinKeyStore.ts';
 import type { MemberStore } from './contract/memberStore.ts';
+import type { OperatorStore } from './contract/operatorStore.ts';
 import type { PeopleStore } from './contract/peopleStore.ts';
 import type { PlatformStore } from './contract/platformStore.ts';
 import type { ProjectStore } from './contract/projectStore.ts';
@@ -45,6 +46,7 @@ export interface StoreMethods
     MemberStore,
     ApiKeyStore,
     CatalogueStore,
+    OperatorStore,
     JoinKeyStore,
     EnrolmentStore,
     AgentStore,

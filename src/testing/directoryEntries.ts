@@ -44,6 +44,7 @@ export function modelEntry(over: Partial<ModelEntry> = {}): ModelEntry {
     sizeBytes: null,
     sha256: null,
     contextLength: null,
+    approvedForShared: false,
     ...over,
   };
 }

@@ -57,6 +57,7 @@ export class MemoryPorts implements RouterPorts {
       endpoints: [endpointEntry()],
       models: [modelEntry()],
       agents: [],
+      regionMap: { id: 'near', groups: [] },
       tokenKeys: [{ keyId: 'key-1', x: publicKeyText(this.signer.publicKey) }],
       ...base,
     };

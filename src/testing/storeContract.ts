@@ -5,13 +5,18 @@
 import { test } from 'node:test';
 import { agentCases } from './storeContract/agentCases.ts';
 import { auditCases } from './storeContract/auditCases.ts';
+import { bindingCases } from './storeContract/bindingCases.ts';
 import { catalogueCases } from './storeContract/catalogueCases.ts';
 import { directoryCases } from './storeContract/directoryCases.ts';
+import { endpointCases } from './storeContract/endpointCases.ts';
 import { enrollCases } from './storeContract/enrollCases.ts';
 import { idempotencyCases } from './storeContract/idempotencyCases.ts';
 import { joinKeyModelCases } from './storeContract/joinKeyModelCases.ts';
+import { modelCases } from './storeContract/modelCases.ts';
+import { operatorCases } from './storeContract/operatorCases.ts';
 import { openingCases, unopenedCases } from './storeContract/openingCases.ts';
 import { peopleCases } from './storeContract/peopleCases.ts';
+import { quotaCases } from './storeContract/quotaCases.ts';
 import type { StoreCases, StoreFixture } from './storeContract/storeCases.ts';
 import { tokenCases } from './storeContract/tokenCases.ts';
 import { usageCases } from './storeContract/usageCases.ts';
@@ -20,6 +25,11 @@ const topics: StoreCases[] = [
   openingCases,
   peopleCases,
   catalogueCases,
+  endpointCases,
+  bindingCases,
+  quotaCases,
+  modelCases,
+  operatorCases,
   enrollCases,
   joinKeyModelCases,
   tokenCases,

@@ -11,12 +11,8 @@ import {
   downloadStallTimeoutMs,
   maxDownloadRedirects,
 } from '../limits.ts';
-import {
-  addressNotAllowedCode,
-  guardedLookup,
-  isPublicAddress,
-  literalAddress,
-} from './addressGuard.ts';
+import { isPublicAddress, literalAddress } from '../../lib/publicAddress.ts';
+import { addressNotAllowedCode, guardedLookup } from './addressGuard.ts';
 import { errorCode, fetchFailure, type FetchFailure } from './fetchFailure.ts';
 
 export type HttpHeaders = Record<string, string>;

@@ -1,4 +1,4 @@
-/** Lists and revokes join keys. Agents that a key enrolled stay when it is revoked. */
+/** Lists join keys, looks at one, revokes one. Agents that it enrolled stay. */
 import { mapPage, type Page, type Paged } from '../../lib/page.ts';
 import { auditOf } from '../audit.ts';
 import type { ControlParts } from '../parts.ts';
@@ -16,6 +16,21 @@ export async function listJoinKeys(
   const { projectId } = allowed;
   const rows = await store.joinKeysPage({ projectId, page });
   return { ok: true, joinKeys: mapPage(rows, (row) => joinKeyView(row, nowMs)) };
+}
+
+/** A key that does not exist and another's get the same answer. */
+export async function joinKeyOf(
+  { store, clock }: Pick<ControlParts, 'store' | 'clock'>,
+  input: { caller: Caller; owner: OwnerRef; joinKeyId: string },
+): Promise<{ ok: true; joinKey: JoinKeyView } | { ok: false; reason: 'not_found' } | Denied> {
+  const { caller, owner, joinKeyId } = input;
+  const allowed = await authorizeOwner(store, { caller, owner, role: 'owner' });
+  if (!allowed.ok) return allowed;
+  const row = await store.joinKeyById(joinKeyId);
+  if (row === null || row.projectId !== allowed.projectId) {
+    return { ok: false, reason: 'not_found' };
+  }
+  return { ok: true, joinKey: joinKeyView(row, clock.now()) };
 }
 
 /** Idempotent. A key that does not exist and another's get the same answer. */

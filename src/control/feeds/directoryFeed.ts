@@ -11,6 +11,7 @@ import type {
   EndpointEntry,
   ModelEntry,
   ProjectEntry,
+  RegionMapEntry,
 } from '../../domain/directory.ts';
 import type { ChangesOutcome } from '../../store/contract/directoryStore.ts';
 import type { Store } from '../../store/store.ts';
@@ -24,6 +25,7 @@ export interface DirectorySnapshot {
   endpoints: EndpointEntry[];
   models: ModelEntry[];
   agents: AgentEntry[];
+  regionMap: RegionMapEntry;
   /** Public keys that access tokens are checked with. */
   tokenKeys: { keyId: string; x: string }[];
 }

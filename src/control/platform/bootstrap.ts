@@ -27,7 +27,7 @@ export const ownEndpointSlug = 'own';
 export type SharedTier = Exclude<TierSlug, 'self_hosted'>;
 
 /** A catalogue model, as the configuration names it. */
-export type ModelWish = Omit<ModelEntry, 'id' | 'projectId'>;
+export type ModelWish = Omit<ModelEntry, 'id' | 'projectId' | 'approvedForShared'>;
 
 export interface BootstrapInput {
   adminEmail: string;

@@ -23,7 +23,7 @@ export async function defaultModelOf({
  * nothing. Endpoints keep their model's id, so that all of them move together.
  */
 export async function ensureDefaultModel(
-  parts: Pick<ControlParts, 'store' | 'log'>,
+  parts: Pick<ControlParts, 'store' | 'clock' | 'log'>,
   wish: ModelWish,
 ): Promise<DefaultModelOutcome> {
   const model = await defaultModelOf(parts);
@@ -32,7 +32,7 @@ export async function ensureDefaultModel(
   if (model.source === source && model.sha256 === sha256)
     return { ok: true, model, changed: false };
   const change = { id: model.id, name, source, sha256, sizeBytes, contextLength };
-  await parts.store.updateModelSource(change);
+  await parts.store.updateModelSource({ ...change, nowMs: parts.clock.now() });
   parts.log.info({ modelId: model.id, from: model.name, to: name }, 'default model changed');
   return { ok: true, model: { ...model, ...change }, changed: true };
 }

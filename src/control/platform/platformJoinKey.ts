@@ -11,6 +11,6 @@ export async function newPlatformJoinKey(
   const { tier, ttlMs } = input;
   const wish = { name: 'local', ttlMs, supportedTiers: [tier] };
   const made = await insertJoinKey(parts, { projectId: null, wish, by: 'system' });
-  if (!made.ok) throw new RangeError(made.message);
+  if (!made.ok) throw new RangeError(made.reason === 'invalid_value' ? made.message : made.reason);
   return { id: made.joinKey.id, text: made.text, expiresAtMs: made.joinKey.expiresAtMs };
 }

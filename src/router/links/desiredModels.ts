@@ -70,7 +70,7 @@ export class DesiredModels {
   private describe(modelId: string): DesiredModel[] {
     const model = this.directory.model(modelId);
     if (model === undefined) return [];
-    const { id, projectId: _owner, ...rest } = model;
+    const { id, projectId: _owner, approvedForShared: _approved, ...rest } = model;
     return [{ modelId: id, ...rest }];
   }
 }

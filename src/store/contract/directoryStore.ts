@@ -5,6 +5,7 @@ import type {
   EndpointEntry,
   ModelEntry,
   ProjectEntry,
+  RegionMapEntry,
 } from '../../domain/directory.ts';
 import type { Refused } from './refused.ts';
 
@@ -14,7 +15,8 @@ export type Change =
   | { revision: number; kind: 'api_key'; id: string; entry: ApiKeyEntry | null }
   | { revision: number; kind: 'endpoint'; id: string; entry: EndpointEntry | null }
   | { revision: number; kind: 'model'; id: string; entry: ModelEntry | null }
-  | { revision: number; kind: 'agent'; id: string; entry: AgentEntry | null };
+  | { revision: number; kind: 'agent'; id: string; entry: AgentEntry | null }
+  | { revision: number; kind: 'region_map'; id: string; entry: RegionMapEntry | null };
 
 export type ChangesOutcome =
   | { ok: true; changes: Change[] }
@@ -29,6 +31,7 @@ export interface DirectoryStore {
     endpoints: EndpointEntry[];
     models: ModelEntry[];
     agents: AgentEntry[];
+    regionMap: RegionMapEntry;
   }>;
   /** Changes after `revision` with the present entry (null = gone), oldest first. */
   changesSince(input: { revision: number; limit: number }): Promise<ChangesOutcome>;

@@ -21,9 +21,15 @@ export interface JoinKeyRow {
 }
 
 export interface JoinKeyStore {
-  insertJoinKey(input: { row: JoinKeyRow; audit: AuditNote }): Promise<{ ok: true }>;
+  insertJoinKey(input: {
+    row: JoinKeyRow;
+    /** Keys of the owner that may be open at once, this one among them; undefined: any number. */
+    openAtMost?: number | undefined;
+    audit: AuditNote;
+  }): Promise<
+    { ok: true } | Refused<'unknown_project'> | (Refused<'too_many_join_keys'> & { limit: number })
+  >;
   joinKeyById(id: string): Promise<JoinKeyRow | null>;
-  joinKeysOf(projectId: string | null): Promise<JoinKeyRow[]>;
   /** Newest first; a place is `[createdAtMs, id]`. */
   joinKeysPage(input: { projectId: string | null; page: Page }): Promise<Paged<JoinKeyRow>>;
   revokeJoinKey(input: {
@@ -32,4 +38,6 @@ export interface JoinKeyStore {
     nowMs: number;
     audit: AuditNote;
   }): Promise<{ ok: true } | Refused<'unknown'>>;
+  /** Forgets keys that expired before `beforeMs`, at most `limit` at once; says how many. */
+  deleteOldJoinKeys(input: { beforeMs: number; limit: number }): Promise<number>;
 }

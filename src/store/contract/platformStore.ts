@@ -12,7 +12,7 @@ export interface BootstrapRows {
   /** The admin becomes its owner. */
   project: ProjectRow;
   apiKeys: ApiKeyRow[];
-  models: (ModelEntry & { createdAtMs: number })[];
+  models: (Omit<ModelEntry, 'approvedForShared'> & { createdAtMs: number })[];
   endpoints: EndpointEntry[];
   joinKeys: JoinKeyRow[];
 }

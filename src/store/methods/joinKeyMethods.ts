@@ -1,8 +1,8 @@
 import type { JoinKeyStore } from '../contract/joinKeyStore.ts';
 import {
+  deleteOldJoinKeys,
   insertJoinKey,
   joinKeyById,
-  joinKeysOf,
   joinKeysPage,
   revokeJoinKey,
 } from '../queries/joinKeys.ts';
@@ -11,7 +11,7 @@ import type { MethodsOf } from './method.ts';
 export const joinKeyMethods: MethodsOf<JoinKeyStore> = {
   insertJoinKey: { access: 'change', run: insertJoinKey },
   joinKeyById: { access: 'read', run: joinKeyById },
-  joinKeysOf: { access: 'read', run: joinKeysOf },
   joinKeysPage: { access: 'read', run: joinKeysPage },
   revokeJoinKey: { access: 'change', run: revokeJoinKey },
+  deleteOldJoinKeys: { access: 'write', run: deleteOldJoinKeys },
 };

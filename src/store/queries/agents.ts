@@ -86,6 +86,8 @@ export async function changeAgentState(
       state,
       state_since_ms: atMs,
       suspended_reason: state === 'suspended' ? reason : null,
+      // B1: the dead are bound to nothing; their endpoints stay closed to others (B2).
+      ...(state === 'dead' ? { bound_endpoint_ids: null } : {}),
     })
     .where('id', '=', agent.id)
     .returningAll()

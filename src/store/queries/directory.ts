@@ -9,8 +9,9 @@ import { agentEntryColumns, toAgent } from './agents.ts';
 import { toApiKey } from './apiKeys.ts';
 import { chunks } from './columns.ts';
 import { toEndpoint } from './endpoints.ts';
-import { toModel } from './models.ts';
+import { selectModels, toModel } from './models.ts';
 import { toProject } from './projects.ts';
+import { regionMapEntry } from './regionMap.ts';
 
 /** Everything at one revision: the caller's transaction reads from one snapshot. */
 export async function directory(tx: Tx): Promise<Awaited<ReturnType<Store['directory']>>> {
@@ -19,7 +20,7 @@ export async function directory(tx: Tx): Promise<Awaited<ReturnType<Store['direc
   const projects = await db.selectFrom('projects').selectAll().execute();
   const apiKeys = await db.selectFrom('api_keys').selectAll().execute();
   const endpoints = await db.selectFrom('endpoints').selectAll().execute();
-  const models = await db.selectFrom('models').selectAll().execute();
+  const models = await selectModels(tx).execute();
   const agents = await db.selectFrom('agents').select(agentEntryColumns).execute();
   return {
     revision,
@@ -28,6 +29,7 @@ export async function directory(tx: Tx): Promise<Awaited<ReturnType<Store['direc
     endpoints: endpoints.map(toEndpoint),
     models: models.map(toModel),
     agents: agents.map(toAgent),
+    regionMap: await regionMapEntry(tx),
   };
 }
 
@@ -67,12 +69,12 @@ const entriesByKind: Record<
     (await db.selectFrom('api_keys').selectAll().where('id', 'in', ids).execute()).map(toApiKey),
   endpoint: async ({ db }, ids) =>
     (await db.selectFrom('endpoints').selectAll().where('id', 'in', ids).execute()).map(toEndpoint),
-  model: async ({ db }, ids) =>
-    (await db.selectFrom('models').selectAll().where('id', 'in', ids).execute()).map(toModel),
+  model: async (tx, ids) => (await selectModels(tx).where('id', 'in', ids).execute()).map(toModel),
   agent: async ({ db }, ids) =>
     (await db.selectFrom('agents').select(agentEntryColumns).where('id', 'in', ids).execute()).map(
       toAgent,
     ),
+  region_map: async (tx) => [await regionMapEntry(tx)],
 };
 
 async function withEntries(tx: Tx, rows: readonly Row<'changes'>[]): Promise<Change[]> {

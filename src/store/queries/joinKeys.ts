@@ -1,17 +1,35 @@
 /** Join keys. What consumes them is `enroll.ts`. */
+import { sql } from 'kysely';
 import { mapPage, type Page, type Paged } from '../../lib/page.ts';
-import type { JoinKeyRow } from '../contract/joinKeyStore.ts';
+import type { JoinKeyRow, JoinKeyStore } from '../contract/joinKeyStore.ts';
 import type { Refused } from '../contract/refused.ts';
 import type { Row } from '../tables.ts';
 import { forUpdate, type Tx } from '../transaction.ts';
 import { noteNothing } from './audit.ts';
 import { fromListOrNull, toListOrNull } from './columns.ts';
+import { lockOwner } from './ownerLock.ts';
 import { pageAfter } from './pageAfter.ts';
 
 /** By a person. The first start writes its keys with `writeJoinKey`. */
-export async function insertJoinKey(tx: Tx, input: { row: JoinKeyRow }): Promise<{ ok: true }> {
-  await writeJoinKey(tx, input.row);
+export async function insertJoinKey(
+  tx: Tx,
+  { row, openAtMost = Infinity }: Parameters<JoinKeyStore['insertJoinKey']>[0],
+): ReturnType<JoinKeyStore['insertJoinKey']> {
+  const { projectId, createdAtMs: nowMs } = row;
+  if (!(await lockOwner(tx, projectId))) return { ok: false, reason: 'unknown_project' };
+  const { open } = await ownedBy(tx, projectId)
+    .select(({ fn }) => fn.countAll<number>().as('open'))
+    .where('revoked_at_ms', 'is', null)
+    .where('expires_at_ms', '>', nowMs)
+    .where('uses', '<', sql.ref<number>('max_uses'))
+    .executeTakeFirstOrThrow();
+  if (open >= openAtMost) return { ok: false, reason: 'too_many_join_keys', limit: openAtMost };
+  await writeJoinKey(tx, row);
   return { ok: true };
+}
+
+function ownedBy({ db }: Tx, projectId: string | null) {
+  return db.selectFrom('join_keys').where('project_id', projectId === null ? 'is' : '=', projectId);
 }
 
 export async function writeJoinKey({ db }: Tx, key: JoinKeyRow): Promise<void> {
@@ -35,33 +53,19 @@ export async function writeJoinKey({ db }: Tx, key: JoinKeyRow): Promise<void> {
     .execute();
 }
 
-export async function joinKeysPage(
-  { db }: Tx,
-  { projectId, page }: { projectId: string | null; page: Page },
-): Promise<Paged<JoinKeyRow>> {
-  const query = db
-    .selectFrom('join_keys')
-    .selectAll()
-    .where('project_id', projectId === null ? 'is' : '=', projectId);
-  const order = ['created_at_ms', 'id'] as const;
-  return mapPage(await pageAfter(query, { order, direction: 'desc', page }), toJoinKey);
-}
-
 export async function joinKeyById({ db }: Tx, id: string): Promise<JoinKeyRow | null> {
   const row = await db.selectFrom('join_keys').selectAll().where('id', '=', id).executeTakeFirst();
   return row === undefined ? null : toJoinKey(row);
 }
 
 /** Newest first. `null`: the platform's own. */
-export async function joinKeysOf({ db }: Tx, projectId: string | null): Promise<JoinKeyRow[]> {
-  const rows = await db
-    .selectFrom('join_keys')
-    .selectAll()
-    .where('project_id', projectId === null ? 'is' : '=', projectId)
-    .orderBy('created_at_ms', 'desc')
-    .orderBy('id')
-    .execute();
-  return rows.map(toJoinKey);
+export async function joinKeysPage(
+  tx: Tx,
+  { projectId, page }: { projectId: string | null; page: Page },
+): Promise<Paged<JoinKeyRow>> {
+  const query = ownedBy(tx, projectId).selectAll();
+  const order = ['created_at_ms', 'id'] as const;
+  return mapPage(await pageAfter(query, { order, direction: 'desc', page }), toJoinKey);
 }
 
 /** The first revocation's time stays; another one changes nothing. */
@@ -82,6 +86,25 @@ export async function revokeJoinKey(
   }
   await tx.db.updateTable('join_keys').set({ revoked_at_ms: nowMs }).where('id', '=', id).execute();
   return { ok: true };
+}
+
+/** What they enrolled stays, and so does the name of the key in it. */
+export async function deleteOldJoinKeys(
+  { db }: Tx,
+  { beforeMs, limit }: { beforeMs: number; limit: number },
+): Promise<number> {
+  const { numDeletedRows } = await db
+    .deleteFrom('join_keys')
+    .where('id', 'in', (expression) =>
+      expression
+        .selectFrom('join_keys')
+        .select('id')
+        .where('expires_at_ms', '<', beforeMs)
+        .orderBy('expires_at_ms')
+        .limit(limit),
+    )
+    .executeTakeFirst();
+  return Number(numDeletedRows);
 }
 
 export function toJoinKey(row: Row<'join_keys'>): JoinKeyRow {

@@ -1,28 +1,76 @@
 /** Models, of the shared catalogue and of projects. */
+import { sql, type Selectable } from 'kysely';
+import { mapPage, type Page, type Paged } from '../../lib/page.ts';
 import type { ModelEntry } from '../../domain/directory.ts';
-import type { Store } from '../store.ts';
-import type { Row } from '../tables.ts';
+import type { CatalogueStore, ModelRow } from '../contract/catalogueStore.ts';
+import { rowsPerStatement } from '../limits.ts';
+import type { Tables } from '../tables.ts';
+import type { Flag } from '../tables/columnTypes.ts';
+import { forUpdate } from '../transaction.ts';
 import type { Tx } from '../transaction.ts';
 import { appendChanges } from './changes.ts';
+import { chunks, fromFlag } from './columns.ts';
+import { pageAfter } from './pageAfter.ts';
 
-export async function modelById({ db }: Tx, id: string): Promise<ModelEntry | null> {
-  const row = await db.selectFrom('models').selectAll().where('id', '=', id).executeTakeFirst();
-  return row === undefined ? null : toModel(row);
+/** A row of the table, with whether the operator has approved its digest. */
+export type ModelRecord = Selectable<Tables['models']> & { approved: Flag };
+
+const approved = sql<Flag>`case when exists (
+  select 1 from model_approvals where model_approvals.sha256 = models.sha256
+) then 1 else 0 end`.as('approved');
+
+export function selectModels({ db }: Pick<Tx, 'db'>) {
+  return db.selectFrom('models').selectAll().select(approved);
+}
+
+export async function modelById(tx: Tx, id: string): Promise<ModelRow | null> {
+  const row = await selectModels(tx).where('id', '=', id).executeTakeFirst();
+  return row === undefined ? null : toModelRow(row);
+}
+
+/** By id; as many as there are. */
+export async function modelsById(tx: Tx, ids: readonly string[]): Promise<Map<string, ModelRow>> {
+  const found = new Map<string, ModelRow>();
+  for (const chunk of chunks([...new Set(ids)], rowsPerStatement)) {
+    const rows = await selectModels(tx).where('id', 'in', chunk).execute();
+    for (const row of rows) found.set(row.id, toModelRow(row));
+  }
+  return found;
+}
+
+export async function modelPage(
+  tx: Tx,
+  input: { projectId: string | null; withCatalogue: boolean; page: Page },
+): Promise<Paged<ModelRow>> {
+  const { projectId, withCatalogue, page } = input;
+  const query = selectModels(tx).where((row) => {
+    const own = row('project_id', projectId === null ? 'is' : '=', projectId);
+    return withCatalogue ? row.or([own, row('project_id', 'is', null)]) : own;
+  });
+  const order = ['created_at_ms', 'id'] as const;
+  return mapPage(await pageAfter(query, { order, direction: 'asc', page }), toModelRow);
+}
+
+/** Locked until the transaction ends: neither its size nor its being there changes meanwhile. */
+export async function lockModel(tx: Tx, id: string): Promise<ModelRecord | undefined> {
+  return forUpdate(tx, selectModels(tx).where('id', '=', id)).executeTakeFirst();
 }
 
 export async function updateModelSource(
   tx: Tx,
-  input: Parameters<Store['updateModelSource']>[0],
+  input: Parameters<CatalogueStore['updateModelSource']>[0],
 ): Promise<void> {
   const { numUpdatedRows } = await tx.db
     .updateTable('models')
-    .set({
+    .set(({ eb }) => ({
       name: input.name,
       source: input.source,
       sha256: input.sha256,
       size_bytes: input.sizeBytes,
       context_length: input.contextLength,
-    })
+      updated_at_ms: input.nowMs,
+      version: eb('version', '+', 1),
+    }))
     .where('id', '=', input.id)
     .executeTakeFirst();
   if (numUpdatedRows > 0n) await appendChanges(tx, [{ kind: 'model', id: input.id }]);
@@ -30,7 +78,7 @@ export async function updateModelSource(
 
 export async function insertModel(
   { db }: Tx,
-  model: ModelEntry & { createdAtMs: number },
+  model: Omit<ModelEntry, 'approvedForShared'> & { createdAtMs: number },
 ): Promise<void> {
   await db
     .insertInto('models')
@@ -45,11 +93,21 @@ export async function insertModel(
       sha256: model.sha256,
       context_length: model.contextLength,
       created_at_ms: model.createdAtMs,
+      updated_at_ms: model.createdAtMs,
     })
     .execute();
 }
 
-export function toModel(row: Row<'models'>): ModelEntry {
+export function toModelRow(row: ModelRecord): ModelRow {
+  return {
+    ...toModel(row),
+    createdAtMs: row.created_at_ms,
+    updatedAtMs: row.updated_at_ms,
+    version: row.version,
+  };
+}
+
+export function toModel(row: ModelRecord): ModelEntry {
   return {
     id: row.id,
     projectId: row.project_id,
@@ -60,5 +118,6 @@ export function toModel(row: Row<'models'>): ModelEntry {
     sizeBytes: row.size_bytes,
     sha256: row.sha256,
     contextLength: row.context_length,
+    approvedForShared: fromFlag(row.approved),
   };
 }

@@ -1,5 +1,6 @@
-/** Models and endpoints. */
-import type { Flag } from './columnTypes.ts';
+/** Models, endpoints, and what the operator says of digests, tiers and regions. */
+import type { Generated } from 'kysely';
+import type { Flag, JsonText } from './columnTypes.ts';
 
 interface Models {
   id: string;
@@ -12,6 +13,8 @@ interface Models {
   sha256: string | null;
   context_length: number | null;
   created_at_ms: number;
+  updated_at_ms: Generated<number>;
+  version: Generated<number>;
 }
 
 interface Endpoints {
@@ -30,9 +33,41 @@ interface Endpoints {
   resume: Flag;
   queue_timeout_ms: number;
   created_at_ms: number;
+  updated_at_ms: Generated<number>;
+  version: Generated<number>;
+}
+
+/** Digests that shared agents may serve whoever owns the model. */
+interface ModelApprovals {
+  sha256: string;
+  note: string;
+  /** Who approved it: `user:<id>`. */
+  approved_by: string;
+  created_at_ms: number;
+}
+
+/** What the operator says of a tier, free-form. */
+interface TierFeatures {
+  tier: string;
+  /** JSON of an object. */
+  features: JsonText;
+  version: number;
+  updated_at_ms: number;
+}
+
+/** One row. */
+interface RegionMaps {
+  id: 'near';
+  /** JSON of a list of lists of regions. */
+  near_groups: JsonText;
+  version: number;
+  updated_at_ms: number;
 }
 
 export interface CatalogueTables {
   models: Models;
   endpoints: Endpoints;
+  model_approvals: ModelApprovals;
+  tier_features: TierFeatures;
+  region_maps: RegionMaps;
 }

@@ -2,25 +2,34 @@
 import assert from 'node:assert/strict';
 import type { StoreCases } from './storeCases.ts';
 import { modelEntry } from '../directoryEntries.ts';
-import { bootstrapRows } from '../storeRows.ts';
+import { bootstrapRows, startMs } from '../storeRows.ts';
 
 export const catalogueCases: StoreCases = {
   'a field is lost or changed on its way through the tables': async ({ store }) => {
     const rows = bootstrapRows();
     await store.bootstrap(rows);
-    assert.deepEqual(await store.endpointsOf('proj_a'), rows.endpoints);
-    assert.deepEqual(await store.joinKeysOf(null), rows.joinKeys);
+    const unchanged = { updatedAtMs: startMs, version: 1 };
     assert.deepEqual(
-      await store.modelById('model_a'),
-      modelEntry({ sizeBytes: 2 ** 40, contextLength: 8_192 }),
+      await store.endpointsOf('proj_a'),
+      rows.endpoints.map((endpoint) => ({ ...endpoint, ...unchanged })),
     );
+    const page = { after: null, limit: 10 };
+    const keys = await store.joinKeysPage({ projectId: null, page });
+    assert.deepEqual(keys, { items: rows.joinKeys, next: null });
+    assert.deepEqual(await store.modelById('model_a'), {
+      ...modelEntry({ sizeBytes: 2 ** 40, contextLength: 8_192 }),
+      createdAtMs: startMs,
+      ...unchanged,
+    });
   },
 
   'things of one project show in another': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
     assert.deepEqual(await store.endpointsOf('proj_b'), []);
-    assert.deepEqual(await store.joinKeysOf('proj_b'), []);
-    assert.deepEqual(await store.joinKeysOf('proj_a'), []);
+    for (const projectId of ['proj_a', 'proj_b']) {
+      const page = { after: null, limit: 10 };
+      assert.deepEqual((await store.joinKeysPage({ projectId, page })).items, []);
+    }
     assert.equal(await store.modelById('model_b'), null);
   },
 
@@ -34,8 +43,8 @@ export const catalogueCases: StoreCases = {
       sizeBytes: 100,
       contextLength: 2_048,
     };
-    await store.updateModelSource({ id: 'model_a', ...source });
-    await store.updateModelSource({ id: 'model_x', ...source });
+    await store.updateModelSource({ id: 'model_a', nowMs: startMs, ...source });
+    await store.updateModelSource({ id: 'model_x', nowMs: startMs, ...source });
     assert.deepEqual(await store.changesSince({ revision, limit: 10 }), {
       ok: true,
       changes: [

@@ -30,8 +30,17 @@ const taken: ClaimOutcome = { ok: true, answer: null };
 const answer = { status: 201, sealedBody: 'sealed' };
 const refused = (reason: string) => ({ ok: false, reason });
 
-function createUnder(store: Store, id: string, claimed: IdempotencyClaim): Promise<{ ok: true }> {
-  return store.insertJoinKey({ row: joinKeyRow({ id }), audit: auditNote({ claim: claimed }) });
+async function createUnder(
+  store: Store,
+  id: string,
+  claimed: IdempotencyClaim,
+): Promise<{ ok: true }> {
+  const outcome = await store.insertJoinKey({
+    row: joinKeyRow({ id }),
+    audit: auditNote({ claim: claimed }),
+  });
+  assert.ok(outcome.ok);
+  return outcome;
 }
 
 export const idempotencyCases: StoreCases = {

@@ -16,6 +16,7 @@ const repoPattern = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
 
 /** Reads a source. Never throws. */
 export function parseModelSource(source: string): ModelSource {
+  if (/\p{Cc}/u.test(source)) return invalid('A model source stands on one line.');
   if (source.startsWith('hf:')) return parseHub(source.slice('hf:'.length));
   if (source.startsWith('https:')) return parseUrl(source);
   if (source.startsWith('file:')) return parseFile(source);
@@ -49,6 +50,8 @@ function parseFile(source: string): ModelSource {
   if (rest.startsWith('//')) {
     const url = URL.canParse(source) ? new URL(source) : undefined;
     if (url === undefined || url.hostname !== '') return invalid(`"${source}" is no local file.`);
+    // An escaped slash is no part of any file's name.
+    if (/%(2f|5c|00)/i.test(url.pathname)) return invalid(`"${source}" is no local file.`);
     return { kind: 'file', path: fileURLToPath(url) };
   }
   if (!path.isAbsolute(rest)) return invalid(`"${rest}" is not an absolute path.`);
