@@ -13,6 +13,7 @@ const invalidInput: readonly ErrorName[] = [
 /** Every control route: what the listener, the guards and a database that is away say. */
 const always: readonly ErrorName[] = [
   'malformed_request',
+  'headers_too_large',
   ...invalidInput,
   'queue_full',
   'store_unavailable',

@@ -16,7 +16,12 @@ import type { Operation, OperationAnswer } from './operation.ts';
 
 type OtherHandler = HandlerOf<Exclude<Plane, 'control'>>;
 
-const always: readonly ErrorName[] = ['malformed_request', 'store_unavailable', 'internal'];
+const always: readonly ErrorName[] = [
+  'malformed_request',
+  'headers_too_large',
+  'store_unavailable',
+  'internal',
+];
 
 const byKey: readonly ErrorName[] = [
   ...always,
@@ -83,7 +88,11 @@ const page: OperationAnswer = { status: 200, media: 'text/html' };
 export const otherOperations: Readonly<Record<OtherHandler, Operation>> = {
   chat: {
     headers: z.object({
-      'x-xim-region': z.string().optional().describe('Region that the request prefers'),
+      'x-xim-region': z
+        .string()
+        .regex(/^[\x21-\x7e]{1,24}$/)
+        .optional()
+        .describe('Region that the request prefers'),
     }),
     body: chatBodySchema,
     answers: [
