@@ -3,7 +3,7 @@
  * gets more than stands there, and what is somebody else's answers as if it did not exist (P1).
  */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { openApiDocument } from '../../src/api/openapi/openApiDocument.ts';
 import { routes, type Route } from '../../src/api/routes.ts';
 import type { Router } from '../../src/router/router.ts';
@@ -13,7 +13,7 @@ import {
   type HttpHarness,
   type Reply,
 } from '../../src/testing/httpHarness.ts';
-import { startPostgres } from '../../src/testing/postgres.ts';
+import { onBothDatabases, type NewDatabase } from '../../src/testing/onBothDatabases.ts';
 import { until } from '../../src/testing/until.ts';
 import { matrix, type Verdict } from './matrix.ts';
 import { minimalOf } from './minimal.ts';
@@ -25,30 +25,14 @@ test('a row of the route table without a line in the matrix, or a line without a
   assert.deepEqual(Object.keys(matrix).toSorted(), listed.map(nameOf).toSorted());
 });
 
-const postgres = await startPostgres();
-after(async () => {
-  if (postgres.kind === 'started') await postgres.stop();
-});
+await onBothDatabases(checkAccess);
 
-describe('on SQLite', () => checkAccess(() => Promise.resolve({})));
-describe(
-  'on PostgreSQL',
-  {
-    skip: postgres.kind === 'missing' ? postgres.reason : false,
-  },
-  () =>
-    checkAccess(async () => {
-      assert.ok(postgres.kind === 'started');
-      return { url: await postgres.createDatabase() };
-    }),
-);
-
-function checkAccess(database: () => Promise<{ url?: string }>): void {
+function checkAccess(newDatabase: NewDatabase): void {
   let harness: HttpHarness<Router>;
   let cast: Cast;
   before(async () => {
     const limits = { perAddress: unlimited, liveClients: 1_000, liveIntervalMs: 60_000 };
-    harness = await openPlatformHarness({ ...(await database()), limits });
+    harness = await openPlatformHarness({ ...(await newDatabase()), limits });
     cast = await inviteCast(harness, { base: harness.base });
     await until(() => keysAreKnown(harness, cast));
   });
