@@ -26,6 +26,7 @@ const withBody: readonly ErrorName[] = [
   'cross_site',
   'request_too_large',
   'request_timeout',
+  'rate_limited_requests',
 ];
 
 const withKey: readonly ErrorName[] = [

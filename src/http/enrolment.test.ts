@@ -172,6 +172,7 @@ test('a flood of enrolments from one address', async () => {
         enroll: { burst: 1, perSecond: 0.01 },
         refresh: { burst: 1, perSecond: 0.01 },
         link: { burst: 1, perSecond: 0.01 },
+        change: { burst: 1, perSecond: 0.01 },
       },
     },
   });

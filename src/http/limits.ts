@@ -51,7 +51,10 @@ export interface HttpLimits {
   linkMessageBytes: number;
   /** One file of the dashboard or the installer, in bytes. */
   fileBytes: number;
-  /** Sign-in, enrolment, refresh, nonces and link upgrades of one address. */
+  /**
+   * Sign-in, enrolment, refresh, nonces and link upgrades of one address; changes over the control
+   * routes of one account or key.
+   */
   perAddress: Readonly<Record<LimitedAction, AddressLimit>>;
 }
 
@@ -85,7 +88,7 @@ export const liveRequests = 50;
 export const filePieceBytes = 64 * 1024;
 export const dashboardDepth = 4;
 
-export type LimitedAction = 'sign_in' | 'nonce' | 'enroll' | 'refresh' | 'link';
+export type LimitedAction = 'sign_in' | 'nonce' | 'enroll' | 'refresh' | 'link' | 'change';
 
 /** A token bucket. */
 export interface AddressLimit {
@@ -126,5 +129,7 @@ export const httpLimits: HttpLimits = {
     enroll: { burst: 200, perSecond: 5 },
     refresh: { burst: 300, perSecond: 10 },
     link: { burst: 200, perSecond: 10 },
+    // Far above what people do; a script in a loop is told when to go on.
+    change: { burst: 500, perSecond: 50 },
   },
 };

@@ -15,6 +15,7 @@ before(async () => {
         enroll: { burst: 1, perSecond: 1 },
         refresh: { burst: 1, perSecond: 1 },
         link: { burst: 6, perSecond: 0.001 },
+        change: { burst: 1, perSecond: 1 },
       },
     },
   });

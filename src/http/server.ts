@@ -191,6 +191,7 @@ function handlersOf(parts: Parts): Handlers {
       version: config.version,
       notices: parts.notices,
       signInLimiter: limiterOf(parts, 'sign_in'),
+      changeLimiter: limiterOf(parts, 'change'),
       secure: () => publicBase().startsWith('https:'),
       buildJoinCommand: (joinKey) => joinCommand({ serverUrl: publicBase(), pin, joinKey }),
     }),

@@ -129,11 +129,11 @@ function hiddenFrom(as: CastName, isIn: boolean, { own, foreign }: Cast): string
 }
 
 const unlimited = Object.fromEntries(
-  ['sign_in', 'nonce', 'enroll', 'refresh', 'link'].map((name) => [
+  ['sign_in', 'nonce', 'enroll', 'refresh', 'link', 'change'].map((name) => [
     name,
     { burst: 100_000, perSecond: 100_000 },
   ]),
-) as Record<'sign_in' | 'nonce' | 'enroll' | 'refresh' | 'link', never>;
+) as Record<'sign_in' | 'nonce' | 'enroll' | 'refresh' | 'link' | 'change', never>;
 
 /** New keys reach the data plane a moment after their commit. */
 async function keysAreKnown(harness: HttpHarness<Router>, cast: Cast): Promise<boolean> {

@@ -142,7 +142,14 @@ async function fuzzOn(
 }
 
 const much = { burst: 1_000_000, perSecond: 1_000_000 };
-const unlimited = { sign_in: much, nonce: much, enroll: much, refresh: much, link: much };
+const unlimited = {
+  sign_in: much,
+  nonce: much,
+  enroll: much,
+  refresh: much,
+  link: much,
+  change: much,
+};
 
 export async function prove(
   args: string[],

@@ -43,7 +43,7 @@ test('a change that does not stand in the log with who, whence and what (C4)', a
   assert.equal(created?.address, '127.0.0.1');
   assert.equal(created?.actor, `user:${harness.admin.principal.userId}`);
   assert.equal(created?.target_id, id);
-  assert.deepEqual(created?.changes['maxUses'], { from: null, to: 3 });
+  assert.deepEqual(created?.changes['max_uses'], { from: null, to: 3 });
   assert.equal(revoked?.target_id, id);
   assert.deepEqual(suspended?.changes['state'], { from: 'enrolled', to: 'suspended' });
   assert.ok(!JSON.stringify(all).includes(key.slice(-20)), 'a secret stands in the log');

@@ -43,6 +43,18 @@ function noteAnswer(note: AuditView): AuditNoteAnswer {
     project_id: note.projectId,
     request_id: note.requestId,
     address: note.address,
-    changes: note.changes,
+    changes: wireNames(note.changes) as AuditNoteAnswer['changes'],
   };
+}
+
+/** Fields as the rest of the API names them: `maxUses` → `max_uses`, at every depth. */
+function wireNames(value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return value;
+  if (Array.isArray(value)) return value.map(wireNames);
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [
+      name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      wireNames(inner),
+    ]),
+  );
 }

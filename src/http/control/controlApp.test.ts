@@ -303,3 +303,27 @@ test('more browsers than the bound, and a place that is not given back', async (
   assert.equal(again.status, 200);
   again.stop();
 });
+
+test('one account in a loop keeps the database to itself', async () => {
+  const link = { burst: 500, perSecond: 50 };
+  const perAddress = { sign_in: link, nonce: link, enroll: link, refresh: link, link };
+  const narrow = { ...perAddress, change: { burst: 3, perSecond: 0.001 } };
+  const small = await openHttpHarness({ limits: { perAddress: narrow } });
+  try {
+    const mine = await small.signIn();
+    const change = (as: { headers?: Record<string, string>; key?: string }): Promise<Reply> =>
+      small.call('POST', `${project}/join-keys`, { ...as, body: {} });
+    for (let count = 0; count < 3; count += 1) {
+      assert.equal((await change({ headers: mine })).status, 201);
+    }
+    const refused = await change({ headers: mine });
+    assert.deepEqual([refused.status, codeOf(refused)], [429, 'rate_limit_exceeded']);
+    assert.ok(Number(refused.headers['retry-after']) > 0);
+    // Looking is free, and others are not held up.
+    const list = await small.call('GET', `${project}/join-keys`, { headers: mine });
+    assert.equal(list.status, 200);
+    assert.equal((await change({ key: small.credentials.managementKey })).status, 201);
+  } finally {
+    await small.close();
+  }
+});

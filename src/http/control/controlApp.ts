@@ -15,6 +15,7 @@ import type { Contract } from '../../api/contract.ts';
 import { contracts } from '../../api/contracts.ts';
 import { routes, type HandlerOf, type Route } from '../../api/routes.ts';
 import type { Control } from '../../control/control.ts';
+import { actorOf } from '../../control/principal.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { AddressLimiter } from '../addressLimiter.ts';
@@ -54,6 +55,8 @@ export interface ControlAppOptions {
   knownHosts: () => KnownHosts;
   /** Sign-ins of one address, good or bad. */
   signInLimiter: AddressLimiter;
+  /** Changes of one account or key. */
+  changeLimiter: AddressLimiter;
   /** Whether browsers reach the server by TLS. */
   secure: () => boolean;
   /** Aborts when the server drains: ends the live streams. */
@@ -163,14 +166,20 @@ function register(
       const foreign = foreignOrigin(context, options.knownHosts());
       if (foreign !== undefined) return foreign;
     }
+    const { caller, sessionToken } = known;
+    if (route.method !== 'GET' && caller.principal.kind !== 'anonymous') {
+      const admitted = options.changeLimiter.take(actorOf(caller.principal));
+      if (!admitted.ok) return refuse(context, 'rate_limited_requests', tooMany, admitted);
+    }
     const read = readCallInput(contract, inputOf(context));
     if (!read.ok) return refuse(context, read.name, read.message, { param: read.param });
-    const { caller, sessionToken } = known;
     const call = createCall({ context, contract, caller, sessionToken, input: read.input });
     if (contract.creates === true) return serveOnce(call, { handler, control, log });
     return handler(call);
   });
 }
+
+const tooMany = 'Too many changes at once by this account or key. Go on a little later.';
 
 function inputOf(context: ControlContext): Parameters<typeof readCallInput>[1] {
   const { exchange, body } = context.env;
