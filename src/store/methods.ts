@@ -72,24 +72,39 @@ export async function runInTransaction(options: {
     access === 'read'
       ? db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
       : db.transaction().setIsolationLevel('read committed');
-  return transaction.execute(async (trx) => {
+  const running = transaction.execute(async (trx) => {
     const tx: Tx = { db: trx, dialect, changed: false, noted: {}, unchanged: false };
     const anyRun = run as unknown as AnyRun;
     const value =
       access === 'change' ? await runChange(tx, anyRun, call.args) : await anyRun(tx, ...call.args);
     return { value, changed: tx.changed };
   });
+  return running.catch((error: unknown) => {
+    if (error instanceof RefusedChange) return { value: error.outcome, changed: false };
+    throw error;
+  });
+}
+
+/** Rolls a change back that was refused, and carries the refusal out. */
+class RefusedChange extends Error {
+  readonly outcome: unknown;
+
+  constructor(outcome: unknown) {
+    super('a change was refused');
+    this.outcome = outcome;
+  }
 }
 
 type AnyRun = (tx: Tx, ...args: readonly unknown[]) => Promise<unknown>;
 
-/** S7: the change under its claim, then its note; neither without the other. */
+/** S7: the change under its claim, then its note; neither without the other, nor when refused. */
 async function runChange(tx: Tx, run: AnyRun, args: readonly unknown[]): Promise<unknown> {
   const [{ audit }] = args as [{ audit: AuditNote }];
   const { claim } = audit;
   if (claim !== null) await lockClaim(tx, claim);
   const outcome = (await run(tx, ...args)) as { ok: boolean };
-  if (!outcome.ok || tx.unchanged) return outcome;
+  if (!outcome.ok) throw new RefusedChange(outcome);
+  if (tx.unchanged) return outcome;
   await appendAuditNote(tx, audit);
   if (claim !== null) await markClaimUsed(tx, claim);
   return outcome;

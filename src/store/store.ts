@@ -16,7 +16,8 @@
  *    transaction that finds it.
  * S6 Revisions have no gaps and become visible in order: who has read up to n misses nothing
  *    at or below n.
- * S7 A method that is given an `audit` note commits together with it, or changes nothing.
+ * S7 A method that is given an `audit` note commits together with it, or changes nothing: not when
+ *    the note cannot be written, nor when its outcome is a refusal.
  */
 import type { AgentStore } from './contract/agentStore.ts';
 import type { ApiKeyStore } from './contract/apiKeyStore.ts';
