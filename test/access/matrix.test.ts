@@ -167,7 +167,10 @@ function thingOf(collection: string, cast: Cast, thing: Thing): string {
     agents: project.agentId,
     'join-keys': project.joinKeyId,
     'api-keys': project.apiKeyId,
-    models: 'missing',
+    endpoints: project.endpointId,
+    models: project.modelId,
+    members: project.ownerId,
+    invitations: project.invitationId,
     ui: 'index.html',
   };
   const id = ids[collection];
