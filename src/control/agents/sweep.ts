@@ -14,7 +14,7 @@ export interface SweepInput {
    * database must never make an agent look dead.
    */
   linkedAgentIds: readonly string[];
-  /** What the clock did since the start: one that is set must not make an agent look dead either. */
+  /** What the clock did since the start: one that is set must not make an agent look dead. */
   jumps: ClockJumps;
 }
 

@@ -190,8 +190,8 @@ async function consume(parts: Parts, input: Consumption): Promise<EnrollOutcome>
 }
 
 /**
- * Whether the clock was set back, by more than the longest life of a key, since the key was made: it
- * would live for as much longer.
+ * Whether the clock was set back, by more than the longest life of a key, since the key was made:
+ * it would live for as much longer.
  */
 function isFromTheFuture(key: JoinKeyRow, nowMs: number): boolean {
   return nowMs < key.createdAtMs - joinKeyTtlMs.most;
