@@ -13,7 +13,7 @@ const idempotencyKey = z
 
 const ifMatch = z
   .string()
-  .regex(/^("\d{1,15}"|\*)$/)
+  .regex(/^((W\/)?"\d{1,15}"|\*)$/)
   .optional()
   .describe('ETag of the answer that the change is made against; another version refuses it');
 

@@ -101,10 +101,13 @@ function readPage({ pages }: Contract, query: unknown): Read<Page | undefined> {
   return wrong('invalid_value', "'after' is not the next_cursor of a page of this list.", 'after');
 }
 
-/** The version that the caller saw last; `*` and absence are any. */
+/**
+ * The version that the caller saw last; `*` and absence are any. A proxy that compresses has made
+ * the ETag a weak one: it names the version all the same.
+ */
 function readIfMatch(header: string | undefined): Read<number | null> {
   if (header === undefined || header === '*') return { ok: true, value: null };
-  const version = /^"(\d{1,15})"$/.exec(header)?.[1];
+  const version = /^(?:W\/)?"(\d{1,15})"$/.exec(header)?.[1];
   if (version !== undefined) return { ok: true, value: Number(version) };
   const message = 'if-match must be the ETag of an earlier answer, such as "3", or *.';
   return wrong('invalid_value', message, 'if-match');
