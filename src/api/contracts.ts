@@ -4,10 +4,13 @@ import { agentContracts } from './control/agents.ts';
 import { auditContracts } from './control/audit.ts';
 import { endpointContracts } from './control/endpoints.ts';
 import { joinKeyContracts } from './control/joinKeys.ts';
+import { modelContracts } from './control/models.ts';
 import { projectContracts } from './control/projects.ts';
+import { regionContracts } from './control/regions.ts';
 import { requestContracts } from './control/requests.ts';
 import { sessionContracts } from './control/sessions.ts';
 import { statusContracts } from './control/status.ts';
+import { tierContracts } from './control/tiers.ts';
 import type { HandlerOf } from './routes.ts';
 
 export const contracts = {
@@ -15,6 +18,9 @@ export const contracts = {
   ...statusContracts,
   ...projectContracts,
   ...endpointContracts,
+  ...modelContracts,
+  ...tierContracts,
+  ...regionContracts,
   ...requestContracts,
   ...agentContracts,
   ...joinKeyContracts,

@@ -243,7 +243,7 @@ test('a status that hides the notices, or that shared agents serve', async () =>
   let agents: AgentAnswer[] = [agent];
   answer = (url) => {
     if (url.endsWith('/agents')) return { status: 200, body: { data: agents } };
-    if (url.endsWith('/endpoints')) {
+    if (url.includes('/endpoints?')) {
       const endpoint = {
         slug: 'own',
         tier: 'self_hosted',

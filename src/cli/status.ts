@@ -24,7 +24,10 @@ export const status = defineCommand({
       const scope = session.scopePath(false);
       const [answer, endpoints, agents] = await Promise.all([
         session.call<StatusAnswer>({ method: 'GET', path: '/api/v1/status' }),
-        session.call<ListAnswer<EndpointAnswer>>({ method: 'GET', path: `${scope}/endpoints` }),
+        session.call<ListAnswer<EndpointAnswer>>({
+          method: 'GET',
+          path: `${scope}/endpoints?limit=500`,
+        }),
         session.call<ListAnswer<AgentAnswer>>({ method: 'GET', path: `${scope}/agents` }),
       ]);
       const overview = { status: answer, endpoints: endpoints.data, agents: agents.data };

@@ -2,6 +2,7 @@
  * The control plane: every use-case that changes or shows durable state, composed once.
  *
  * - `access/`     people: passwords, sessions, the limit on failed sign-ins, repeated calls
+ * - `catalogue/`  endpoints, models, tiers, the map of near regions
  * - `enrolment/`  join keys, nonces, enrolment, refresh, the agents' tokens
  * - `agents/`     lists, events, suspend, resume, remove, the sweep
  * - `platform/`   the first start, the default model, what a project shows
@@ -23,6 +24,8 @@ import { createPasswords } from './access/password.ts';
 import { createSecondFactors } from './access/secondFactor.ts';
 import { createSessions, type Sessions } from './access/signIn.ts';
 import { agentUseCases } from './agents/agentUseCases.ts';
+import { catalogueUseCases } from './catalogue/catalogueUseCases.ts';
+import { createTiers, type TierUseCases } from './catalogue/tiers.ts';
 import { createAgentTokens } from './enrolment/agentTokens.ts';
 import { createEnroll, type Enroll } from './enrolment/enroll.ts';
 import { joinKeyUseCases } from './enrolment/joinKeyUseCases.ts';
@@ -44,6 +47,7 @@ import { bindUseCases, type Bound } from './useCases.ts';
 const useCases = {
   ...platformUseCases,
   ...projectUseCases,
+  ...catalogueUseCases,
   ...joinKeyUseCases,
   ...agentUseCases,
   ...auditUseCases,
@@ -59,6 +63,10 @@ export interface Control extends Bound<typeof useCases> {
   signIn: Sessions['signIn'];
   session: Sessions['session'];
   signOut: Sessions['signOut'];
+
+  // Tiers remember for a while what they measured.
+  tiers: TierUseCases['tiers'];
+  setTierFeatures: TierUseCases['setTierFeatures'];
 
   /** Before a call that carries an idempotency key. */
   beginIdempotentCall: BeginCall;
@@ -91,6 +99,7 @@ export function createControl(options: ControlParts & { secrets: ServerSecrets }
     defaultModel: () => defaultModelOf(parts),
 
     ...createSessions({ ...parts, passwords, limits, secondFactors }),
+    ...createTiers(parts),
     beginIdempotentCall: createIdempotentCalls({ ...parts, sealingKey: secrets.answerKey }),
 
     newNonce: ({ address }) => nonces.issue(address),

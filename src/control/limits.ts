@@ -110,3 +110,36 @@ export const idempotencyAbandonedMs = 60_000;
 export const auditKeptMs = 400 * 86_400_000;
 /** Notes that one sweep forgets; the rest goes in the next one. */
 export const auditNotesForgottenAtOnce = 5_000;
+
+/** Endpoints of one project, models of one owner, and digests that the operator has approved. */
+export const endpointsPerProject = 1_000;
+export const modelsPerOwner = 1_000;
+export const modelApprovals = 10_000;
+
+/** Longest name of a model, and longest source, in characters (as the link carries them). */
+export const longestModelName = 128;
+export const longestModelSource = 2_048;
+/** The largest model that may be registered, in bytes, and the longest context, in tokens. */
+export const largestModelBytes = 2 ** 50;
+export const longestContext = 2 ** 27;
+/** Longest note on an approval, in characters. */
+export const longestNote = 256;
+
+/** Longest JSON of what is said of a tier, in characters. */
+export const longestTierFeatures = 16_384;
+/** Groups of near regions, and regions of one. */
+export const regionGroups = 64;
+export const regionsPerGroup = 64;
+
+/** Tiers are measured over this long, in ms. */
+export const tierMeasuredMs = 86_400_000;
+/** One slice of it is read in one go. */
+export const tierSliceMs = 3_600_000;
+/** A slice is read again until it has been over for this long: requests end, and journals lag. */
+export const tierSliceSettledMs = 7_200_000;
+/** What was measured is shown for this long before it is measured again. */
+export const tierMeasuresKeptMs = 60_000;
+
+/** A join key is forgotten this long after its expiry, so many at a time. */
+export const joinKeysKeptMs = 30 * 86_400_000;
+export const joinKeysForgottenAtOnce = 1_000;

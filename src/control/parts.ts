@@ -1,4 +1,5 @@
 /** What every use-case stands on; `control.ts` makes it once and hands it down. */
+import type { TierTable } from '../domain/tiers.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
@@ -9,6 +10,8 @@ export interface ControlConfig {
   disconnectedDiesAfterMs: number | null;
   /** Region of join keys that name none. */
   defaultRegion: string;
+  /** With the operator's own figures. */
+  tiers: TierTable;
 }
 
 export interface ControlParts {

@@ -25,6 +25,7 @@ function calls(caller: Caller, owner: OwnerRef): (() => Promise<{ ok: boolean }>
   const ofOwner = [
     () => control.createJoinKey({ caller, owner, wish: {} }),
     () => control.joinKeys({ caller, owner, page: firstPage }),
+    () => control.joinKey({ caller, owner, joinKeyId: 'xjk_x' }),
     () => control.revokeJoinKey({ caller, owner, joinKeyId: 'xjk_x' }),
     () => control.agents({ caller, owner }),
     () => control.agent(about),
@@ -33,9 +34,42 @@ function calls(caller: Caller, owner: OwnerRef): (() => Promise<{ ok: boolean }>
     () => control.resumeAgent(about),
     () => control.removeAgent(about),
   ];
-  if (project === undefined) return ofOwner;
-  return [
+  const modelId = 'mdl_x';
+  const patch = { wish: {}, expectedVersion: null };
+  const model = { name: 'm', source: 'hf:a/b:c.gguf' };
+  const ofEither = [
     ...ofOwner,
+    () => control.models({ caller, owner, page: firstPage }),
+    () => control.model({ caller, owner, modelId }),
+    () => control.createModel({ caller, owner, wish: model }),
+    () => control.updateModel({ caller, owner, modelId, ...patch }),
+    () => control.deleteModel({ caller, owner, modelId }),
+  ];
+  if (project === undefined) {
+    const sha256 = 'a'.repeat(64);
+    return [
+      ...ofEither,
+      () => control.modelApprovals({ caller, page: firstPage }),
+      () => control.approveModel({ caller, sha256, note: '' }),
+      () => control.withdrawModelApproval({ caller, sha256 }),
+      () => control.regionMap({ caller }),
+      () => control.setRegionMap({ caller, groups: [], expectedVersion: null }),
+      () =>
+        control.setTierFeatures({ caller, tier: 'free', features: null, expectedVersion: null }),
+    ];
+  }
+  const endpoint = 'default';
+  return [
+    ...ofEither,
+    () => control.endpoint({ caller, project, endpoint }),
+    () =>
+      control.createEndpoint({
+        caller,
+        project,
+        wish: { slug: 'chat', modelId, tier: 'free' },
+      }),
+    () => control.updateEndpoint({ caller, project, endpoint, ...patch }),
+    () => control.deleteEndpoint({ caller, project, endpoint }),
     () => control.project({ caller, project }),
     () => control.endpoints({ caller, project }),
     () => control.recentRequests({ caller, project, page: firstPage }),

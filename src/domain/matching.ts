@@ -115,7 +115,7 @@ function isOwn(agent: AgentEntry, where: { request: RoutedRequest; bound: boolea
 }
 
 /** M1, M2: whether an agent may have this model at all. */
-export function mayHold(agent: AgentEntry, model: ModelEntry): boolean {
+export function mayHold(agent: Pick<AgentEntry, 'projectId'>, model: ModelEntry): boolean {
   if (agent.projectId === null) return isOpenToShared(model);
   return model.projectId === null || model.projectId === agent.projectId;
 }

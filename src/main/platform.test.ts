@@ -1,4 +1,5 @@
 /** The first start over a real database, cut at every moment at which it can be cut. */
+import { tierTable } from '../domain/tiers.ts';
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -36,7 +37,7 @@ async function surroundings(directory?: string): Promise<Opened & { directory: s
   const tools = { clock: systemClock, random: systemRandom, log: silentLogger };
   const store = await openStore({ url: path.join(where, 'xim.db'), ...tools });
   const secrets = await openSecrets({ file: path.join(where, 'secrets.key'), store, ...tools });
-  const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local' };
+  const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local', tiers: tierTable() };
   const control = createControl({ store, secrets, config, ...tools });
   const file = credentialsFile(where);
   const notes: string[] = [];

@@ -9,7 +9,6 @@ import { openSecrets } from '../control/secrets.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Clock } from '../lib/clock.ts';
-import { ClockJumps } from '../lib/clockJumps.ts';
 import { newId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import { directoryProblem } from '../lib/makeDirectory.ts';
@@ -84,7 +83,7 @@ export async function openControlPlane(parts: ServerParts): Promise<ControlPlane
       random,
       log,
       secrets,
-      config: { disconnectedDiesAfterMs, defaultRegion: config.region },
+      config: { disconnectedDiesAfterMs, defaultRegion: config.region, tiers: parts.tiers },
     });
     return { store, control };
   } catch (error) {
@@ -206,11 +205,10 @@ function keepSweeping(
   stopped: AbortSignal,
 ): void {
   const { control, router, clock, log } = parts;
-  const jumps = new ClockJumps(clock);
   const sweep = async (): Promise<void> => {
     const linkedAgentIds = router.agents().map(({ agentId }) => agentId);
     try {
-      await control.sweep({ linkedAgentIds, jumps });
+      await control.sweep({ linkedAgentIds });
     } catch (error) {
       log.warn({ err: error }, 'the sweep failed and is tried again');
     }

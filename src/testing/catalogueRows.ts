@@ -49,7 +49,7 @@ export function endpointDeletion(
   over: Partial<Input<'deleteEndpoint'>> = {},
 ): Input<'deleteEndpoint'> {
   const audit = auditNote({ action: 'endpoint.delete', targetKind: 'endpoint' });
-  return { projectId: 'proj_a', id: 'ep_a', expectedVersion: null, audit, ...over };
+  return { projectId: 'proj_a', id: 'ep_a', audit, ...over };
 }
 
 export function newModel(

@@ -13,6 +13,7 @@ import type { ControlConfig } from '../control/parts.ts';
 import type { BootstrapCredentials, ModelWish } from '../control/platform/bootstrap.ts';
 import type { Caller, Principal } from '../control/principal.ts';
 import { openSecrets, type ServerSecrets } from '../control/secrets.ts';
+import { tierTable } from '../domain/tiers.ts';
 import { newKeyPair, publicKeyText, signText, type Ed25519Pair } from '../lib/ed25519.ts';
 import { silentLogger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
@@ -121,6 +122,7 @@ async function openServer(options: {
   const config = {
     disconnectedDiesAfterMs: 30 * 86_400_000,
     defaultRegion: 'local',
+    tiers: tierTable(),
     ...options.config,
   };
   return { control: createControl({ store, clock, random, log, secrets, config }), store, secrets };

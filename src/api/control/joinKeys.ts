@@ -55,6 +55,7 @@ const create = contract({
   refusals: ['conflict'],
   creates: true,
 });
+const one = contract({ answer: joinKeySchema, status: 200, refusals: ['not_found'] });
 const revoke = contract({
   answer: z.strictObject({ id: z.string(), revoked: z.literal(true) }),
   status: 200,
@@ -63,9 +64,11 @@ const revoke = contract({
 
 export const joinKeyContracts = {
   joinKeys: list,
+  joinKey: one,
   createJoinKey: create,
   revokeJoinKey: revoke,
   platformJoinKeys: list,
+  platformJoinKey: one,
   createPlatformJoinKey: create,
   revokePlatformJoinKey: revoke,
 };

@@ -1,41 +1,42 @@
 /**
  * Upkeep that time alone brings: agents that never linked within an hour, or were silent for too
- * long, die; expired sessions, idempotency keys and old audit notes go. Meant to be called about
- * once a minute.
+ * long, die; expired sessions and idempotency keys, old join keys and audit notes go. Meant to be
+ * called about once a minute.
  */
-import type { ClockJumps } from '../../lib/clockJumps.ts';
 import { pendingDiesAfterMs } from '../../domain/agentState.ts';
-import { auditKeptMs, auditNotesForgottenAtOnce, sweepAgentsAtOnce } from '../limits.ts';
+import {
+  auditKeptMs,
+  auditNotesForgottenAtOnce,
+  joinKeysForgottenAtOnce,
+  joinKeysKeptMs,
+  sweepAgentsAtOnce,
+} from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 
-export interface SweepInput {
-  /**
-   * The agents whose link is up now: they are spared whatever the store says, because a slow
-   * database must never make an agent look dead.
-   */
-  linkedAgentIds: readonly string[];
-  /** What the clock did since the start: one that is set must not make an agent look dead. */
-  jumps: ClockJumps;
-}
-
-/** Returns the ids of the agents that died. */
+/**
+ * `linkedAgentIds` are the agents whose link is up now: they are spared whatever the store says,
+ * because a slow database must never make an agent look dead. Returns the ids of those that died.
+ */
 export async function sweep(
   { store, clock, config, log }: Pick<ControlParts, 'store' | 'clock' | 'config' | 'log'>,
-  { linkedAgentIds, jumps }: SweepInput,
+  { linkedAgentIds }: { linkedAgentIds: readonly string[] },
 ): Promise<{ died: string[] }> {
   const nowMs = clock.now();
   const { disconnectedDiesAfterMs } = config;
-  const ago = (spanMs: number): number => jumps.cautiousNow(spanMs) - spanMs;
   await store.deleteExpiredSessions(nowMs);
   await store.deleteExpiredIdempotencyKeys(nowMs);
   await store.deleteOldAuditNotes({
     beforeMs: nowMs - auditKeptMs,
     limit: auditNotesForgottenAtOnce,
   });
+  await store.deleteOldJoinKeys({
+    beforeMs: nowMs - joinKeysKeptMs,
+    limit: joinKeysForgottenAtOnce,
+  });
   const dead = await store.expireAgents({
     atMs: nowMs,
-    pendingBeforeMs: ago(pendingDiesAfterMs),
-    silentBeforeMs: disconnectedDiesAfterMs === null ? null : ago(disconnectedDiesAfterMs),
+    pendingBeforeMs: nowMs - pendingDiesAfterMs,
+    silentBeforeMs: disconnectedDiesAfterMs === null ? null : nowMs - disconnectedDiesAfterMs,
     linkedAgentIds,
     limit: sweepAgentsAtOnce,
   });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { tierTable } from '../../domain/tiers.ts';
 import { after, before, test } from 'node:test';
 import { openControlHarness, type ControlHarness } from '../../testing/controlHarness.ts';
 import { firstPage } from '../../testing/firstPage.ts';
@@ -119,7 +120,7 @@ test('a key of the platform is revoked through a project, or a stranger learns o
 test('join keys pile up without bound', async () => {
   const { store, admin: caller, control, clock } = harness;
   const parts = { clock, random: { bytes: (n: number) => Buffer.alloc(n), float: () => 0 } };
-  const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local' };
+  const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local', tiers: tierTable() };
   const made = newJoinKey({ ...parts, config }, { projectId: null, wish: {}, createdBy: 'system' });
   assert.ok(made.ok);
   const open = await control.joinKeys({ caller, owner: platform, page: firstPage });

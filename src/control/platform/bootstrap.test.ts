@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { tierTable } from '../../domain/tiers.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -75,7 +76,7 @@ test('a crash on either side of the commit leaves keys that nobody has', async (
   const directory = await mkdtemp(path.join(tmpdir(), 'xim-bootstrap-'));
   const [clock, random, log] = [new FakeClock(), systemRandom, silentLogger];
   const store = await openStore({ url: path.join(directory, 'xim.db'), log, clock, random });
-  const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local' };
+  const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local', tiers: tierTable() };
   const parts = { store, clock, random, log, config, passwords: createPasswords(random) };
   const kept: BootstrapCredentials[] = [];
   try {

@@ -9,7 +9,7 @@
  */
 import { newId } from '../../lib/ids.ts';
 import { longestQueueTimeoutMs } from '../../domain/limits.ts';
-import { defaultTiers, type TierSlug } from '../../domain/tiers.ts';
+import type { TierSlug } from '../../domain/tiers.ts';
 import type { EndpointEntry, ModelEntry } from '../../domain/directory.ts';
 import type { ApiKeyRow } from '../../store/contract/apiKeyStore.ts';
 import type { BootstrapRows } from '../../store/contract/platformStore.ts';
@@ -142,14 +142,14 @@ function newApiKey(
 
 /** An endpoint with every option at its default. */
 function newEndpoint(
-  { random, clock }: Parts,
+  { random, clock, config }: Parts,
   given: Pick<EndpointEntry, 'projectId' | 'modelId' | 'slug' | 'tier'>,
 ): EndpointEntry {
   return {
     ...given,
     id: newId('ep', random),
     active: true,
-    fallback: { enabled: defaultTiers[given.tier].fallbackByDefault, afterMs: 0, tier: null },
+    fallback: { enabled: config.tiers[given.tier].fallbackByDefault, afterMs: 0, tier: null },
     region: null,
     exclusive: false,
     minimumIsolation: null,

@@ -34,5 +34,6 @@ export async function ensureDefaultModel(
   const change = { id: model.id, name, source, sha256, sizeBytes, contextLength };
   await parts.store.updateModelSource({ ...change, nowMs: parts.clock.now() });
   parts.log.info({ modelId: model.id, from: model.name, to: name }, 'default model changed');
-  return { ok: true, model: { ...model, ...change }, changed: true };
+  const moved = await parts.store.modelById(model.id);
+  return { ok: true, model: moved ?? { ...model, ...change }, changed: true };
 }

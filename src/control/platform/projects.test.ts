@@ -76,6 +76,7 @@ test('an endpoint is shown without its model', async () => {
   const { control, admin: caller } = harness;
   const listed = await control.endpoints({ caller, project: 'default' });
   assert.ok(listed.ok);
-  assert.equal(listed.endpoints.length, 2);
-  for (const { endpoint, model } of listed.endpoints) assert.equal(model?.id, endpoint.modelId);
+  const { items } = listed.endpoints;
+  assert.equal(items.length, 2);
+  for (const { endpoint, model } of items) assert.equal(model.id, endpoint.modelId);
 });

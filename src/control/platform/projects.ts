@@ -1,41 +1,15 @@
-/** What a project shows to its people: its endpoints, its last requests. */
-import type { EndpointEntry, ModelEntry, ProjectEntry } from '../../domain/directory.ts';
+/** What a project shows to its people: its last requests. */
 import type { UsageRow } from '../../store/contract/usageStore.ts';
 import { mapPage, type Page, type Paged } from '../../lib/page.ts';
-import { listRows } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import { authorizeProject, type Caller, type Denied } from '../principal.ts';
 
 type Parts = Pick<ControlParts, 'store'>;
 
-export interface EndpointView {
-  endpoint: EndpointEntry;
-  /** Null when it was removed meanwhile. */
-  model: ModelEntry | null;
-}
-
 /** One finished request. */
 export interface RequestView extends UsageRow {
   /** Own agents by name, others as `shared`; null when nothing served. */
   agentName: string | null;
-}
-
-export async function listEndpoints(
-  { store }: Parts,
-  { caller, project }: { caller: Caller; project: string },
-): Promise<{ ok: true; project: ProjectEntry; endpoints: EndpointView[] } | Denied> {
-  const allowed = await authorizeProject(store, { caller, project, role: 'member' });
-  if (!allowed.ok) return allowed;
-  const entries = (await store.endpointsOf(allowed.project.id)).slice(0, listRows);
-  const models = new Map<string, ModelEntry | null>();
-  for (const { modelId } of entries) {
-    if (!models.has(modelId)) models.set(modelId, await store.modelById(modelId));
-  }
-  const endpoints = entries.map((endpoint) => ({
-    endpoint,
-    model: models.get(endpoint.modelId) ?? null,
-  }));
-  return { ok: true, project: allowed.project, endpoints };
 }
 
 /** Newest first. */

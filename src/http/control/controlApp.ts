@@ -33,12 +33,16 @@ import { readCallInput } from './callInput.ts';
 import { callerOf, provenanceOf } from './caller.ts';
 import { createCall, type ControlHandler } from './controlCall.ts';
 import { refuse, type ControlContext, type ControlEnv } from './controlContext.ts';
+import { createEndpointAnswer } from './endpointAnswer.ts';
+import { createEndpointRoutes } from './endpointRoutes.ts';
 import { serveOnce } from './idempotentCall.ts';
 import { createJoinKeyRoutes, type BuildJoinCommand } from './joinKeyRoutes.ts';
 import { createLiveRoute } from './live.ts';
 import type { LiveView } from './liveView.ts';
+import { createModelRoutes } from './modelRoutes.ts';
 import { createProjectAnswers, createProjectRoutes, type Notices } from './projectRoutes.ts';
 import { createSessionRoutes } from './sessionRoutes.ts';
+import { createTierRoutes } from './tierRoutes.ts';
 import type { TopicHandlers } from './topicHandlers.ts';
 
 export interface ControlAppOptions {
@@ -218,14 +222,14 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
   const { control, router, auth } = options;
   const modelName = (id: string): string | undefined => router.directory.model(id)?.name;
   const answers = createAgentAnswers({ router, modelName });
-  const projectAnswers = createProjectAnswers({
-    ...options,
-    publicBase: () => options.knownHosts().publicBase(),
-  });
+  const publicBase = (): string => options.knownHosts().publicBase();
+  const projectAnswers = createProjectAnswers({ ...options, publicBase });
+  const endpointAnswer = createEndpointAnswer({ router, publicBase });
   const live = createLiveRoute({
     ...options,
     agents: answers,
     projects: projectAnswers,
+    endpointAnswer,
     stillAllowed: async (context) => {
       const access = { by: 'session_or_key', role: 'member' } as const;
       return (await callerOf(context, { control, auth }, access)).ok;
@@ -234,6 +238,9 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
   return {
     ...createSessionRoutes(options),
     ...createProjectRoutes({ control, answers: projectAnswers }),
+    ...createEndpointRoutes({ control, answer: endpointAnswer }),
+    ...createModelRoutes({ control }),
+    ...createTierRoutes({ control }),
     live,
     ...createAgentRoutes({ control, answers }),
     ...createJoinKeyRoutes(options),

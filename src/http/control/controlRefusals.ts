@@ -11,12 +11,27 @@ export type ControlRefusal =
   | { reason: 'version_conflict' }
   | { reason: 'another_request' | 'still_running' | 'answer_lost' }
   | { reason: 'invalid_value'; param: string; message: string }
+  | { reason: 'conflict'; message: string }
+  | { reason: 'model_not_found' }
+  | { reason: 'tier_quota_exceeded'; message: string; limit: RefusalLimit }
   | { reason: 'too_many_join_keys'; limit: number }
   | { reason: 'too_many_attempts' | 'busy'; retryAfterMs: number };
 
+/** The bound that was met, as the envelope tells it. */
+export interface RefusalLimit {
+  name: string;
+  value: number;
+  used: number;
+}
+
 type Plain = Exclude<
   ControlRefusal['reason'],
-  'invalid_value' | 'too_many_join_keys' | 'too_many_attempts' | 'busy'
+  | 'invalid_value'
+  | 'conflict'
+  | 'tier_quota_exceeded'
+  | 'too_many_join_keys'
+  | 'too_many_attempts'
+  | 'busy'
 >;
 
 const plain: Readonly<Record<Plain, readonly [ErrorName, string]>> = {
@@ -38,6 +53,10 @@ const plain: Readonly<Record<Plain, readonly [ErrorName, string]>> = {
   project_not_found: [
     'project_not_found',
     'The project does not exist or you have no access to it.',
+  ],
+  model_not_found: [
+    'model_not_found',
+    'model_id names no model of this project or of the catalogue.',
   ],
   not_found: ['not_found', 'It does not exist or you have no access to it.'],
   agent_dead: ['conflict', 'The agent was removed; that is final. It must enrol again.'],
@@ -65,6 +84,12 @@ export function refuseFor(context: ControlContext, refusal: ControlRefusal): Res
   switch (refusal.reason) {
     case 'invalid_value':
       return refuse(context, 'invalid_value', refusal.message, { param: refusal.param });
+    case 'conflict':
+      return refuse(context, 'conflict', refusal.message);
+    case 'tier_quota_exceeded': {
+      const extra = { limit: refusal.limit };
+      return refuse(context, 'tier_quota_exceeded', refusal.message, { extra });
+    }
     case 'too_many_join_keys': {
       const message = `${refusal.limit} join keys may be open at once. Revoke one first.`;
       return refuse(context, 'conflict', message);

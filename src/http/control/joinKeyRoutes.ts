@@ -1,4 +1,4 @@
-/** Join keys of a project and of the platform: list, create, revoke. */
+/** Join keys of a project and of the platform: list, look, create, revoke. */
 import type {
   CreatedJoinKeyAnswer,
   CreateJoinKeyRequest,
@@ -18,24 +18,25 @@ import type { TopicHandlers } from './topicHandlers.ts';
 export type BuildJoinCommand = (joinKey: string) => JoinCommand;
 
 interface Options {
-  control: Pick<Control, 'createJoinKey' | 'joinKeys' | 'revokeJoinKey'>;
+  control: Pick<Control, 'createJoinKey' | 'joinKeys' | 'joinKey' | 'revokeJoinKey'>;
   buildJoinCommand: BuildJoinCommand;
 }
 
 type Contracts = typeof joinKeyContracts;
-type Name = 'joinKeys' | 'createJoinKey' | 'revokeJoinKey';
+type Name = 'joinKeys' | 'joinKey' | 'createJoinKey' | 'revokeJoinKey';
 
 export function createJoinKeyRoutes(options: Options): TopicHandlers<Contracts> {
   const platform = routesOf(options, ofPlatform);
   return {
     ...routesOf(options, ofProject),
     platformJoinKeys: platform.joinKeys,
+    platformJoinKey: platform.joinKey,
     createPlatformJoinKey: platform.createJoinKey,
     revokePlatformJoinKey: platform.revokeJoinKey,
   };
 }
 
-/** The three routes for the owner that the address names. */
+/** The routes for the owner that the address names. */
 function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contracts>, Name> {
   const { control } = options;
   return {
@@ -44,6 +45,12 @@ function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contra
       const outcome = await control.joinKeys({ caller, owner: ownerOf(call), page });
       if (!outcome.ok) return call.refuse(outcome);
       return call.json(pageAnswer(outcome.joinKeys, joinKeyAnswer));
+    },
+    async joinKey(call) {
+      const { caller } = call;
+      const joinKeyId = call.part('key');
+      const outcome = await control.joinKey({ caller, joinKeyId, owner: ownerOf(call) });
+      return outcome.ok ? call.json(joinKeyAnswer(outcome.joinKey)) : call.refuse(outcome);
     },
     async createJoinKey(call) {
       const { caller, body } = call;

@@ -18,6 +18,7 @@ import type { AgentAnswers } from './agentAnswer.ts';
 import type { ControlHandler } from './controlCall.ts';
 import { refuse, type ControlContext } from './controlContext.ts';
 import type { ControlRefusal } from './controlRefusals.ts';
+import type { EndpointAnswerOf } from './endpointAnswer.ts';
 import { isoTime } from './isoTime.ts';
 import type { ProjectAnswers } from './projectRoutes.ts';
 
@@ -25,6 +26,7 @@ interface Options {
   control: Pick<Control, 'project' | 'agents' | 'endpoints' | 'recentRequests'>;
   agents: AgentAnswers;
   projects: ProjectAnswers;
+  endpointAnswer: EndpointAnswerOf;
   clock: Clock;
   log: Logger;
   limits: HttpLimits;
@@ -131,7 +133,7 @@ function event(snapshot: LiveSnapshot): Uint8Array {
 }
 
 async function snapshotOf(options: Options, viewer: Viewer): Promise<Snapshot> {
-  const { control, agents, projects, clock } = options;
+  const { control, agents, projects, endpointAnswer, clock } = options;
   const { caller, project } = viewer;
   const owner = { kind: 'project', project } as const;
   const [listed, endpoints, requests, status] = await Promise.all([
@@ -149,7 +151,7 @@ async function snapshotOf(options: Options, viewer: Viewer): Promise<Snapshot> {
       at: isoTime(clock.now()),
       status,
       agents: agents.all(listed.agents),
-      endpoints: projects.endpoints(endpoints.project, endpoints.endpoints),
+      endpoints: endpoints.endpoints.items.map(endpointAnswer),
       requests: projects.requests(requests.requests.items),
     },
   };

@@ -1,12 +1,10 @@
-/** Status of the server; endpoints and last requests of a project. */
-import type { EndpointAnswer, endpointContracts } from '../../api/control/endpoints.ts';
+/** Status of the server, and the last requests of a project. */
 import { openApiDocument } from '../../api/openapi/openApiDocument.ts';
 import type { RequestAnswer, requestContracts } from '../../api/control/requests.ts';
 import type { StatusAnswer, statusContracts } from '../../api/control/status.ts';
 import type { Control } from '../../control/control.ts';
-import type { EndpointView, RequestView } from '../../control/platform/projects.ts';
+import type { RequestView } from '../../control/platform/projects.ts';
 import type { Caller } from '../../control/principal.ts';
-import type { ProjectEntry } from '../../domain/directory.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { pageAnswer } from './controlCall.ts';
 import { isoTime } from './isoTime.ts';
@@ -18,7 +16,6 @@ export type Notices = () => StatusAnswer['notices'];
 
 export interface ProjectAnswers {
   status(caller: Caller): Promise<StatusAnswer>;
-  endpoints(project: ProjectEntry, views: readonly EndpointView[]): EndpointAnswer[];
   requests(views: readonly RequestView[]): RequestAnswer[];
 }
 
@@ -35,12 +32,6 @@ export interface ProjectAnswerOptions {
 export function createProjectAnswers(options: ProjectAnswerOptions): ProjectAnswers {
   const { control, router, clock, publicBase } = options;
   const startedAt = isoTime(clock.now());
-  const loadOf = (
-    endpointId: string,
-  ): Pick<EndpointAnswer, 'agents_ready' | 'running' | 'waiting'> => {
-    const { agentsReady, running, waiting } = router.endpointStats(endpointId);
-    return { agents_ready: agentsReady, running, waiting };
-  };
 
   return {
     async status(caller) {
@@ -59,25 +50,6 @@ export function createProjectAnswers(options: ProjectAnswerOptions): ProjectAnsw
         notices: options.notices(),
         base_url: publicBase(),
       };
-    },
-    endpoints(project, views) {
-      return views.map(({ endpoint, model }) => ({
-        id: endpoint.id,
-        slug: endpoint.slug,
-        tier: endpoint.tier,
-        model: model?.name ?? endpoint.modelId,
-        active: endpoint.active,
-        fallback: {
-          enabled: endpoint.fallback.enabled,
-          after_ms: endpoint.fallback.afterMs,
-          tier: endpoint.fallback.tier,
-        },
-        region: endpoint.region,
-        exclusive: endpoint.exclusive,
-        queue_timeout_ms: endpoint.queueTimeoutMs,
-        base_url: `${publicBase()}/${project.slug}/${endpoint.slug}/v1`,
-        ...loadOf(endpoint.id),
-      }));
     },
     requests: (views) => views.map(requestAnswer),
   };
@@ -102,12 +74,10 @@ function requestAnswer(view: RequestView): RequestAnswer {
   };
 }
 
-type Contracts = Pick<typeof statusContracts, 'openApi' | 'status'> &
-  typeof endpointContracts &
-  typeof requestContracts;
+type Contracts = Pick<typeof statusContracts, 'openApi' | 'status'> & typeof requestContracts;
 
 export function createProjectRoutes(options: {
-  control: Pick<Control, 'endpoints' | 'recentRequests'>;
+  control: Pick<Control, 'recentRequests'>;
   answers: ProjectAnswers;
 }): TopicHandlers<Contracts> {
   const { control, answers } = options;
@@ -115,12 +85,6 @@ export function createProjectRoutes(options: {
   return {
     openApi: ({ context }) => context.body(document(), 200, { 'content-type': 'application/json' }),
     status: async (call) => call.json(await answers.status(call.caller)),
-    async endpoints(call) {
-      const { caller } = call;
-      const outcome = await control.endpoints({ caller, project: call.part('project') });
-      if (!outcome.ok) return call.refuse(outcome);
-      return call.json({ data: answers.endpoints(outcome.project, outcome.endpoints) });
-    },
     async requests(call) {
       const { caller, page } = call;
       const project = call.part('project');

@@ -91,15 +91,10 @@ export interface CatalogueStore {
     audit: AuditNote;
   }): Promise<ChangedEndpoint | EndpointRefusal | Refused<'not_found' | 'version_conflict'>>;
   /** Takes bindings and pins with it; usage records stay. */
-  deleteEndpoint(input: {
-    projectId: string;
-    id: string;
-    expectedVersion: number | null;
-    audit: AuditNote;
-  }): Promise<
+  deleteEndpoint(input: { projectId: string; id: string; audit: AuditNote }): Promise<
     /** With the ids of the keys that were pinned to it, which are revoked with it. */
     | { ok: true; revokedKeyIds: string[] }
-    | Refused<'not_found' | 'version_conflict'>
+    | Refused<'not_found'>
     | (Refused<'quota'> & { excess: QuotaExcess })
   >;
 
@@ -150,14 +145,9 @@ export interface CatalogueStore {
         maxBytes: number;
       })
   >;
-  deleteModel(input: {
-    id: string;
-    projectId: string | null;
-    expectedVersion: number | null;
-    audit: AuditNote;
-  }): Promise<
-    | { ok: true; model: ModelRow }
-    | Refused<'not_found' | 'version_conflict'>
+  deleteModel(input: { id: string; projectId: string | null; audit: AuditNote }): Promise<
+    | { ok: true }
+    | Refused<'not_found'>
     /** The first of the endpoints that use it, and how many there are. */
     | (Refused<'model_in_use'> & { endpoints: EndpointName[]; count: number })
   >;

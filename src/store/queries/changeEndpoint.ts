@@ -115,8 +115,6 @@ export async function deleteEndpoint(
   const seen = await endpointRow(tx, { projectId, ref: id });
   if (seen === undefined) return { ok: false, reason: 'not_found' };
   const row = await lockEndpoint(tx, seen.id);
-  const stale = versionConflict(row, input.expectedVersion);
-  if (stale !== null) return stale;
   const before = await holdingsOf(tx, projectId);
   const refused = quotaRefusal({
     before,

@@ -114,18 +114,15 @@ export async function deleteModel(tx: Tx, input: Input<'deleteModel'>): Outcome<
   if (record === undefined || record.project_id !== input.projectId) {
     return { ok: false, reason: 'not_found' };
   }
-  const stale = versionConflict(record, input.expectedVersion);
-  if (stale !== null) return stale;
   const users = await usersOf(tx, record.id);
   if (users.length > 0) {
     const endpoints = users.slice(0, namedEndpoints).map(nameOf);
     return { ok: false, reason: 'model_in_use', endpoints, count: users.length };
   }
   await tx.db.deleteFrom('models').where('id', '=', record.id).execute();
-  const model = toModelRow(record);
-  note(tx, model, null);
+  note(tx, toModelRow(record), null);
   await appendChanges(tx, [{ kind: 'model', id: record.id }]);
-  return { ok: true, model };
+  return { ok: true };
 }
 
 type User = Row<'endpoints'> & { project_slug: string };

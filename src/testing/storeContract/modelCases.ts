@@ -23,7 +23,6 @@ const remove = (store: Store, id: string, projectId: string | null) =>
   store.deleteModel({
     id,
     projectId,
-    expectedVersion: null,
     audit: auditNote({ action: 'model.delete', targetKind: 'model', targetId: id }),
   });
 

@@ -95,7 +95,7 @@ function run(store: Store, ids: Ids, action: Step): Promise<{ ok: boolean }> {
     case 'remove_model': {
       const id = ids.models[action.at] ?? 'model_gone';
       const audit = auditNote({ action: 'model.delete', targetKind: 'model', targetId: id });
-      return store.deleteModel({ id, projectId: 'proj_a', expectedVersion: null, audit });
+      return store.deleteModel({ id, projectId: 'proj_a', audit });
     }
   }
 }
