@@ -9,6 +9,7 @@ import { openSecrets } from '../control/secrets.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Clock } from '../lib/clock.ts';
+import { ClockJumps } from '../lib/clockJumps.ts';
 import { newId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import { directoryProblem } from '../lib/makeDirectory.ts';
@@ -205,10 +206,11 @@ function keepSweeping(
   stopped: AbortSignal,
 ): void {
   const { control, router, clock, log } = parts;
+  const jumps = new ClockJumps(clock);
   const sweep = async (): Promise<void> => {
     const linkedAgentIds = router.agents().map(({ agentId }) => agentId);
     try {
-      await control.sweep({ linkedAgentIds });
+      await control.sweep({ linkedAgentIds, jumps });
     } catch (error) {
       log.warn({ err: error }, 'the sweep failed and is tried again');
     }

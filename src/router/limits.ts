@@ -20,6 +20,11 @@ export const maxStrangers = 1024;
 export const maxCacheSalts = 10_000;
 /** Links of one agent (HELLO numbers them below this). */
 export const maxLinksPerAgent = 16;
+/**
+ * The longest life of an access token. Its expiry is a time of day: a clock that was set back since
+ * must not let it hold a link for longer.
+ */
+export const longestTokenLifeMs = 600_000;
 /** How long after its expiry an access token still holds a link that is up. */
 export const tokenGraceMs = 60_000;
 /** How often expiries are looked at. */

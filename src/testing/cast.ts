@@ -10,6 +10,7 @@ import { systemRandom } from '../lib/random.ts';
 import type { ProjectRow } from '../store/contract/projectStore.ts';
 import type { Store } from '../store/store.ts';
 import { newTestAgent, type ControlHarness } from './controlHarness.ts';
+import { newEndpoint as newEndpointInput, newModel } from './catalogueRows.ts';
 import { auditNote, userRow } from './storeRows.ts';
 
 export const castNames = [
@@ -42,8 +43,9 @@ export interface CastProject {
   agentId: string;
   joinKeyId: string;
   apiKeyId: string;
-  endpointId: string;
   modelId: string;
+  endpointId: string;
+  invitationId: string;
 }
 
 export interface Cast {
@@ -135,27 +137,58 @@ async function newProject(harness: Base, slug: string): Promise<CastProject> {
   const wish = { name: canary };
   const joinKey = await control.createJoinKey({ caller: harness.admin, owner, wish });
   if (!joinKey.ok) throw new Error(joinKey.reason);
-  const { modelId, endpointId } = await newEndpoint(harness, slug, canary);
-  const ids = { agentId, modelId, endpointId, apiKeyId: '' };
-  const partial = { id: project.id, slug, canary, ownerId, ...ids };
-  const named: CastProject = { ...partial, joinKeyId: joinKey.joinKey.id };
-  return { ...named, apiKeyId: (await newKey(harness, named, { scopes: ['inference'] })).id };
+  const named = { id: project.id, slug, canary };
+  return {
+    ...named,
+    ownerId,
+    agentId,
+    joinKeyId: joinKey.joinKey.id,
+    apiKeyId: (await newKey(harness, named, { scopes: ['inference'] })).id,
+    ...(await newEndpoint(store, named)),
+    invitationId: await newInvitation(harness, named),
+  };
 }
 
+/** On a model of the project's own. */
 async function newEndpoint(
-  { control, admin: caller }: Base,
-  project: string,
-  canary: string,
-): Promise<{ modelId: string; endpointId: string }> {
-  const owner = { kind: 'project', project } as const;
-  const file = { name: canary, source: `hf:${canary}/model:model.gguf` };
-  const model = await control.createModel({ caller, owner, wish: file });
-  if (!model.ok) throw new Error(model.reason);
-  const { id: modelId } = model.model;
-  const wish = { slug: canary, modelId, tier: 'gpu_nvidia_shared', region: canary };
-  const made = await control.createEndpoint({ caller, project, wish });
+  store: Store,
+  { id: projectId, canary }: Pick<CastProject, 'id' | 'canary'>,
+): Promise<Pick<CastProject, 'modelId' | 'endpointId'>> {
+  const modelId = newId('model', systemRandom);
+  const made = await store.createModel(newModel({ id: modelId, projectId, name: canary }));
   if (!made.ok) throw new Error(made.reason);
-  return { modelId, endpointId: made.endpoint.endpoint.id };
+  const endpointId = newId('ep', systemRandom);
+  const wanted = { id: endpointId, projectId, slug: canary, modelId };
+  const served = await store.createEndpoint(newEndpointInput(wanted));
+  if (!served.ok) throw new Error(served.reason);
+  return { modelId, endpointId };
+}
+
+async function newInvitation(
+  { store, clock, admin }: Base,
+  { id: projectId, canary }: Pick<CastProject, 'id' | 'canary'>,
+): Promise<string> {
+  const id = newId('inv', systemRandom);
+  const made = await store.insertInvitation({
+    invitation: {
+      id,
+      projectId,
+      projectRole: 'member',
+      userRole: 'user',
+      email: `${canary}-invited@cast.example`,
+      tokenSha256: sha256Hex(id),
+      createdBy: `user:${admin.principal.userId}`,
+      createdAtMs: clock.now(),
+      expiresAtMs: clock.now() + 3_600_000,
+      acceptedAtMs: null,
+      acceptedBy: null,
+      revokedAtMs: null,
+    },
+    openLimit: 100,
+    audit: auditNote({ projectId }),
+  });
+  if (!made.ok) throw new Error(made.reason);
+  return id;
 }
 
 async function newAgent(

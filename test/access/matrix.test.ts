@@ -169,6 +169,8 @@ function thingOf(collection: string, cast: Cast, thing: Thing): string {
     'api-keys': project.apiKeyId,
     endpoints: project.endpointId,
     models: project.modelId,
+    members: project.ownerId,
+    invitations: project.invitationId,
     'model-approvals': 'a'.repeat(64),
     tiers: 'free',
     ui: 'index.html',

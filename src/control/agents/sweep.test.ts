@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
+import { ClockJumps } from '../../lib/clockJumps.ts';
 import { disconnectedDiesAfterMs, pendingDiesAfterMs } from '../../domain/agentState.ts';
 import {
   enrolledAgent,
@@ -8,15 +9,17 @@ import {
 } from '../../testing/controlHarness.ts';
 
 let harness: ControlHarness;
+let jumps: ClockJumps;
 beforeEach(async () => {
   harness = await openControlHarness();
+  jumps = new ClockJumps(harness.clock);
 });
 afterEach(() => harness.close());
 
 const owner = { kind: 'project', project: 'default' } as const;
 
 async function sweep(linkedAgentIds: string[] = []): Promise<string[]> {
-  return (await harness.control.sweep({ linkedAgentIds })).died;
+  return (await harness.control.sweep({ linkedAgentIds, jumps })).died;
 }
 
 async function linkedAgent(): Promise<string> {
@@ -60,6 +63,30 @@ test('an agent that was silent for 30 days lives on, or dies of 29', async () =>
   assert.deepEqual(await sweep(), [silent]);
 });
 
+test('a server whose clock is set forward, or that slept, lets its agents die', async () => {
+  const { clock } = harness;
+  const { agentId: pending } = await enrolledAgent(harness);
+  const away = await linkedAgent();
+  clock.jumpWall(2 * disconnectedDiesAfterMs);
+  assert.deepEqual(await sweep(), []);
+  // One that comes now is stamped with the new time, and has its hour as well.
+  const { agentId: late } = await enrolledAgent(harness);
+  clock.advance(pendingDiesAfterMs + 1);
+  assert.deepEqual(await sweep(), [pending, late].toSorted());
+  clock.advance(disconnectedDiesAfterMs);
+  assert.deepEqual(await sweep(), [away]);
+});
+
+test('a server whose clock is set back never lets an agent die', async () => {
+  const { clock } = harness;
+  const { agentId } = await enrolledAgent(harness);
+  clock.jumpWall(-3 * 3_600_000);
+  clock.advance(pendingDiesAfterMs + 1);
+  assert.deepEqual(await sweep(), [], 'late is right');
+  clock.advance(3 * 3_600_000);
+  assert.deepEqual(await sweep(), [agentId]);
+});
+
 test('a suspended agent dies of its silence, or at once when it is resumed', async () => {
   const { control, admin: caller, clock } = harness;
   const command = { caller, owner, agentId: await linkedAgent() };
@@ -80,7 +107,8 @@ test('an operator who said "never" loses silent agents', async () => {
     const event = { agentId, atMs: patient.clock.now(), kind: 'connected', detail: '' };
     await patient.control.presenceSink.event(event);
     patient.clock.advance(disconnectedDiesAfterMs * 100);
-    assert.deepEqual(await patient.control.sweep({ linkedAgentIds: [] }), { died: [] });
+    const input = { linkedAgentIds: [], jumps: new ClockJumps(patient.clock) };
+    assert.deepEqual(await patient.control.sweep(input), { died: [] });
   } finally {
     await patient.close();
   }

@@ -3,6 +3,7 @@
  * long, die; expired sessions and idempotency keys, old join keys and audit notes go. Meant to be
  * called about once a minute.
  */
+import type { ClockJumps } from '../../lib/clockJumps.ts';
 import { pendingDiesAfterMs } from '../../domain/agentState.ts';
 import {
   auditKeptMs,
@@ -13,16 +14,24 @@ import {
 } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 
-/**
- * `linkedAgentIds` are the agents whose link is up now: they are spared whatever the store says,
- * because a slow database must never make an agent look dead. Returns the ids of those that died.
- */
+export interface SweepInput {
+  /**
+   * The agents whose link is up now: they are spared whatever the store says, because a slow
+   * database must never make an agent look dead.
+   */
+  linkedAgentIds: readonly string[];
+  /** What the clock did since the start: one that is set must not make an agent look dead. */
+  jumps: ClockJumps;
+}
+
+/** Returns the ids of the agents that died. */
 export async function sweep(
   { store, clock, config, log }: Pick<ControlParts, 'store' | 'clock' | 'config' | 'log'>,
-  { linkedAgentIds }: { linkedAgentIds: readonly string[] },
+  { linkedAgentIds, jumps }: SweepInput,
 ): Promise<{ died: string[] }> {
   const nowMs = clock.now();
   const { disconnectedDiesAfterMs } = config;
+  const ago = (spanMs: number): number => jumps.cautiousNow(spanMs) - spanMs;
   await store.deleteExpiredSessions(nowMs);
   await store.deleteExpiredIdempotencyKeys(nowMs);
   await store.deleteOldAuditNotes({
@@ -35,8 +44,8 @@ export async function sweep(
   });
   const dead = await store.expireAgents({
     atMs: nowMs,
-    pendingBeforeMs: nowMs - pendingDiesAfterMs,
-    silentBeforeMs: disconnectedDiesAfterMs === null ? null : nowMs - disconnectedDiesAfterMs,
+    pendingBeforeMs: ago(pendingDiesAfterMs),
+    silentBeforeMs: disconnectedDiesAfterMs === null ? null : ago(disconnectedDiesAfterMs),
     linkedAgentIds,
     limit: sweepAgentsAtOnce,
   });

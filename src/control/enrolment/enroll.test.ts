@@ -296,6 +296,19 @@ test('an agent whose clock, or a server whose clock, is an hour off cannot enrol
   assert.ok((await machine.refresh({ agentId, ...outcome.credentials })).ok);
 });
 
+test('a clock that was set back lets a join key live for hours', async () => {
+  const { control, clock } = harness;
+  const joinKey = await harness.joinKey({ maxUses: 2 });
+  const machine = newTestAgent(control);
+  assert.ok((await machine.enroll({ joinKey })).ok);
+  clock.jumpWall(-5 * 3_600_000);
+  const { nonce } = control.newNonce({ address: '192.0.2.1' });
+  const outcome = await newTestAgent(control).enroll({ joinKey, nonce });
+  assert.deepEqual(outcome, { ok: false, reason: 'join_key_expired' });
+  assert.ok((await machine.enroll({ joinKey })).ok, 'a lost answer is still had again');
+  clock.jumpWall(5 * 3_600_000);
+});
+
 test('shared agents are shown to, or changed by, whoever owns only a project', async () => {
   const { control, store } = harness;
   const shared = (await store.agentsOf(null))[0];

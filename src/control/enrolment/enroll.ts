@@ -28,6 +28,7 @@ import type { JoinKeyRow } from '../../store/contract/joinKeyStore.ts';
 import {
   enrolmentRetryGraceMs,
   enrolmentsWaiting,
+  joinKeyTtlMs,
   signedMessagesPerCall,
   staleAttempts,
 } from '../limits.ts';
@@ -162,6 +163,9 @@ async function consume(parts: Parts, input: Consumption): Promise<EnrollOutcome>
   let { name } = fresh;
   for (let attempt = 0; attempt < staleAttempts + staleAttempts; attempt += 1) {
     const resume = await resumption(parts, { joinKeyId, publicKey: request.publicKey });
+    if (resume === null && isFromTheFuture(key, clock.now())) {
+      return { ok: false, reason: 'join_key_expired' };
+    }
     const outcome = await store.enroll({
       joinKeyId,
       secretSha256,
@@ -183,6 +187,14 @@ async function consume(parts: Parts, input: Consumption): Promise<EnrollOutcome>
     }
   }
   return { ok: false, reason: 'busy' };
+}
+
+/**
+ * Whether the clock was set back, by more than the longest life of a key, since the key was made:
+ * it would live for as much longer.
+ */
+function isFromTheFuture(key: JoinKeyRow, nowMs: number): boolean {
+  return nowMs < key.createdAtMs - joinKeyTtlMs.most;
 }
 
 const refusals = {

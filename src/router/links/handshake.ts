@@ -8,6 +8,8 @@
  *    right, because the directory may lag behind the refresh that made it.
  * H3 What the directory does not know yet is looked up once before it is refused: an agent links in
  *    the moment in which its enrolment was committed.
+ * H4 From its judgement on a token's life is counted on the monotonic clock, and never for longer
+ *    than tokens live: what the wall clock does then is nothing to a link.
  */
 import type { AgentEntry } from '../../domain/directory.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -18,7 +20,7 @@ import type { HelloMessage } from '../../protocol/messages/agentControl.ts';
 import { helloMessage } from '../../protocol/signing.ts';
 import { commonVersion } from '../../protocol/version.ts';
 import type { Directory } from '../directory.ts';
-import { maxLinksPerAgent } from '../limits.ts';
+import { longestTokenLifeMs, maxLinksPerAgent } from '../limits.ts';
 
 export interface Accepted {
   ok: true;
@@ -105,7 +107,8 @@ function weighToken(
     return { ok: false, reason: 'token_expired', detail, goaway: 'token_expired' };
   }
   if (isVoid(verdict.claims, agent)) return unauthorized('access token is of an old generation');
-  const tokenExpiresAtMs = clock.monotonic() + verdict.claims.exp * 1000 - nowMs;
+  const lifeMs = Math.min(verdict.claims.exp * 1000 - nowMs, longestTokenLifeMs);
+  const tokenExpiresAtMs = clock.monotonic() + lifeMs;
   return { ok: true, agent, tokenExpiresAtMs };
 }
 

@@ -9,10 +9,17 @@ import { createWsTransport, linkSubprotocol } from '../../protocol/wsTransport.t
 import { wsClientOptions, wsServerOptions } from '../../protocol/wsTransport.ts';
 import { endpointEntry, modelEntry } from '../../testing/directoryEntries.ts';
 import { FakeAgent, newIdentity, stalls, streams } from '../../testing/fakeAgent.ts';
+import { createMemoryPair } from '../../protocol/memoryTransport.ts';
+import type { AgentControl } from '../../protocol/messages/agentControl.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
+import { maxStrangers } from '../limits.ts';
 import { RouterHarness, settle, until } from '../../testing/routerHarness.ts';
 
 const made: RouterHarness[] = [];
+
+const nothing = (): void => {};
+/** An end that answers nothing. */
+const deaf = { onMessage: nothing, onError: nothing, onViolation: nothing, onDrain: nothing };
 
 async function harness(
   options: ConstructorParameters<typeof RouterHarness>[0] = {},
@@ -138,6 +145,83 @@ test('a link outlives its token by a minute of grace, a renewed one by more', as
   assert.equal(goes.agent.closed?.reason, 'token_expired');
   assert.deepEqual(goes.agent.goaways, ['token_expired']);
   assert.equal(stays.agent.closed, undefined);
+});
+
+test('a clock that is set back lets a token hold its link for hours', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const identity = one.enrol();
+  clock.jumpWall(-3 * 3_600_000);
+  const { agent } = await one.agent({ identity });
+  await clock.advanceAsync(600_000 + 59_000);
+  assert.equal(agent.isLinked, true);
+  await clock.advanceAsync(3000);
+  assert.equal(agent.closed?.reason, 'token_expired');
+});
+
+test('a clock that is set forward cuts the links that are up', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const { agent, identity } = await one.agent({ script: streams('x') });
+  clock.jumpWall(5 * 3_600_000);
+  await clock.advanceAsync(300_000);
+  assert.equal((await one.submit().result).outcome, 'completed');
+  // The agent has counted the life of its token from receipt: the next one comes in time.
+  const accessToken = one.ports.token({ agentId: identity.agentId, nowMs: clock.now() });
+  agent.peer.send({ type: 'token', accessToken });
+  await clock.advanceAsync(500_000);
+  assert.equal(agent.closed, undefined);
+  // Its old one is an old one for a new link, and it is told so.
+  const { agent: second } = one.link({ identity, link: 1 });
+  await until(() => second.closed !== undefined);
+  assert.equal(second.closed?.reason, 'token_expired');
+});
+
+test('a recorded HELLO is played again', async () => {
+  const one = await harness();
+  let recorded: AgentControl | undefined;
+  const { identity } = await one.agent({ tamper: (hello) => (recorded = hello) });
+  const { agent } = one.link({ identity, tamper: () => recorded as AgentControl, slots: 1 });
+  await until(() => agent.closed !== undefined);
+  assert.equal(agent.closed?.reason, 'unauthorized');
+  assert.equal(one.router.agent(identity.agentId)?.links, 1, 'the right one stays');
+});
+
+test('strangers that say nothing take the places of agents for ever', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const closed: number[] = [];
+  for (let n = 0; n < maxStrangers + 5; n += 1) {
+    const { agent, router } = createMemoryPair({ clock });
+    agent.handlers = { ...deaf, onClose: () => closed.push(n) };
+    one.router.acceptLink(router, { address: '192.0.2.1' });
+  }
+  await until(() => closed.length === 5);
+  assert.deepEqual(
+    closed,
+    [0, 1, 2, 3, 4].map((n) => maxStrangers + n),
+  );
+  await clock.advanceAsync(12_000);
+  await until(() => closed.length === maxStrangers + 5);
+  const { agent } = await one.agent();
+  assert.equal(agent.isLinked, true);
+});
+
+test('a link that is deaf towards its agent keeps its requests for ever', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const { agent, pair } = await one.agent({ script: () => {} });
+  pair.towardsAgent.swallow();
+  const { client, result } = one.submit();
+  await settle();
+  assert.equal(agent.requests.length, 0);
+  // The agent hears nothing and gives its link up; its word of that still arrives.
+  const rescuer = await one.agent({ script: streams('rescued') });
+  await clock.advanceAsync(36_000);
+  assert.equal(agent.closed?.reason, 'silent');
+  assert.equal((await result).outcome, 'completed');
+  assert.match(client.text, /rescued/);
+  assert.equal(rescuer.agent.requests.length, 1);
 });
 
 test('a renewed token of another agent ends the link', async () => {
