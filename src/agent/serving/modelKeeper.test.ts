@@ -185,6 +185,20 @@ test('another file under the same id is not loaded', async () => {
   assert.deepEqual(calls.slice(3), ['in use a', 'fetch a', 'unload a', 'load a']);
 });
 
+test('a model that is of another source, format or task stays what it was', async () => {
+  const changes: Partial<DesiredModel>[] = [
+    { source: 'hf:x/other' },
+    { format: 'safetensors' },
+    { task: 'embed' },
+  ];
+  for (const change of changes) {
+    const { wish, calls } = rig();
+    await wish(model('a'));
+    await wish(model('a', change));
+    assert.equal(calls.filter((call) => call === 'fetch a').length, 2, JSON.stringify(change));
+  }
+});
+
 test('a stopped keeper goes on', async () => {
   const { keeper, calls, wish } = rig();
   keeper.stop();

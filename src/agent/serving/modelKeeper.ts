@@ -246,6 +246,8 @@ function sameFile(one: DesiredModel, other: DesiredModel): boolean {
   return (
     one.source === other.source &&
     one.sha256 === other.sha256 &&
+    one.format === other.format &&
+    one.task === other.task &&
     one.contextLength === other.contextLength &&
     one.name === other.name
   );

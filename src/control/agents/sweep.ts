@@ -39,7 +39,7 @@ export async function sweep(
     limit: auditNotesForgottenAtOnce,
   });
   await store.deleteOldJoinKeys({
-    beforeMs: nowMs - joinKeysKeptMs,
+    beforeMs: ago(joinKeysKeptMs),
     limit: joinKeysForgottenAtOnce,
   });
   const dead = await store.expireAgents({

@@ -1,5 +1,5 @@
 /** The operator's map of near regions. */
-import { regionProblem } from '../../lib/slug.ts';
+import { regionProblem, sameRegion } from '../../lib/slug.ts';
 import type { RegionMapRow } from '../../store/contract/operatorStore.ts';
 import { auditOf } from '../audit.ts';
 import { regionGroups, regionsPerGroup } from '../limits.ts';
@@ -51,7 +51,7 @@ export async function setRegionMap(
 
 /** Regions are compared without case; the first spelling stays. */
 function withoutRepetition(group: readonly string[]): string[] {
-  return [...new Map(group.toReversed().map((one) => [one.toLowerCase(), one])).values()].reverse();
+  return group.filter((one, at) => at === group.findIndex((first) => sameRegion(first, one)));
 }
 
 function groupsProblem(groups: readonly (readonly string[])[]): InvalidField | undefined {
