@@ -4,6 +4,7 @@
  * leak shows wherever it comes out.
  */
 import { newApiKeyRow } from '../control/apiKeys/apiKeyText.ts';
+import type { OwnerRef } from '../control/principal.ts';
 import { sha256Hex } from '../lib/hashing.ts';
 import { newId } from '../lib/ids.ts';
 import { systemRandom } from '../lib/random.ts';
@@ -51,8 +52,12 @@ export interface CastProject {
 export interface Cast {
   own: CastProject;
   foreign: CastProject;
+  /** What is nobody's but the operator's. */
+  platform: { agentId: string; joinKeyId: string; modelId: string };
   callers: Readonly<Record<CastName, Credentials>>;
 }
+
+const ofProject = (project: string): OwnerRef => ({ kind: 'project', project });
 
 type Base = Pick<ControlHarness, 'store' | 'control' | 'clock' | 'admin'>;
 
@@ -86,6 +91,7 @@ export async function inviteCast(harness: Base, { base }: { base: string }): Pro
   return {
     own,
     foreign,
+    platform: await newPlatformThings(harness),
     callers: {
       none: () => Promise.resolve(page),
       member: signedIn(member),
@@ -99,7 +105,7 @@ export async function inviteCast(harness: Base, { base }: { base: string }): Pro
       strangerInferenceKey: await key(foreign, ['inference']),
       expiredKey: await key(own, both, { expired: true }),
       revokedKey: await key(own, both, { revoked: true }),
-      agent: withToken((await newAgent(harness, own.slug, own.canary)).accessToken),
+      agent: withToken((await newAgent(harness, ofProject(own.slug), own.canary)).accessToken),
     },
   };
 }
@@ -132,7 +138,7 @@ async function newProject(harness: Base, slug: string): Promise<CastProject> {
   const audit = auditNote({ projectId: project.id });
   const made = await store.insertProject({ project, ownerId, ownedLimit: null, audit });
   if (!made.ok) throw new Error(made.reason);
-  const { agentId } = await newAgent(harness, slug, canary);
+  const { agentId } = await newAgent(harness, ofProject(slug), canary);
   const owner = { kind: 'project', project: slug } as const;
   const wish = { name: canary };
   const joinKey = await control.createJoinKey({ caller: harness.admin, owner, wish });
@@ -164,6 +170,18 @@ async function newEndpoint(
   return { modelId, endpointId };
 }
 
+async function newPlatformThings(harness: Base): Promise<Cast['platform']> {
+  const { control, admin: caller } = harness;
+  const owner = { kind: 'platform' } as const;
+  const { agentId } = await newAgent(harness, owner, 'shared');
+  const joinKey = await control.createJoinKey({ caller, owner, wish: {} });
+  if (!joinKey.ok) throw new Error(joinKey.reason);
+  const file = { name: 'of the catalogue', source: 'hf:catalogue/model:model.gguf' };
+  const model = await control.createModel({ caller, owner, wish: file });
+  if (!model.ok) throw new Error(model.reason);
+  return { agentId, joinKeyId: joinKey.joinKey.id, modelId: model.model.id };
+}
+
 async function newInvitation(
   { store, clock, admin }: Base,
   { id: projectId, canary }: Pick<CastProject, 'id' | 'canary'>,
@@ -193,10 +211,9 @@ async function newInvitation(
 
 async function newAgent(
   { control, admin }: Base,
-  project: string,
+  owner: OwnerRef,
   name: string,
 ): Promise<{ agentId: string; accessToken: string }> {
-  const owner = { kind: 'project', project } as const;
   const made = await control.createJoinKey({ caller: admin, owner, wish: { name } });
   if (!made.ok) throw new Error(made.reason);
   const outcome = await newTestAgent(control).enroll({ joinKey: made.text });

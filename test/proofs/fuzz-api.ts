@@ -29,7 +29,8 @@ const endless = ['live', 'signOut', 'openApi'];
 
 /** Where there is something to be found, looked at, changed and removed. */
 function thingsOf(cast: Cast): FuzzPass['things'] {
-  const { slug, agentId, joinKeyId } = cast.own;
+  const { platform } = cast;
+  const { slug, agentId, joinKeyId, endpointId, modelId } = cast.own;
   const found = (
     paths: string,
     parameters: Record<string, string>,
@@ -41,6 +42,11 @@ function thingsOf(cast: Cast): FuzzPass['things'] {
     found('\\{project\\}/agents/', { 'path.project': slug, 'path.agent': agentId }),
     found('management/agents/', { 'path.project': slug, 'path.agent': agentId }),
     found('\\{project\\}.*join-keys/', { 'path.project': slug, 'path.key': joinKeyId }),
+    found('platform/agents/', { 'path.agent': platform.agentId }),
+    found('platform/join-keys/', { 'path.key': platform.joinKeyId }),
+    found('platform/models/', { 'path.model': platform.modelId }),
+    found('\\{project\\}/endpoints/', { 'path.project': slug, 'path.endpoint': endpointId }),
+    found('\\{project\\}/models/', { 'path.project': slug, 'path.model': modelId }),
     found('\\{project\\}', { 'path.project': slug }),
   ];
 }

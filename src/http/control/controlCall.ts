@@ -58,8 +58,10 @@ export function createCall(options: {
     context,
     part: (name) => context.env.exchange.params[name] ?? '',
     json(answer: unknown) {
-      if (contract.versioned === true) {
-        context.header('etag', `"${(answer as { version: number }).version}"`);
+      const { version } = answer as { version?: number };
+      // What was deleted has none.
+      if (contract.versioned === true && version !== undefined) {
+        context.header('etag', `"${version}"`);
       }
       return context.json(answer as object, contract.status);
     },
