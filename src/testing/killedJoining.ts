@@ -1,0 +1,208 @@
+/**
+ * An agent and a server as processes, of which one is killed with -9 at any message between them,
+ * from the first nonce to the grant, and then again on the way back from a restart. Whatever was
+ * lost, the agent is there in the end, is one agent, and has used its join key once.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import path from 'node:path';
+import { CuttingProxy } from './cuttingProxy.ts';
+import { startFakeEngine, type FakeEngine } from './fakeEngine.ts';
+import { repository, startProcess, until, type RunningProcess } from './processes.ts';
+import { startServerProcess, temporaryDirectory, type ServerProcess } from './serverProcess.ts';
+
+export interface Kill {
+  victim: 'agent' | 'server';
+  /** `joining`: with a join key; `returning`: with its state alone. */
+  way: 'joining' | 'returning';
+  /** At which piece of their talk, from 1. */
+  at: number;
+  /** Whether that piece still reaches its receiver. */
+  passedOn: boolean;
+}
+
+interface ListedAgent {
+  name: string;
+  state: string;
+}
+
+/** The name that the catalogue has for what the engine serves. */
+const model = 'SmolLM2-135M-Instruct=fake-model';
+const entry = path.join(repository, 'src', 'main', 'agent.ts');
+const backMs = 60_000;
+
+export class KilledJoining {
+  private readonly base: Awaited<ReturnType<typeof temporaryDirectory>>;
+  private readonly engine: FakeEngine;
+  private readonly proxy: CuttingProxy;
+  private readonly ports: { server: number; proxy: number };
+  private server: ServerProcess;
+  private cases = 0;
+
+  static async open(): Promise<KilledJoining> {
+    const base = await temporaryDirectory('kills');
+    const engine = await startFakeEngine({ chunks: 1 });
+    const server = await freePort();
+    const proxy = new CuttingProxy(server);
+    const ports = { server, proxy: await proxy.listen() };
+    const started = await startServer(base.path, ports);
+    return new KilledJoining({ base, engine, proxy, ports, server: started });
+  }
+
+  private constructor(parts: {
+    base: Awaited<ReturnType<typeof temporaryDirectory>>;
+    engine: FakeEngine;
+    proxy: CuttingProxy;
+    ports: { server: number; proxy: number };
+    server: ServerProcess;
+  }) {
+    this.base = parts.base;
+    this.engine = parts.engine;
+    this.proxy = parts.proxy;
+    this.ports = parts.ports;
+    this.server = parts.server;
+  }
+
+  async close(): Promise<void> {
+    await this.server.end('SIGKILL');
+    this.proxy.close();
+    await this.engine.close();
+    await this.base.remove();
+  }
+
+  /**
+   * Runs one case. `beyond`: the agent served before the piece came, so that later ones are no
+   * part of joining. Rejects when the agent does not come back as it should.
+   */
+  async run(kill: Kill): Promise<'killed' | 'beyond'> {
+    this.cases += 1;
+    const name = `case-${this.cases}`;
+    const joinKey = await this.newJoinKey();
+    const who = { name, joinKey: joinKey.key };
+    if (kill.way === 'returning') {
+      const joined = this.startAgent(who);
+      await this.serves(name, joined);
+      await joined.end('SIGKILL');
+    }
+    const outcome = await this.runCut(kill, who);
+    assert.equal(await this.usesOf(joinKey.id), 1, 'uses of the join key');
+    return outcome;
+  }
+
+  private async runCut(
+    kill: Kill,
+    who: { name: string; joinKey: string },
+  ): Promise<'killed' | 'beyond'> {
+    const { promise: cut, resolve } = Promise.withResolvers<'killed'>();
+    const { at, passedOn, victim } = kill;
+    let agent: RunningProcess | undefined;
+    const act = (): void => {
+      (victim === 'agent' ? agent : this.server)?.child.kill('SIGKILL');
+      resolve('killed');
+    };
+    this.proxy.arm({ at, passedOn, act });
+    agent = this.startAgent(who);
+    const done = agent.seen(/ is ready$/m, backMs).then(() => 'beyond' as const);
+    const first = await Promise.race([cut, done.catch(() => cut)]);
+    this.proxy.arm(undefined);
+    if (first === 'killed') agent = await this.restart(victim, agent, who);
+    await this.serves(who.name, agent);
+    await agent.end('SIGKILL');
+    return first;
+  }
+
+  private async restart(
+    victim: Kill['victim'],
+    agent: RunningProcess,
+    who: { name: string; joinKey: string },
+  ): Promise<RunningProcess> {
+    if (victim === 'agent') {
+      await agent.exited;
+      return this.startAgent(who);
+    }
+    await this.server.exited;
+    this.server = await startServer(this.base.path, this.ports);
+    assert.equal(agent.child.exitCode, null, `the agent gave up: ${agent.err()}`);
+    return agent;
+  }
+
+  private startAgent(who: { name: string; joinKey: string }): RunningProcess {
+    const { name, joinKey: XIM_JOIN_KEY } = who;
+    const server = ['--server', `http://127.0.0.1:${this.ports.proxy}`, '--name', name];
+    const state = ['--state-dir', path.join(this.base.path, name)];
+    const engine = ['--engine-url', this.engine.url, '--serve', model];
+    const args = [entry, ...server, ...state, ...engine];
+    return startProcess(process.execPath, args, { env: { XIM_JOIN_KEY } });
+  }
+
+  /** Resolves when exactly one agent of that name is there, active, and answers. */
+  private async serves(name: string, agent: RunningProcess): Promise<void> {
+    const isBack = async (): Promise<boolean> => {
+      const { data } = await this.control<{ data: ListedAgent[] }>('agents');
+      // A repeated enrolment that made a second one would call it otherwise.
+      const same = data.filter((one) => one.name === name || one.name.startsWith(`${name}-`));
+      assert.ok(same.length <= 1, `two agents: ${JSON.stringify(same)}`);
+      return same[0]?.state === 'active' && (await this.answers());
+    };
+    await until(isBack, { what: `${name} to serve`, timeoutMs: backMs }).catch((error: Error) => {
+      throw new Error(`${error.message}\n${agent.err()}`, { cause: error });
+    });
+  }
+
+  private async answers(): Promise<boolean> {
+    const response = await fetch(`${this.origin}/default/own/v1/chat/completions`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${this.server.ready.api_key}`,
+        'content-type': 'application/json',
+      },
+      body: JSON.stringify({ model: 'own', messages: [{ role: 'user', content: 'hello' }] }),
+    });
+    await response.text();
+    return response.status === 200;
+  }
+
+  private async newJoinKey(): Promise<{ id: string; key: string }> {
+    return this.control('join-keys', { max_uses: 1 });
+  }
+
+  private async usesOf(id: string): Promise<number | undefined> {
+    const { data } = await this.control<{ data: { id: string; uses: number }[] }>('join-keys');
+    return data.find((one) => one.id === id)?.uses;
+  }
+
+  private get origin(): string {
+    return `http://127.0.0.1:${this.ports.server}`;
+  }
+
+  private async control<Answer>(what: string, body?: object): Promise<Answer> {
+    const { management_key: key } = this.server.credentials();
+    const response = await fetch(`${this.origin}/api/v1/projects/default/${what}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    assert.ok(response.ok, `${what}: ${response.status}`);
+    return (await response.json()) as Answer;
+  }
+}
+
+function startServer(
+  directory: string,
+  ports: { server: number; proxy: number },
+): Promise<ServerProcess> {
+  const url = `http://127.0.0.1:${ports.proxy}`;
+  const args = ['--no-agent', '--port', String(ports.server), '--public-url', url];
+  return startServerProcess({ dataDir: path.join(directory, 'data'), args });
+}
+
+/** A port that nobody has now. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
