@@ -184,6 +184,16 @@ test('a successor is used before it is on disk', async (t) => {
   assert.ok(Number(saved.enrolment.rotationToken.split('.')[1]) >= generation);
 });
 
+test('an answer that takes longer than its token lives loses its link', async (t) => {
+  const { server } = await serving(t, { server: { expiresIn: 2 } });
+  const answer = server.link.open(order({ chunks: 60, tickMs: 50 }));
+  await answered(answer);
+  assert.equal(answer.ends[0]?.outcome, 'completed');
+  assert.equal(answer.text.match(/"content":"w/g)?.length, 60);
+  assert.ok(server.link.all('token').length >= 2, 'no fresh token came meanwhile');
+  assert.equal(server.links.length, 1);
+});
+
 test('a clock that is hours off makes tokens look old', async (t) => {
   const skewed: Clock = {
     now: () => systemClock.now() - 3 * 3_600_000,
@@ -192,6 +202,21 @@ test('a clock that is hours off makes tokens look old', async (t) => {
   };
   const { server } = await serving(t, { agent: { clock: skewed } });
   assert.equal(server.refreshes.length, 0);
+  assert.equal(server.links.length, 1);
+});
+
+test('a clock that jumps by hours on a live agent ends its link, or its refreshes', async (t) => {
+  let skewMs = 0;
+  const jumping: Clock = { ...systemClock, now: () => systemClock.now() + skewMs };
+  const { server } = await serving(t, { server: { expiresIn: 3 }, agent: { clock: jumping } });
+  for (const hours of [5, -5]) {
+    skewMs = hours * 3_600_000;
+    const before = server.link.all('token').length;
+    await until(() => server.link.all('token').length > before);
+    const answer = server.link.open(hello);
+    await answered(answer);
+    assert.equal(answer.ends[0]?.outcome, 'completed');
+  }
   assert.equal(server.links.length, 1);
 });
 
