@@ -4,8 +4,8 @@
  * thing for which joining a machine needs a package registry.
  *
  * Invariants
- * R1 An installation appears by rename, whole or not at all.
- * R2 npm ends with this process, and what an ended one left half-done is removed by the next.
+ * N1 An installation appears by rename, whole or not at all.
+ * N2 npm ends with this process, and what an ended one left half-done is removed by the next.
  */
 import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { writeFileSync } from 'node:fs';
@@ -96,7 +96,7 @@ async function install(home: string, { onEvent, stopped }: LoaderOptions): Promi
   }
 }
 
-/** R2: half an installation whose process has gone. */
+/** N2: half an installation whose process has gone. */
 function removeLeftovers(home: string): void {
   const parent = path.dirname(home);
   if (!existsSync(parent)) return;

@@ -3,10 +3,10 @@
  * the server runs.
  *
  * Invariants
- * A1 It ends with the server, whatever kills that: its standard input is a pipe that nobody else
+ * S1 It ends with the server, whatever kills that: its standard input is a pipe that nobody else
  *    holds, and it stops when the pipe closes. A terminal's Ctrl-C does not reach it, because the
  *    server stops it in order.
- * A2 It is started again when it ends by itself, or when there is no join key for it because the
+ * S2 It is started again when it ends by itself, or when there is no join key for it because the
  *    database is away, with back-off, and it is said. What the server refused for good is not tried
  *    again.
  */
@@ -53,7 +53,7 @@ export type JoinKeyOutcome =
   | { kind: 'unavailable'; why: string };
 
 export interface SharedAgent {
-  /** Resolves when it is stopped, or refused for good (A2). Never rejects. */
+  /** Resolves when it is stopped, or refused for good (S2). Never rejects. */
   run(): Promise<void>;
   /** Ends the process in order, by force after two seconds. Idempotent. */
   stop(): Promise<void>;
@@ -131,7 +131,7 @@ function startProcess(options: SharedAgentOptions, joinKey: string | undefined):
   const started = spawn(process.execPath, [...nodeArguments, entry, ...options.args], {
     env: joinKey === undefined ? environment : { ...environment, XIM_JOIN_KEY: joinKey },
     stdio: ['pipe', 'pipe', 'pipe'],
-    // A1: out of the terminal's process group.
+    // S1: out of the terminal's process group.
     detached: true,
   });
   lowerPriority(started.pid);

@@ -3,11 +3,11 @@
  * scheduler, the control plane and the dashboard are told of it.
  *
  * Invariants
- * A1 An agent has at most one linked process: a new one fences every link of the old.
- * A2 A process has at most one link of each number: a new one replaces the old.
- * A3 The scheduler hears of a link's death before the streams of that link do, so that nothing is
+ * P1 An agent has at most one linked process: a new one fences every link of the old.
+ * P2 A process has at most one link of each number: a new one replaces the old.
+ * P3 The scheduler hears of a link's death before the streams of that link do, so that nothing is
  *    tried again on it.
- * A4 A link is up only while the directory says `enrolled` and its token is at most
+ * P4 A link is up only while the directory says `enrolled` and its token is at most
  *    `tokenGraceMs` late (R2).
  */
 
@@ -187,7 +187,7 @@ export class AgentRegistry implements LinkOwner {
     if (old === undefined || old.nonce !== nonce) this.begin(link, old);
     else {
       const replaced = old.links.get(link.number);
-      old.links.set(link.number, link); // A2
+      old.links.set(link.number, link); // P2
       replaced?.peer.close('replaced');
     }
     const process = this.processes.get(agentId);
@@ -248,7 +248,7 @@ export class AgentRegistry implements LinkOwner {
     this.options.log.info({ agentId, address }, 'agent linked');
     this.report({ agentId, kind: 'connected', detail: `from ${address}` });
     if (old === undefined) return;
-    // A1: whoever came last is the agent. Its owner sees that there are two.
+    // P1: whoever came last is the agent. Its owner sees that there are two.
     const detail = 'a newer process with the same identity has linked';
     this.report({ agentId, kind: 'fenced', detail });
     for (const fenced of old.links.values()) fenced.peer.close('fenced', detail);
@@ -281,7 +281,7 @@ export class AgentRegistry implements LinkOwner {
         ? { ok: false, reason: 'unauthorized', detail: 'agent was removed', goaway: 'dead' }
         : judgeState(entry);
     if (turned === undefined) return this.tellGrants(process);
-    // A4: running requests are cut; before their first byte they are tried elsewhere.
+    // P4: running requests are cut; before their first byte they are tried elsewhere.
     for (const link of process.links.values()) this.turnAway(link, turned);
   }
 
