@@ -61,7 +61,7 @@ export const linkLimits: LinkLimits = {
   maxStreams: 4096,
   maxControlBytes: MiB,
   maxControlFramesPerTick: 4096,
-  maxControlBytesPerTick: 8 * MiB,
+  maxControlBytesPerTick: 4 * MiB,
   maxQueuedControlBytes: 4 * MiB,
   streamLowWaterBytes: 64 * KiB,
   maxQueuedAtRouterBytes: 17 * MiB,

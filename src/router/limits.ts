@@ -18,8 +18,10 @@ export const directoryReloadEveryMs = 2000;
 export const maxStrangers = 1024;
 /** Keyed hashes of projects that are remembered. */
 export const maxCacheSalts = 10_000;
-/** Links of one agent (HELLO numbers them below this). */
-export const maxLinksPerAgent = 16;
+/** Links of one agent (HELLO numbers them below this); it opens one. */
+export const maxLinksPerAgent = 8;
+/** TOKEN messages of one link within a minute: each costs two looks at a signature's key. */
+export const maxTokensPerMinute = 60;
 /**
  * The longest life of an access token. Its expiry is a time of day: a clock that was set back since
  * must not let it hold a link for longer.
@@ -35,6 +37,8 @@ export const seenEveryMs = 60_000;
 export const maxPendingPresenceEvents = 4096;
 /** Changes of the directory within this time cost one look at every agent's models. */
 export const configDelayMs = 50;
+/** A link gets no more than one CONFIG in this time: the longest stay within its bounds even so. */
+export const configEveryMs = 250;
 /** Models that an agent is asked to hold. */
 export const maxDesiredModels = 64;
 /** Request ids in one ACK. */

@@ -29,6 +29,7 @@ import type { Directory, DirectoryEvent } from '../directory.ts';
 import {
   ackDelayMs,
   configDelayMs,
+  configEveryMs,
   linkSweepMs,
   maxAcked,
   maxStrangers,
@@ -76,6 +77,7 @@ export class AgentRegistry implements LinkOwner {
   private strangers = 0;
   private sweepTimer: Timer | undefined;
   private configTimer: Timer | undefined;
+  private configuredAtMs = -Infinity;
   private ackTimer: Timer | undefined;
   private stopped = false;
 
@@ -173,8 +175,11 @@ export class AgentRegistry implements LinkOwner {
     if (event.kind === 'agent') this.onAgentEntry(event.id, event.entry);
     this.desired.invalidate();
     if (this.configTimer !== undefined || this.stopped) return;
-    this.configTimer = this.options.clock.setTimer(configDelayMs, () => {
+    const { clock } = this.options;
+    const pauseMs = this.configuredAtMs + configEveryMs - clock.monotonic();
+    this.configTimer = clock.setTimer(Math.max(configDelayMs, pauseMs), () => {
       this.configTimer = undefined;
+      this.configuredAtMs = clock.monotonic();
       for (const process of this.processes.values()) this.sendConfig(process, 'when_changed');
     });
   }

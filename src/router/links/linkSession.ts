@@ -26,6 +26,7 @@ import type { EndMessage } from '../../protocol/messages/end.ts';
 import { createRouterPeer } from '../../protocol/mux.ts';
 import { linkVersions } from '../../protocol/version.ts';
 import type { Directory } from '../directory.ts';
+import { maxTokensPerMinute } from '../limits.ts';
 import { AgentLink } from './agentLink.ts';
 import { judgeHello, judgeToken, type Accepted, type Turned } from './handshake.ts';
 
@@ -61,11 +62,14 @@ type Phase =
   | { is: 'closed' };
 
 const nonceBytes = 24;
+const minuteMs = 60_000;
 
 export class LinkSession implements RouterPeerHandlers {
   private readonly options: SessionOptions;
   private readonly peer: RouterPeer;
   private phase: Phase;
+  /** TOKEN messages since a moment: no agent has a new one each second. */
+  private tokens = { count: 0, sinceMs: -Infinity };
 
   constructor(transport: Transport, options: SessionOptions) {
     this.options = options;
@@ -158,7 +162,15 @@ export class LinkSession implements RouterPeerHandlers {
     }
   }
 
+  private floodsTokens(): boolean {
+    const nowMs = this.options.clock.monotonic();
+    if (nowMs - this.tokens.sinceMs >= minuteMs) this.tokens = { count: 0, sinceMs: nowMs };
+    this.tokens.count += 1;
+    return this.tokens.count > maxTokensPerMinute;
+  }
+
   private async renew(link: AgentLink, accessToken: string): Promise<void> {
+    if (this.floodsTokens()) return this.peer.close('protocol_error', 'flood of tokens');
     const { agentId } = link;
     const verdict = await judgeToken(accessToken, { ...this.options, agentId });
     if (this.phase.is !== 'linked') return;

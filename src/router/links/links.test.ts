@@ -224,6 +224,18 @@ test('a link that is deaf towards its agent keeps its requests for ever', async 
   assert.equal(rescuer.agent.requests.length, 1);
 });
 
+test('an agent that sends token after token takes the time of all others', async () => {
+  const one = await harness();
+  const { agent, identity } = await one.agent();
+  const { accessToken } = identity;
+  for (let n = 0; n < 4000; n += 1) agent.peer.send({ type: 'token', accessToken });
+  await until(() => agent.closed !== undefined);
+  assert.deepEqual(
+    [agent.closed?.reason, agent.closed?.detail],
+    ['protocol_error', 'flood of tokens'],
+  );
+});
+
 test('a renewed token of another agent ends the link', async () => {
   const one = await harness();
   const { agent } = await one.agent();
@@ -327,6 +339,22 @@ test('CONFIG follows the endpoints that the agent may serve', async () => {
   assert.equal(agent.controls.length, before + 1, 'one CONFIG for both changes');
   one.ports.commit({ kind: 'endpoint', id: 'ep_b', entry: { ...endpoint, active: false } });
   await until(() => agent.config?.models.length === 1);
+});
+
+test('a directory that changes all the time floods its agents with CONFIG', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const { agent } = await one.agent();
+  const configs = (): number => agent.controls.filter(({ type }) => type === 'config').length;
+  const before = configs();
+  for (let n = 0; n < 500; n += 1) {
+    const entry = modelEntry({ name: `model ${n}` });
+    one.ports.commit({ kind: 'model', id: entry.id, entry });
+    await clock.advanceAsync(10);
+  }
+  assert.ok(configs() - before <= 21, String(configs() - before));
+  await clock.advanceAsync(1000);
+  assert.equal(agent.config?.models[0]?.name, 'model 499');
 });
 
 test('a change whose hint was lost is seen by the poll', async () => {
