@@ -2,6 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseModelSource } from './modelSource.ts';
 
+test('a source that is longer than a link carries', () => {
+  assert.equal(parseModelSource(`file:/${'d/'.repeat(2000)}m.gguf`).kind, 'invalid');
+});
+
 test('a source is read as something else than it says', () => {
   const hub = { kind: 'hub', repo: 'a/b' };
   assert.deepEqual(parseModelSource('hf:a/b'), { ...hub, file: undefined });

@@ -14,8 +14,14 @@ export type ModelSource =
 /** `owner/name`, as the hub writes it. */
 const repoPattern = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
 
+/** What an agent's link carries, in characters. */
+const longestSource = 2048;
+
 /** Reads a source. Never throws. */
 export function parseModelSource(source: string): ModelSource {
+  if (source.length > longestSource) {
+    return invalid(`A model source has at most ${longestSource} characters.`);
+  }
   if (/\p{Cc}/u.test(source)) return invalid('A model source stands on one line.');
   if (source.startsWith('hf:')) return parseHub(source.slice('hf:'.length));
   if (source.startsWith('https:')) return parseUrl(source);

@@ -16,25 +16,24 @@ export const welcomeSchema = z.object({
   silentAfterMs: z.int().positive(),
 });
 
+export const desiredModelSchema = z.object({
+  modelId: z.string().min(1).max(64),
+  name: z.string().min(1).max(256),
+  /** `hf:<repo>[:<file>]`, `https:…` or `file:…` */
+  source: z.string().min(1).max(2048),
+  format: z.enum(['gguf', 'safetensors']),
+  task: z.enum(['generate', 'embed', 'score']),
+  sizeBytes: z.number().nonnegative().nullable(),
+  sha256: z.string().length(64).nullable(),
+  contextLength: z.int().positive().nullable(),
+});
+export type DesiredModel = z.infer<typeof desiredModelSchema>;
+
 /** What the agent should hold and how much of it the router will use. Replaces the last one. */
 export const configSchema = z.object({
   type: z.literal('config'),
   /** Models of the endpoints that the agent may serve, last used first. */
-  models: z
-    .array(
-      z.object({
-        modelId: z.string().min(1).max(64),
-        name: z.string().min(1).max(256),
-        /** `hf:<repo>[:<file>]`, `https:…` or `file:…` */
-        source: z.string().min(1).max(2048),
-        format: z.enum(['gguf', 'safetensors']),
-        task: z.enum(['generate', 'embed', 'score']),
-        sizeBytes: z.number().nonnegative().nullable(),
-        sha256: z.string().length(64).nullable(),
-        contextLength: z.int().positive().nullable(),
-      }),
-    )
-    .max(64),
+  models: z.array(desiredModelSchema).max(64),
   /** 0 = the agent decides. */
   maxConcurrentRequests: z.int().min(0).max(4096),
   /** Null = no limit but the disk. */
@@ -43,7 +42,6 @@ export const configSchema = z.object({
   caps: z.record(z.string().max(64), z.int().min(0)).optional(),
 });
 export type ConfigMessage = z.infer<typeof configSchema>;
-export type DesiredModel = ConfigMessage['models'][number];
 
 export const routerGoawaySchema = z.object({
   type: z.literal('goaway'),

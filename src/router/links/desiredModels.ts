@@ -4,7 +4,7 @@
  */
 import type { AgentEntry, EndpointEntry } from '../../domain/directory.ts';
 import { mayServeEndpoint } from '../../domain/matching.ts';
-import type { DesiredModel } from '../../protocol/messages/routerControl.ts';
+import { desiredModelSchema, type DesiredModel } from '../../protocol/messages/routerControl.ts';
 import type { Directory } from '../directory.ts';
 import { maxDesiredModels } from '../limits.ts';
 
@@ -67,11 +67,11 @@ export class DesiredModels {
       : this.directory.endpointsOf(agent.projectId);
   }
 
+  /** Nothing for what CONFIG cannot carry: an agent must take it for a broken protocol. */
   private describe(modelId: string): DesiredModel[] {
     const model = this.directory.model(modelId);
-    if (model === undefined) return [];
-    const { id, projectId: _owner, approvedForShared: _approved, ...rest } = model;
-    return [{ modelId: id, ...rest }];
+    const described = desiredModelSchema.safeParse({ modelId, ...model });
+    return described.success ? [described.data] : [];
   }
 }
 

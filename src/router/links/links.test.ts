@@ -341,6 +341,21 @@ test('CONFIG follows the endpoints that the agent may serve', async () => {
   await until(() => agent.config?.models.length === 1);
 });
 
+test('a model that no link can carry cuts the links of all its agents', async () => {
+  const one = await harness();
+  const { agent } = await one.agent({ script: streams('x') });
+  const source = `file:/${'d/'.repeat(2000)}`;
+  const entry = modelEntry({ id: 'model_b', name: 'other', source });
+  one.ports.commit({ kind: 'model', id: 'model_b', entry });
+  const endpoint = endpointEntry({ id: 'ep_b', slug: 'two', modelId: 'model_b' });
+  one.ports.commit({ kind: 'endpoint', id: 'ep_b', entry: endpoint });
+  const small = modelEntry({ name: 'renamed' });
+  one.ports.commit({ kind: 'model', id: small.id, entry: small });
+  await until(() => agent.config?.models[0]?.name === 'renamed');
+  assert.equal(agent.config?.models.length, 1);
+  assert.equal(agent.isLinked, true);
+});
+
 test('a directory that changes all the time floods its agents with CONFIG', async () => {
   const clock = new FakeClock();
   const one = await harness({ clock });
