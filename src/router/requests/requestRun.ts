@@ -13,8 +13,8 @@
  * Invariants
  * R1 `conclude` runs once: one outcome, one record, one resolved promise.
  * R3 After the client has a byte of one attempt, no other attempt is made.
- * R4 From its arrival to the first byte nothing is awaited: a dispatch opens its stream in the turn of
- *    the scheduler, and the `begin` line goes to the journal without anybody waiting for it.
+ * R4 From its arrival to the first byte nothing is awaited: a dispatch opens its stream in the turn
+ *    of the scheduler, and nobody waits for the `begin` line in the journal.
  */
 import { isolationOf } from '../../domain/matching.ts';
 import type { AgentEntry } from '../../domain/directory.ts';
