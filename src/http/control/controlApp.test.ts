@@ -5,7 +5,7 @@ import type { AgentAnswer } from '../../api/control/agents.ts';
 import type { EndpointAnswer } from '../../api/control/endpoints.ts';
 import type { CreatedJoinKeyAnswer } from '../../api/control/joinKeys.ts';
 import type { SessionAnswer } from '../../api/control/sessions.ts';
-import type { LiveSnapshot, StatusAnswer } from '../../api/control/status.ts';
+import { statusContracts, type LiveSnapshot, type StatusAnswer } from '../../api/control/status.ts';
 import { enrolledAgent } from '../../testing/controlHarness.ts';
 import { openHttpHarness, type HttpHarness, type Reply } from '../../testing/httpHarness.ts';
 
@@ -273,7 +273,7 @@ async function follow(headers: Record<string, string>): Promise<{
       const [name, data = ''] = text.slice(0, end).split('\n');
       text = text.slice(end + 2);
       assert.equal(name, 'event: snapshot');
-      return JSON.parse(data.slice('data: '.length)) as LiveSnapshot;
+      return statusContracts.live.answer.event.parse(JSON.parse(data.slice('data: '.length)));
     },
   };
 }
