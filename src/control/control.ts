@@ -1,7 +1,10 @@
 /**
  * The control plane: every use-case that changes or shows durable state, composed once.
  *
- * - `access/`     people: passwords, sessions, the limit on failed sign-ins, repeated calls
+ * - `access/`     sign-in: passwords, sessions, second factors, OpenID Connect; repeated calls
+ * - `people/`     accounts, by operators
+ * - `projects/`   projects, their members, invitations
+ * - `apiKeys/`    keys of projects
  * - `catalogue/`  endpoints, models, tiers, the map of near regions
  * - `enrolment/`  join keys, nonces, enrolment, refresh, the agents' tokens
  * - `agents/`     lists, events, suspend, resume, remove, the sweep
@@ -17,15 +20,18 @@
  * C4 Every change of a person's has one audit note (`audit.ts`), committed with it.
  * C5 What was changed once under an idempotency key is never changed again.
  */
-import { createAttemptLimits } from './access/attemptLimits.ts';
+import {
+  createAccessControl,
+  type AccessControl,
+  type OidcConfig,
+} from './access/accessControl.ts';
 import { createIdempotentCalls, type BeginCall } from './access/idempotentCalls.ts';
-import { createOwnPassword } from './access/ownPassword.ts';
 import { createPasswords } from './access/password.ts';
-import { createSecondFactors } from './access/secondFactor.ts';
-import { createSessions, type Sessions } from './access/signIn.ts';
 import { agentUseCases } from './agents/agentUseCases.ts';
 import { catalogueUseCases } from './catalogue/catalogueUseCases.ts';
 import { createTiers, type TierUseCases } from './catalogue/tiers.ts';
+import { apiKeyUseCases } from './apiKeys/apiKeyUseCases.ts';
+import { createKeyUse, type KeyUse } from './apiKeys/keyUse.ts';
 import { createAgentTokens } from './enrolment/agentTokens.ts';
 import { createEnroll, type Enroll } from './enrolment/enroll.ts';
 import { joinKeyUseCases } from './enrolment/joinKeyUseCases.ts';
@@ -35,34 +41,37 @@ import { createDirectoryFeed, type DirectoryFeed } from './feeds/directoryFeed.t
 import { createPresenceSink, type PresenceSink } from './feeds/presenceSink.ts';
 import { createUsageSink, type UsageSink } from './feeds/usageSink.ts';
 import type { ControlParts } from './parts.ts';
+import { peopleUseCases } from './people/peopleUseCases.ts';
 import { bootstrap, type BootstrapInput } from './platform/bootstrap.ts';
 import { auditUseCases } from './platform/auditUseCases.ts';
 import { defaultModelOf } from './platform/defaultModel.ts';
 import { platformUseCases } from './platform/platformUseCases.ts';
-import { projectUseCases } from './platform/projectUseCases.ts';
+import { viewUseCases } from './platform/viewUseCases.ts';
+import { projectUseCases } from './projects/projectUseCases.ts';
 import type { ServerSecrets } from './secrets.ts';
 import { bindUseCases, type Bound } from './useCases.ts';
 
 /** Use-cases that stand on `ControlParts` alone, by topic. */
 const useCases = {
   ...platformUseCases,
+  ...peopleUseCases,
   ...projectUseCases,
   ...catalogueUseCases,
+  ...viewUseCases,
+  ...apiKeyUseCases,
   ...joinKeyUseCases,
   ...agentUseCases,
   ...auditUseCases,
 };
 
-export interface Control extends Bound<typeof useCases> {
+export interface Control extends Bound<typeof useCases>, AccessControl {
   // The first start, and what main asks at later ones. No caller: main is trusted.
   isBootstrapped(): Promise<boolean>;
   bootstrap(input: BootstrapInput): ReturnType<typeof bootstrap>;
   defaultModel(): ReturnType<typeof defaultModelOf>;
 
-  // People.
-  signIn: Sessions['signIn'];
-  session: Sessions['session'];
-  signOut: Sessions['signOut'];
+  /** When keys were used; the data plane notes it, main has it written down. */
+  keyUse: KeyUse;
 
   // Tiers remember for a while what they measured.
   tiers: TierUseCases['tiers'];
@@ -82,13 +91,16 @@ export interface Control extends Bound<typeof useCases> {
   presenceSink: PresenceSink;
 }
 
-export function createControl(options: ControlParts & { secrets: ServerSecrets }): Control {
+export function createControl(
+  options: ControlParts & {
+    secrets: ServerSecrets;
+    /** The provider that people may sign in with; left out: none. */
+    oidc?: OidcConfig | undefined;
+  },
+): Control {
   const { store, clock, random, secrets } = options;
   const parts: ControlParts = options;
   const passwords = createPasswords(random);
-  const limits = createAttemptLimits(clock);
-  const ownPassword = createOwnPassword({ ...parts, passwords, limits });
-  const secondFactors = createSecondFactors({ ...parts, secrets, limits, ownPassword });
   const nonces = createNonces({ clock, random });
   const tokens = createAgentTokens({ secrets, clock });
   return {
@@ -98,8 +110,9 @@ export function createControl(options: ControlParts & { secrets: ServerSecrets }
     bootstrap: (input) => bootstrap({ ...parts, passwords }, input),
     defaultModel: () => defaultModelOf(parts),
 
-    ...createSessions({ ...parts, passwords, limits, secondFactors }),
     ...createTiers(parts),
+    ...createAccessControl({ ...options, passwords, oidc: options.oidc ?? null }),
+    keyUse: createKeyUse(parts),
     beginIdempotentCall: createIdempotentCalls({ ...parts, sealingKey: secrets.answerKey }),
 
     newNonce: ({ address }) => nonces.issue(address),

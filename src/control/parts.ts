@@ -12,6 +12,8 @@ export interface ControlConfig {
   defaultRegion: string;
   /** With the operator's own figures. */
   tiers: TierTable;
+  /** Whether people who are no operators may make projects. */
+  usersCreateProjects: boolean;
 }
 
 export interface ControlParts {

@@ -2,9 +2,8 @@
  * Use-cases are functions of what they stand on and of one input; a topic lists its own by the name
  * under which `Control` has them.
  */
-import type { ControlParts } from './parts.ts';
 
-type UseCase = (parts: ControlParts, input: never) => unknown;
+type UseCase<Parts> = (parts: Parts, input: never) => unknown;
 
 /** The use-cases of a topic with what they stand on filled in. */
 export type Bound<Topic> = {
@@ -13,8 +12,8 @@ export type Bound<Topic> = {
     : never;
 };
 
-export function bindUseCases<Topic extends Readonly<Record<string, UseCase>>>(
-  parts: ControlParts,
+export function bindUseCases<Parts, Topic extends Readonly<Record<string, UseCase<Parts>>>>(
+  parts: Parts,
   topic: Topic,
 ): Bound<Topic> {
   return Object.fromEntries(

@@ -37,7 +37,12 @@ async function surroundings(directory?: string): Promise<Opened & { directory: s
   const tools = { clock: systemClock, random: systemRandom, log: silentLogger };
   const store = await openStore({ url: path.join(where, 'xim.db'), ...tools });
   const secrets = await openSecrets({ file: path.join(where, 'secrets.key'), store, ...tools });
-  const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local', tiers: tierTable() };
+  const config = {
+    disconnectedDiesAfterMs: null,
+    defaultRegion: 'local',
+    usersCreateProjects: false,
+    tiers: tierTable(),
+  };
   const control = createControl({ store, secrets, config, ...tools });
   const file = credentialsFile(where);
   const notes: string[] = [];

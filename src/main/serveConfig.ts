@@ -5,6 +5,7 @@
 import { defineConfig } from '../lib/config.ts';
 import type { ConfigOf } from '../lib/config.ts';
 import { engineUrlProblem } from './agentConfig.ts';
+import { peopleConfigProblems, peopleTable } from './peopleConfig.ts';
 import { regionProblem } from '../lib/slug.ts';
 
 /** The protocol's own bound, which agents that know no other keep to. */
@@ -257,7 +258,13 @@ const telling = {
   },
 } as const;
 
-export const serveTable = defineConfig({ ...listening, ...keeping, ...serving, ...telling });
+export const serveTable = defineConfig({
+  ...listening,
+  ...keeping,
+  ...peopleTable,
+  ...serving,
+  ...telling,
+});
 
 export type ServeConfig = ConfigOf<typeof serveTable>;
 
@@ -282,5 +289,5 @@ export function serveConfigProblems(config: ServeConfig): string[] {
   if (config.databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(config.databaseUrl)) {
     problems.push('--database-url must begin with postgres://; without it SQLite is used');
   }
-  return problems;
+  return [...problems, ...peopleConfigProblems(config)];
 }

@@ -24,6 +24,7 @@ import type { TierTable } from '../domain/tiers.ts';
 import { publicUrlOf } from './addresses.ts';
 import { dashboardDirectory, installDirectory } from './buildAssets.ts';
 import type { DataDirectory } from './dataDirectory.ts';
+import { oidcConfigOf } from './peopleConfig.ts';
 import type { ServeConfig } from './serveConfig.ts';
 import { StartupError } from './startupError.ts';
 import type { ServerTls } from './tls.ts';
@@ -84,7 +85,13 @@ export async function openControlPlane(parts: ServerParts): Promise<ControlPlane
       random,
       log,
       secrets,
-      config: { disconnectedDiesAfterMs, defaultRegion: config.region, tiers: parts.tiers },
+      oidc: oidcConfigOf(config),
+      config: {
+        disconnectedDiesAfterMs,
+        defaultRegion: config.region,
+        usersCreateProjects: config.usersCreateProjects,
+        tiers: parts.tiers,
+      },
     });
     return { store, control };
   } catch (error) {
@@ -111,6 +118,8 @@ export async function startServer(parts: ServerParts, plane: ControlPlane): Prom
     stopping.abort();
     await http.close();
     await router.stop();
+    // To the minute is good enough: what is lost here is lost.
+    await control.keyUse.flush().catch(() => undefined);
     await store.close();
   };
   try {
@@ -211,6 +220,7 @@ function keepSweeping(
     const linkedAgentIds = router.agents().map(({ agentId }) => agentId);
     try {
       await control.sweep({ linkedAgentIds, jumps });
+      await control.keyUse.flush();
     } catch (error) {
       log.warn({ err: error }, 'the sweep failed and is tried again');
     }

@@ -123,6 +123,7 @@ async function openServer(options: {
     disconnectedDiesAfterMs: 30 * 86_400_000,
     defaultRegion: 'local',
     tiers: tierTable(),
+    usersCreateProjects: false,
     ...options.config,
   };
   return { control: createControl({ store, clock, random, log, secrets, config }), store, secrets };

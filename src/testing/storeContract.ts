@@ -4,6 +4,7 @@
  */
 import { test } from 'node:test';
 import { agentCases } from './storeContract/agentCases.ts';
+import { apiKeyCases } from './storeContract/apiKeyCases.ts';
 import { auditCases } from './storeContract/auditCases.ts';
 import { bindingCases } from './storeContract/bindingCases.ts';
 import { catalogueCases } from './storeContract/catalogueCases.ts';
@@ -12,11 +13,14 @@ import { endpointCases } from './storeContract/endpointCases.ts';
 import { enrollCases } from './storeContract/enrollCases.ts';
 import { idempotencyCases } from './storeContract/idempotencyCases.ts';
 import { joinKeyModelCases } from './storeContract/joinKeyModelCases.ts';
+import { memberCases } from './storeContract/memberCases.ts';
 import { modelCases } from './storeContract/modelCases.ts';
-import { operatorCases } from './storeContract/operatorCases.ts';
 import { openingCases, unopenedCases } from './storeContract/openingCases.ts';
+import { operatorCases } from './storeContract/operatorCases.ts';
 import { peopleCases } from './storeContract/peopleCases.ts';
+import { projectCases } from './storeContract/projectCases.ts';
 import { quotaCases } from './storeContract/quotaCases.ts';
+import { secondFactorCases } from './storeContract/secondFactorCases.ts';
 import type { StoreCases, StoreFixture } from './storeContract/storeCases.ts';
 import { tokenCases } from './storeContract/tokenCases.ts';
 import { usageCases } from './storeContract/usageCases.ts';
@@ -24,6 +28,10 @@ import { usageCases } from './storeContract/usageCases.ts';
 const topics: StoreCases[] = [
   openingCases,
   peopleCases,
+  secondFactorCases,
+  projectCases,
+  memberCases,
+  apiKeyCases,
   catalogueCases,
   endpointCases,
   bindingCases,

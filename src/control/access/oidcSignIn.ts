@@ -10,11 +10,11 @@
  * O5 One person of a provider is one account: another subject with the address of a bound account
  *    does not get in.
  */
-import { newId } from '../../lib/ids.ts';
 import type { UserRow } from '../../store/contract/peopleStore.ts';
 import { auditOf } from '../audit.ts';
 import { longestEmail, oidcLoginLifetimeMs } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
+import { newAccount } from '../people/createUser.ts';
 import type { Caller } from '../principal.ts';
 import type { ServerSecrets } from '../secrets.ts';
 import type { OidcIdentity, OidcLogin, OidcProvider, ProviderRefusal } from './oidcProvider.ts';
@@ -168,22 +168,10 @@ async function create(
   { caller, identity, email }: Arrival & { email: string },
 ): Promise<{ ok: true; user: UserRow } | OidcRefusal> {
   const { issuer, subject } = identity;
-  const createdAtMs = parts.clock.now();
-  const user: UserRow = {
-    id: newId('usr', parts.random),
-    email,
-    passwordHash: null,
-    role: 'user',
-    mustChangePassword: false,
-    secondFactor: false,
-    disabledAtMs: null,
-    lastSignInAtMs: null,
-    version: 1,
-    createdAtMs,
-  };
+  const user = newAccount(parts, { email, role: 'user' });
   const outcome = await parts.store.insertUserWithIdentity({
     user,
-    identity: { issuer, subject, userId: user.id, createdAtMs },
+    identity: { issuer, subject, userId: user.id, createdAtMs: user.createdAtMs },
     audit: auditOf(parts, asUser(caller, user), {
       action: 'user.create',
       target: user.id,

@@ -27,7 +27,7 @@ const hashBytes = 32;
 const noAccount = `$scrypt$ln=15,r=8,p=3$${'A'.repeat(22)}$${'A'.repeat(43)}`;
 
 export interface Passwords {
-  /** The text to store. */
+  /** The text to store. Waits for its turn, however long the line is. */
   hash(password: string): Promise<string>;
   /**
    * Whether `password` is the one of `stored`; null stands for "no such account" and is false after
@@ -41,7 +41,8 @@ export function createPasswords(random: Random): Passwords {
   return {
     async hash(password) {
       const salt = random.bytes(saltBytes);
-      const hash = await derive(password, salt, cost);
+      const release = await line.wait();
+      const hash = await derive(password, salt, cost).finally(release);
       const parameters = `ln=${cost.ln},r=${cost.r},p=${cost.p}`;
       return `$scrypt$${parameters}$${toBase64url(salt)}$${toBase64url(hash)}`;
     },
@@ -91,6 +92,8 @@ function derive(password: string, salt: Buffer, { ln, r, p }: Cost): Promise<Buf
 interface Line {
   /** Resolves with the function that leaves again; undefined when the line is full. */
   enter(): Promise<(() => void) | undefined>;
+  /** The same, however long the line: who sets a password has shown an old one or an invitation. */
+  wait(): Promise<() => void>;
 }
 
 /** W1: at most `atOnce` inside, at most `waiting` behind them, first come first served. */
@@ -102,15 +105,13 @@ function createLine(atOnce: number, waiting: number): Line {
     if (next === undefined) inside -= 1;
     else next();
   };
+  const wait = async (): Promise<() => void> => {
+    if (inside < atOnce) inside += 1;
+    else await new Promise<void>((resolve) => queue.push(resolve));
+    return leave;
+  };
   return {
-    async enter() {
-      if (inside >= atOnce) {
-        if (queue.length >= waiting) return undefined;
-        await new Promise<void>((resolve) => queue.push(resolve));
-        return leave;
-      }
-      inside += 1;
-      return leave;
-    },
+    wait,
+    enter: async () => (inside >= atOnce && queue.length >= waiting ? undefined : await wait()),
   };
 }

@@ -11,7 +11,7 @@ import type {
   ModelRefusal,
 } from '../../store/contract/catalogueStore.ts';
 import type { Refused } from '../../store/contract/refused.ts';
-import { invalidField, shown, type InvalidField } from './invalidField.ts';
+import { invalidField, shown, type InvalidField } from '../invalidField.ts';
 
 export type CatalogueRefusal =
   | InvalidField

@@ -15,7 +15,7 @@ import { catalogueRefusal, type CatalogueRefusal } from './catalogueRefusal.ts';
 import { endpointView, type EndpointView } from './endpointView.ts';
 import { endpointWarnings } from './endpointWarnings.ts';
 import { readEndpointWish, type EndpointWish } from './endpointWish.ts';
-import { invalidField, shown } from './invalidField.ts';
+import { invalidField, shown } from '../invalidField.ts';
 
 type Parts = Pick<ControlParts, 'store' | 'clock' | 'random' | 'log' | 'config'>;
 

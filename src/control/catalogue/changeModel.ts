@@ -5,7 +5,7 @@ import { modelsPerOwner } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import { authorizeOwner, type Caller, type Denied, type OwnerRef } from '../principal.ts';
 import { catalogueRefusal, type CatalogueRefusal } from './catalogueRefusal.ts';
-import { invalidField } from './invalidField.ts';
+import { invalidField } from '../invalidField.ts';
 import { formatOf, readModelWish, type ModelWish } from './modelFields.ts';
 import { modelView, type ModelView } from './modelView.ts';
 

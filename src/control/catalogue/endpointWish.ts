@@ -2,7 +2,7 @@
 import type { EndpointPatch } from '../../domain/endpointSettings.ts';
 import { isIsolationLevel } from '../../domain/isolation.ts';
 import { regionProblem } from '../../lib/slug.ts';
-import { invalidField, shown, type InvalidField } from './invalidField.ts';
+import { invalidField, shown, type InvalidField } from '../invalidField.ts';
 import { tierField } from './tierField.ts';
 
 /** What is left out stays as it is, or takes its default. */

@@ -5,7 +5,7 @@ import { auditOf } from '../audit.ts';
 import { longestNote, modelApprovals } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import { actorOf, authorizePlatform, type Caller, type Denied } from '../principal.ts';
-import { invalidField, shown, type InvalidField } from './invalidField.ts';
+import { invalidField, shown, type InvalidField } from '../invalidField.ts';
 
 /** All that is kept of an approval may be seen. */
 export type ModelApprovalView = ModelApprovalRow;

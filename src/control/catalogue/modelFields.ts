@@ -9,7 +9,7 @@ import {
   longestModelName,
   longestModelSource,
 } from '../limits.ts';
-import { invalidField, shown, type InvalidField } from './invalidField.ts';
+import { invalidField, shown, type InvalidField } from '../invalidField.ts';
 
 /** What is left out stays as it is, or takes its default. */
 export type ModelWish = ModelPatch;

@@ -5,7 +5,7 @@ import { auditOf } from '../audit.ts';
 import { regionGroups, regionsPerGroup } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import { authorizePlatform, type Caller, type Denied } from '../principal.ts';
-import { invalidField, shown, type InvalidField } from './invalidField.ts';
+import { invalidField, shown, type InvalidField } from '../invalidField.ts';
 
 export type RegionMapView = RegionMapRow;
 

@@ -1,6 +1,6 @@
 /** A tier's slug from outside: deprecated ones are replaced, and warned of. */
 import { resolveTierSlug, tierSlugs, type TierSlug } from '../../domain/tiers.ts';
-import { invalidField, shown, type InvalidField } from './invalidField.ts';
+import { invalidField, shown, type InvalidField } from '../invalidField.ts';
 
 export type TierField = { ok: true; tier: TierSlug; warnings: string[] } | InvalidField;
 

@@ -13,7 +13,7 @@ import { auditOf } from '../audit.ts';
 import { longestTierFeatures } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import { authorizePlatform, deniedAtAll, type Caller, type Denied } from '../principal.ts';
-import { invalidField, type InvalidField } from './invalidField.ts';
+import { invalidField, type InvalidField } from '../invalidField.ts';
 import { createTierMeasures, type MeasureTiers } from './tierMeasures.ts';
 
 type Parts = Pick<ControlParts, 'store' | 'clock' | 'log' | 'config'>;

@@ -120,7 +120,12 @@ test('a key of the platform is revoked through a project, or a stranger learns o
 test('join keys pile up without bound', async () => {
   const { store, admin: caller, control, clock } = harness;
   const parts = { clock, random: { bytes: (n: number) => Buffer.alloc(n), float: () => 0 } };
-  const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local', tiers: tierTable() };
+  const config = {
+    disconnectedDiesAfterMs: null,
+    defaultRegion: 'local',
+    usersCreateProjects: false,
+    tiers: tierTable(),
+  };
   const made = newJoinKey({ ...parts, config }, { projectId: null, wish: {}, createdBy: 'system' });
   assert.ok(made.ok);
   const open = await control.joinKeys({ caller, owner: platform, page: firstPage });

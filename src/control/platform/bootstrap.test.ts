@@ -76,7 +76,12 @@ test('a crash on either side of the commit leaves keys that nobody has', async (
   const directory = await mkdtemp(path.join(tmpdir(), 'xim-bootstrap-'));
   const [clock, random, log] = [new FakeClock(), systemRandom, silentLogger];
   const store = await openStore({ url: path.join(directory, 'xim.db'), log, clock, random });
-  const config = { disconnectedDiesAfterMs: null, defaultRegion: 'local', tiers: tierTable() };
+  const config = {
+    disconnectedDiesAfterMs: null,
+    defaultRegion: 'local',
+    usersCreateProjects: false,
+    tiers: tierTable(),
+  };
   const parts = { store, clock, random, log, config, passwords: createPasswords(random) };
   const kept: BootstrapCredentials[] = [];
   try {

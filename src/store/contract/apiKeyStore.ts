@@ -29,12 +29,17 @@ export interface ApiKeyStore {
   apiKeyById(input: { id: string; projectId: string }): Promise<ApiKeyRow | null>;
   /** By the hash of its present value. */
   apiKeyByHash(sha256: string): Promise<ApiKeyRow | null>;
-  /** At most `livingLimit` of a project are neither revoked nor expired. */
+  /**
+   * At most `livingLimit` of a project are neither revoked nor expired. `endpointId` may be the
+   * endpoint's slug, here and in `updateApiKey`; the key comes back with its id.
+   */
   insertApiKey(input: {
     key: ApiKeyRow;
     livingLimit: number;
     audit: AuditNote;
-  }): Promise<{ ok: true } | Refused<'too_many' | 'unknown_project' | 'unknown_endpoint'>>;
+  }): Promise<
+    { ok: true; key: ApiKeyRow } | Refused<'too_many' | 'unknown_project' | 'unknown_endpoint'>
+  >;
   updateApiKey(input: {
     id: string;
     projectId: string;

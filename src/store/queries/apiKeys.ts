@@ -56,10 +56,12 @@ export async function insertApiKey(
   if ((await livingKeys(tx, { projectId, nowMs })) >= livingLimit) {
     return { ok: false, reason: 'too_many' };
   }
-  if (!(await ownsEndpoint(tx, key))) return { ok: false, reason: 'unknown_endpoint' };
-  await writeApiKey(tx, key);
+  const endpointId = await pinnedEndpoint(tx, { projectId, endpoint: key.endpointId });
+  if (endpointId === undefined) return { ok: false, reason: 'unknown_endpoint' };
+  const pinned = { ...key, endpointId };
+  await writeApiKey(tx, pinned);
   await appendChanges(tx, [{ kind: 'api_key', id: key.id }]);
-  return { ok: true };
+  return { ok: true, key: pinned };
 }
 
 async function livingKeys(
@@ -76,18 +78,21 @@ async function livingKeys(
   return living;
 }
 
-/** Locked, so that the endpoint is still there when the key that is pinned to it commits. */
-async function ownsEndpoint(
+/**
+ * The id of an endpoint of the project, by id or slug; undefined: there is none. Locked, so that it
+ * is still there when the key that is pinned to it commits.
+ */
+async function pinnedEndpoint(
   tx: Tx,
-  { projectId, endpointId }: { projectId: string; endpointId: string | null },
-): Promise<boolean> {
-  if (endpointId === null) return true;
+  { projectId, endpoint }: { projectId: string; endpoint: string | null },
+): Promise<string | null | undefined> {
+  if (endpoint === null) return null;
   const query = tx.db
     .selectFrom('endpoints')
     .select('id')
-    .where('id', '=', endpointId)
+    .where(endpoint.includes('_') ? 'id' : 'slug', '=', endpoint)
     .where('project_id', '=', projectId);
-  return (await forUpdate(tx, query).executeTakeFirst()) !== undefined;
+  return (await forUpdate(tx, query).executeTakeFirst())?.id;
 }
 
 export async function writeApiKey({ db }: Tx, key: ApiKeyRow): Promise<void> {
@@ -131,19 +136,19 @@ async function lockedApiKey(
 }
 
 export async function updateApiKey(tx: Tx, input: Input<'updateApiKey'>): Outcome<'updateApiKey'> {
-  const { id, expectedVersion, change } = input;
-  const { projectId, endpointId = null } = { ...change, projectId: input.projectId };
+  const { id, expectedVersion, change, projectId } = input;
   // The endpoint before the key, as where an endpoint is removed with its keys (X2).
-  if (!(await ownsEndpoint(tx, { projectId, endpointId }))) {
-    return { ok: false, reason: 'unknown_endpoint' };
-  }
+  const endpointId = await pinnedEndpoint(tx, { projectId, endpoint: change.endpointId ?? null });
+  if (endpointId === undefined) return { ok: false, reason: 'unknown_endpoint' };
   const before = await lockedApiKey(tx, input);
   if (before === null) return { ok: false, reason: 'unknown' };
   if (before.revoked) return { ok: false, reason: 'revoked' };
   if (expectedVersion !== null && expectedVersion !== before.version) {
     return { ok: false, reason: 'version_conflict' };
   }
-  const after = { ...before, ...change, version: before.version + 1 };
+  const pinned = change.endpointId === undefined ? before.endpointId : endpointId;
+  const version = before.version + 1;
+  const after = { ...before, ...change, endpointId: pinned, version };
   await tx.db
     .updateTable('api_keys')
     .set({

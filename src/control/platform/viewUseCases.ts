@@ -1,0 +1,4 @@
+/** What a project shows. */
+import { recentRequests } from './projects.ts';
+
+export const viewUseCases = { recentRequests };
