@@ -24,8 +24,8 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-const open = (name = 'secrets.key') =>
-  openSecrets({ file: path.join(directory, name), store, random, log });
+const open = (name = 'secrets.key', rotateSigningKey = false) =>
+  openSecrets({ file: path.join(directory, name), store, random, log, rotateSigningKey });
 
 test('a restart voids every token, or two starts at once sign with two keys', async () => {
   const [first, second] = await Promise.all([open(), open()]);
@@ -36,7 +36,22 @@ test('a restart voids every token, or two starts at once sign with two keys', as
     assert.equal(other.signingKey.keyId, first.signingKey.keyId);
   }
   const { keyId, publicKey } = first.signingKey;
-  assert.deepEqual(first.verificationKeys, [{ keyId, x: publicKey }]);
+  assert.deepEqual(await first.verificationKeys(), [{ keyId, x: publicKey }]);
+});
+
+test('a rotation voids the tokens that are out, or a stolen key signs for ever', async () => {
+  const first = await open();
+  const ids = async (): Promise<string[]> =>
+    (await first.verificationKeys()).map(({ keyId }) => keyId);
+  const rotated = await Promise.all([open('secrets.key', true), open('secrets.key', true)]);
+  const [second, twin] = rotated;
+  assert.equal(second.signingKey.keyId, twin.signingKey.keyId, 'two servers rotate once');
+  assert.notEqual(second.signingKey.keyId, first.signingKey.keyId);
+  // Also a server that runs on believes both.
+  assert.deepEqual(await ids(), [second.signingKey.keyId, first.signingKey.keyId]);
+  assert.equal((await open()).signingKey.keyId, second.signingKey.keyId);
+  const third = await open('secrets.key', true);
+  assert.deepEqual(await ids(), [third.signingKey.keyId, second.signingKey.keyId]);
 });
 
 test('a copy of the database is enough to sign tokens', async () => {

@@ -7,21 +7,18 @@
  * C2 What must be readable again is sealed (AES-256-GCM, bound to its setting's name).
  * K3 One key, one purpose: no key that is used here is used for anything else.
  */
-import { createCipheriv, createDecipheriv, hkdfSync, type KeyObject } from 'node:crypto';
-import { keyPairFromPem, newKeyPair, privateKeyPem, publicKeyText } from '../lib/ed25519.ts';
-import { sha256Hex } from '../lib/hashing.ts';
+import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
 import type { Store } from '../store/store.ts';
 import { KeyFileError, readOrCreateKeyFile } from './keyFile.ts';
-
-/** What signs access tokens. */
-export interface SigningKey {
-  keyId: string;
-  privateKey: KeyObject;
-  /** 32 bytes in base64url, as the router checks with. */
-  publicKey: string;
-}
+import {
+  readSigningKeys,
+  signingKeySetting,
+  verificationKeysOf,
+  type SigningKey,
+  type VerificationKey,
+} from './signingKeys.ts';
 
 export interface ServerSecrets {
   /** HMAC key of the rotation tokens, 32 bytes. */
@@ -30,8 +27,8 @@ export interface ServerSecrets {
   answerKey: Buffer;
   /** Signs new access tokens. */
   signingKey: SigningKey;
-  /** Every key whose tokens are good: the signing key, and in a rotation the one before it. */
-  verificationKeys: readonly { keyId: string; x: string }[];
+  /** Every key whose tokens are good, as of now: another server may have rotated meanwhile. */
+  verificationKeys(): Promise<readonly VerificationKey[]>;
   /**
    * C2: `text` as something that may be stored or handed out, and opens again under `name` alone.
    */
@@ -40,7 +37,6 @@ export interface ServerSecrets {
   unseal(input: { name: string; sealed: string }): string | undefined;
 }
 
-const signingKeySetting = 'access_token_signing_key';
 const sealVersion = 1;
 
 /**
@@ -54,31 +50,32 @@ export async function openSecrets(options: {
   store: Pick<Store, 'setting' | 'settingOrInsert'>;
   random: Random;
   log: Logger;
+  /** Sign with a new key from now on; the one before stays good. */
+  rotateSigningKey?: boolean;
 }): Promise<ServerSecrets> {
-  const { file, store, random, log } = options;
-  const stored = await store.setting(signingKeySetting);
-  const databaseExists = stored !== null;
+  const { file, store, random, log, rotateSigningKey: rotate = false } = options;
+  const databaseExists = (await store.setting(signingKeySetting(1))) !== null;
   const key = await readOrCreateKeyFile({ file, databaseExists, random, log });
   const sealingKey = derive(key, 'xim seal 1');
-  const name = signingKeySetting;
-  const sealed =
-    stored ??
-    (await store.settingOrInsert(
-      name,
-      seal({ key: sealingKey, name, text: privateKeyPem(newKeyPair().privateKey), random }),
-    ));
-  const pem = unseal({ key: sealingKey, name, sealed });
-  if (pem === undefined) {
+  const means = {
+    store,
+    seal: (input: { name: string; text: string }) => seal({ ...input, key: sealingKey, random }),
+    unseal: (input: { name: string; sealed: string }) => unseal({ ...input, key: sealingKey }),
+  };
+  const keys = await readSigningKeys(means, { rotate });
+  const [signingKey] = keys ?? [];
+  if (signingKey === undefined) {
     const advice = 'restore the one that belongs to it, or start with an empty data directory';
     throw new KeyFileError('wrong_key', `${file} is not the key of this database: ${advice}`);
   }
-  const signingKey = signingKeyFrom(pem);
+  if (rotate) log.info({ keyId: signingKey.keyId }, 'access tokens are signed with a new key');
   const valueKey = derive(key, 'xim seal of values 1');
   return {
     rotationKey: derive(key, 'xim rotation token 1'),
     answerKey: derive(key, 'xim kept answer 1'),
     signingKey,
-    verificationKeys: [{ keyId: signingKey.keyId, x: signingKey.publicKey }],
+    verificationKeys: async () =>
+      verificationKeysOf((await readSigningKeys(means, { rotate: false })) ?? []),
     seal: (input) => seal({ ...input, key: valueKey, random }),
     unseal: (input) => unseal({ ...input, key: valueKey }),
   };
@@ -87,17 +84,6 @@ export async function openSecrets(options: {
 /** K3: a key for one purpose. */
 function derive(key: Buffer, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), purpose, 32));
-}
-
-function signingKeyFrom(pem: string): SigningKey {
-  const pair = keyPairFromPem(pem);
-  if (pair === undefined) throw new Error('the sealed signing key is not an Ed25519 key');
-  const publicKey = publicKeyText(pair.publicKey);
-  return {
-    keyId: sha256Hex(publicKey).slice(0, 16),
-    privateKey: pair.privateKey,
-    publicKey,
-  };
 }
 
 /** C2: `text` encrypted and bound to `name`, as one line for the settings table. */

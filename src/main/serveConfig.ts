@@ -195,6 +195,13 @@ const serving = {
         ? undefined
         : 'give 1 to 24 printable ASCII characters without space',
   },
+  rotateSigningKey: {
+    type: 'switch',
+    flag: 'rotate-signing-key',
+    default: false,
+    help: 'Sign agents’ access tokens with a new key from this start on; the last one stays good.',
+    group: 'Serving',
+  },
   linkSilence: {
     type: 'duration',
     flag: 'link-silence',

@@ -77,7 +77,8 @@ export async function openControlPlane(parts: ServerParts): Promise<ControlPlane
   });
   const file = data.file('secrets.key');
   try {
-    const secrets = await openSecrets({ file, store, random, log });
+    const { rotateSigningKey } = config;
+    const secrets = await openSecrets({ file, store, random, log, rotateSigningKey });
     const disconnectedDiesAfterMs = config.agentDiesAfter === 0 ? null : config.agentDiesAfter;
     const control = createControl({
       store,

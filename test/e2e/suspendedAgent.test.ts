@@ -1,4 +1,4 @@
-/** An agent that its owner suspends while it answers, and resumes later. */
+/** An agent that its owner suspends while it answers, and resumes later; a server that rotates. */
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -31,9 +31,9 @@ after(async () => {
   await base.remove();
 });
 
-function start(onPort: string): Promise<ServerProcess> {
+function start(onPort: string, flags: readonly string[] = []): Promise<ServerProcess> {
   const dataDir = path.join(base.path, 'data');
-  return startServerProcess({ dataDir, args: ['--no-agent', '--port', onPort] });
+  return startServerProcess({ dataDir, args: ['--no-agent', '--port', onPort, ...flags] });
 }
 
 async function ask(content = 'hello', signal?: AbortSignal): Promise<Response> {
@@ -112,4 +112,13 @@ test('a resumed agent that has to be started again', async () => {
   assert.equal((await ask()).status, 200);
   assert.equal((await listed())?.state, 'active');
   assert.equal(agent.child.exitCode, null, 'the same process');
+});
+
+test('a server that signs with a new key loses the agents of the old one', async () => {
+  await server.end();
+  server = await start(port, ['--rotate-signing-key']);
+  assert.equal((await ask()).status, 200);
+  assert.equal(agent.child.exitCode, null, 'the same process');
+  // It came with the token that it had: nothing refused it.
+  assert.doesNotMatch(agent.err(), /unauthorized/);
 });

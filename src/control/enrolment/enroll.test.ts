@@ -48,17 +48,19 @@ test('an enrolled agent is not what its join key says', async () => {
   assert.deepEqual(row.effectiveTiers, ['cpu_intel_optimized', 'self_hosted']);
   assert.equal(row.publicKey, machine.publicKey);
   assert.ok(!JSON.stringify(row).includes(outcome.credentials.rotationToken), 'C2');
+  const ours = await publicKeyOfServer();
   const verdict = verifyToken(outcome.credentials.accessToken, {
     audience: 'link',
     nowMs: clock.now(),
-    keyOf: (id) => (id === secrets.signingKey.keyId ? publicKeyOfServer() : undefined),
+    keyOf: (id) => (id === secrets.signingKey.keyId ? ours : undefined),
   });
   assert.ok(verdict.kind === 'valid');
   assert.equal(verdict.claims.sub, agent.agentId);
 });
 
-function publicKeyOfServer() {
-  const key = publicKeyFromText(harness.secrets.verificationKeys[0]?.x ?? '');
+async function publicKeyOfServer() {
+  const [newest] = await harness.secrets.verificationKeys();
+  const key = publicKeyFromText(newest?.x ?? '');
   assert.ok(key);
   return key;
 }

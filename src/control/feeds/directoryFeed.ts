@@ -46,7 +46,7 @@ export function createDirectoryFeed(options: {
   return {
     snapshot: async () => ({
       ...(await store.directory()),
-      tokenKeys: [...secrets.verificationKeys],
+      tokenKeys: [...(await secrets.verificationKeys())],
     }),
     changesSince: (revision, limit) => store.changesSince({ revision, limit }),
     onHint: (hint) => store.onChange(hint),
