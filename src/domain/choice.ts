@@ -1,10 +1,12 @@
 /**
  * Which instance: the candidates of a request, stage by stage, and the one that is taken. The first
- * policy takes the least loaded by in-flight over slots, ties at random; own agents come first.
+ * policy takes the least loaded by in-flight over slots; of those, the nearest by region, ties at
+ * random; own agents come first.
  */
 import { randomInt, type Random } from '../lib/random.ts';
 import type { InstancePools } from './instancePools.ts';
 import { agentExclusion, hasAbilities, type Stage } from './matching.ts';
+import { nearnessOf, type Nearness, type RegionMap } from './regionMap.ts';
 import type { EngineInstance, WaitingRequest } from './schedulerState.ts';
 import { triedKey } from './verdict.ts';
 
@@ -18,9 +20,9 @@ export interface Choice {
 /** The instance to claim now; null when the request has to wait. */
 export function chooseInstance(
   pools: InstancePools,
-  where: { waiting: WaitingRequest; random: Random },
+  where: { waiting: WaitingRequest; random: Random; regions: Regions },
 ): Choice | null {
-  const { waiting, random } = where;
+  const { waiting, random, regions } = where;
   for (const stage of waiting.stages) {
     const candidates: EngineInstance[] = [];
     for (const pool of pools.of(waiting.request, stage)) {
@@ -28,10 +30,18 @@ export function chooseInstance(
         if (mayClaim(instance, { waiting, stage })) candidates.push(instance);
       }
     }
-    const instance = leastLoaded(candidates, random);
+    const best = nearest(leastLoaded(candidates), { waiting, regions });
+    const instance = best.length < 2 ? best[0] : best[randomInt(random, best.length)];
     if (instance !== undefined) return { instance, stage, candidates: candidates.length };
   }
   return null;
+}
+
+/** What is known of places. */
+export interface Regions {
+  map: RegionMap;
+  /** The router's own, for requests whose caller and endpoint name none. */
+  own: string;
 }
 
 /** R2, and what belongs to this request alone: abilities, and who failed it before. */
@@ -47,10 +57,7 @@ export function mayClaim(
   return tried.length === 0 || !tried.includes(triedKey(instance.agent));
 }
 
-function leastLoaded(
-  candidates: readonly EngineInstance[],
-  random: Random,
-): EngineInstance | undefined {
+function leastLoaded(candidates: readonly EngineInstance[]): EngineInstance[] {
   let least = Infinity;
   let best: EngineInstance[] = [];
   for (const candidate of candidates) {
@@ -60,5 +67,24 @@ function leastLoaded(
     least = load;
     best.push(candidate);
   }
-  return best.length < 2 ? best[0] : best[randomInt(random, best.length)];
+  return best;
+}
+
+const distances: Readonly<Record<Nearness, number>> = { same: 0, near: 1, far: 2 };
+
+function nearest(
+  candidates: EngineInstance[],
+  { waiting, regions }: { waiting: WaitingRequest; regions: Regions },
+): EngineInstance[] {
+  const [first] = candidates;
+  // One region is the rule, and then there is nothing to compare.
+  const region = first?.agent.entry.region;
+  if (candidates.every((one) => one.agent.entry.region === region)) return candidates;
+  const { request } = waiting;
+  const from = request.region ?? request.endpoint.region ?? regions.own;
+  const distance = candidates.map(
+    (one) => distances[nearnessOf(regions.map, from, one.agent.entry.region)],
+  );
+  const least = Math.min(...distance);
+  return candidates.filter((_one, at) => distance[at] === least);
 }

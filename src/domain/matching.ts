@@ -19,6 +19,8 @@ export interface RoutedRequest {
   project: ProjectEntry;
   endpoint: EndpointEntry;
   model: ModelEntry;
+  /** What the caller says of where it is; null: nothing. */
+  region: string | null;
   /** What the body asks of an engine, e.g. `tools`. */
   abilities: readonly string[];
   bodyBytes: number;
@@ -151,7 +153,7 @@ export function mayServeEndpoint(
   agent: AgentEntry,
   where: { endpoint: EndpointEntry; project: ProjectEntry; model: ModelEntry },
 ): boolean {
-  const request: RoutedRequest = { ...where, id: '', abilities: [], bodyBytes: 0 };
+  const request: RoutedRequest = { ...where, id: '', region: null, abilities: [], bodyBytes: 0 };
   return (
     agentExclusion(agent, { request, stage: 'own' }) === null ||
     agentExclusion(agent, { request, stage: 'shared' }) === null

@@ -365,3 +365,60 @@ test('the queue is bounded by requests, bytes and per project', () => {
   const project = projectEntry({ id: 'proj_b' });
   assert.deepEqual(verdicts(arrive('r3', { project, ...free })), []);
 });
+
+test('a waiting request goes by settings that its endpoint has no more', () => {
+  const { agent, arrive, send, grant, scheduler } = rig();
+  const bound = agentEntry({ id: 'bound', projectId: 'proj_a', boundEndpointIds: ['ep_a'] });
+  agent(own);
+  agent(bound);
+  arrive('r1');
+  arrive('r2');
+  const off = { enabled: false, afterMs: 0, tier: null };
+  arrive('r3', endpoint({ fallback: off }));
+  const settings = { project: projectEntry(), model: routedRequest().model };
+  const exclusive = endpointEntry({ exclusive: true, fallback: off });
+  assert.deepEqual(send({ type: 'endpoint', endpoint: exclusive, ...settings }), []);
+  assert.deepEqual(grant('own', { slots: 4 }), [], 'M3: an exclusive endpoint uses nobody else');
+  agent(shared);
+  assert.equal(scheduler.counts().waiting, 1);
+  // Open again, with fallback: both of them may serve it now.
+  const commands = send({ type: 'endpoint', endpoint: endpointEntry(), ...settings });
+  assert.equal(onlyDispatch(commands).agentId, 'own');
+});
+
+test('a request that waits for an endpoint without hope any more waits on', () => {
+  const { agent, arrive, send } = rig();
+  agent(own);
+  arrive('r1');
+  arrive('r2', { id: 'r2' });
+  const microvm = endpointEntry({ minimumIsolation: 'microvm' });
+  const project = projectEntry();
+  const commands = send({
+    type: 'endpoint',
+    endpoint: microvm,
+    project,
+    model: routedRequest().model,
+  });
+  assert.deepEqual(
+    verdicts(commands).map((verdict) => verdict.kind),
+    ['no_agent_available'],
+  );
+});
+
+test('a request leaves its region, or the near ones, where nothing is gained by it', () => {
+  const far = agentEntry({ id: 'far', projectId: 'proj_a', region: 'us-1' });
+  const near = agentEntry({ id: 'near', projectId: 'proj_a', region: 'eu-2' });
+  const same = agentEntry({ id: 'same', projectId: 'proj_a', region: 'EU-1' });
+  const { agent, arrive, send } = rig();
+  for (const entry of [far, near, same]) agent(entry, { slots: 4 });
+  send({ type: 'regions', map: { groups: [['eu-1', 'eu-2']] } });
+  const inEurope = endpoint({ region: 'eu-1' });
+  const served = (id: string, over: Partial<RoutedRequest>): string =>
+    onlyDispatch(arrive(id, over)).agentId;
+  // Each has one more to do after its turn, so that the next one is the least loaded.
+  assert.deepEqual(
+    ['r1', 'r2', 'r3', 'r4'].map((id) => served(id, inEurope)),
+    ['same', 'near', 'far', 'same'],
+  );
+  assert.equal(served('r5', { ...inEurope, region: 'us-1' }), 'far', 'the caller knows better');
+});

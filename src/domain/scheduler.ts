@@ -5,8 +5,8 @@
  * Parts: `agentIndex` (who is there), `instancePools` (free slots, and who waits for them),
  * `waitingQueue` (order, deadlines, bounds), `choice` (which instance), `verdict` (why not).
  *
- * The first policy: own agents before shared ones, among free instances the least loaded, ties at
- * random; first come first served, retries before everybody.
+ * The first policy: own agents before shared ones, among free instances the least loaded, then the
+ * nearest, ties at random; first come first served, retries before everybody.
  *
  * Invariants
  * R1 An accepted request gets one `dispatch` at a time and at most one `reject`, never both;
@@ -18,11 +18,12 @@
  */
 import type { Random } from '../lib/random.ts';
 import { AgentIndex } from './agentIndex.ts';
-import { chooseInstance, mayClaim } from './choice.ts';
+import { chooseInstance, mayClaim, type Regions } from './choice.ts';
 import type { AgentEntry } from './directory.ts';
 import { InstancePools, instanceKey, type GrantedInstance } from './instancePools.ts';
 import { maxRetries } from './limits.ts';
 import { servingTier, type RoutedRequest } from './matching.ts';
+import { emptyRegionMap } from './regionMap.ts';
 import type { SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
 import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import type { TierTable } from './tiers.ts';
@@ -39,6 +40,8 @@ import { WaitingQueue, type WaitingBounds } from './waitingQueue.ts';
 export interface SchedulerConfig {
   tiers: TierTable;
   waiting?: Partial<WaitingBounds>;
+  /** Where the router is. */
+  region?: string;
 }
 
 export class Scheduler {
@@ -51,6 +54,7 @@ export class Scheduler {
   /** The claim that a running request depends on. */
   private readonly claimOf = new Map<string, Claim>();
   private readonly running = new Map<string, number>();
+  private readonly regions: Regions;
   private nextClaim = 1;
   private lives = 0;
   private timerAtMs: number | null = null;
@@ -59,6 +63,7 @@ export class Scheduler {
 
   constructor(options: { random: Random; config: SchedulerConfig }) {
     this.random = options.random;
+    this.regions = { map: emptyRegionMap, own: options.config.region ?? '' };
     this.queue = new WaitingQueue(this.fleet, options.config);
   }
 
@@ -124,6 +129,11 @@ export class Scheduler {
     switch (event.type) {
       case 'arrive':
         return this.arrive(event.request);
+      case 'endpoint':
+        return this.reroute(event);
+      case 'regions':
+        this.regions.map = event.map;
+        return undefined;
       case 'first_byte':
         return this.noteFirstByte(event.claim);
       case 'failed':
@@ -167,6 +177,34 @@ export class Scheduler {
       hopeless(this.fleet, { waiting, nowMs: this.nowMs }) ?? this.queue.boundMet(request);
     if (verdict === null) this.queue.add(waiting);
     else this.reject(request.id, verdict);
+  }
+
+  /** What waits is judged anew by the new settings; what runs, when it has to be tried again. */
+  private reroute(event: Extract<SchedulerEvent, { type: 'endpoint' }>): void {
+    const { endpoint, project, model } = event;
+    const renew = (waiting: WaitingRequest): void => {
+      const { request } = waiting;
+      // A request for the model that the endpoint had before waits for that one.
+      const same = request.model.id === model.id;
+      const renewed = { ...request, endpoint, project, model: same ? model : request.model };
+      this.queue.renew(waiting, renewed, this.nowMs);
+    };
+    for (const { waiting } of this.claimOf.values()) {
+      if (waiting.request.endpoint.id === endpoint.id) renew(waiting);
+    }
+    const waiting = this.queue.waitingFor(endpoint.id);
+    for (const one of waiting) {
+      this.queue.remove(one);
+      renew(one);
+    }
+    for (const one of waiting) this.seatAgain(one);
+  }
+
+  private seatAgain(waiting: WaitingRequest): void {
+    if (this.tryClaim(waiting)) return;
+    const verdict = hopeless(this.fleet, { waiting, nowMs: this.nowMs });
+    if (verdict === null) this.queue.add(waiting);
+    else this.reject(waiting.request.id, verdict);
   }
 
   private fail(event: { claim: number; slotFree: boolean; blameless?: boolean }): void {
@@ -332,7 +370,8 @@ export class Scheduler {
   // Claims
 
   private choose(waiting: WaitingRequest): ReturnType<typeof chooseInstance> {
-    return chooseInstance(this.pools, { waiting, random: this.random });
+    const { random, regions } = this;
+    return chooseInstance(this.pools, { waiting, random, regions });
   }
 
   /** Claims a slot for a request that stands in no queue. */

@@ -2,9 +2,10 @@
  * What goes into the scheduler and what comes out. Every event carries its time (monotonic ms of
  * the caller), so that the router and the simulator drive the same machine.
  */
-import type { AgentEntry } from './directory.ts';
+import type { AgentEntry, EndpointEntry, ModelEntry, ProjectEntry } from './directory.ts';
 import type { GrantedInstance } from './instancePools.ts';
 import type { ExclusionReason, RoutedRequest, Stage } from './matching.ts';
+import type { RegionMap } from './regionMap.ts';
 import type { ModelProgress } from './schedulerState.ts';
 import type { TierSlug } from './tiers.ts';
 
@@ -29,6 +30,13 @@ export type SchedulerEvent = { atMs: number } & (
       nonce: string;
       models: readonly ModelProgress[];
     }
+  | /** The directory's word on an endpoint whose requests are in the house. */ {
+      type: 'endpoint';
+      endpoint: EndpointEntry;
+      project: ProjectEntry;
+      model: ModelEntry;
+    }
+  | /** Which regions are near one another. */ { type: 'regions'; map: RegionMap }
   | { type: 'arrive'; request: RoutedRequest }
   | /** The first body byte of the claim's answer: from here on nobody else is tried. */ {
       type: 'first_byte';

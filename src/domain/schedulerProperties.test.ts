@@ -10,6 +10,7 @@ import { seededRandom } from '../lib/random.ts';
 import {
   agentEntry,
   endpointEntry,
+  modelEntry,
   projectEntry,
   routedRequest,
 } from '../testing/directoryEntries.ts';
@@ -53,7 +54,7 @@ function entryOf(id: string, state: AgentEntry['state']): AgentEntry {
   return agentEntry({ id, projectId, state, boundEndpointIds });
 }
 
-const endpoints = {
+const firstEndpoints = {
   a: endpointEntry({ id: 'ep_a', projectId: 'a' }),
   b: endpointEntry({
     id: 'ep_b',
@@ -75,6 +76,14 @@ const endpoints = {
   }),
 };
 
+type EndpointName = keyof typeof firstEndpoints;
+
+interface Settings {
+  exclusive: boolean;
+  enabled: boolean;
+  afterMs: number;
+}
+
 class World {
   readonly scheduler: Scheduler;
   readonly agents = new Map<string, { entry: AgentEntry; nonce: string | null; life: number }>();
@@ -86,6 +95,8 @@ class World {
   nowMs = 0;
   requests = 0;
   retries = 0;
+  /** As the directory has them now. */
+  readonly endpoints = { ...firstEndpoints };
 
   constructor(seed: number) {
     const config = { tiers: tierTable(), waiting: { maxRequests: 12 } };
@@ -179,9 +190,25 @@ class World {
     assert.equal(running, this.claims.filter((one) => one.serving).length, 'R1');
   }
 
-  arrive(endpoint: keyof typeof endpoints): void {
+  /** Other settings, which also those keep to that wait or run. */
+  change(name: EndpointName, settings: Settings): void {
+    const exclusive = name === 'exclusive' && settings.exclusive;
+    const fallback =
+      name === 'exclusive'
+        ? { enabled: false, afterMs: 0, tier: null }
+        : { enabled: settings.enabled, afterMs: settings.afterMs, tier: 'free' as const };
+    const endpoint = { ...this.endpoints[name], exclusive, fallback };
+    this.endpoints[name] = endpoint;
+    for (const one of [...this.waiting, ...this.served.values()]) {
+      if (one.request.endpoint.id === endpoint.id) one.request = { ...one.request, endpoint };
+    }
+    const project = projectEntry({ id: endpoint.projectId });
+    this.send({ type: 'endpoint', endpoint, project, model: modelEntry() });
+  }
+
+  arrive(endpoint: EndpointName): void {
     this.requests += 1;
-    const { [endpoint]: entry } = endpoints;
+    const { [endpoint]: entry } = this.endpoints;
     const project = projectEntry({ id: entry.projectId });
     const request = routedRequest({ id: `r${this.requests}`, endpoint: entry, project });
     const arrivedAtMs = this.nowMs;
@@ -294,7 +321,7 @@ const step = (weight: number, arbitrary: fc.Arbitrary<(world: World) => void>) =
   arbitrary,
 });
 type Step = (world: World) => void;
-const endpointName = fc.constantFrom(...(Object.keys(endpoints) as (keyof typeof endpoints)[]));
+const endpointName = fc.constantFrom(...(Object.keys(firstEndpoints) as EndpointName[]));
 
 const steps = fc.oneof(
   step(
@@ -384,6 +411,23 @@ const steps = fc.oneof(
         (world) =>
           world.grant(...all),
     ),
+  ),
+  step(
+    2,
+    fc
+      .tuple(
+        endpointName,
+        fc.record({
+          exclusive: fc.boolean(),
+          enabled: fc.boolean(),
+          afterMs: fc.constantFrom(0, 700),
+        }),
+      )
+      .map(
+        (all): Step =>
+          (world) =>
+            world.change(...all),
+      ),
   ),
   step(
     2,

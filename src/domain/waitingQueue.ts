@@ -72,6 +72,14 @@ export class WaitingQueue {
     return this.perEndpoint.get(endpointId) ?? 0;
   }
 
+  /** Those of an endpoint, first in line first. */
+  waitingFor(endpointId: string): WaitingRequest[] {
+    if (this.ofEndpoint(endpointId) === 0) return [];
+    return [...this.byId.values()]
+      .filter(({ request }) => request.endpoint.id === endpointId)
+      .toSorted((one, other) => one.order - other.order);
+  }
+
   /** A request that has just arrived, with its place in line; it does not wait yet. */
   newcomer(request: RoutedRequest, nowMs: number): WaitingRequest {
     this.lastOrder += 1;
@@ -150,6 +158,14 @@ export class WaitingQueue {
     if (waiting.fallbackAtMs !== null && !this.hasOwnCarrier(waiting.request)) {
       waiting.fallbackAtMs = nowMs;
     }
+    this.openIfDue(waiting, nowMs);
+  }
+
+  /** Other settings for one that does not wait at the moment; its deadline stays. */
+  renew(waiting: WaitingRequest, request: RoutedRequest, nowMs: number): void {
+    waiting.request = request;
+    waiting.stages = ['own'];
+    waiting.fallbackAtMs = this.fallbackOpensAt(request, waiting.arrivedAtMs);
     this.openIfDue(waiting, nowMs);
   }
 

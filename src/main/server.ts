@@ -154,6 +154,7 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
     config: {
       routerId: newId('rtr', random),
       dataDir: data.path,
+      region: config.region,
       tiers,
       linkSilentAfterMs: config.linkSilence,
     },

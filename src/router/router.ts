@@ -56,6 +56,8 @@ export interface RouterConfig {
   routerId: string;
   /** The journal lies in `<dataDir>/journal`. */
   dataDir: string;
+  /** Where this router is, for requests that say nothing of it. By default `local`. */
+  region?: string;
   /** The operator's figures; the product's own otherwise. */
   tiers?: TierTable;
   waiting?: Partial<WaitingBounds>;
@@ -127,10 +129,11 @@ export class Router {
     this.logs = new LogBook({ directory: this.directory, clock, random });
     this.journal = new Journal({ files, sink: ports.usage, clock, random, log });
     this.presence = new PresenceReporter({ sink: ports.presence, clock, log });
-    const { tiers = tierTable(), waiting = {}, routerId, linkSilentAfterMs } = config;
+    const { tiers = tierTable(), waiting = {}, region = 'local' } = config;
+    const { routerId, linkSilentAfterMs } = config;
     this.requests = new RequestTable({
       ...options,
-      config: { tiers, waiting },
+      config: { tiers, waiting, region },
       journal: this.journal,
       directory: this.directory,
       registry: () => this.registry,
@@ -222,7 +225,7 @@ export class Router {
     if (endpoint === undefined || project === undefined || model === undefined) {
       return { ...counts, agentsReady: 0 };
     }
-    const request = { id: '', project, endpoint, model, abilities: [], bodyBytes: 0 };
+    const request = { id: '', region: null, project, endpoint, model, abilities: [], bodyBytes: 0 };
     return { ...counts, agentsReady: scheduler.agentsReady(request) };
   }
 
@@ -277,6 +280,7 @@ export class Router {
       else driver.send({ type: 'agent', entry: event.entry });
     }
     if (event.kind === 'api_key') this.requests.endUnauthorized(event.id, event.entry);
+    this.requests.reroute(event);
     this.registry.onDirectory(event);
   }
 

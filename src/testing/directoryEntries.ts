@@ -93,6 +93,7 @@ export function routedRequest(over: Partial<RoutedRequest> = {}): RoutedRequest 
     project: projectEntry(),
     endpoint: endpointEntry(),
     model: modelEntry(),
+    region: null,
     abilities: [],
     bodyBytes: 100,
     ...over,

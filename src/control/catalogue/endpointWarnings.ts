@@ -21,7 +21,8 @@ function isolationWarnings({ endpoint }: EndpointView): string[] {
 
 function fallbackWarnings({ endpoint, model, project }: EndpointView): string[] {
   if (!endpoint.fallback.enabled) return [];
-  const request = { id: '', project, endpoint, model, abilities: [], bodyBytes: 0 };
+  const nothing = { id: '', region: null, abilities: [], bodyBytes: 0 };
+  const request = { ...nothing, project, endpoint, model };
   if (fallbackTier(request) !== null) return [];
   if (!project.sharedAccess) {
     return ['fallback.enabled is true, but shared_access of the project is off.'];

@@ -7,13 +7,13 @@
  */
 import { createHmac } from 'node:crypto';
 import { apiKeyStanding } from '../../domain/apiKeyStanding.ts';
-import type { AgentEntry, ApiKeyEntry } from '../../domain/directory.ts';
+import type { AgentEntry, ApiKeyEntry, EndpointEntry } from '../../domain/directory.ts';
 import type { SchedulerConfig } from '../../domain/scheduler.ts';
 import type { RoutedRequest } from '../../domain/matching.ts';
 import type { TierTable } from '../../domain/tiers.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Random } from '../../lib/random.ts';
-import type { Directory } from '../directory.ts';
+import type { Directory, DirectoryEvent } from '../directory.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { LogBook } from '../logs/logBook.ts';
 import type { AgentRegistry } from '../links/agentRegistry.ts';
@@ -135,6 +135,36 @@ export class RequestTable {
     }
   }
 
+  /** Settings of endpoints have changed: the requests in the house go by the new ones. */
+  reroute(event: DirectoryEvent): void {
+    if (event.kind === 'region_map') {
+      this.driver.send({ type: 'regions', map: this.directory.regionMap });
+    }
+    for (const endpoint of this.affected(event)) {
+      const { running, waiting } = this.driver.scheduler.endpointCounts(endpoint.id);
+      const project = this.directory.project(endpoint.projectId);
+      const model = this.directory.model(endpoint.modelId);
+      if (running + waiting === 0 || project === undefined || model === undefined) continue;
+      this.driver.send({ type: 'endpoint', endpoint, project, model });
+    }
+  }
+
+  private affected({ kind, id }: DirectoryEvent): readonly EndpointEntry[] {
+    if (this.runs.size === 0) return [];
+    switch (kind) {
+      case 'endpoint': {
+        const endpoint = this.directory.endpointById(id);
+        return endpoint === undefined ? [] : [endpoint];
+      }
+      case 'project':
+        return this.directory.endpointsOf(id);
+      case 'model':
+        return [...this.directory.allEndpoints()].filter(({ modelId }) => modelId === id);
+      default:
+        return [];
+    }
+  }
+
   private onOver(run: RequestRun, outcome: Outcome): void {
     const { requestId, apiKey } = run.request;
     this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1;
@@ -189,6 +219,6 @@ export class RequestTable {
 
 /** What the scheduler is told of a request. */
 function routed(request: InferenceRequest): RoutedRequest {
-  const { requestId: id, project, endpoint, model, abilities, body } = request;
-  return { id, project, endpoint, model, abilities, bodyBytes: body.length };
+  const { requestId: id, project, endpoint, model, region, abilities, body } = request;
+  return { id, project, endpoint, model, region, abilities, bodyBytes: body.length };
 }
