@@ -1,7 +1,7 @@
 /**
- * What each tier came to over the last 24 hours, from the usage records. A day is summed from
- * slices of an hour; one that has been over for a while is read once and kept, so that the database
- * is asked about minutes, not about a day.
+ * What each tier came to over the last 24 hours, from the usage records. A day is summed from short
+ * slices; one that has been over for a while is read once and kept, so that the database is asked
+ * about hours, not about a day, and never for long at a time.
  *
  * Invariants
  * TM1 A slice is kept only when no record of it can still come, but for journals that were away for

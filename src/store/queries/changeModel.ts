@@ -141,9 +141,10 @@ async function usersOf({ db }: Tx, modelId: string): Promise<User[]> {
 
 const nameOf = (row: User): EndpointName => ({ project: row.project_slug, slug: row.slug });
 
-/** What the audit log tells of a model. */
+/** What the audit log tells of a model. The query of an address may hold a token (C2). */
 function noted(model: ModelRow) {
-  const { name, source, format, task, sizeBytes, sha256, contextLength } = model;
+  const { name, format, task, sizeBytes, sha256, contextLength } = model;
+  const source = model.source.replace(/\?.*$/s, '?…');
   return { name, source, format, task, sizeBytes, sha256, contextLength };
 }
 

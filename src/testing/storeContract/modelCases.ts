@@ -100,6 +100,18 @@ export const modelCases: StoreCases = {
     assert.deepEqual(items[0]?.changes['sha256'], { from: sha256, to: null });
   },
 
+  'a token in the query of a source stands in the audit log': async ({ store }) => {
+    await store.bootstrap(bootstrapRows());
+    const source = 'https://models.test/a.gguf?token=secret';
+    assert.ok((await store.createModel(newModel({ id: 'model_b', source }))).ok);
+    const moved = { source: 'https://models.test/b.gguf?token=secret2' };
+    const about = { id: 'model_b', projectId: 'proj_a', patch: moved };
+    assert.ok((await store.updateModel(modelUpdate(about))).ok);
+    const notes = JSON.stringify(await store.auditNotes({ projectId: 'proj_a', page: firstPage }));
+    assert.ok(notes.includes('https://models.test/b.gguf?…'));
+    assert.ok(!notes.includes('secret'));
+  },
+
   'a model grows beyond the tier of an endpoint that uses it': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
     assert.ok((await store.createModel(newModel({ id: 'model_b', sizeBytes: 1_000 }))).ok);
