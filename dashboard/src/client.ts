@@ -8,7 +8,11 @@ import type {
   JoinKeyAnswer,
 } from '../../src/api/control/joinKeys.ts';
 import type { ListAnswer } from '../../src/api/control/lists.ts';
-import type { SessionAnswer } from '../../src/api/control/sessions.ts';
+import type {
+  InvitationTermsAnswer,
+  SessionAnswer,
+  SignInOptionsAnswer,
+} from '../../src/api/control/sessions.ts';
 import type { LiveSnapshot } from '../../src/api/control/status.ts';
 import type { ErrorEnvelope } from '../../src/api/errors.ts';
 
@@ -55,8 +59,32 @@ export const client = {
       throw error;
     }
   },
-  signIn: (credentials: { email: string; password: string }): Promise<SessionAnswer> =>
-    call('POST', '/sign-in', credentials),
+  signInOptions: (): Promise<SignInOptionsAnswer> => call('GET', '/sign-in/options'),
+  /** `code_needed`: the password was right, and the account asks for a code too. */
+  async signIn(credentials: {
+    email: string;
+    password: string;
+    code?: string;
+  }): Promise<SessionAnswer | 'code_needed'> {
+    try {
+      return await call<SessionAnswer>('POST', '/sign-in', credentials);
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'second_factor_required') {
+        return 'code_needed';
+      }
+      throw error;
+    }
+  },
+  changePassword: (change: {
+    old_password: string;
+    new_password: string;
+  }): Promise<SessionAnswer> => call('POST', '/session/password', change),
+  invitationTerms: (token: string): Promise<InvitationTermsAnswer> =>
+    call('POST', '/sign-up/terms', { token }),
+  signUp: (account: { token: string; password: string }): Promise<SessionAnswer> =>
+    call('POST', '/sign-up', account),
+  acceptInvitation: (token: string): Promise<SessionAnswer> =>
+    call('POST', '/session/invitations', { token }),
   signOut: (): Promise<null> => call('POST', '/sign-out', {}),
   createJoinKey: (project: string, request: CreateJoinKeyRequest): Promise<CreatedJoinKeyAnswer> =>
     call('POST', `/projects/${project}/join-keys`, request),

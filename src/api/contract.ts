@@ -17,14 +17,19 @@ export interface MediaAnswer {
   event?: z.ZodType;
 }
 
+/** The caller's browser is sent elsewhere; nothing is answered but `location`. */
+export interface RedirectAnswer {
+  redirect: true;
+}
+
 export interface Contract {
   /** Absent: no parameter is taken. */
   query?: z.ZodObject;
   /** Absent: nothing, or `{}`. */
   body?: z.ZodType;
-  answer: z.ZodType | MediaAnswer;
+  answer: z.ZodType | MediaAnswer | RedirectAnswer;
   /** Of success. */
-  status: 200 | 201 | 202;
+  status: 200 | 201 | 202 | 302;
   /** Its own, beside those that every control route has (`commonRefusals.ts`). */
   refusals: readonly ErrorName[];
   /** A list in pieces: kinds of the values in its cursor. */

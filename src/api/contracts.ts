@@ -1,9 +1,11 @@
 /** The contract of every handler of the control plane; a forgotten one does not compile. */
 import type { Contract } from './contract.ts';
 import { agentContracts } from './control/agents.ts';
+import { apiKeyContracts } from './control/apiKeys.ts';
 import { auditContracts } from './control/audit.ts';
 import { endpointContracts } from './control/endpoints.ts';
 import { joinKeyContracts } from './control/joinKeys.ts';
+import { memberContracts } from './control/members.ts';
 import { modelContracts } from './control/models.ts';
 import { projectContracts } from './control/projects.ts';
 import { regionContracts } from './control/regions.ts';
@@ -11,12 +13,16 @@ import { requestContracts } from './control/requests.ts';
 import { sessionContracts } from './control/sessions.ts';
 import { statusContracts } from './control/status.ts';
 import { tierContracts } from './control/tiers.ts';
+import { userContracts } from './control/users.ts';
 import type { HandlerOf } from './routes.ts';
 
 export const contracts = {
   ...sessionContracts,
   ...statusContracts,
+  ...userContracts,
   ...projectContracts,
+  ...memberContracts,
+  ...apiKeyContracts,
   ...endpointContracts,
   ...modelContracts,
   ...tierContracts,

@@ -13,7 +13,12 @@ test('a row that anybody may call, by mistake', () => {
   assert.deepEqual(named, [
     '/v1/enroll/nonce',
     '/api/v1/openapi.json',
+    '/api/v1/sign-in/options',
     '/api/v1/sign-in',
+    '/api/v1/sign-up',
+    '/api/v1/sign-up/terms',
+    '/api/v1/oidc/start',
+    '/api/v1/oidc/callback',
     '/',
     '/ui',
     '/ui/{rest*}',

@@ -10,6 +10,7 @@
  */
 
 import { agentRows, agentSummaries } from './routes/agentRows.ts';
+import { apiKeyRows, apiKeySummaries } from './routes/apiKeyRows.ts';
 import { auditRows, auditSummaries } from './routes/auditRows.ts';
 import { catalogueRows, catalogueSummaries } from './routes/catalogueRows.ts';
 import { dataRows, dataSummaries } from './routes/dataRows.ts';
@@ -20,6 +21,7 @@ import { projectRows, projectSummaries } from './routes/projectRows.ts';
 import { sessionRows, sessionSummaries } from './routes/sessionRows.ts';
 import { sourcePlatformRows } from './routes/sourcePlatform.ts';
 import { usageRows, usageSummaries } from './routes/usageRows.ts';
+import { userRows, userSummaries } from './routes/userRows.ts';
 import { anyone, type Access } from './routes/access.ts';
 import type { Method, Plane } from './routes/routeRow.ts';
 
@@ -40,7 +42,9 @@ const rows = [
   ...dataRows,
   ...enrolmentRows,
   ...sessionRows,
+  ...userRows,
   ...projectRows,
+  ...apiKeyRows,
   ...catalogueRows,
   ...usageRows,
   ...agentRows,
@@ -60,7 +64,9 @@ const summaries: Readonly<Record<Row[4], string>> = {
   ...dataSummaries,
   ...enrolmentSummaries,
   ...sessionSummaries,
+  ...userSummaries,
   ...projectSummaries,
+  ...apiKeySummaries,
   ...catalogueSummaries,
   ...usageSummaries,
   ...agentSummaries,

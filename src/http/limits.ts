@@ -68,6 +68,10 @@ export const lingerMs = 2_000;
 export const hostCandidates = 32;
 /** Levels that a control body nests at most. */
 export const controlBodyNesting = 32;
+/**
+ * Between leaving for an identity provider and coming back, in s: the control plane's own bound.
+ */
+export const oidcCookieSeconds = 600;
 /** Longest idempotency key, in characters. */
 export const longestIdempotencyKey = 255;
 /** Pieces of a body below the one are put together until they have the other, in bytes. */

@@ -158,7 +158,8 @@ function limiterOf({ clock, limits }: Parts, action: LimitedAction): AddressLimi
 function handlersOf(parts: Parts): Handlers {
   const { router, control, config, limits, clock, log, stopping, knownHosts } = parts;
   const { directory } = router;
-  const auth = new ApiKeyAuth({ directory, clock });
+  const onUse = (apiKeyId: string): void => control.keyUse.note(apiKeyId);
+  const auth = new ApiKeyAuth({ directory, clock, onUse });
   const budget = new ReadingBudget({
     maxBytes: limits.readingBytes,
     callerBytes: limits.projectReadingBytes,

@@ -20,6 +20,7 @@ import { systemRandom } from '../lib/random.ts';
 import { openStore } from '../store/openStore.ts';
 import type { Store } from '../store/store.ts';
 import { FakeClock } from './fakeClock.ts';
+import { auditNote } from './storeRows.ts';
 
 export const harnessModel: ModelWish = {
   name: 'Test model',
@@ -82,7 +83,15 @@ export async function openControlHarness(
   if (!outcome.ok) throw new Error(outcome.reason);
   const user = await store.userByEmail('admin@localhost');
   if (user === null) throw new Error('no admin');
-  const { id: userId, email, role } = user;
+  const { id: userId, email, role, passwordHash } = user;
+  // As its owner would have changed it, but to the same: hashing takes a quarter of a second.
+  await store.setPassword({
+    userId,
+    passwordHash: passwordHash ?? '',
+    mustChangePassword: false,
+    keepSessionSha256: null,
+    audit: auditNote({ action: 'user.change_password', targetKind: 'user', projectId: null }),
+  });
   const admin = testCaller({ kind: 'user', userId, email, role } as const);
   return {
     control,

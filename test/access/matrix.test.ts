@@ -171,6 +171,7 @@ function thingOf(collection: string, cast: Cast, thing: Thing): string {
     models: project.modelId,
     members: project.ownerId,
     invitations: project.invitationId,
+    users: project.ownerId,
     'model-approvals': 'a'.repeat(64),
     tiers: 'free',
     ui: 'index.html',

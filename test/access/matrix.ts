@@ -96,6 +96,13 @@ const people: Verdicts = {
   agent: signIn,
 };
 
+/** People of the project, and what is theirs alone: no key. */
+const memberPeople: Verdicts = { ...people, stranger: hidden };
+const ownerPeople: Verdicts = { ...memberPeople, member: denied };
+
+/** What only an operator does, as a person. */
+const operatorPeople: Verdicts = { ...people, member: denied, owner: denied, stranger: denied };
+
 /** The source platform's addresses: owners by key; no cookie is looked at. */
 const ownersByKey: Verdicts = {
   ...members,
@@ -149,13 +156,42 @@ export const matrix: Readonly<Record<string, Verdicts>> = {
   'GET /v1/agents/link': anybody,
 
   'GET /api/v1/openapi.json': anybody,
+  'GET /api/v1/sign-in/options': anybody,
   'POST /api/v1/sign-in': pagesOfOurs,
+  'POST /api/v1/sign-up': pagesOfOurs,
+  'POST /api/v1/sign-up/terms': pagesOfOurs,
+  'GET /api/v1/oidc/start': anybody,
+  'GET /api/v1/oidc/callback': anybody,
   'POST /api/v1/sign-out': people,
   'GET /api/v1/session': people,
+  'POST /api/v1/session/password': people,
+  'POST /api/v1/session/invitations': people,
+  'GET /api/v1/session/second-factor': people,
+  'POST /api/v1/session/second-factor': people,
+  'POST /api/v1/session/second-factor/confirm': people,
+  'POST /api/v1/session/second-factor/recovery-codes': people,
+  'POST /api/v1/session/second-factor/turn-off': people,
   'GET /api/v1/status': known,
   'GET /api/v1/projects': known,
   'GET /api/v1/tiers': known,
 
+  'POST /api/v1/projects': operatorPeople,
+  [`GET ${project}`]: members,
+  [`PATCH ${project}`]: owners,
+  [`DELETE ${project}`]: owners,
+  [`GET ${project}/members`]: memberPeople,
+  [`POST ${project}/members`]: operatorPeople,
+  [`PUT ${project}/members/{member}`]: ownerPeople,
+  [`DELETE ${project}/members/{member}`]: ownerPeople,
+  [`GET ${project}/invitations`]: ownerPeople,
+  [`POST ${project}/invitations`]: ownerPeople,
+  [`DELETE ${project}/invitations/{invitation}`]: ownerPeople,
+  [`GET ${project}/api-keys`]: owners,
+  [`POST ${project}/api-keys`]: owners,
+  [`GET ${project}/api-keys/{key}`]: owners,
+  [`PATCH ${project}/api-keys/{key}`]: owners,
+  [`DELETE ${project}/api-keys/{key}`]: owners,
+  [`POST ${project}/api-keys/{key}/rotate`]: owners,
   [`GET ${project}/live`]: members,
   [`GET ${project}/endpoints`]: members,
   [`POST ${project}/endpoints`]: owners,
@@ -180,6 +216,15 @@ export const matrix: Readonly<Record<string, Verdicts>> = {
   [`DELETE ${project}/join-keys/{key}`]: owners,
   [`GET ${project}/audit`]: owners,
 
+  [`GET ${platform}/users`]: operators,
+  [`POST ${platform}/users`]: operators,
+  [`GET ${platform}/users/{user}`]: operators,
+  [`PATCH ${platform}/users/{user}`]: operators,
+  [`POST ${platform}/users/{user}/reset-password`]: operators,
+  [`DELETE ${platform}/users/{user}/second-factor`]: operators,
+  [`GET ${platform}/invitations`]: operators,
+  [`POST ${platform}/invitations`]: operators,
+  [`DELETE ${platform}/invitations/{invitation}`]: operators,
   [`GET ${platform}/agents`]: operators,
   [`GET ${platform}/agents/{agent}`]: operators,
   [`GET ${platform}/agents/{agent}/events`]: operators,
@@ -209,6 +254,12 @@ export const matrix: Readonly<Record<string, Verdicts>> = {
   [`POST ${management}/agents/{agent}/suspend`]: ownersByKey,
   [`POST ${management}/agents/{agent}/resume`]: ownersByKey,
   [`DELETE ${management}/agents/{agent}`]: ownersByKey,
+  [`GET ${management}/api-keys`]: ownersByKey,
+  [`POST ${management}/api-keys`]: ownersByKey,
+  [`GET ${management}/api-keys/{key}`]: ownersByKey,
+  [`PATCH ${management}/api-keys/{key}`]: ownersByKey,
+  [`DELETE ${management}/api-keys/{key}`]: ownersByKey,
+  [`POST ${management}/api-keys/{key}/rotate`]: ownersByKey,
   [`GET ${management}/join-keys`]: ownersByKey,
   [`POST ${management}/join-keys`]: ownersByKey,
   [`GET ${management}/join-keys/{key}`]: ownersByKey,

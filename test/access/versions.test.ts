@@ -31,6 +31,19 @@ interface Changeable {
 const project = ({ own }: Cast): string => `/api/v1/projects/${own.slug}`;
 
 const changeables: Readonly<Record<string, Changeable>> = {
+  'PATCH /api/v1/projects/{project}': {
+    at: project,
+    change: (count) => ({ name: `project ${count}` }),
+  },
+  'PATCH /api/v1/projects/{project}/api-keys/{key}': {
+    at: (cast) => `${project(cast)}/api-keys/${cast.own.apiKeyId}`,
+    change: (count) => ({ name: `key ${count}` }),
+  },
+  'PATCH /api/v1/platform/users/{user}': {
+    at: (cast) => `/api/v1/platform/users/${cast.own.ownerId}`,
+    // Only two values: those who race wish for the same one.
+    change: (count) => ({ role: count >= 10 && count < 40 ? 'user' : 'admin' }),
+  },
   'PATCH /api/v1/projects/{project}/endpoints/{endpoint}': {
     at: (cast) => `${project(cast)}/endpoints/${cast.own.endpointId}`,
     change: (count) => ({ queue_timeout_ms: 1_000 + count }),

@@ -141,6 +141,12 @@ test('a shared agent that was removed, and is never replaced', async () => {
   assert.equal(signedIn.status, 200);
   const cookie = signedIn.headers.getSetCookie()[0]?.split(';')[0] ?? '';
   const headers = { ...page, cookie };
+  const changed = await fetch(`${origin}/api/v1/session/password`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify({ old_password: admin.password, new_password: 'another, of my own' }),
+  });
+  assert.equal(changed.status, 200);
   const listed = await fetch(`${origin}/api/v1/platform/agents`, { headers });
   const { data } = (await listed.json()) as { data: { id: string; state: string }[] };
   const shared = data.find(({ state }) => state === 'active');

@@ -32,6 +32,7 @@ export function controlOperation(route: Route, contract: Contract): Operation {
       : { body: contract.body, bodyOptional: contract.body.safeParse({}).success }),
     answers: [answerOf(contract)],
     answerHeaders: {
+      ...('redirect' in contract.answer ? { location: 'Where the browser goes on' } : {}),
       ...(versioned ? { etag: 'The version of the thing, for if-match' } : {}),
       ...(contract.creates === true
         ? { 'idempotent-replayed': '`true` on the answer of an earlier call under the key' }
@@ -42,6 +43,7 @@ export function controlOperation(route: Route, contract: Contract): Operation {
 }
 
 function answerOf({ status, answer }: Contract): OperationAnswer {
+  if ('redirect' in answer) return { status, media: '' };
   if (!('media' in answer)) return { status, media: 'application/json', schema: answer };
   const { media, event } = answer;
   return { status, media, ...(event === undefined ? {} : { schema: event }) };

@@ -97,8 +97,9 @@ function sessionView(session: {
   const { user, method, expiresAtMs } = session;
   const { id: userId, email, role, secondFactor } = user;
   const mustChangePassword = user.mustChangePassword && method === 'password';
+  const kind = mustChangePassword ? 'one_time_user' : 'user';
   return {
-    principal: { kind: 'user', userId, email, role },
+    principal: { kind, userId, email, role },
     mustChangePassword,
     hasPassword: user.passwordHash !== null,
     secondFactor,

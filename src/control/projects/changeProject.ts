@@ -128,7 +128,7 @@ export async function updateProject(
 }
 
 export type DeleteProjectOutcome =
-  | { ok: true }
+  | { ok: true; id: string }
   | { ok: false; reason: 'project_in_use'; endpoints: number; agents: number }
   | Denied;
 
@@ -147,7 +147,7 @@ export async function deleteProject(
     changes: { slug: { from: slug, to: null } },
   });
   const outcome = await parts.store.deleteProject({ id, audit });
-  if (outcome.ok) return outcome;
+  if (outcome.ok) return { ok: true, id };
   if (outcome.reason === 'unknown') return { ok: false, reason: 'project_not_found' };
   return { ...outcome, reason: 'project_in_use' };
 }

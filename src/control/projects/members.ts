@@ -19,10 +19,13 @@ import {
 
 type Parts = Pick<ControlParts, 'store' | 'clock'>;
 
+/** Nothing of a membership is hidden from the project's people. */
+export type MemberView = MemberRow;
+
 type NotFound = { ok: false; reason: 'not_found' };
 
 export type MemberOutcome =
-  | { ok: true; member: MemberRow }
+  | { ok: true; member: MemberView }
   | NotFound
   | { ok: false; reason: 'already_member' | 'last_owner' }
   | Denied;
@@ -47,7 +50,7 @@ export async function authorizePerson(
 export async function listMembers(
   { store }: Pick<Parts, 'store'>,
   { page, ...wish }: OfProject & { page: Page },
-): Promise<{ ok: true; page: Paged<MemberRow> } | Denied> {
+): Promise<{ ok: true; page: Paged<MemberView> } | Denied> {
   const allowed = await authorizePerson(store, { ...wish, role: 'member' });
   if (!allowed.ok) return allowed;
   return { ok: true, page: await store.membersOf({ projectId: allowed.project.id, page }) };

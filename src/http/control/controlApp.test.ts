@@ -45,7 +45,7 @@ test('a session whose cookie scripts, other sites or data routes can get', async
   assert.doesNotMatch(cookie, /Secure/);
   const answer = reply.json as SessionAnswer;
   assert.equal(answer.user.email, email);
-  assert.equal(answer.must_change_password, true);
+  assert.equal(answer.must_change_password, false);
   assert.equal(answer.projects[0]?.slug, 'default');
   assert.equal(answer.projects[0]?.role, 'owner');
 });

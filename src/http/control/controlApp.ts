@@ -28,6 +28,7 @@ import { readOrRefuse, type ReadingBudget } from '../readBody.ts';
 import { storeIsAway } from '../storeIsAway.ts';
 import { createAgentAnswers } from './agentAnswer.ts';
 import { createAgentRoutes } from './agentRoutes.ts';
+import { createApiKeyRoutes } from './apiKeyRoutes.ts';
 import { createAuditRoutes } from './auditRoutes.ts';
 import { readCallInput } from './callInput.ts';
 import { callerOf, provenanceOf } from './caller.ts';
@@ -40,9 +41,12 @@ import { createJoinKeyRoutes, type BuildJoinCommand } from './joinKeyRoutes.ts';
 import { createLiveRoute } from './live.ts';
 import type { LiveView } from './liveView.ts';
 import { createModelRoutes } from './modelRoutes.ts';
+import { createMemberRoutes } from './memberRoutes.ts';
 import { createProjectAnswers, createProjectRoutes, type Notices } from './projectRoutes.ts';
+import { createProjectsRoutes } from './projectsRoutes.ts';
 import { createSessionRoutes } from './sessionRoutes.ts';
 import { createTierRoutes } from './tierRoutes.ts';
+import { createUserRoutes } from './userRoutes.ts';
 import type { TopicHandlers } from './topicHandlers.ts';
 
 export interface ControlAppOptions {
@@ -236,7 +240,11 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
     },
   });
   return {
-    ...createSessionRoutes(options),
+    ...createSessionRoutes({ ...options, publicBase }),
+    ...createUserRoutes(control),
+    ...createProjectsRoutes(control),
+    ...createMemberRoutes({ control, publicBase }),
+    ...createApiKeyRoutes(control),
     ...createProjectRoutes({ control, answers: projectAnswers }),
     ...createEndpointRoutes({ control, answer: endpointAnswer }),
     ...createModelRoutes({ control }),

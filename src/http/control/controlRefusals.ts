@@ -2,12 +2,15 @@
 import type { Denied } from '../../control/principal.ts';
 import type { ErrorName } from '../../api/errors.ts';
 import { refuse, type ControlContext } from './controlContext.ts';
+import { peopleBounds, peopleRefusals } from './peopleRefusals.ts';
 
 /** What use-cases with a caller return when they refuse; some say more. */
 export type ControlRefusal =
   | { reason: Denied['reason'] }
-  | { reason: 'not_found' | 'agent_dead' | 'invalid_credentials' | 'account_disabled' }
-  | { reason: 'second_factor_required' | 'second_factor_wrong' }
+  | { reason: 'not_found' | 'agent_dead' | 'invalid_credentials' }
+  | { reason: keyof typeof peopleRefusals }
+  | { reason: keyof typeof peopleBounds; limit: number }
+  | { reason: 'project_in_use'; endpoints: number; agents: number }
   | { reason: 'version_conflict' }
   | { reason: 'another_request' | 'still_running' | 'answer_lost' }
   | { reason: 'invalid_value'; param: string; message: string }
@@ -30,6 +33,8 @@ type Plain = Exclude<
   | 'conflict'
   | 'tier_quota_exceeded'
   | 'too_many_join_keys'
+  | 'project_in_use'
+  | keyof typeof peopleBounds
   | 'too_many_attempts'
   | 'busy'
 >;
@@ -40,15 +45,7 @@ const plain: Readonly<Record<Plain, readonly [ErrorName, string]>> = {
     'password_change_required',
     'You signed in with a one-time password. Change it first.',
   ],
-  account_disabled: ['account_disabled', 'This account is disabled. Ask an operator.'],
-  second_factor_required: [
-    'second_factor_required',
-    "Send 'code' too: six digits of the authenticator app, or a recovery code.",
-  ],
-  second_factor_wrong: [
-    'second_factor_invalid',
-    'The code is wrong or was used already. Wait for the next one.',
-  ],
+  ...peopleRefusals,
   insufficient_permissions: ['insufficient_permissions', 'Your role does not allow this.'],
   project_not_found: [
     'project_not_found',
@@ -94,8 +91,21 @@ export function refuseFor(context: ControlContext, refusal: ControlRefusal): Res
       const message = `${refusal.limit} join keys may be open at once. Revoke one first.`;
       return refuse(context, 'conflict', message);
     }
+    case 'too_many_projects':
+    case 'too_many_invitations':
+    case 'too_many_api_keys': {
+      const message = `${refusal.limit} ${peopleBounds[refusal.reason]}`;
+      return refuse(context, 'conflict', message);
+    }
+    case 'project_in_use': {
+      const { endpoints, agents } = refusal;
+      const message =
+        `The project has ${endpoints} endpoints and ${agents} agents that are not removed. ` +
+        'Delete and remove these first.';
+      return refuse(context, 'conflict', message);
+    }
     case 'too_many_attempts': {
-      const message = 'Too many failed sign-ins. Try again later.';
+      const message = 'Too many failed attempts. Try again later.';
       const { retryAfterMs } = refusal;
       return refuse(context, 'rate_limited_requests', message, { retryAfterMs });
     }

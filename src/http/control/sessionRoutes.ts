@@ -1,41 +1,59 @@
-/** Sign-in, sign-out, who is signed in, and the caller's projects. */
-import type { ProjectAnswer, projectContracts } from '../../api/control/projects.ts';
-import type { SessionAnswer, sessionContracts } from '../../api/control/sessions.ts';
-import type { SessionView } from '../../control/access/signIn.ts';
+/** Sign-in, sign-up, sign-out, who is signed in, and what a person does about their own account. */
+import type { sessionContracts } from '../../api/control/sessions.ts';
+import type { OpenedSession } from '../../control/access/signIn.ts';
 import type { Control } from '../../control/control.ts';
-import type { ProjectView } from '../../control/projects/projects.ts';
-import type { Caller } from '../../control/principal.ts';
 import type { AddressLimiter } from '../addressLimiter.ts';
+import type { ControlCall } from './controlCall.ts';
 import { isoTime } from './isoTime.ts';
+import { createOidcRoutes } from './oidcRoutes.ts';
+import { createSecondFactorRoutes } from './secondFactorRoutes.ts';
+import { createSessionAnswer, type SessionAnswerOf } from './sessionAnswer.ts';
 import { clearSessionCookie, writeSessionCookie } from './sessionCookie.ts';
 import type { TopicHandlers } from './topicHandlers.ts';
 
-type Contracts = typeof sessionContracts & typeof projectContracts;
+type Handlers = TopicHandlers<typeof sessionContracts>;
 
-export function createSessionRoutes(options: {
-  control: Pick<Control, 'signIn' | 'signOut' | 'session' | 'projects'>;
+interface Options {
+  control: Pick<
+    Control,
+    | 'signIn'
+    | 'signOut'
+    | 'session'
+    | 'projects'
+    | 'changePassword'
+    | 'secondFactors'
+    | 'oidc'
+    | 'invitationTerms'
+    | 'acceptInvitation'
+    | 'signUp'
+  >;
   signInLimiter: AddressLimiter;
   /** Whether browsers reach the server by TLS. */
   secure: () => boolean;
-}): TopicHandlers<Contracts> {
+  /** Where browsers reach it, without a slash at the end. */
+  publicBase: () => string;
+}
+
+export function createSessionRoutes(options: Options): Handlers {
   const { control, secure } = options;
-
-  const answerOf = async (caller: Caller, session: SessionView): Promise<SessionAnswer> => {
-    const { principal } = session;
-    return sessionAnswer(session, await projectsOf(control, { ...caller, principal }));
+  const answerOf = createSessionAnswer(control);
+  const start = (call: Pick<ControlCall, 'context'>, { token, session }: OpenedSession): void => {
+    const { expiresAtMs } = session;
+    writeSessionCookie(call.context, { token, expiresAtMs, secure: secure() });
   };
-
   return {
+    ...createSecondFactorRoutes(control),
+    ...createOidcRoutes({ ...options, start }),
+    ...invitationRoutes(options, { answerOf, start }),
     async signIn(call) {
-      const { caller, context } = call;
+      const { caller } = call;
       const { address } = caller;
       const admitted = options.signInLimiter.take(address);
       if (!admitted.ok) return call.refuse({ ...admitted, reason: 'too_many_attempts' });
       const outcome = await control.signIn({ ...call.body, address });
       if (!outcome.ok) return call.refuse(outcome);
-      const { token, session } = outcome;
-      writeSessionCookie(context, { token, expiresAtMs: session.expiresAtMs, secure: secure() });
-      return call.json(await answerOf(caller, session));
+      start(call, outcome);
+      return call.json(await answerOf(caller, outcome.session));
     },
     async signOut(call) {
       await control.signOut(call.sessionToken ?? '');
@@ -48,33 +66,53 @@ export function createSessionRoutes(options: {
       if (session === null) return call.refuse({ reason: 'not_signed_in' });
       return call.json(await answerOf(call.caller, session));
     },
-    async projects(call) {
-      const outcome = await control.projects({ caller: call.caller });
+    async changePassword(call) {
+      const { caller, body, sessionToken = '' } = call;
+      const outcome = await control.changePassword({
+        caller,
+        sessionToken,
+        oldPassword: body.old_password,
+        newPassword: body.new_password,
+      });
       if (!outcome.ok) return call.refuse(outcome);
-      return call.json({ data: outcome.projects.map(projectAnswer) });
+      const session = await control.session(sessionToken);
+      if (session === null) return call.refuse({ reason: 'not_signed_in' });
+      return call.json(await answerOf(caller, session));
     },
   };
 }
 
-async function projectsOf(
-  control: Pick<Control, 'projects'>,
-  caller: Caller,
-): Promise<ProjectAnswer[]> {
-  const outcome = await control.projects({ caller });
-  return outcome.ok ? outcome.projects.map(projectAnswer) : [];
-}
-
-function sessionAnswer(session: SessionView, projects: ProjectAnswer[]): SessionAnswer {
-  const { userId, email, role } = session.principal;
+function invitationRoutes(
+  { control }: Options,
+  parts: {
+    answerOf: SessionAnswerOf;
+    start: (call: Pick<ControlCall, 'context'>, opened: OpenedSession) => void;
+  },
+): Pick<Handlers, 'invitationTerms' | 'acceptInvitation' | 'signUp'> {
+  const { answerOf, start } = parts;
   return {
-    user: { id: userId, email, role },
-    must_change_password: session.mustChangePassword,
-    projects,
-    expires_at: isoTime(session.expiresAtMs),
+    async invitationTerms(call) {
+      const { address } = call.caller;
+      const outcome = await control.invitationTerms({ ...call.body, address });
+      if (!outcome.ok) return call.refuse(outcome);
+      const { email, project, expiresAtMs, hasAccount } = outcome;
+      const expires_at = isoTime(expiresAtMs);
+      return call.json({ email, project, expires_at, has_account: hasAccount });
+    },
+    async acceptInvitation(call) {
+      const { caller, sessionToken = '' } = call;
+      const outcome = await control.acceptInvitation({ ...call.body, caller });
+      if (!outcome.ok) return call.refuse(outcome);
+      const session = await control.session(sessionToken);
+      if (session === null) return call.refuse({ reason: 'not_signed_in' });
+      return call.json(await answerOf(caller, session));
+    },
+    async signUp(call) {
+      const { caller } = call;
+      const outcome = await control.signUp({ ...call.body, caller });
+      if (!outcome.ok) return call.refuse(outcome);
+      start(call, outcome);
+      return call.json(await answerOf(caller, outcome.session));
+    },
   };
-}
-
-function projectAnswer({ project, role }: ProjectView): ProjectAnswer {
-  const { id, slug, name, sharedAccess } = project;
-  return { id, slug, name, shared_access: sharedAccess, role };
 }

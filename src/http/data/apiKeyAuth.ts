@@ -27,12 +27,19 @@ const bearer = /^bearer +(\S+) *$/i;
 export class ApiKeyAuth {
   private readonly directory: KeyDirectory;
   private readonly clock: Clock;
+  private readonly onUse: (apiKeyId: string) => void;
   /** Compiled allow-lists; an entry lives as long as the key's entry in the directory. */
   private readonly allowed = new WeakMap<ApiKeyEntry, AddressRanges>();
 
-  constructor(options: { directory: KeyDirectory; clock: Clock }) {
+  /** `onUse` hears of every key that has opened something. */
+  constructor(options: {
+    directory: KeyDirectory;
+    clock: Clock;
+    onUse: (apiKeyId: string) => void;
+  }) {
     this.directory = options.directory;
     this.clock = options.clock;
+    this.onUse = options.onUse;
   }
 
   /** Checks `Authorization` of a caller at `address` for a scope. */
@@ -59,6 +66,7 @@ export class ApiKeyAuth {
       const message = `The API key ${maskedKey(text)} has no scope '${caller.scope}'.`;
       return refused('insufficient_permissions', message);
     }
+    this.onUse(key.id);
     return { ok: true, key, sha256 };
   }
 

@@ -149,6 +149,10 @@ export async function updateApiKey(tx: Tx, input: Input<'updateApiKey'>): Outcom
   const pinned = change.endpointId === undefined ? before.endpointId : endpointId;
   const version = before.version + 1;
   const after = { ...before, ...change, endpointId: pinned, version };
+  if (!noteChanges(tx, { from: noted(before), to: noted(after), fields: notedFields })) {
+    noteNothing(tx);
+    return { ok: true, key: before };
+  }
   await tx.db
     .updateTable('api_keys')
     .set({
@@ -161,7 +165,6 @@ export async function updateApiKey(tx: Tx, input: Input<'updateApiKey'>): Outcom
     })
     .where('id', '=', id)
     .execute();
-  noteChanges(tx, { from: noted(before), to: noted(after), fields: notedFields });
   await appendChanges(tx, [{ kind: 'api_key', id }]);
   return { ok: true, key: after };
 }

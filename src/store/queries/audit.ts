@@ -11,17 +11,23 @@ import type { Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
 import { pageAfter } from './pageAfter.ts';
 
-/** Of the fields named, those that differ are told by the note of this transaction. */
+/**
+ * Of the fields named, those that differ are told by the note of this transaction. Says whether any
+ * does.
+ */
 export function noteChanges<Thing extends Partial<Record<keyof Thing, AuditValue>>>(
   tx: Tx,
   change: { from: Thing; to: Thing; fields: readonly (keyof Thing & string)[] },
-): void {
+): boolean {
   const { from, to, fields } = change;
+  let differs = false;
   for (const field of fields) {
     const [before, after] = [from[field] ?? null, to[field] ?? null];
     if (JSON.stringify(before) === JSON.stringify(after)) continue;
     tx.noted[field] = { from: before, to: after };
+    differs = true;
   }
+  return differs;
 }
 
 /** The call was right and changed nothing (it came twice): there is nothing to note. */

@@ -5,7 +5,7 @@ import type { PeopleStore, SessionRow, UserRow } from '../contract/peopleStore.t
 import type { Refused } from '../contract/refused.ts';
 import type { Row } from '../tables.ts';
 import { forUpdate, type Tx } from '../transaction.ts';
-import { noteChanges } from './audit.ts';
+import { noteChanges, noteNothing } from './audit.ts';
 import { fromFlag, toFlag } from './columns.ts';
 import { pageAfter } from './pageAfter.ts';
 
@@ -92,7 +92,11 @@ export async function updateUser(
   if (!staysAdmin && admins.length === 1 && admins[0] === id) {
     return { ok: false, reason: 'last_admin' };
   }
-  await writeUserChange(tx, { before, after });
+  if (!noteChanges(tx, { from: noted(before), to: noted(after), fields: ['role', 'disabled'] })) {
+    noteNothing(tx);
+    return { ok: true, user: before };
+  }
+  await writeUserChange(tx, after);
   return { ok: true, user: after };
 }
 
@@ -106,10 +110,11 @@ async function lockedAdmins(tx: Tx): Promise<string[]> {
   return (await forUpdate(tx, query).execute()).map(({ id }) => id);
 }
 
-async function writeUserChange(
-  tx: Tx,
-  { before, after }: { before: UserRow; after: UserRow },
-): Promise<void> {
+function noted(user: UserRow) {
+  return { role: user.role, disabled: user.disabledAtMs !== null };
+}
+
+async function writeUserChange(tx: Tx, after: UserRow): Promise<void> {
   await tx.db
     .updateTable('users')
     .set({ role: after.role, disabled_at_ms: after.disabledAtMs, version: after.version })
@@ -118,9 +123,6 @@ async function writeUserChange(
   if (after.disabledAtMs !== null) {
     await tx.db.deleteFrom('sessions').where('user_id', '=', after.id).execute();
   }
-  const noted = (user: UserRow) => ({ role: user.role, disabled: user.disabledAtMs !== null });
-  const [from, to] = [noted(before), noted(after)];
-  noteChanges(tx, { from, to, fields: ['role', 'disabled'] });
 }
 
 export async function setPassword(

@@ -5,7 +5,7 @@ import type { MemberRole } from '../contract/memberStore.ts';
 import type { ProjectRow, ProjectStore } from '../contract/projectStore.ts';
 import type { Row } from '../tables.ts';
 import { forUpdate, type Tx } from '../transaction.ts';
-import { noteChanges } from './audit.ts';
+import { noteChanges, noteNothing } from './audit.ts';
 import { appendChanges } from './changes.ts';
 import { fromFlag, toFlag } from './columns.ts';
 import { writeMember } from './members.ts';
@@ -114,6 +114,10 @@ export async function updateProject(
     return { ok: false, reason: 'version_conflict' };
   }
   const after = { ...before, ...change, version: before.version + 1 };
+  if (!noteChanges(tx, { from: before, to: after, fields: ['name', 'sharedAccess'] })) {
+    noteNothing(tx);
+    return { ok: true, project: before };
+  }
   await tx.db
     .updateTable('projects')
     .set({
@@ -123,7 +127,6 @@ export async function updateProject(
     })
     .where('id', '=', id)
     .execute();
-  noteChanges(tx, { from: before, to: after, fields: ['name', 'sharedAccess'] });
   await appendChanges(tx, [{ kind: 'project', id }]);
   return { ok: true, project: after };
 }
