@@ -383,6 +383,12 @@ test('a body that is no JSON, or not what was announced, reaches the engine', as
   const nonsense = server.link.open('{"messages":');
   await answered(nonsense);
   assert.equal(nonsense.heads[0]?.status, 400);
+  const list = server.link.open('[{"messages":[]}]');
+  await answered(list);
+  assert.equal(list.heads[0]?.status, 400);
+  const large = server.link.open(`{"messages":["${'x'.repeat(100_000)}\n"]}`);
+  await answered(large);
+  assert.equal(large.heads[0]?.status, 400);
   const route = server.link.open(hello, { path: '/v1/models' });
   await answered(route);
   assert.equal(route.resets[0]?.code, 'refused');

@@ -3,6 +3,7 @@ import { test, type TestContext } from 'node:test';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { systemRandom } from '../../lib/random.ts';
+import { engineBody } from '../../testing/engineBody.ts';
 import { rawAnswer, says, startRawEngine, type RawEngine } from '../../testing/rawEngine.ts';
 import { until } from '../../testing/until.ts';
 import type { EngineEnd, JsonObject } from './engine.ts';
@@ -64,7 +65,7 @@ async function rig(
   const run: Rig['run'] = (body, signal = new AbortController().signal) => {
     const instance = engine.offers()[0]?.instance ?? 'none';
     const path = '/v1/chat/completions';
-    const request = { requestId: 'req_1', instance, path, body, stream: true };
+    const request = { requestId: 'req_1', instance, path, ...engineBody(body), stream: true };
     return engine.run({ ...request, cacheSalt: undefined }, sink, signal);
   };
   return { raw, counted, run };

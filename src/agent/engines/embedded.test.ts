@@ -7,6 +7,7 @@ import { after, before, test, type TestContext } from 'node:test';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { systemRandom } from '../../lib/random.ts';
+import { engineBody } from '../../testing/engineBody.ts';
 import { realModel, realModelDesired, type RealModel } from '../../testing/realModel.ts';
 import { createEmbeddedEngine, type EmbeddedEngineOptions } from './embedded.ts';
 import type { Engine, EngineEnd, EngineRequest, EngineUsage, JsonObject } from './engine.ts';
@@ -74,7 +75,7 @@ async function ask(body: JsonObject, options: AskOptions = {}): Promise<Answer> 
     requestId: 'req_1',
     instance: engine.offers()[0]!.instance,
     path: options.path ?? '/v1/chat/completions',
-    body: { temperature: 0, ...body },
+    ...engineBody({ temperature: 0, ...body }),
     stream: options.stream ?? true,
     cacheSalt: options.salt,
   };
@@ -411,7 +412,7 @@ modelTest('a model that is taken back cuts what runs on it', async () => {
       requestId: 'req_2',
       instance: offer!.instance,
       path: '/v1/chat/completions',
-      body: { ...question, max_tokens: 6 },
+      ...engineBody({ ...question, max_tokens: 6 }),
       stream: true,
       cacheSalt: undefined,
     },

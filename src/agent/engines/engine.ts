@@ -67,8 +67,10 @@ export interface EngineRequest {
   instance: string;
   /** The engine route, e.g. `/v1/chat/completions`. */
   path: string;
-  /** The client's body. The engine owns it and may change it (its model id, `stream_options`). */
-  body: JsonObject;
+  /** The client's body as it came: the UTF-8 text of a JSON object. Nobody changes it. */
+  readonly text: Buffer;
+  /** The same parsed, when it is first asked for: a large one costs milliseconds. */
+  readonly body: JsonObject;
   stream: boolean;
   /** Separates prefix caches of projects; opaque. */
   cacheSalt: string | undefined;

@@ -11,6 +11,8 @@ import {
   type FakeEngine,
   type FakeEngineOptions,
 } from '../../testing/fakeEngine.ts';
+import { ServedRequest } from '../serving/servedRequest.ts';
+import { engineBody } from '../../testing/engineBody.ts';
 import { until } from '../../testing/until.ts';
 import type { EngineEnd, EngineSink, JsonObject } from './engine.ts';
 import { UrlEngine, type UrlEngineOptions } from './url.ts';
@@ -93,7 +95,7 @@ async function attach(
       requestId: 'req_1',
       instance: engine.offers()[0]?.instance ?? 'none',
       path: '/v1/chat/completions',
-      body,
+      ...engineBody(body),
       stream: runOptions.stream ?? true,
       cacheSalt: runOptions.cacheSalt,
     };
@@ -201,6 +203,35 @@ test('the cache salt does not reach vLLM, or reaches who refuses it', async (t) 
   await llama.load();
   await llama.run(hello, { cacheSalt: 'salt' }).end;
   assert.equal(llama.fake.bodies[0]?.['cache_salt'], undefined);
+});
+
+test('an engine reads another member than the router did, or another number', async (t) => {
+  const { load, fake, engine } = await attach(t);
+  await load();
+  const ask = async (text: string): Promise<JsonObject | undefined> => {
+    const open = { requestId: 'req_1', path: '/v1/chat/completions', model: 'own', created: 1 };
+    const instance = engine.offers()[0]?.instance ?? 'none';
+    const sizes = { bodyBytes: text.length, stream: false, includeUsage: false };
+    const request = new ServedRequest({ ...open, instance, ...sizes }, Buffer.from(text));
+    const sink = { write: () => true, writable: () => Promise.resolve() };
+    const { kind } = await engine.run(request, sink, new AbortController().signal);
+    assert.equal(kind, 'completed');
+    return fake.bodies.at(-1);
+  };
+  const user = '[{"role":"user","content":"a"}]';
+  const twice = `{"messages":[],"model":"x","m\\u006fdel":"y","messages":${user},"n":1}`;
+  assert.deepEqual(await ask(twice), {
+    messages: JSON.parse(user) as unknown,
+    model: 'fake-model',
+    stream: false,
+    n: 1,
+  });
+  const spaced = ` { "messages" : ${user} , "stream_options":{"include_usage":true}, "stream":1 } `;
+  assert.deepEqual(await ask(spaced), {
+    messages: JSON.parse(user) as unknown,
+    model: 'fake-model',
+    stream: false,
+  });
 });
 
 test('a cancel leaves the engine working', async (t) => {

@@ -16,6 +16,7 @@ import { Pool } from 'undici';
 import { createBackoff } from '../../lib/backoff.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import { newId } from '../../lib/ids.ts';
+import { withMembers } from '../../lib/jsonMembers.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
 import type { DesiredModel } from '../../protocol/messages/routerControl.ts';
@@ -34,7 +35,6 @@ import type {
   EngineOffer,
   EngineRequest,
   EngineSink,
-  JsonObject,
   LoadOutcome,
   LoadRequest,
 } from './engine.ts';
@@ -214,14 +214,20 @@ export class UrlEngine implements Engine {
 
   /** The client's body with the engine's name for the model, and always asked for usage (E4). */
   private bodyFor(request: EngineRequest, engineModel: string): Buffer {
-    const body: JsonObject = { ...request.body, model: engineModel, stream: request.stream };
-    if (request.stream) body['stream_options'] = { include_usage: true };
-    else delete body['stream_options'];
     const facts = this.reach.kind === 'up' ? this.reach.facts : undefined;
-    if (facts?.engine === 'vllm' && request.cacheSalt !== undefined) {
-      body['cache_salt'] = request.cacheSalt;
-    }
-    return unpooled(JSON.stringify(body));
+    const salted = facts?.engine === 'vllm' && request.cacheSalt !== undefined;
+    const changes: Record<string, string | undefined> = {
+      model: JSON.stringify(engineModel),
+      stream: String(request.stream),
+      stream_options: request.stream ? '{"include_usage":true}' : undefined,
+      ...(salted ? { cache_salt: JSON.stringify(request.cacheSalt) } : {}),
+    };
+    const spliced = withMembers(request.text, changes);
+    if (spliced !== undefined) return spliced;
+    // A member stands twice: what a parser makes of that is written anew, so that no engine reads
+    // another one than the router did. Its members are each there once.
+    const once = Buffer.from(JSON.stringify(request.body));
+    return withMembers(once, changes) ?? once;
   }
 
   private async watch(onProbed: () => void): Promise<void> {
@@ -349,15 +355,4 @@ export class UrlEngine implements Engine {
     const how = mapped === undefined ? ` Name it with --serve '${wanted}=ENGINE_ID'.` : '';
     return `The engine at ${shown} serves ${others}, but not "${wanted}".${how}`;
   }
-}
-
-/**
- * Bytes in memory of their own. A small buffer is cut from a slab of 64 KiB, which it keeps for as
- * long as it lives: a body lives as long as its stream, and a hundred new streams a second made the
- * agent hold on to everything that it wrote meanwhile until the next full collection.
- */
-function unpooled(text: string): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
-  bytes.write(text);
-  return bytes;
 }

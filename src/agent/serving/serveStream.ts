@@ -13,14 +13,13 @@
  */
 import { errorEnvelope, errorTable } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { maxBodyNesting, nestsDeeperThan } from '../../lib/jsonNesting.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { OpenMessage } from '../../protocol/messages/open.ts';
 import type { Engine, EngineEnd, EngineSink, EngineUsage, JsonObject } from '../engines/engine.ts';
 import { answerPieceBytes, enginePaths, maxRequestBodyBytes } from '../limits.ts';
-import { parseObject } from './jsonValue.ts';
+import { isRequestBody, ServedRequest } from './servedRequest.ts';
 import type { Slot, SlotBook } from './slotBook.ts';
 import { wireError, type WireError } from './wireError.ts';
 import {
@@ -30,6 +29,8 @@ import {
   wireErrorEvent,
   WireStream,
 } from './wireFinal.ts';
+
+const nothing: Buffer = Buffer.alloc(0);
 
 export interface ServeParts {
   engine: Engine;
@@ -43,7 +44,8 @@ export interface ServeParts {
 type Phase =
   | {
       kind: 'gathering';
-      chunks: Buffer[];
+      /** Of the announced size, from the first chunk on; `bytes` of it have come. */
+      body: Buffer;
       bytes: number;
       complete: boolean;
       slot: Slot | undefined;
@@ -75,7 +77,7 @@ class Serving implements EngineSink {
   private readonly wire: WireStream | undefined;
   private phase: Phase = {
     kind: 'gathering',
-    chunks: [],
+    body: nothing,
     bytes: 0,
     complete: false,
     slot: undefined,
@@ -116,10 +118,13 @@ class Serving implements EngineSink {
   onData(chunk: Buffer): void {
     const { phase } = this;
     if (phase.kind !== 'gathering') return;
-    phase.bytes += chunk.length;
-    if (phase.bytes > this.open.bodyBytes)
+    if (phase.bytes + chunk.length > this.open.bodyBytes) {
       return this.refuse('refused', 'more body than announced');
-    phase.chunks.push(chunk);
+    }
+    // In memory of its own: a chunk is a piece of the link's message, or of a slab, and the body
+    // lives as long as its stream.
+    if (phase.bytes === 0) phase.body = Buffer.allocUnsafeSlow(this.open.bodyBytes);
+    phase.bytes += chunk.copy(phase.body, phase.bytes);
     this.stream.consumed(chunk.length);
   }
 
@@ -179,12 +184,8 @@ class Serving implements EngineSink {
   private runWhenReady(): void {
     const { phase } = this;
     if (phase.kind !== 'gathering' || !phase.complete || phase.slot === undefined) return;
-    const { slot } = phase;
-    const first = phase.chunks[0];
-    const whole = phase.chunks.length === 1 && first ? first : Buffer.concat(phase.chunks);
-    const tooDeep = nestsDeeperThan(whole, maxBodyNesting);
-    const body = tooDeep ? undefined : parseObject(whole.toString('utf8'));
-    if (body === undefined) {
+    const { slot, body } = phase;
+    if (!isRequestBody(body)) {
       slot.release();
       this.phase = { kind: 'answering' };
       const envelope = errorEnvelope(
@@ -205,13 +206,12 @@ class Serving implements EngineSink {
     });
   }
 
-  private async run(body: JsonObject, signal: AbortSignal): Promise<EngineEnd> {
-    const { requestId, instance, path, stream, cacheSalt } = this.open;
-    const request = { requestId, instance, path, body, stream, cacheSalt };
+  private async run(body: Buffer, signal: AbortSignal): Promise<EngineEnd> {
     try {
-      return await this.parts.engine.run(request, this, signal);
+      return await this.parts.engine.run(new ServedRequest(this.open, body), this, signal);
     } catch (error) {
       // E1 is broken: a bug, and one request's. It must not end the others with the process.
+      const { requestId } = this.open;
       this.parts.log.error({ err: error, requestId }, 'the engine adapter failed');
       return { kind: 'failed', reason: 'engine_failed', detail: 'the engine adapter failed' };
     }

@@ -10,6 +10,7 @@ import type {
   ModelEntry,
   ProjectEntry,
 } from '../../domain/directory.ts';
+import { parseAbridged } from '../../lib/abridgedJson.ts';
 import { maxBodyNesting, nestsDeeperThan } from '../../lib/jsonNesting.ts';
 import type { Logger } from '../../lib/log.ts';
 import { regionProblem } from '../../lib/slug.ts';
@@ -140,7 +141,10 @@ function readHead(
   return one.ok ? { ok: true, ...caller, endpoint: one.endpoint } : one;
 }
 
-/** The request as the router takes it. The body is parsed once, here, and passed on as it came. */
+/**
+ * The request as the router takes it. The body is read once, here, and passed on as it came; what
+ * is refused is read again as a whole, so that the refusal is exact about long strings too.
+ */
 function readRequest(
   exchange: Exchange,
   input: { body: Buffer; caller: Caller; directory: TargetDirectory },
@@ -148,9 +152,11 @@ function readRequest(
   const { body, caller, directory } = input;
   const parsed = parseJson(body);
   if (!parsed.ok) return { ok: false, name: 'not_json', message: parsed.message };
-  const read = readChatRequest(parsed.value, { requireModel: caller.endpoint === undefined });
+  const requireModel = caller.endpoint === undefined;
+  const read = readChatRequest(parsed.value, { requireModel });
   if (!read.ok) {
-    const { name, message, param } = read;
+    const whole = readChatRequest(JSON.parse(body.toString('utf8')), { requireModel });
+    const { name, message, param } = whole.ok ? read : whole;
     return { ok: false, name, message, ...(param === null ? {} : { param }) };
   }
   const chosen = chosenEndpoint(directory, { caller, chat: read.request });
@@ -202,12 +208,9 @@ function parseJson(body: Buffer): { ok: true; value: unknown } | { ok: false; me
   if (nestsDeeperThan(body, maxBodyNesting)) {
     return { ok: false, message: `The request body nests deeper than ${maxBodyNesting} levels.` };
   }
-  try {
-    return { ok: true, value: JSON.parse(body.toString('utf8')) as unknown };
-  } catch {
-    // The parser's own words quote the body, and an answer must not.
-    return { ok: false, message: 'The request body is not JSON.' };
-  }
+  const read = parseAbridged(body);
+  if (read.kind === 'json') return { ok: true, value: read.value };
+  return { ok: false, message: 'The request body is not JSON.' };
 }
 
 function refuse(exchange: Exchange, refused: Refused): void {
