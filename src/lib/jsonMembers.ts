@@ -1,6 +1,6 @@
 /**
- * Replaces members of a JSON object in its text: bytes are moved, nothing is parsed, and what is not
- * named stays as it came (numbers to the last digit, escapes, order).
+ * Replaces members of a JSON object in its text: bytes are moved, nothing is parsed, and what is
+ * not named stays as it came (numbers to the last digit, escapes, order).
  */
 import { endOfString } from './jsonString.ts';
 
