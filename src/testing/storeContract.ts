@@ -3,6 +3,7 @@
  * implementation. Each case gets an empty database of its own.
  */
 import { test } from 'node:test';
+import type { Store } from '../store/store.ts';
 import { agentCases } from './storeContract/agentCases.ts';
 import { apiKeyCases } from './storeContract/apiKeyCases.ts';
 import { auditCases } from './storeContract/auditCases.ts';
@@ -56,9 +57,17 @@ export function storeContract(
   const register = (failure: string, check: (fixture: StoreFixture) => Promise<void>): void => {
     void test(`${name}: ${failure}`, { skip: factory.skip ?? false }, async () => {
       const fixture = await factory.create();
+      // A case that fails leaves no store open, which would keep the process from ending.
+      const others: Store[] = [];
+      const another = (): Store => {
+        const store = fixture.another();
+        others.push(store);
+        return store;
+      };
       try {
-        await check(fixture);
+        await check({ ...fixture, another });
       } finally {
+        for (const store of others) await store.close();
         await fixture.dispose();
       }
     });

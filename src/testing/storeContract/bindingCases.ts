@@ -270,6 +270,52 @@ export const bindingCases: StoreCases = {
     );
   },
 
+  'a 64-way race from both sides closes an endpoint for nobody, or one-sidedly': async (
+    fixture,
+  ) => {
+    const { store } = fixture;
+    const other = fixture.another();
+    await other.open();
+    await store.bootstrap(bootstrapRows());
+    const round = await newRound(store, 1);
+    for (let again = 0; again < 4; again += 1) {
+      await Promise.all(
+        Array.from({ length: 64 }, (_none, at) => {
+          const [thing, one] = [at % 3, Math.floor(at / 3) % 3];
+          const some = at % 5 === 0 ? [] : [one];
+          const action: Step =
+            at % 4 === 0
+              ? { kind: 'bind_endpoint', endpoint: thing, agents: some }
+              : { kind: 'bind_agent', agent: thing, endpoints: some };
+          return run(at % 2 === 0 ? store : other, round, action);
+        }),
+      );
+      await assertTwoSided(store);
+      await assertNotEmpty(store, round);
+    }
+    await other.close();
+  },
+
+  'of two that bind one agent at once, the first leaves its endpoint closed': async (fixture) => {
+    const { store } = fixture;
+    const other = fixture.another();
+    await other.open();
+    await store.bootstrap(bootstrapRows());
+    const round = await newRound(store, 1);
+    const wishes: Step[] = [
+      { kind: 'bind_agent', agent: 0, endpoints: [0] },
+      { kind: 'bind_agent', agent: 0, endpoints: [1] },
+      { kind: 'bind_endpoint', endpoint: 2, agents: [0] },
+    ];
+    for (let again = 0; again < 30; again += 1) {
+      await Promise.all(wishes.map((wish, at) => run(at === 0 ? store : other, round, wish)));
+      await assertNotEmpty(store, round);
+      await run(store, round, { kind: 'bind_agent', agent: 0, endpoints: [] });
+      await assertNotEmpty(store, round);
+    }
+    await other.close();
+  },
+
   'some mix of changes from both sides leaves a binding one-sided (B1)': async (fixture) => {
     const { store } = fixture;
     const other = fixture.another();
