@@ -80,6 +80,8 @@ export const journalLingerMs = 2;
 export const journalSyncMs = 1000;
 /** A write that takes longer no longer holds answers back. */
 export const journalSlowWriteMs = 2000;
+/** Of a segment that is read back, so much is taken apart in one turn of the event loop. */
+export const journalReadBytes = 64 * KiB;
 /** First and longest delay before a failed write, or a failed delivery, is tried again. */
 export const journalRetryFirstMs = 200;
 export const journalRetryLongestMs = 10_000;
@@ -88,6 +90,14 @@ export const usageBatch = 500;
 export const maxUndeliveredRecords = 20_000;
 /** Records are delivered so long after the first of a batch. */
 export const usageDelayMs = 200;
+/** A call of the store's that has not come back after so long counts as refused. */
+export const usageCallMs = 120_000;
+/** Records that the store refused by themselves, and how many of them are tried in one go. */
+export const maxRefusedRecords = 10_000;
+export const refusedAtOnce = 16;
+/** When such a record is given up: refused so often while others were taken, and for so long. */
+export const maxRefusalsOfRecord = 20;
+export const refusedRecordMs = 3_600_000;
 
 // Logs of agents
 

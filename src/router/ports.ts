@@ -106,8 +106,19 @@ export interface UsageRecord {
 }
 
 export interface UsageSink {
-  /** Durable when it resolves. Rejects when the store is away; the journal keeps it and goes on. */
+  /**
+   * Durable when it resolves. Rejects when the store is away (`isAway`), or when it takes nothing
+   * of the kind; the journal keeps it and goes on.
+   */
   record(batch: readonly UsageRecord[]): Promise<void>;
+}
+
+/**
+ * Whether a port rejected because durable state is away, and not because of what it was given. Told
+ * by the error's class name: the router must not know the store.
+ */
+export function isAway(error: unknown): boolean {
+  return error instanceof Error && error.name === 'StoreError';
 }
 
 /** What the router tells the control plane about agents. Never awaited on the request path. */

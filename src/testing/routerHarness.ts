@@ -21,6 +21,7 @@ import type {
   UsageRecord,
 } from '../router/ports.ts';
 import { createRouter, type Router, type RouterConfig } from '../router/router.ts';
+import { StoreError } from '../store/storeError.ts';
 import {
   agentEntry,
   apiKeyEntry,
@@ -36,6 +37,8 @@ type Untold = DirectoryChange extends infer One
     : never
   : never;
 
+const storeIsAway = (): Error => new StoreError('unavailable', 'the store is away');
+
 /** Durable state in arrays. */
 export class MemoryPorts implements RouterPorts {
   readonly changes: DirectoryChange[] = [];
@@ -43,8 +46,12 @@ export class MemoryPorts implements RouterPorts {
   readonly usageRecords: UsageRecord[] = [];
   readonly events: { agentId: string; kind: string; detail: string }[] = [];
   readonly seenAgents: string[] = [];
-  /** Make the store refuse. */
+  /** Make the store refuse, or never answer. */
   storeAway = false;
+  storeHangs = false;
+  /** Requests whose records the store cannot take. */
+  readonly unfit = new Set<string>();
+  usageCalls = 0;
   reads = 0;
   private readonly signer = newKeyPair();
   private readonly base: DirectorySnapshot;
@@ -70,7 +77,7 @@ export class MemoryPorts implements RouterPorts {
       limit: number,
     ): Promise<{ ok: true; changes: DirectoryChange[] }> => {
       this.reads += 1;
-      if (this.storeAway) return Promise.reject(new Error('the store is away'));
+      if (this.storeAway) return Promise.reject(storeIsAway());
       const changes = this.changes.filter((one) => one.revision > revision).slice(0, limit);
       return Promise.resolve({ ok: true, changes });
     },
@@ -82,7 +89,11 @@ export class MemoryPorts implements RouterPorts {
 
   usage = {
     record: (batch: readonly UsageRecord[]): Promise<void> => {
-      if (this.storeAway) return Promise.reject(new Error('the store is away'));
+      this.usageCalls += 1;
+      if (this.storeHangs) return new Promise(() => {});
+      if (this.storeAway) return Promise.reject(storeIsAway());
+      const unfit = batch.find((one) => this.unfit.has(one.requestId));
+      if (unfit !== undefined) return Promise.reject(new TypeError(`unfit ${unfit.requestId}`));
       const known = new Set(this.usageRecords.map((one) => one.requestId));
       this.usageRecords.push(...batch.filter((one) => !known.has(one.requestId)));
       return Promise.resolve();
@@ -120,9 +131,19 @@ export class MemoryPorts implements RouterPorts {
 export class MemoryJournal implements JournalFiles {
   readonly segments = new Map<string, Buffer>();
   fault: 'ENOSPC' | undefined;
+  /** Reading fails with it. */
+  readFault: 'EMFILE' | undefined;
+  /** Also syncing fails while `fault` is set. */
+  failSyncs = false;
+  /** A full disk still takes new names. */
+  createsOnFullDisk = false;
+  /** Files that are open. */
+  open = 0;
   /** Bytes that a failing write still leaves behind. */
   tornBytes = 0;
   private held: (() => void)[] | undefined;
+  /** Set: syncs hang. */
+  heldSyncs: (() => void)[] | undefined;
   writes = 0;
   syncs = 0;
 
@@ -137,21 +158,24 @@ export class MemoryJournal implements JournalFiles {
     );
   }
 
-  read(name: string): Promise<Buffer> {
-    return Promise.resolve(this.segments.get(name) ?? Buffer.alloc(0));
+  read(name: string): Promise<Buffer | undefined> {
+    if (this.readFault !== undefined) return Promise.reject(new Error(this.readFault));
+    return Promise.resolve(this.segments.get(name));
   }
 
   create(name: string): Promise<JournalFile> {
-    if (this.fault !== undefined) return Promise.reject(new Error(this.fault));
+    const refuses = this.fault !== undefined && !this.createsOnFullDisk;
+    if (refuses) return Promise.reject(new Error(this.fault));
     if (this.segments.has(name)) return Promise.reject(new Error('EEXIST'));
     this.segments.set(name, Buffer.alloc(0));
+    this.open += 1;
     return Promise.resolve({
       append: (bytes) => this.append(name, bytes),
-      sync: () => {
-        this.syncs += 1;
+      sync: () => this.sync(),
+      close: () => {
+        this.open -= 1;
         return Promise.resolve();
       },
-      close: () => Promise.resolve(),
     });
   }
 
@@ -176,6 +200,15 @@ export class MemoryJournal implements JournalFiles {
   text(): string {
     const names = [...this.segments.keys()].toSorted();
     return names.map((name) => this.segments.get(name)?.toString('utf8')).join('');
+  }
+
+  private async sync(): Promise<void> {
+    this.syncs += 1;
+    if (this.heldSyncs !== undefined) {
+      const { heldSyncs } = this;
+      await new Promise<void>((resolve) => heldSyncs.push(resolve));
+    }
+    if (this.failSyncs && this.fault !== undefined) throw new Error(this.fault);
   }
 
   private async append(name: string, bytes: Buffer): Promise<void> {

@@ -122,6 +122,7 @@ test('a crash during the replay loses nothing', async () => {
   ports.storeAway = false;
   const last = await rig(files, ports);
   await last.clock.advanceAsync(3000);
+  await settle();
   assert.deepEqual(outcomes(ports), { a: 'interrupted', b: 'completed' });
 });
 

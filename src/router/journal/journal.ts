@@ -11,17 +11,20 @@
  * G2 Every other begun request has exactly one record `interrupted` after a restart.
  * G3 A record is in memory or in a segment until the store has it; a segment goes only after that.
  * G4 Nothing here is awaited before the first byte of an answer (R4).
+ * G5 Whatever was away, a disk, a folder or the store: when it is back, so is the journal. A
+ *    segment that was removed is given up, one that cannot be read is tried again, and a record
+ *    that the store never takes does not hold the others up.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
-import { maxJournalBytes } from '../limits.ts';
+import { journalReadBytes, maxJournalBytes } from '../limits.ts';
 import type { UsageRecord, UsageSink } from '../ports.ts';
 import type { JournalFiles } from './journalFiles.ts';
 import { beginLine, endLine, readLines } from './journalLines.ts';
 import { JournalWriter } from './journalWriter.ts';
 import { SegmentLedger, type Segment } from './segmentLedger.ts';
-import { UsageDelivery } from './usageDelivery.ts';
+import { UsageDelivery, type ReadBack } from './usageDelivery.ts';
 
 export class Journal {
   private readonly files: JournalFiles;
@@ -39,11 +42,20 @@ export class Journal {
   }) {
     this.files = options.files;
     this.log = options.log;
-    this.writer = new JournalWriter({ ...options, ledger: this.ledger });
+    this.writer = new JournalWriter({
+      ...options,
+      ledger: this.ledger,
+      onSegment: (event) => {
+        if (event === 'spilled') this.delivery.wake();
+        // It never rejects.
+        else void this.removeNeedless();
+      },
+    });
     this.delivery = new UsageDelivery({
       ...options,
       onDelivered: (batch) => this.settle(batch),
       readBack: () => this.readBack(),
+      hasMore: () => this.hasSpilled,
     });
   }
 
@@ -103,6 +115,7 @@ export class Journal {
 
   private settle(batch: readonly UsageRecord[]): void {
     for (const record of batch) this.ledger.settle(record.requestId);
+    if (this.writer.stuck) this.writer.giveUp(new Set(batch.map(({ requestId }) => requestId)));
     // It never rejects: a segment that cannot be removed is delivered once more after a restart.
     void this.removeNeedless();
   }
@@ -117,30 +130,42 @@ export class Journal {
     }
   }
 
-  private async readBack(): Promise<UsageRecord[]> {
+  /** Whether a segment waits to be read back. */
+  private get hasSpilled(): boolean {
+    return this.writer.currentSegment?.spilled === true || this.ledger.spilled() !== undefined;
+  }
+
+  /** The records of the next such segment that holds any. Never rejects. */
+  private async readBack(): Promise<ReadBack> {
     if (this.writer.currentSegment?.spilled === true) await this.writer.rotate();
-    const segment = this.ledger.spilled();
-    if (segment === undefined) {
-      await this.removeNeedless();
-      return [];
+    for (
+      let segment = this.ledger.spilled();
+      segment !== undefined;
+      segment = this.ledger.spilled()
+    ) {
+      const read = await this.readSegment(segment);
+      if (read === undefined) return { kind: 'unreadable' };
+      segment.spilled = false;
+      const records = read.lines.flatMap((line) => (line.kind === 'end' ? [line.record] : []));
+      for (const { requestId } of records) {
+        this.ledger.expect(requestId);
+        this.ledger.touch(requestId, segment);
+      }
+      if (records.length > 0) return { kind: 'records', records };
     }
-    segment.spilled = false;
-    const { lines } = await this.readSegment(segment.name);
-    const records = lines.flatMap((line) => (line.kind === 'end' ? [line.record] : []));
-    for (const { requestId } of records) {
-      this.ledger.expect(requestId);
-      this.ledger.touch(requestId, segment);
-    }
-    return records;
+    await this.removeNeedless();
+    return { kind: 'records', records: [] };
   }
 
   private async replay(
     segment: Segment,
     open: Map<string, { record: UsageRecord; segments: Segment[] }>,
   ): Promise<void> {
-    const { lines, torn } = await this.readSegment(segment.name);
-    if (torn > 1) this.log.warn({ segment: segment.name, torn }, 'journal lines are unreadable');
     this.ledger.add(segment);
+    const read = await this.readSegment(segment);
+    if (read === undefined) return;
+    const { lines, torn } = read;
+    if (torn > 1) this.log.warn({ segment: segment.name, torn }, 'journal lines are unreadable');
     for (const { kind, record } of lines) {
       const known = open.get(record.requestId);
       if (kind === 'end') open.delete(record.requestId);
@@ -149,12 +174,37 @@ export class Journal {
     }
   }
 
-  private async readSegment(name: string): Promise<ReturnType<typeof readLines>> {
+  /**
+   * Reads a segment, some lines a turn: streams go on meanwhile. Undefined when it cannot be read
+   * now; one that is gone has no lines.
+   */
+  private async readSegment(segment: Segment): Promise<SegmentLines | undefined> {
+    const { name } = segment;
+    let bytes: Buffer | undefined;
     try {
-      return readLines(await this.files.read(name));
+      bytes = await this.files.read(name);
     } catch (error) {
       this.log.error({ err: error, segment: name }, 'a segment of the journal cannot be read');
-      return { lines: [], torn: 0 };
+      return undefined;
     }
+    const all: SegmentLines = { lines: [], torn: 0 };
+    if (bytes === undefined) {
+      const lost = segment.unsettled.size;
+      this.log.error({ segment: name, requests: lost }, 'a segment of the journal was removed');
+      this.ledger.lose(segment);
+      return all;
+    }
+    for (let from = 0; from < bytes.length;) {
+      const end = bytes.indexOf('\n', from + journalReadBytes);
+      const to = end === -1 ? bytes.length : end + 1;
+      const { lines, torn } = readLines(bytes.subarray(from, to));
+      all.lines.push(...lines);
+      all.torn += torn;
+      from = to;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return all;
   }
 }
+
+type SegmentLines = ReturnType<typeof readLines>;

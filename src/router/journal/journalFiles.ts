@@ -19,7 +19,8 @@ export interface JournalFiles {
   prepare(): Promise<void>;
   /** Names of the segments with their sizes, oldest first. */
   list(): Promise<{ name: string; bytes: number }[]>;
-  read(name: string): Promise<Buffer>;
+  /** Undefined when it is not there any more. Rejects when it cannot be read (now). */
+  read(name: string): Promise<Buffer | undefined>;
   /** Creates a segment (mode 0600). Rejects when it exists. */
   create(name: string): Promise<JournalFile>;
   remove(name: string): Promise<void>;
@@ -52,7 +53,11 @@ export function diskJournalFiles(folder: string): JournalFiles {
         names.map(async (name) => ({ name, bytes: (await fs.stat(at(name))).size })),
       );
     },
-    read: (name) => fs.readFile(at(name)),
+    read: (name) =>
+      fs.readFile(at(name)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined;
+        throw error;
+      }),
     create: async (name) => diskFile(await fs.open(at(name), 'ax', 0o600)),
     remove: (name) => fs.unlink(at(name)),
   };

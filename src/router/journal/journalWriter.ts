@@ -6,8 +6,9 @@
  * J1 Lines are written in the order in which they came. A line whose write failed is written again,
  *    whole, into a new segment: reading survives what a failed write left behind.
  * J2 Whoever waits for a line is called exactly once: when it is written, or when the disk fails or
- *    is too slow to wait for; answers never wait for a disk that is not there.
- * J3 What waits for the disk is bounded; `accepting` says when it is full.
+ *    is too slow to wait for; answers never wait for a disk that is not there, nor for an fsync.
+ * J3 What waits for the disk is bounded; `accepting` says when it is full. While the disk fails or
+ *    hangs, what the store has got meanwhile needs no line any more and makes room.
  * J4 A line that nobody waits for goes out with the next one that somebody does, or by itself after
  *    `journalLingerMs`: a write through the thread pool was measured at 20 µs of CPU.
  * J5 The names of this process's segments sort in the order of writing, whatever the clock does: a
@@ -64,6 +65,9 @@ export class JournalWriter {
   private inWrite: Line[] = [];
   private idle: (() => void)[] = [];
   private rotated: (() => void)[] = [];
+  /** Segments that are being closed. */
+  private closing: Promise<unknown> = Promise.resolve();
+  private readonly onSegment: (event: 'spilled' | 'closed') => void;
 
   constructor(options: {
     files: JournalFiles;
@@ -71,7 +75,10 @@ export class JournalWriter {
     clock: Clock;
     random: Random;
     log: Logger;
+    /** A segment holds lines to read back now, or was closed. */
+    onSegment: (event: 'spilled' | 'closed') => void;
   }) {
+    this.onSegment = options.onSegment;
     this.files = options.files;
     this.ledger = options.ledger;
     this.clock = options.clock;
@@ -88,6 +95,16 @@ export class JournalWriter {
   /** Whether the last write failed. */
   get failing(): boolean {
     return this.phase === 'failing';
+  }
+
+  /** The disk fails, or a write hangs: nobody knows when lines go out again. */
+  get stuck(): boolean {
+    return this.failing || this.isSlow;
+  }
+
+  private get isSlow(): boolean {
+    const sinceMs = this.clock.monotonic() - this.writeStartedMs;
+    return this.phase === 'writing' && sinceMs >= journalSlowWriteMs;
   }
 
   /** Appends a line; `written` is called as J2 says. */
@@ -141,12 +158,21 @@ export class JournalWriter {
     await new Promise<void>((resolve) => this.rotated.push(resolve));
   }
 
+  /** J3: the store has the records of these requests, so that their lines can give way. */
+  giveUp(settled: ReadonlySet<string>): void {
+    const given = this.pending.filter((line) => settled.has(line.requestId));
+    this.pending = this.pending.filter((line) => !settled.has(line.requestId));
+    for (const line of given) this.pendingBytes -= line.text.length;
+    release(given);
+  }
+
   /** Writes what waits, syncs and closes. Lines that come later are lost: stop last. */
   async stop(): Promise<void> {
     await this.flushed();
     this.phase = 'stopped';
     this.ticker?.cancel();
     await this.closeCurrent();
+    await this.closing;
   }
 
   private writeSoon(): void {
@@ -182,7 +208,6 @@ export class JournalWriter {
         this.ledger.touch(line.requestId, segment);
         if (line.spilled) segment.spilled = true;
       }
-      if (segment.bytes >= journalSegmentBytes) await this.closeCurrent();
     } catch (error) {
       this.log.error({ err: error }, 'the journal cannot be written');
       return 'failed';
@@ -192,7 +217,16 @@ export class JournalWriter {
     for (const line of lines) this.pendingBytes -= line.text.length;
     this.inWrite = [];
     release(lines);
+    this.onWritten();
     return 'written';
+  }
+
+  private onWritten(): void {
+    const { segment } = this.current ?? {};
+    if (segment === undefined) return;
+    // Nobody waits for it (J2): the next write goes into a segment of its own.
+    if (segment.bytes >= journalSegmentBytes) this.closeBehind();
+    if (segment.spilled) this.onSegment('spilled');
   }
 
   /** J1: what was to be written goes first next time, into a new segment. */
@@ -203,8 +237,7 @@ export class JournalWriter {
     this.phase = 'failing';
     for (const resolve of this.idle.splice(0)) resolve();
     release(this.pending);
-    // Closing a segment that cannot be written is only good manners: its outcome changes nothing.
-    void this.closeCurrent();
+    this.closeBehind();
     this.clock.setTimer(this.backoff.nextMs(), () => this.writeSoon());
   }
 
@@ -236,13 +269,18 @@ export class JournalWriter {
     const { current } = this;
     if (current === undefined) return;
     this.current = undefined;
-    current.segment.phase = 'closed';
-    try {
-      await current.file.sync();
-      await current.file.close();
-    } catch (error) {
-      this.log.warn({ err: error, segment: current.segment.name }, 'a segment was not closed');
-    }
+    const { file, segment } = current;
+    segment.phase = 'closed';
+    const failed = (error: unknown): void =>
+      this.log.warn({ err: error, segment: segment.name }, 'a segment was not closed well');
+    await file.sync().catch(failed);
+    // Also after a sync that failed, as on a full disk: each retry would keep a descriptor.
+    await file.close().catch(failed);
+    this.onSegment('closed');
+  }
+
+  private closeBehind(): void {
+    this.closing = Promise.all([this.closing, this.closeCurrent()]);
   }
 
   /** Runs each second while there is something to sync or a write under way. */
@@ -269,8 +307,7 @@ export class JournalWriter {
 
   /** J2: a write that hangs does not hold answers back for ever. */
   private releaseSlow(): void {
-    if (this.phase !== 'writing') return;
-    if (this.clock.monotonic() - this.writeStartedMs < journalSlowWriteMs) return;
+    if (!this.isSlow) return;
     this.log.warn({}, 'the journal is slow: answers do not wait for it');
     release(this.inWrite);
     release(this.pending);

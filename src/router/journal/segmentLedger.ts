@@ -53,6 +53,12 @@ export class SegmentLedger {
     return [...this.segments.values()].find((one) => one.spilled && one.phase === 'closed');
   }
 
+  /** The segment is gone, with whatever memory does not hold: nothing is waited for any more. */
+  lose(segment: Segment): void {
+    this.segments.delete(segment.name);
+    for (const requestId of segment.unsettled) this.settle(requestId);
+  }
+
   /** Takes out the segments that nobody needs any more. */
   takeNeedless(): Segment[] {
     const needless = [...this.segments.values()].filter(

@@ -1,6 +1,15 @@
 /**
  * Brings finished records to the store: in batches, again and again until it takes them. What does
  * not fit into memory while the store is away stays in the journal and is read back from there.
+ *
+ * Invariants
+ * D1 A record leaves only when the store has it, or when the store has refused it by itself for
+ *    `refusedRecordMs` and `maxRefusalsOfRecord` times, and took others before each of them: then
+ *    it is written whole into the log and given up. A store that takes nothing makes nobody give
+ *    anything up.
+ * D2 A batch that is unfit for the store is halved until the record is found that it cannot take,
+ *    and the others go past it. There is nothing to wait for, as there is with a store that is
+ *    away.
  */
 import { createBackoff, type Backoff } from '../../lib/backoff.ts';
 import { BoundedQueue } from '../../lib/boundedQueue.ts';
@@ -10,14 +19,34 @@ import type { Random } from '../../lib/random.ts';
 import {
   journalRetryFirstMs,
   journalRetryLongestMs,
+  maxRefusalsOfRecord,
+  maxRefusedRecords,
   maxUndeliveredRecords,
+  refusedAtOnce,
+  refusedRecordMs,
   usageBatch,
+  usageCallMs,
   usageDelayMs,
 } from '../limits.ts';
-import type { UsageRecord, UsageSink } from '../ports.ts';
+import { isAway, type UsageRecord, type UsageSink } from '../ports.ts';
 
 /** `resting`: nothing to do. `waiting`: for the batch to fill, or for the store to come back. */
 type Phase = 'resting' | 'waiting' | 'delivering' | 'stopped';
+
+/** What the journal had to give: no records when it holds none, `unreadable`: not now. */
+export type ReadBack = { kind: 'records'; records: UsageRecord[] } | { kind: 'unreadable' };
+
+/** What the store did with a batch. `unfit`: it is there, and this is nothing that it takes. */
+type Taken = 'recorded' | 'away' | 'unfit';
+
+/** A record that was refused by itself. */
+interface Refused {
+  record: UsageRecord;
+  sinceMs: number;
+  refusals: number;
+  /** `deliveries` at the last refusal. */
+  atDelivery: number;
+}
 
 export class UsageDelivery {
   private readonly sink: UsageSink;
@@ -25,11 +54,18 @@ export class UsageDelivery {
   private readonly log: Logger;
   private readonly backoff: Backoff;
   private readonly onDelivered: (batch: readonly UsageRecord[]) => void;
-  /** More records from the journal, once memory is empty; none = an empty list. */
-  private readonly readBack: () => Promise<UsageRecord[]>;
+  /** More records from the journal, once memory is empty. */
+  private readonly readBack: () => Promise<ReadBack>;
+  /** Whether there are such. */
+  private readonly hasMore: () => boolean;
   private readonly queue = new BoundedQueue<UsageRecord>({ maxItems: maxUndeliveredRecords });
   /** Taken out of the queue, or read back, and not delivered yet: goes before the queue. */
   private taken: UsageRecord[] = [];
+  private refused: Refused[] = [];
+  /** Records of the next batch (D2). */
+  private batchSize = usageBatch;
+  /** Batches that the store took. */
+  private deliveries = 0;
   private phase: Phase = 'resting';
   private rested: (() => void)[] = [];
 
@@ -39,13 +75,15 @@ export class UsageDelivery {
     random: Random;
     log: Logger;
     onDelivered: (batch: readonly UsageRecord[]) => void;
-    readBack: () => Promise<UsageRecord[]>;
+    readBack: () => Promise<ReadBack>;
+    hasMore: () => boolean;
   }) {
     this.sink = options.sink;
     this.clock = options.clock;
     this.log = options.log;
     this.onDelivered = options.onDelivered;
     this.readBack = options.readBack;
+    this.hasMore = options.hasMore;
     const delays = { firstMs: journalRetryFirstMs, longestMs: journalRetryLongestMs };
     this.backoff = createBackoff({ random: options.random, ...delays });
   }
@@ -69,6 +107,8 @@ export class UsageDelivery {
     }
     this.phase = 'stopped';
     while (this.waiting > 0 && (await this.deliverBatch()) === 'delivered');
+    // What it still refuses is in the journal, and tried again at the next start.
+    if (this.waiting === 0) await this.deliverRefused();
   }
 
   private get waiting(): number {
@@ -91,34 +131,92 @@ export class UsageDelivery {
     if (this.phase === 'stopped') return;
     this.phase = 'resting';
     if (outcome === 'refused') this.wait(this.backoff.nextMs());
-    else if (this.waiting > 0) this.wait(usageDelayMs);
+    else if (this.waiting > 0 || this.hasMore()) this.wait(usageDelayMs);
   }
 
   private async deliverAll(): Promise<'delivered' | 'refused'> {
     for (;;) {
       if (this.rested.length > 0) return 'delivered';
-      if (this.waiting === 0) this.taken = await this.readBack();
-      if (this.waiting === 0) return 'delivered';
+      if (this.waiting === 0) {
+        const read = await this.readBack();
+        if (read.kind === 'unreadable') return 'refused';
+        this.taken = read.records;
+      }
+      if (this.waiting === 0) return this.deliverRefused();
       if ((await this.deliverBatch()) === 'refused') return 'refused';
     }
   }
 
+  /** `refused`: after a while again. */
   private async deliverBatch(): Promise<'delivered' | 'refused'> {
-    while (this.taken.length < usageBatch) {
+    while (this.taken.length < this.batchSize) {
       const record = this.queue.shift();
       if (record === undefined) break;
       this.taken.push(record);
     }
-    const batch = this.taken.slice(0, usageBatch);
-    try {
-      await this.sink.record(batch);
-    } catch (error) {
-      this.log.warn({ err: error, records: batch.length }, 'usage cannot be delivered');
-      return 'refused';
-    }
+    const batch = this.taken.slice(0, this.batchSize);
+    const taken = await this.record(batch);
+    if (taken === 'away') return 'refused';
+    if (taken === 'unfit') return this.suspect(batch) ? 'delivered' : 'refused';
+    this.batchSize = Math.min(usageBatch, this.batchSize * 2);
+    this.deliveries += 1;
     this.backoff.reset();
     this.taken = this.taken.slice(batch.length);
     this.onDelivered(batch);
     return 'delivered';
+  }
+
+  /** D2. Whether the next batch is another one. */
+  private suspect(batch: readonly UsageRecord[]): boolean {
+    const [record] = batch;
+    this.batchSize = Math.max(1, Math.floor(batch.length / 2));
+    if (batch.length > 1 || record === undefined) return true;
+    if (this.refused.length >= maxRefusedRecords) return false;
+    this.taken.shift();
+    const sinceMs = this.clock.monotonic();
+    this.refused.push({ record, sinceMs, refusals: 1, atDelivery: this.deliveries });
+    return true;
+  }
+
+  /** Everything else is delivered: tries some of those that were refused, each by itself (D1). */
+  private async deliverRefused(): Promise<'delivered' | 'refused'> {
+    for (const one of this.refused.splice(0, refusedAtOnce)) {
+      const isRecorded = (await this.record([one.record])) === 'recorded';
+      if (isRecorded) this.deliveries += 1;
+      if (isRecorded || this.isGivenUp(one)) this.onDelivered([one.record]);
+      else this.refused.push(one);
+    }
+    return this.refused.length === 0 ? 'delivered' : 'refused';
+  }
+
+  /** D1. It was refused once more. */
+  private isGivenUp(one: Refused): boolean {
+    if (this.deliveries > one.atDelivery) one.refusals += 1;
+    one.atDelivery = this.deliveries;
+    if (one.refusals < maxRefusalsOfRecord) return false;
+    if (this.clock.monotonic() - one.sinceMs < refusedRecordMs) return false;
+    const { record } = one;
+    this.log.error({ record }, 'the store takes other records and not this one: given up');
+    return true;
+  }
+
+  /** A call that never comes back counts as a store that is away. */
+  private async record(batch: readonly UsageRecord[]): Promise<Taken> {
+    let late = (): void => {};
+    const deadline = new Promise<'late'>((resolve) => (late = () => resolve('late')));
+    const timer = this.clock.setTimer(usageCallMs, late);
+    try {
+      const call = this.sink.record(batch).then(() => 'recorded' as const);
+      if ((await Promise.race([call, deadline])) === 'recorded') return 'recorded';
+      // What it still says is heard by nobody.
+      call.catch(() => undefined);
+      this.log.warn({ records: batch.length }, 'the store does not answer');
+    } catch (error) {
+      this.log.warn({ err: error, records: batch.length }, 'usage cannot be delivered');
+      if (!isAway(error)) return 'unfit';
+    } finally {
+      timer.cancel();
+    }
+    return 'away';
   }
 }

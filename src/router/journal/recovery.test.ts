@@ -1,0 +1,245 @@
+/** What was away is back: whatever the journal was in, it goes on as if nothing had been (G5). */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Logger } from '../../lib/log.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { seededRandom } from '../../lib/random.ts';
+import { FakeClock } from '../../testing/fakeClock.ts';
+import { MemoryJournal, MemoryPorts, settle } from '../../testing/routerHarness.ts';
+import type { UsageRecord } from '../ports.ts';
+import { Journal } from './journal.ts';
+
+const record = (requestId: string, over: Partial<UsageRecord> = {}): UsageRecord => ({
+  requestId,
+  projectId: 'proj_a',
+  endpointId: 'ep_a',
+  endpointSlug: 'main',
+  apiKeyId: 'key_a',
+  modelId: 'model_a',
+  agentId: 'agent-1',
+  tier: 'free',
+  startedAtMs: 1,
+  inputTokens: 1,
+  cachedTokens: 0,
+  outputTokens: 2,
+  ttftMs: 1,
+  latencyMs: 2,
+  queueMs: 0,
+  status: 200,
+  outcome: 'completed',
+  stream: true,
+  usageClamped: false,
+  ...over,
+});
+
+class Rig {
+  readonly files = new MemoryJournal();
+  readonly ports = new MemoryPorts();
+  readonly clock = new FakeClock();
+  readonly journal: Journal;
+  sent = 0;
+
+  constructor(log: Logger = silentLogger) {
+    const { files, clock } = this;
+    const random = seededRandom(1);
+    this.journal = new Journal({ files, sink: this.ports.usage, clock, random, log });
+  }
+
+  static async start(log?: Logger): Promise<Rig> {
+    const rig = new Rig(log);
+    await rig.journal.start();
+    return rig;
+  }
+
+  /** Begins and ends so many requests. */
+  async serve(count: number, over: Partial<UsageRecord> = {}): Promise<void> {
+    for (let n = 0; n < count; n += 1) {
+      const requestId = `r${this.sent}`;
+      this.sent += 1;
+      this.journal.begin(record(requestId, { outcome: 'interrupted' }));
+      this.journal.end(record(requestId, over));
+      if (n % 200 === 0) await settle(2);
+    }
+    await settle();
+  }
+
+  async pass(ms: number): Promise<void> {
+    await this.clock.advanceAsync(ms);
+    await settle(500);
+  }
+
+  get recorded(): number {
+    return new Set(this.ports.usageRecords.map((one) => one.requestId)).size;
+  }
+}
+
+test('a record that the store cannot take holds up all others, across restarts', async () => {
+  const given: unknown[] = [];
+  const log: Logger = { ...silentLogger, error: (fields: object) => void given.push(fields) };
+  const rig = await Rig.start(log);
+  for (const at of [3, 700, 701]) rig.ports.unfit.add(`r${at}`);
+  await rig.serve(1500);
+  await rig.pass(60_000);
+  assert.equal(rig.recorded, 1497);
+  assert.deepEqual(given, []);
+  // A record that is only refused for a while is kept for as long.
+  for (let hour = 0; hour < 40; hour += 1) {
+    await rig.serve(1);
+    await rig.pass(60_000);
+  }
+  assert.equal(rig.recorded, 1537);
+  rig.ports.unfit.delete('r3');
+  await rig.pass(60_000);
+  assert.equal(rig.recorded, 1538);
+  for (let minute = 0; minute < 40; minute += 1) {
+    await rig.serve(1);
+    await rig.pass(60_000);
+  }
+  const lost = given.map((fields) => (fields as { record: UsageRecord }).record.requestId);
+  assert.deepEqual(new Set(lost), new Set(['r700', 'r701']), 'given up, and in the log');
+  await rig.journal.stop();
+  assert.equal(rig.files.segments.size, 0, 'a segment is kept for ever');
+});
+
+test('a store that takes nothing makes somebody give a record up', async () => {
+  const rig = await Rig.start();
+  rig.ports.storeAway = true;
+  await rig.serve(100);
+  for (let hour = 0; hour < 3; hour += 1) await rig.pass(3_600_000);
+  assert.equal(rig.recorded, 0);
+  rig.ports.storeAway = false;
+  await rig.pass(60_000);
+  assert.equal(rig.recorded, 100);
+});
+
+test('a call of the store that never comes back is the last one', async () => {
+  const rig = await Rig.start();
+  rig.ports.storeHangs = true;
+  await rig.serve(10);
+  await rig.pass(10_000);
+  rig.ports.storeHangs = false;
+  await rig.serve(10);
+  await rig.pass(200_000);
+  assert.equal(rig.recorded, 20);
+});
+
+test('a segment that cannot be read once is left behind until a restart', async () => {
+  const rig = await Rig.start();
+  rig.ports.storeAway = true;
+  await rig.serve(21_000);
+  rig.ports.storeAway = false;
+  rig.files.readFault = 'EMFILE';
+  await rig.pass(60_000);
+  assert.ok(rig.recorded >= 20_000 && rig.recorded < 21_000);
+  rig.files.readFault = undefined;
+  await rig.pass(60_000);
+  assert.equal(rig.recorded, 21_000);
+});
+
+test('a segment that was removed counts against the journal for ever', async () => {
+  const rig = await Rig.start();
+  rig.ports.storeAway = true;
+  await rig.serve(21_000);
+  const gone = rig.files.segments.size;
+  rig.files.segments.clear();
+  rig.ports.storeAway = false;
+  await rig.pass(60_000);
+  assert.ok(gone > 0 && rig.recorded >= 20_000);
+  await rig.serve(5);
+  await rig.pass(1000);
+  assert.deepEqual([rig.journal.accepting(), rig.journal.state()], [true, 'ok']);
+  await rig.journal.stop();
+  assert.equal(rig.files.segments.size, 0);
+});
+
+test('a segment without a single record ends the replay of those behind it', async () => {
+  const first = await Rig.start();
+  first.ports.storeAway = true;
+  await first.serve(3);
+  const next = new Rig();
+  // Left by a full disk, and before what holds records.
+  next.files.segments.set('000000000000001-000001.jsonl', Buffer.alloc(0));
+  next.files.segments.set('000000000000001-000002.jsonl', Buffer.from('{"end":{"reque'));
+  for (const [name, bytes] of first.files.segments) next.files.segments.set(name, bytes);
+  await next.journal.start();
+  await next.pass(1000);
+  assert.equal(next.recorded, 3);
+});
+
+test('records that memory had no room for wait for the next request once all is back', async () => {
+  const rig = await Rig.start();
+  rig.ports.storeAway = true;
+  await rig.serve(19_500);
+  // Neither memory nor the disk takes the last of these, but the writer's own memory.
+  rig.files.fault = 'ENOSPC';
+  await rig.serve(1000);
+  rig.ports.storeAway = false;
+  await rig.pass(60_000);
+  assert.equal(rig.recorded, 20_000);
+  rig.files.fault = undefined;
+  await rig.pass(60_000);
+  assert.equal(rig.recorded, 20_500);
+});
+
+test('a disk that stays full refuses requests whose records the store has', async () => {
+  const rig = await Rig.start();
+  rig.files.fault = 'ENOSPC';
+  let refused = 0;
+  for (let second = 0; second < 100; second += 1) {
+    if (rig.journal.accepting()) await rig.serve(100, { endpointSlug: 'x'.repeat(1000) });
+    else refused += 1;
+    await rig.pass(1000);
+  }
+  assert.equal(refused, 0);
+  assert.equal(rig.recorded, 10_000);
+  assert.equal(rig.journal.state(), 'failing', 'and nobody would know');
+  rig.files.fault = undefined;
+  await rig.pass(30_000);
+  await rig.serve(1);
+  await rig.pass(30_000);
+  assert.equal(rig.journal.state(), 'ok');
+  assert.equal(rig.recorded, 10_001);
+});
+
+test('a disk that hangs for long refuses requests whose records the store has', async () => {
+  const rig = await Rig.start();
+  await rig.serve(1);
+  rig.files.hold();
+  for (let second = 0; second < 60; second += 1) {
+    assert.ok(rig.journal.accepting(), `refused after ${second} s`);
+    await rig.serve(100, { endpointSlug: 'x'.repeat(1000) });
+    await rig.pass(1000);
+  }
+  rig.files.release();
+  await rig.pass(10_000);
+  assert.equal(rig.recorded, rig.sent);
+  assert.equal(rig.journal.state(), 'ok');
+});
+
+test('each try on a full disk leaves an open file, or a file', async () => {
+  const rig = await Rig.start();
+  await rig.serve(1);
+  rig.files.fault = 'ENOSPC';
+  rig.files.failSyncs = true;
+  rig.files.createsOnFullDisk = true;
+  for (let minute = 0; minute < 60; minute += 1) {
+    await rig.serve(1);
+    await rig.pass(60_000);
+  }
+  assert.ok(rig.files.open <= 1, `${rig.files.open} files are open`);
+  assert.ok(rig.files.segments.size <= 2, `${rig.files.segments.size} segments`);
+});
+
+test('an answer waits for the fsync of a segment that is full', async () => {
+  const rig = await Rig.start();
+  rig.files.heldSyncs = [];
+  const large = 'x'.repeat(1_000_000);
+  let written = 0;
+  for (let n = 0; n < 20; n += 1) {
+    rig.journal.end(record(`l${n}`, { endpointSlug: large }), () => (written += 1));
+    await settle(4);
+  }
+  assert.ok(rig.files.segments.size >= 2);
+  assert.equal(written, 20);
+  for (const resume of rig.files.heldSyncs.splice(0)) resume();
+});
