@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { test } from 'node:test';
 import { AnswerReader } from '../bench/load/answerReader.ts';
+import { LoadWindow } from '../bench/load/loadWindow.ts';
 import type { RelayReport } from '../bench/relay/summary.ts';
 
 const root = path.join(import.meta.dirname, '..');
@@ -24,18 +25,32 @@ test('a bench that cannot run, or that loses what it measures', { timeout: 120_0
 });
 
 test('a bench that says of a refusal only that it was one', () => {
-  const problems: (string | null)[] = [];
+  const problems: unknown[] = [];
   const reader = new AnswerReader({
     onFirstByte: () => {},
     onChunk: () => {},
-    onEnd: (problem) => problems.push(problem),
+    onEnd: (problem, message) => problems.push([problem, message]),
   });
-  const body = '{"error":{"message":"No.","code":"journal_unavailable"}}';
+  const body = '{"error":{"message":"The \\"disk\\" is full.","code":"journal_unavailable"}}';
   const head = `HTTP/1.1 503 Service Unavailable\r\ncontent-length: ${body.length}\r\n\r\n`;
   reader.expect(0);
   reader.read(Buffer.from(head + body.slice(0, 20)));
   reader.read(Buffer.from(body.slice(20)));
-  assert.deepEqual(problems, ['status 503 (journal_unavailable)']);
+  const said = 'The \\"disk\\" is full.';
+  assert.deepEqual(problems, [['status 503 (journal_unavailable)', said]]);
+});
+
+test('failures of several kinds that are counted as one', () => {
+  const window = new LoadWindow();
+  window.failure('status 503 (queue_full)', 'Come back.');
+  window.failure('no [DONE]');
+  window.failure('status 503 (queue_full)', 'Come back later.');
+  const { failures, problems } = window.result(0);
+  assert.equal(failures, 3);
+  assert.deepEqual(problems, [
+    { problem: 'status 503 (queue_full)', message: 'Come back.', count: 2 },
+    { problem: 'no [DONE]', message: '', count: 1 },
+  ]);
 });
 
 test('a bench that nobody knows is started as if it were there', () => {

@@ -17,8 +17,11 @@ export interface AnswerEvents {
   onFirstByte(): void;
   /** `writtenUs`: when the engine wrote the chunk. */
   onChunk(writtenUs: number): void;
-  /** The answer is over. `problem`: why it does not count; null = it was whole. */
-  onEnd(problem: string | null): void;
+  /**
+   * The answer is over. `problem`: why it does not count, in few words; null = it was whole.
+   * `message`: what a refusal says of itself.
+   */
+  onEnd(problem: string | null, message?: string): void;
 }
 
 /** Of a refusal's body, for its code; it stands near the beginning. */
@@ -130,7 +133,7 @@ export class AnswerReader {
   }
 
   private finish(): void {
-    if (this.status !== '200') return this.end(this.refused());
+    if (this.status !== '200') return this.end(this.refused(), this.refusalMessage());
     if (this.phase === 'length') return this.end(null);
     if (this.chunks !== this.expectedChunks) {
       return this.end(`${this.chunks} chunks of ${this.expectedChunks}`);
@@ -144,9 +147,13 @@ export class AnswerReader {
     return `status ${this.status}${code === undefined ? '' : ` (${code})`}`;
   }
 
-  private end(problem: string | null): void {
+  private refusalMessage(): string | undefined {
+    return /"message":"((?:[^"\\]|\\.)*)"/.exec(this.refusal)?.[1];
+  }
+
+  private end(problem: string | null, message?: string): void {
     this.phase = 'idle';
-    this.events.onEnd(problem);
+    this.events.onEnd(problem, message);
   }
 }
 

@@ -30,7 +30,7 @@ export class LoadConnection {
         this.events.onFirstByte();
       },
       onChunk: (writtenUs) => this.window.chunk(writtenUs),
-      onEnd: (problem) => this.onAnswer(problem),
+      onEnd: (problem, message) => this.onAnswer(problem, message),
     });
     this.socket = connect({
       host: '127.0.0.1',
@@ -63,9 +63,9 @@ export class LoadConnection {
     this.socket.destroy();
   }
 
-  private onAnswer(problem: string | null): void {
+  private onAnswer(problem: string | null, message?: string): void {
     if (problem === null) this.window.answer(this.sentUs);
-    else this.window.failure(problem);
+    else this.window.failure(problem, message);
     this.events.onEnd();
   }
 

@@ -1,6 +1,9 @@
 /** What a load counts, while its window is open. Times in ms. */
 import { nowUs } from './chunkStamp.ts';
-import type { LoadResult, Spread } from './messages.ts';
+import type { LoadResult, Problem, Spread } from './messages.ts';
+
+/** Kinds of failures that are told apart; more say nothing more. */
+const problemsMax = 16;
 
 export class LoadWindow {
   private phase: 'before' | 'open' | 'closed' = 'before';
@@ -9,7 +12,7 @@ export class LoadWindow {
   private chunks = 0;
   private answers = 0;
   private failures = 0;
-  private firstFailure: string | null = null;
+  private readonly problems = new Map<string, Problem>();
   private readonly delays: number[] = [];
   private readonly firstBytes: number[] = [];
   private readonly latencies: number[] = [];
@@ -49,9 +52,14 @@ export class LoadWindow {
     if (sentUs >= this.openedUs) this.latencies.push(nowUs() - sentUs);
   }
 
-  failure(problem: string): void {
+  /** `message`: what the first of its kind says of itself. */
+  failure(problem: string, message = ''): void {
     this.failures += 1;
-    this.firstFailure ??= problem;
+    const known = this.problems.get(problem);
+    if (known !== undefined) known.count += 1;
+    else if (this.problems.size < problemsMax) {
+      this.problems.set(problem, { problem, message, count: 1 });
+    }
   }
 
   result(disorder: number): LoadResult {
@@ -64,7 +72,7 @@ export class LoadWindow {
       latency: spreadOf(this.latencies),
       disorder,
       failures: this.failures,
-      firstFailure: this.firstFailure,
+      problems: [...this.problems.values()],
     };
   }
 }

@@ -56,9 +56,17 @@ export interface LoadResult {
   latency: Spread;
   /** Chunks that were lost, doubled or moved, over the whole load. */
   disorder: number;
-  /** Answers that broke or were refused, over the whole load; with what the first one was. */
+  /** Answers that broke or were refused, over the whole load; by kind, the first one first. */
   failures: number;
-  firstFailure: string | null;
+  problems: Problem[];
+}
+
+/** Failures of one kind: a status with the code of the refusal, or how an answer broke. */
+export interface Problem {
+  problem: string;
+  /** What the first of them says of itself. */
+  message: string;
+  count: number;
 }
 
 /** From the generator. `settled`: every stream has had its first byte. */

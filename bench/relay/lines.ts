@@ -33,9 +33,12 @@ export function relayLines(report: RelayReport): string[] {
     `Memory of the router: idle ${resident.idle.router} MiB${manyText(resident.many_streams)}`,
     `Delivered ÷ offered: direct ${show(streams.delivered_share.direct.median)}, ` +
       `nginx ${show(streams.delivered_share.nginx.median)}, ` +
-      `XIM ${show(streams.delivered_share.xim.median)}; failures ${report.failures}` +
-      `${report.first_failure === null ? '' : ` (${report.first_failure})`}, ` +
+      `XIM ${show(streams.delivered_share.xim.median)}; failures ${report.failures}, ` +
       `out of order ${report.disorder}`,
+    ...report.problems.map(
+      ({ problem, message, count }) =>
+        `  ${count} × ${problem}${message === '' ? '' : `: ${message}`}`,
+    ),
     ...report.targets.map(
       ({ figure, value, must, aim, met }) =>
         `  ${met === 'no' ? 'MISSED' : met.padEnd(6)} ${figure}: ${show(value)} ` +

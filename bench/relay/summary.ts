@@ -3,7 +3,7 @@
  * without) and the median is taken over the rounds, so that a disturbance of one round stays there.
  */
 import type { ContenderName } from '../contenders/contender.ts';
-import type { Spread } from '../load/messages.ts';
+import type { Problem, Spread } from '../load/messages.ts';
 import type { MachineFacts } from '../machine/facts.ts';
 import { figure, type Figure } from '../machine/statistics.ts';
 import type { Measured, Role } from './measure.ts';
@@ -67,6 +67,8 @@ export interface RelayReport {
   disorder: number;
   failures: number;
   first_failure: string | null;
+  /** Every kind of failure, the first one first. */
+  problems: Problem[];
   targets: Verdict[];
 }
 
@@ -81,7 +83,8 @@ type Reader = (measured: Measured) => number;
 
 export function relayReport(run: RelayRun): RelayReport {
   const { plan, rounds, many, idleMiB } = run;
-  const all = [...(many === undefined ? [] : [many]), ...rounds.flatMap(everyMeasured)];
+  const all = [...rounds.flatMap(everyMeasured), ...(many === undefined ? [] : [many])];
+  const problems = problemsOf(all);
   const shares = deliveredShares(run);
   const ratios = ratio(rounds, 'random');
   const lockstep = ratio(rounds, 'lockstep');
@@ -113,7 +116,8 @@ export function relayReport(run: RelayRun): RelayReport {
     },
     disorder: all.reduce((sum, one) => sum + one.disorder, 0),
     failures: all.reduce((sum, one) => sum + one.failures, 0),
-    first_failure: all.find((one) => one.firstFailure !== null)?.firstFailure ?? null,
+    first_failure: problems[0]?.problem ?? null,
+    problems,
   };
   return { ...report, targets: verdicts(targetValues(report)) };
 }
@@ -171,6 +175,17 @@ function manyPart({ plan, many }: RelayRun): ManyStreams | null {
     agent: Math.round(many.residentMiB.agent),
     delivered_share: Number((many.chunks / offered).toFixed(4)),
   };
+}
+
+/** Failures of one kind counted together, over every window. */
+function problemsOf(all: readonly Measured[]): Problem[] {
+  const byKind = new Map<string, Problem>();
+  for (const one of all.flatMap(({ problems }) => problems)) {
+    const known = byKind.get(one.problem);
+    if (known === undefined) byKind.set(one.problem, { ...one });
+    else known.count += one.count;
+  }
+  return [...byKind.values()];
 }
 
 function everyMeasured(round: Round): Measured[] {
