@@ -7,6 +7,7 @@
  * Y1 A body costs its bytes, however small the pieces are that it comes in.
  * Y2 One caller that sends and never finishes leaves room for the others.
  */
+import { freeBytes } from '../lib/freeBytes.ts';
 import { GatheredBytes } from '../lib/gatheredBytes.ts';
 import type { Exchange, RefusalDetails } from './exchange.ts';
 import { bodyPieceBytes, longestShownName, smallPieceBytes } from './limits.ts';
@@ -116,7 +117,7 @@ export function readBody(exchange: Exchange, options: ReadOptions): Promise<Body
 
 /**
  * The chunks of one body. Usual ones are kept as they came and joined once; small ones are gathered
- * first, because each would cost a hundred times its bytes (Y1).
+ * first, because each would cost a hundred times its bytes (Y1). The chunks are this object's own.
  */
 export class BodyPieces {
   length = 0;
@@ -140,10 +141,15 @@ export class BodyPieces {
     return this.pieces.length;
   }
 
+  /** Call once: the chunks' memory is given back when they are joined. */
   whole(): Buffer {
     this.settleSmall();
     const [only] = this.pieces;
-    return this.pieces.length === 1 && only !== undefined ? only : Buffer.concat(this.pieces);
+    if (this.pieces.length === 1 && only !== undefined) return only;
+    const whole = Buffer.concat(this.pieces);
+    // Copies of the parser's, made for us alone.
+    for (const piece of this.pieces) freeBytes(piece);
+    return whole;
   }
 
   private settleSmall(): void {

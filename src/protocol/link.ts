@@ -55,7 +55,10 @@ export type ResetCode =
 
 /** A message pipe: WebSocket in the product, memory in tests. One message holds many frames. */
 export interface Transport {
-  /** Sends one message. The buffers are not changed afterwards by the caller. */
+  /**
+   * Sends one message. The caller neither changes nor reads it afterwards: its memory may be given
+   * back as soon as the network has it.
+   */
   send(message: Buffer): void;
   /**
    * Bytes accepted by `send` that the network has not taken yet. `onDrain` follows when they fall.
@@ -106,6 +109,8 @@ export interface StreamHandlers {
 
 export interface LinkStream {
   readonly id: number;
+  /** Bytes that were written and wait to be sent. */
+  readonly pendingBytes: number;
   /** Agent side only: the answer's status and content type. */
   head(head: HeadMessage): void;
   /**

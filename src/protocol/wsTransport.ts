@@ -7,6 +7,7 @@
  * neither, and plain `ws://` is used on loopback only; both ends then skip a pass over every byte.
  */
 import type { ClientOptions, RawData, ServerOptions, WebSocket } from 'ws';
+import { freeBytes } from '../lib/freeBytes.ts';
 import { linkLimits } from './limits.ts';
 import type { Transport, TransportHandlers } from './link.ts';
 
@@ -48,6 +49,8 @@ export const wsClientOptions = {
  * Whether the unsent bytes are worth being told when they are gone: a quarter of the high water.
  */
 const drainNoticeBytes = linkLimits.transportHighWaterBytes / 4;
+/** A message from this size on gives its memory back as soon as the system has it. */
+const bulkMessageBytes = 32 * 1024;
 const sendOptions = { binary: true, compress: false, fin: true };
 
 /**
@@ -76,7 +79,14 @@ class WsTransport implements Transport {
     // A callback for each message would be a closure's work on the hot path: only a message that
     // finds much unsent before it asks to hear when it is gone.
     const much = this.socket.bufferedAmount + message.length >= drainNoticeBytes;
-    this.socket.send(message, sendOptions, much ? this.onTaken : undefined);
+    if (message.length < bulkMessageBytes) {
+      this.socket.send(message, sendOptions, much ? this.onTaken : undefined);
+      return;
+    }
+    this.socket.send(message, sendOptions, () => {
+      freeBytes(message);
+      if (much) this.onTaken();
+    });
   }
 
   bufferedBytes(): number {

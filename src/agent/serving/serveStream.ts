@@ -13,6 +13,7 @@
  */
 import { errorEnvelope, errorTable } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { freeBytes } from '../../lib/freeBytes.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
@@ -201,6 +202,7 @@ class Serving implements EngineSink {
     // Handled: `run` never rejects (E1), and every way of `conclude` ends in `finish`.
     void this.run(body, abort.signal).then(async (end) => {
       slot.release();
+      freeBytes(body);
       this.phase = { kind: 'answering' };
       await this.conclude(end);
     });

@@ -112,6 +112,11 @@ export class Attempt implements StreamHandlers {
     this.stream.end();
   }
 
+  /** Whether nothing looks at the request's body any more. */
+  get bodyIsSpent(): boolean {
+    return (this.stream?.pendingBytes ?? 0) === 0;
+  }
+
   // From the link
 
   onHead(head: HeadMessage): void {

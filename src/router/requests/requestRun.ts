@@ -22,6 +22,7 @@ import type { Dispatch, UntimedEvent, Verdict } from '../../domain/schedulerEven
 import type { TierTable } from '../../domain/tiers.ts';
 import { errorEnvelope } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { freeBytes } from '../../lib/freeBytes.ts';
 import type { ResetCode } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { HeadMessage } from '../../protocol/messages/head.ts';
@@ -158,7 +159,7 @@ export class RequestRun implements AttemptOwner {
     this.answered = 'begun';
     this.ttftMs = clock.monotonic() - this.request.arrivedAtMs;
     // Nothing is tried again from here on: the body has served.
-    this.body = nothing;
+    this.dropBody();
     this.context.journal.hurry();
     this.context.tell({ type: 'first_byte', claim: attempt.claim });
     this.sink.head(head.status, this.headers(attempt, head));
@@ -323,7 +324,7 @@ export class RequestRun implements AttemptOwner {
   private conclude(ending: Ending): void {
     if (this.phase.is === 'concluding' || this.phase.is === 'over') return;
     this.phase = { is: 'concluding' };
-    this.body = nothing;
+    this.dropBody();
     const { outcome, refusal } = ending;
     this.context.journal.end(this.record(ending), () => {
       this.phase = { is: 'over' };
@@ -339,6 +340,13 @@ export class RequestRun implements AttemptOwner {
       const agentHeaders = tried === undefined ? {} : { agentHeaders: this.agentHeaders(tried) };
       this.resolve({ outcome, answered, refusal, ...agentHeaders });
     });
+  }
+
+  /** Nothing is tried again. What the link has yet to send stays with it. */
+  private dropBody(): void {
+    const { body, attempt } = this;
+    this.body = nothing;
+    if (attempt === undefined || attempt.bodyIsSpent) freeBytes(body);
   }
 
   private isRunning(attempt: Attempt): boolean {
