@@ -3,17 +3,21 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, afterEach, before, test } from 'node:test';
 import OpenAI from 'openai';
-import { WebSocket } from 'ws';
 import type { AgentAnswer } from '../api/control/agents.ts';
 import type { EndpointAnswer } from '../api/control/endpoints.ts';
 import type { RequestAnswer } from '../api/control/requests.ts';
-import { enrollAnswerSchema, enrollMessage, joinKeyIdOf } from '../api/enrollment.ts';
-import { newKeyPair, publicKeyText, signText } from '../lib/ed25519.ts';
-import { createWsTransport, linkSubprotocol, wsClientOptions } from '../protocol/wsTransport.ts';
 import type { Router } from '../router/router.ts';
-import { enrolledAgent, xeonFacts } from '../testing/controlHarness.ts';
-import { diesAfter, diesAtOnce, echoes, eventOf, FakeAgent, stalls } from '../testing/fakeAgent.ts';
+import { enrolledAgent } from '../testing/controlHarness.ts';
+import {
+  diesAfter,
+  diesAtOnce,
+  echoes,
+  eventOf,
+  stalls,
+  type FakeAgent,
+} from '../testing/fakeAgent.ts';
 import { openPlatformHarness, type HttpHarness } from '../testing/httpHarness.ts';
+import { joinOverHttp } from '../testing/joinOverHttp.ts';
 import { until } from '../testing/routerHarness.ts';
 
 let harness: HttpHarness<Router>;
@@ -22,7 +26,7 @@ let page: Record<string, string>;
 before(async () => {
   harness = await openPlatformHarness();
   page = await harness.signIn();
-  agent = await joinedAgent();
+  agent = await joinOverHttp(harness);
 });
 after(() => harness.close());
 afterEach(async () => {
@@ -39,42 +43,6 @@ afterEach(async () => {
 
 const path = '/default/own/v1/chat/completions';
 const messages = [{ role: 'user' as const, content: 'hi' }];
-
-/** Enrols over HTTP and links over a WebSocket, as a machine does. */
-async function joinedAgent(): Promise<FakeAgent> {
-  const joinKey = await harness.joinKey({ name: 'desk' });
-  const pair = newKeyPair();
-  const publicKey = publicKeyText(pair.publicKey);
-  const { json } = await harness.call('GET', '/v1/enroll/nonce');
-  const { nonce } = json as { nonce: string };
-  const host = `127.0.0.1:${harness.port}`;
-  const joinKeyId = joinKeyIdOf(joinKey) ?? '';
-  const message = enrollMessage({ nonce, host, joinKeyId, publicKey, facts: xeonFacts });
-  const signature = signText({ message, privateKey: pair.privateKey });
-  const body = { join_key: joinKey, nonce, public_key: publicKey, facts: xeonFacts, signature };
-  const reply = await harness.call('POST', '/v1/enroll', { body });
-  const answer = enrollAnswerSchema.parse(reply.json);
-  const url = new URL(answer.link_url, `${harness.base}/`);
-  url.protocol = 'ws:';
-  const socket = new WebSocket(url, linkSubprotocol, wsClientOptions);
-  const { project } = harness.credentials;
-  const modelId = harness.router.directory.endpoint(project.id, 'own')?.modelId ?? '';
-  const identity = {
-    agentId: answer.agent_id,
-    keys: pair,
-    publicKey,
-    accessToken: answer.access_token,
-  };
-  const joined = await new Promise<FakeAgent>((resolve, reject) => {
-    socket.on('error', reject);
-    socket.on('open', () => {
-      const transport = createWsTransport(socket);
-      resolve(new FakeAgent({ identity, transport, slots: 2, modelId }));
-    });
-  });
-  await until(() => harness.router.agent(answer.agent_id)?.slots === 2);
-  return joined;
-}
 
 function client(): OpenAI {
   const { apiKey } = harness.credentials;
@@ -131,7 +99,7 @@ test('an agent that dies before the first byte, and an answer that does not say 
   const pending = harness.call('POST', path, { key, body: { messages } });
   await until(() => agent.closed !== undefined);
   // Nobody else is enrolled: the next machine that joins gets the request.
-  agent = await joinedAgent();
+  agent = await joinOverHttp(harness);
   const reply = await pending;
   assert.ok([200, 502].includes(reply.status), reply.text);
 });
@@ -147,7 +115,7 @@ test('an agent that dies in the middle of a stream, which then looks whole', asy
   const failed = JSON.parse(events[1]?.slice('data: '.length) ?? '') as { error: { code: string } };
   assert.equal(failed.error.code, 'upstream_error');
   assert.equal(events[2], 'data: [DONE]');
-  agent = await joinedAgent();
+  agent = await joinOverHttp(harness);
 });
 
 test('the dashboard’s numbers, which say nothing of what happened', async () => {
@@ -184,7 +152,7 @@ test('an agent that works on after its owner has suspended it', async () => {
   await until(() => agent.closed !== undefined || agent.goaways.includes('suspended'));
   const resumed = await harness.call('POST', `${target}/resume`, { headers: page, body: {} });
   assert.equal(resumed.status, 200);
-  agent = await joinedAgent();
+  agent = await joinOverHttp(harness);
 });
 
 test('a stop that leaves a client without an answer', async () => {

@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { enrollMessage, joinKeyIdOf, refreshMessage, type AgentFacts } from '../api/enrollment.ts';
+import type { OidcConfig } from '../control/access/accessControl.ts';
 import { createControl, type Control } from '../control/control.ts';
 import type { EnrollOutcome } from '../control/enrolment/enroll.ts';
 import type { RefreshOutcome } from '../control/enrolment/refresh.ts';
@@ -66,13 +67,13 @@ export interface ControlHarness {
 /** Opens one that has been set up already. `url` names another database than a new embedded one. */
 export async function openControlHarness(
   config: Partial<ControlConfig> = {},
-  options: { url?: string } = {},
+  options: { url?: string; oidc?: OidcConfig } = {},
 ): Promise<ControlHarness> {
   const directory = await mkdtemp(path.join(tmpdir(), 'xim-control-'));
   const clock = new FakeClock();
-  const url = options.url ?? path.join(directory, 'xim.db');
+  const { url = path.join(directory, 'xim.db'), oidc } = options;
   const file = path.join(directory, 'secrets.key');
-  const { control, store, secrets } = await openServer({ url, file, clock, config });
+  const { control, store, secrets } = await openServer({ url, file, clock, config, oidc });
   const servers = [store];
   const outcome = await control.bootstrap({
     adminEmail: 'admin@localhost',
@@ -107,7 +108,7 @@ export async function openControlHarness(
       return made.text;
     },
     anotherServer: async () => {
-      const server = await openServer({ url, file, clock, config });
+      const server = await openServer({ url, file, clock, config, oidc });
       servers.push(server.store);
       return server.control;
     },
@@ -123,8 +124,9 @@ async function openServer(options: {
   file: string;
   clock: FakeClock;
   config: Partial<ControlConfig>;
+  oidc?: OidcConfig | undefined;
 }): Promise<{ control: Control; store: Store; secrets: ServerSecrets }> {
-  const { url, file, clock } = options;
+  const { url, file, clock, oidc } = options;
   const [random, log] = [systemRandom, silentLogger];
   const store = await openStore({ url, log, clock, random });
   const secrets = await openSecrets({ file, store, random, log });
@@ -135,7 +137,11 @@ async function openServer(options: {
     usersCreateProjects: false,
     ...options.config,
   };
-  return { control: createControl({ store, clock, random, log, secrets, config }), store, secrets };
+  return {
+    control: createControl({ store, clock, random, log, secrets, config, oidc }),
+    store,
+    secrets,
+  };
 }
 
 /** A call by `principal`, as http would hand it to a use-case. */

@@ -8,6 +8,8 @@ import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { OidcConfig } from '../control/access/accessControl.ts';
+import type { ControlConfig } from '../control/parts.ts';
 import type { HttpLimits } from '../http/limits.ts';
 import {
   createHttpServer,
@@ -65,11 +67,13 @@ export interface HttpHarnessOptions {
   log?: Logger;
   /** Of another database than a new embedded one. */
   url?: string;
+  control?: Partial<ControlConfig>;
+  oidc?: OidcConfig;
 }
 
 /** With a router whose answers the test writes by hand. */
 export async function openHttpHarness(options: HttpHarnessOptions = {}): Promise<HttpHarness> {
-  const control = await openControlHarness({}, databaseOf(options));
+  const control = await openControlHarness(options.control, controlOptions(options));
   const router = await createScriptedRouter(control.control.directoryFeed);
   return serveHarness(control, { ...options, router, stop: () => router.stop() });
 }
@@ -78,7 +82,7 @@ export async function openHttpHarness(options: HttpHarnessOptions = {}): Promise
 export async function openPlatformHarness(
   options: HttpHarnessOptions = {},
 ): Promise<HttpHarness<Router>> {
-  const control = await openControlHarness({}, databaseOf(options));
+  const control = await openControlHarness(options.control, controlOptions(options));
   const dataDir = await mkdtemp(path.join(tmpdir(), 'xim-router-'));
   const { directoryFeed, usageSink, presenceSink } = control.control;
   const router = createRouter({
@@ -96,8 +100,8 @@ export async function openPlatformHarness(
   return serveHarness(control, { ...options, router, stop });
 }
 
-function databaseOf({ url }: HttpHarnessOptions): { url?: string } {
-  return url === undefined ? {} : { url };
+function controlOptions({ url, oidc }: HttpHarnessOptions): { url?: string; oidc?: OidcConfig } {
+  return { ...(url === undefined ? {} : { url }), ...(oidc === undefined ? {} : { oidc }) };
 }
 
 /** Spans are real; the date is the control plane's, which signs tokens by it. */
