@@ -22,6 +22,8 @@ export const castNames = [
   /** Owner of the other project. */
   'stranger',
   'expiredSession',
+  /** An owner of the project who signed in with a one-time password. */
+  'oneTimeOwner',
   'managementKey',
   'inferenceKey',
   'strangerKey',
@@ -68,8 +70,10 @@ export async function inviteCast(harness: Base, { base }: { base: string }): Pro
   const foreign = await newProject(harness, 'beta');
   const member = await newUser(store, 'member');
   const audit = auditNote();
+  const oneTime = await newUser(store, 'one-time', { mustChangePassword: true });
   const joins = { projectId: own.id, nowMs: clock.now(), audit } as const;
   await store.addMember({ ...joins, userId: member, role: 'member' });
+  await store.addMember({ ...joins, userId: oneTime, role: 'owner' });
 
   const page = { origin: base, 'content-type': 'application/json' };
   const signedIn =
@@ -99,6 +103,7 @@ export async function inviteCast(harness: Base, { base }: { base: string }): Pro
       admin: signedIn(admin.principal.userId),
       stranger: signedIn(foreign.ownerId),
       expiredSession: signedIn(own.ownerId, { expired: true }),
+      oneTimeOwner: signedIn(oneTime),
       managementKey: await key(own, ['management']),
       inferenceKey: await key(own, ['inference']),
       strangerKey: await key(foreign, ['management']),

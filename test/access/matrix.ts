@@ -14,6 +14,7 @@ const signIn = '401 not_signed_in';
 const badKey = '401 invalid_api_key';
 const noKey = '401 null';
 const denied = '403 insufficient_permissions';
+const changeFirst = '403 password_change_required';
 const hidden = '404 project_not_found';
 const crossSite = '403 cross_site_request';
 
@@ -25,6 +26,7 @@ const anybody: Verdicts = {
   admin: 'in',
   stranger: 'in',
   expiredSession: 'in',
+  oneTimeOwner: 'in',
   managementKey: 'in',
   inferenceKey: 'in',
   strangerKey: 'in',
@@ -54,6 +56,7 @@ const members: Verdicts = {
   admin: 'in',
   stranger: hidden,
   expiredSession: signIn,
+  oneTimeOwner: changeFirst,
   managementKey: 'in',
   inferenceKey: denied,
   strangerKey: hidden,
@@ -79,7 +82,7 @@ const operators: Verdicts = {
 /** Everybody who is somebody: the answer is about the caller alone. */
 const known: Verdicts = { ...members, stranger: 'in', strangerKey: 'in' };
 
-/** A person in a browser, also one who must first change the password. No key. */
+/** A person in a browser. No key. */
 const people: Verdicts = {
   none: signIn,
   member: 'in',
@@ -87,6 +90,7 @@ const people: Verdicts = {
   admin: 'in',
   stranger: 'in',
   expiredSession: signIn,
+  oneTimeOwner: changeFirst,
   managementKey: signIn,
   inferenceKey: signIn,
   strangerKey: signIn,
@@ -95,6 +99,9 @@ const people: Verdicts = {
   revokedKey: signIn,
   agent: signIn,
 };
+
+/** The same, and one who must first change the password. */
+const evenOneTime: Verdicts = { ...people, oneTimeOwner: 'in' };
 
 /** People of the project, and what is theirs alone: no key. */
 const memberPeople: Verdicts = { ...people, stranger: hidden };
@@ -112,6 +119,7 @@ const ownersByKey: Verdicts = {
   admin: noKey,
   stranger: noKey,
   expiredSession: noKey,
+  oneTimeOwner: noKey,
 };
 
 /** The data plane below a project: keys of scope inference alone. */
@@ -162,9 +170,9 @@ export const matrix: Readonly<Record<string, Verdicts>> = {
   'POST /api/v1/sign-up/terms': pagesOfOurs,
   'GET /api/v1/oidc/start': anybody,
   'GET /api/v1/oidc/callback': anybody,
-  'POST /api/v1/sign-out': people,
-  'GET /api/v1/session': people,
-  'POST /api/v1/session/password': people,
+  'POST /api/v1/sign-out': evenOneTime,
+  'GET /api/v1/session': evenOneTime,
+  'POST /api/v1/session/password': evenOneTime,
   'POST /api/v1/session/invitations': people,
   'GET /api/v1/session/second-factor': people,
   'POST /api/v1/session/second-factor': people,

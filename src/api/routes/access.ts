@@ -7,7 +7,8 @@ export type Access =
   | { by: 'api_key'; scope: 'inference' | 'management' }
   /** A signed-in browser, or an API key with the scope `management`. */
   | { by: 'session_or_key'; role: 'member' | 'owner' | 'admin' }
-  | { by: 'session' }
+  /** A person in a browser. `evenOneTime`: also one who must first change the password. */
+  | { by: 'session'; evenOneTime?: true }
   /** Credentials travel in the body and are signed (join key, rotation token). */
   | { by: 'signed_body' }
   /** The link's own handshake (CHALLENGE, HELLO). */
@@ -22,6 +23,7 @@ export const member = { by: 'session_or_key', role: 'member' } as const;
 export const owner = { by: 'session_or_key', role: 'owner' } as const;
 export const admin = { by: 'session_or_key', role: 'admin' } as const;
 export const session = { by: 'session' } as const;
+export const sessionEvenOneTime = { by: 'session', evenOneTime: true } as const;
 export const signedBody = { by: 'signed_body' } as const;
 export const agent = { by: 'agent' } as const;
 export const loopbackOrKey = { by: 'loopback_or_key' } as const;

@@ -1,5 +1,5 @@
 /** Sign-in, the session, one's own account, the state of the server. */
-import { anyone, member, session } from './access.ts';
+import { anyone, member, session, sessionEvenOneTime } from './access.ts';
 import type { RouteRow, Summaries } from './routeRow.ts';
 
 const own = '/api/v1/session';
@@ -12,9 +12,9 @@ export const sessionRows = [
   ['POST', '/api/v1/sign-up/terms', 'control', anyone, 'invitationTerms'],
   ['GET', '/api/v1/oidc/start', 'control', anyone, 'beginOidc'],
   ['GET', '/api/v1/oidc/callback', 'control', anyone, 'endOidc'],
-  ['POST', '/api/v1/sign-out', 'control', session, 'signOut'],
-  ['GET', own, 'control', session, 'session'],
-  ['POST', `${own}/password`, 'control', session, 'changePassword'],
+  ['POST', '/api/v1/sign-out', 'control', sessionEvenOneTime, 'signOut'],
+  ['GET', own, 'control', sessionEvenOneTime, 'session'],
+  ['POST', `${own}/password`, 'control', sessionEvenOneTime, 'changePassword'],
   ['POST', `${own}/invitations`, 'control', session, 'acceptInvitation'],
   ['GET', `${own}/second-factor`, 'control', session, 'secondFactor'],
   ['POST', `${own}/second-factor`, 'control', session, 'beginSecondFactor'],

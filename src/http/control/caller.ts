@@ -27,6 +27,7 @@ interface Planes {
   auth: ApiKeyAuth;
 }
 
+const changeFirst = 'You signed in with a one-time password. Change it first.';
 const notSignedIn = 'Sign in first, or send a key of scope management.';
 
 /** The caller of a route that is open to `access`. */
@@ -53,6 +54,10 @@ export async function callerOf(
   const sessionToken = readSessionCookie(context);
   const session = sessionToken === undefined ? null : await planes.control.session(sessionToken);
   if (session === null) return { ok: false, name: 'not_signed_in', message: notSignedIn };
+  const evenOneTime = access.by === 'session' && access.evenOneTime === true;
+  if (session.mustChangePassword && !evenOneTime) {
+    return { ok: false, name: 'password_change_required', message: changeFirst };
+  }
   return known(session.principal, sessionToken);
 }
 
