@@ -17,8 +17,75 @@ function apiKey(projectId: string, scope: 'inference' | 'management'): Caller {
   return testCaller({ kind: 'api_key', keyId: 'key_x', projectId, scopes: [scope] });
 }
 
+type Calls = (() => Promise<{ ok: boolean }>)[];
+
+function accountCalls(caller: Caller): Calls {
+  const { control } = harness;
+  const about = { caller, userId: harness.admin.principal.userId };
+  return [
+    () => control.users({ caller, page: firstPage }),
+    () => control.user(about),
+    () => control.createUser({ caller, email: 'new@example.org', role: 'admin' }),
+    () => control.updateUser({ ...about, expectedVersion: null, disabled: true }),
+    () => control.resetPassword(about),
+    () => control.dropSecondFactor(about),
+  ];
+}
+
+function keyCalls(caller: Caller, project: string): Calls {
+  const { control } = harness;
+  const about = { caller, project, apiKeyId: 'key_x' };
+  const patch = { expectedVersion: null, wish: {} };
+  return [
+    () => control.apiKeys({ caller, project, page: firstPage }),
+    () => control.apiKey(about),
+    () => control.createApiKey({ caller, project, name: 'k', scopes: ['inference'], wish: {} }),
+    () => control.updateApiKey({ ...about, ...patch }),
+    () => control.rotateApiKey({ ...about, expectedVersion: null }),
+    () => control.revokeApiKey(about),
+  ];
+}
+
+function invitationCalls(caller: Caller, owner: OwnerRef): Calls {
+  const { control } = harness;
+  const wish = { email: 'new@example.org', role: 'owner', userRole: 'user' } as const;
+  return [
+    () => control.invitations({ caller, owner, page: firstPage }),
+    () => control.createInvitation({ caller, owner, ...wish }),
+    () => control.revokeInvitation({ caller, owner, invitationId: 'inv_x' }),
+  ];
+}
+
+/** What only people do about a project's people. */
+function memberCalls(caller: Caller, project: string): Calls {
+  const { control } = harness;
+  const about = { caller, project, userId: harness.admin.principal.userId };
+  return [
+    ...invitationCalls(caller, { kind: 'project', project }),
+    () => control.members({ caller, project, page: firstPage }),
+    () => control.setMemberRole({ ...about, role: 'member' }),
+    () => control.removeMember(about),
+  ];
+}
+
+/** What somebody does about their own account. */
+function ownCalls(caller: Caller): Calls {
+  const { control } = harness;
+  const { secondFactors } = control;
+  const code = '123456';
+  return [
+    () => secondFactors.status({ caller }),
+    () => secondFactors.begin({ caller, password: undefined }),
+    () => secondFactors.confirm({ caller, code }),
+    () => secondFactors.renewRecoveryCodes({ caller, code }),
+    () => secondFactors.turnOff({ caller, code }),
+    () => control.acceptInvitation({ caller, token: 'xin_x' }),
+    () => control.createProject({ caller, name: 'mine' }),
+  ];
+}
+
 /** Every use-case that has a caller, as `kind` of owner it is about. */
-function calls(caller: Caller, owner: OwnerRef): (() => Promise<{ ok: boolean }>)[] {
+function calls(caller: Caller, owner: OwnerRef): Calls {
   const { control } = harness;
   const project = owner.kind === 'project' ? owner.project : undefined;
   const about = { caller, owner, agentId: '00000000-0000-4000-8000-000000000000' };
@@ -49,6 +116,8 @@ function calls(caller: Caller, owner: OwnerRef): (() => Promise<{ ok: boolean }>
     const sha256 = 'a'.repeat(64);
     return [
       ...ofEither,
+      ...accountCalls(caller),
+      ...invitationCalls(caller, owner),
       () => control.modelApprovals({ caller, page: firstPage }),
       () => control.approveModel({ caller, sha256, note: '' }),
       () => control.withdrawModelApproval({ caller, sha256 }),
@@ -70,16 +139,21 @@ function calls(caller: Caller, owner: OwnerRef): (() => Promise<{ ok: boolean }>
       }),
     () => control.updateEndpoint({ caller, project, endpoint, ...patch }),
     () => control.deleteEndpoint({ caller, project, endpoint }),
+    ...keyCalls(caller, project),
     () => control.project({ caller, project }),
+    () => control.updateProject({ caller, project, expectedVersion: null }),
+    () => control.deleteProject({ caller, project }),
     () => control.endpoints({ caller, project }),
     () => control.recentRequests({ caller, project, page: firstPage }),
   ];
 }
 
+async function expectEach(list: Calls, reason: string): Promise<void> {
+  for (const call of list) assert.deepEqual(await call(), { ok: false, reason }, String(call));
+}
+
 async function expectAll(caller: Caller, owner: OwnerRef, reason: string): Promise<void> {
-  for (const call of calls(caller, owner)) {
-    assert.deepEqual(await call(), { ok: false, reason }, String(call));
-  }
+  await expectEach(calls(caller, owner), reason);
 }
 
 test('a use-case forgets to ask who calls', async () => {
@@ -92,6 +166,33 @@ test('a use-case forgets to ask who calls', async () => {
   await expectAll(plainUser, { kind: 'platform' }, 'insufficient_permissions');
   const nobody = await harness.control.projects({ caller: anonymous });
   assert.deepEqual(nobody, { ok: false, reason: 'not_signed_in' });
+});
+
+test('a key speaks of people, or a stranger of those of a project', async () => {
+  const { id, slug } = harness.credentials.project;
+  const denied = 'insufficient_permissions';
+  for (const scope of ['inference', 'management'] as const) {
+    await expectEach(memberCalls(apiKey(id, scope), slug), denied);
+    await expectEach(ownCalls(apiKey(id, scope)), denied);
+  }
+  await expectEach(memberCalls(anonymous, slug), 'not_signed_in');
+  await expectEach(ownCalls(anonymous), 'not_signed_in');
+  await expectEach(memberCalls(plainUser, slug), 'project_not_found');
+  await expectEach(memberCalls(plainUser, 'missing'), 'project_not_found');
+  const add = { caller: plainUser, project: slug, email: 'x@y', role: 'owner' } as const;
+  await expectEach([() => harness.control.addMember(add)], denied);
+});
+
+test('a one-time password opens a use-case before it was changed', async () => {
+  const { userId, email, role } = harness.admin.principal;
+  const oneTime = testCaller({ kind: 'one_time_user', userId, email, role });
+  const { slug } = harness.credentials.project;
+  const reason = 'password_change_required';
+  await expectAll(oneTime, { kind: 'platform' }, reason);
+  await expectAll(oneTime, { kind: 'project', project: slug }, reason);
+  await expectEach(memberCalls(oneTime, slug), reason);
+  await expectEach(ownCalls(oneTime), reason);
+  await expectEach([() => harness.control.projects({ caller: oneTime })], reason);
 });
 
 test('a project that is somebody else’s and one that is missing can be told apart', async () => {

@@ -1,4 +1,7 @@
-/** An agent that enrols over HTTP and links over a WebSocket, as a machine does; its engine is a fake. */
+/**
+ * An agent that enrols over HTTP and links over a WebSocket, as a machine does; its engine is a
+ * fake.
+ */
 import { WebSocket } from 'ws';
 import { enrollAnswerSchema, enrollMessage, joinKeyIdOf } from '../api/enrollment.ts';
 import { newKeyPair, publicKeyText, signText } from '../lib/ed25519.ts';

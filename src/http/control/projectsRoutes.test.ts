@@ -92,7 +92,7 @@ test('shared access is taken by somebody whose machines these are not', async ()
   assert.equal(ask<ProjectAnswer>(await patch(admin, { shared_access: true })).version, 3);
 });
 
-test('a project is made by somebody who may not, or without bound where everybody may', async () => {
+test('a project is made by somebody who may not, or without bound where all may', async () => {
   await create('plain');
   const { as } = await join('plain', 'plain@example.org', 'owner');
   refused(await call(as, 'POST', projects, { name: 'mine' }), 403, 'insufficient_permissions');
