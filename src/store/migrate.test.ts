@@ -57,6 +57,25 @@ void test('a migration runs twice', async () => {
   await db.destroy();
 });
 
+void test('a deleted project leaves rows that hold it back', async () => {
+  const db = memory();
+  await migrate(db, 'sqlite');
+  // What `deleteProject` deletes by name, or refuses to run for (endpoints).
+  const handled = new Set(['endpoints', 'models', 'agents', 'api_keys', 'join_keys']);
+  const holding: string[] = [];
+  for (const table of await tables(db)) {
+    const query = sql<{ table: string; from: string; on_delete: string }>`
+      select "table", "from", on_delete from pragma_foreign_key_list(${table})`;
+    for (const key of (await query.execute(db)).rows) {
+      const goes = key.on_delete === 'CASCADE' || key.on_delete === 'SET NULL';
+      const inProject = key.table === 'projects' || handled.has(key.table);
+      if (inProject && !goes && !handled.has(table)) holding.push(`${table}.${key.from}`);
+    }
+  }
+  assert.deepEqual(holding, []);
+  await db.destroy();
+});
+
 void test('a database of a newer program is touched (M3)', async () => {
   const db = memory();
   await migrate(db, 'sqlite', [creates(1, 'a'), creates(2, 'b')]);
