@@ -14,6 +14,7 @@
 import { errorEnvelope, errorTable } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { freeBytes } from '../../lib/freeBytes.ts';
+import { leaveToCollector } from '../../lib/youngGarbage.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
@@ -31,6 +32,10 @@ import {
   WireStream,
 } from './wireFinal.ts';
 
+/** Bodies below it leave nothing that is worth a thought. */
+const largeBodyBytes = 64 * 1024;
+/** As the socket read it, as one message of the link, and as the engine gets it. */
+const copiesOfBody = 3;
 const nothing: Buffer = Buffer.alloc(0);
 
 export interface ServeParts {
@@ -54,6 +59,12 @@ type Phase =
   | { kind: 'running'; slot: Slot; abort: AbortController }
   | { kind: 'answering' }
   | { kind: 'over' };
+
+/** A body has been answered. Its way here and on to the engine has left copies of it. */
+function dropBody(body: Buffer): void {
+  if (body.length >= largeBodyBytes) leaveToCollector(body.length * copiesOfBody);
+  freeBytes(body);
+}
 
 /** Accepts or refuses a request; the handlers of its stream bring it to its end. */
 export function serveStream(
@@ -202,7 +213,7 @@ class Serving implements EngineSink {
     // Handled: `run` never rejects (E1), and every way of `conclude` ends in `finish`.
     void this.run(body, abort.signal).then(async (end) => {
       slot.release();
-      freeBytes(body);
+      dropBody(body);
       this.phase = { kind: 'answering' };
       await this.conclude(end);
     });
