@@ -11,8 +11,9 @@ const program = `
 import { leaveToCollector } from ${JSON.stringify(module)};
 import { PerformanceObserver, constants } from 'node:perf_hooks';
 let full = 0;
+const major = constants.NODE_PERFORMANCE_GC_MAJOR;
 new PerformanceObserver((list) => {
-  for (const { detail } of list.getEntries()) full += detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR;
+  for (const { detail } of list.getEntries()) full += detail.kind === major;
 }).observe({ entryTypes: ['gc'] });
 let most = 0;
 for (let n = 0; n < 400; n += 1) {

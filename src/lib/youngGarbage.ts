@@ -11,8 +11,8 @@ const collectFromBytes = 16 * 1024 * 1024;
 let gatheredBytes = 0;
 
 /**
- * Says that about so many bytes of large buffers were left to the collector. Every now and then that
- * costs this thread a millisecond, after what it has to do now.
+ * Says that about so many bytes of large buffers were left to the collector. Every now and then
+ * that costs this thread a millisecond, after what it has to do now.
  */
 export function leaveToCollector(bytes: number): void {
   gatheredBytes += bytes;
