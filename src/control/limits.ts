@@ -56,6 +56,10 @@ export const longestKeyLifetimeMs = 10 * 365 * 86_400_000;
 export const largestQuota = 1_000_000_000_000;
 /** Keys whose use is remembered until it is written down, about once a minute. */
 export const usedKeysRemembered = 100_000;
+/** Of these, in one transaction. */
+export const usedKeysAtOnce = 1_000;
+/** An invitation is forgotten so long after its end. */
+export const invitationsKeptMs = 90 * 86_400_000;
 
 /** Addresses (or accounts) that one limiter remembers; the longest unused is forgotten first. */
 export const limiterEntries = 10_000;

@@ -2,7 +2,7 @@
  * Time-based one-time passwords (RFC 6238 over RFC 4226): HMAC-SHA-1, 6 digits, steps of 30 s,
  * which is what every authenticator app understands.
  */
-import { createHmac } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 
 export const totpStepMs = 30_000;
 export const totpDigits = 6;
@@ -33,11 +33,16 @@ export function matchingTotpStep(
   { code, atMs }: { code: string; atMs: number },
 ): number | undefined {
   const present = totpStepAt(atMs);
-  // All three are made each time: which one matched does not show in the time that it took.
+  // All three each time, and whole: how near a guess came does not show in the time that it took.
   const matches = [present - 1, present, present + 1].filter(
-    (step) => step >= 0 && totpCode(secret, step) === code,
+    (step) => step >= 0 && sameCode(totpCode(secret, step), code),
   );
   return matches[0];
+}
+
+function sameCode(one: string, other: string): boolean {
+  const [left, right] = [Buffer.from(one), Buffer.from(other)];
+  return left.length === right.length && timingSafeEqual(left, right);
 }
 
 /** What an authenticator app scans or opens. */

@@ -9,7 +9,7 @@ import { acceptInvitation, invitationTerms, signUp } from '../projects/acceptInv
 import type { ServerSecrets } from '../secrets.ts';
 import { bindUseCases, type Bound } from '../useCases.ts';
 import { createAttemptLimits } from './attemptLimits.ts';
-import { createOidcProvider, type OidcProviderConfig } from './oidcProvider.ts';
+import type { OidcProvider, OidcProviderConfig } from './oidcProvider.ts';
 import { createOidcSignIn, type OidcPolicy, type OidcSignIn } from './oidcSignIn.ts';
 import { createOwnPassword, type OwnPassword } from './ownPassword.ts';
 import type { Passwords } from './password.ts';
@@ -41,7 +41,7 @@ export function createAccessControl(
   const ownPassword = createOwnPassword({ ...given, limits });
   const parts = { ...given, limits, ownPassword };
   const secondFactors = createSecondFactors(parts);
-  const provider = oidc === null ? null : createOidcProvider({ config: oidc, clock, log });
+  const provider = oidc === null ? null : providerOf({ config: oidc, clock, log });
   return {
     ...bindUseCases(parts, useCases),
     ...createSessions({ ...parts, secondFactors }),
@@ -51,5 +51,22 @@ export function createAccessControl(
       ...given,
       oidc: provider === null || oidc === null ? null : { provider, policy: oidc },
     }),
+  };
+}
+
+/** Loaded when somebody comes: most servers have no provider, and its library is large. */
+function providerOf(options: {
+  config: OidcProviderConfig;
+  clock: ControlParts['clock'];
+  log: ControlParts['log'];
+}): OidcProvider {
+  let loading: Promise<OidcProvider> | undefined;
+  const load = (): Promise<OidcProvider> =>
+    (loading ??= import('./oidcProvider.ts').then(({ createOidcProvider }) =>
+      createOidcProvider(options),
+    ));
+  return {
+    begin: async (redirectUri) => (await load()).begin(redirectUri),
+    end: async (input) => (await load()).end(input),
   };
 }

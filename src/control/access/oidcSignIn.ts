@@ -121,8 +121,11 @@ async function accountOf(
 ): Promise<{ ok: true; user: UserRow } | OidcRefusal> {
   const { store, policy } = parts;
   const { issuer, subject, emailVerified } = arrival.identity;
-  const email = arrival.identity.email?.trim().toLowerCase() ?? '';
-  if (!emailVerified || email === '' || email.length > longestEmail) {
+  const given = arrival.identity.email?.trim() ?? '';
+  const email = given.toLowerCase();
+  // What only looks like an address's letters (the sign for kelvin) must not become them.
+  const folded = email !== given.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+  if (!emailVerified || email === '' || email.length > longestEmail || folded) {
     return { ok: false, reason: 'email_unverified' };
   }
   const domain = email.slice(email.lastIndexOf('@') + 1);

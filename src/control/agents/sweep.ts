@@ -8,6 +8,7 @@ import { pendingDiesAfterMs } from '../../domain/agentState.ts';
 import {
   auditKeptMs,
   auditNotesForgottenAtOnce,
+  invitationsKeptMs,
   joinKeysForgottenAtOnce,
   joinKeysKeptMs,
   sweepAgentsAtOnce,
@@ -42,6 +43,7 @@ export async function sweep(
     beforeMs: ago(joinKeysKeptMs),
     limit: joinKeysForgottenAtOnce,
   });
+  await store.deleteOldInvitations(ago(invitationsKeptMs));
   const dead = await store.expireAgents({
     atMs: nowMs,
     pendingBeforeMs: ago(pendingDiesAfterMs),

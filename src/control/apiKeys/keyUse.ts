@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Store } from '../../store/store.ts';
-import { usedKeysRemembered } from '../limits.ts';
+import { usedKeysAtOnce, usedKeysRemembered } from '../limits.ts';
 
 export interface KeyUse {
   /** A key has opened something now. */
@@ -27,8 +27,14 @@ export function createKeyUse(options: {
       if (used.size === 0) return;
       const batch = used;
       used = new Map();
+      const chunk: { id: string; atMs: number }[] = [];
       try {
-        await store.markApiKeysUsed([...batch].map(([id, atMs]) => ({ id, atMs })));
+        for (const [id, atMs] of batch) {
+          chunk.push({ id, atMs });
+          if (chunk.length < usedKeysAtOnce) continue;
+          await store.markApiKeysUsed(chunk.splice(0));
+        }
+        if (chunk.length > 0) await store.markApiKeysUsed(chunk);
       } catch (error) {
         for (const [id, atMs] of batch) if (!used.has(id)) used.set(id, atMs);
         throw error;

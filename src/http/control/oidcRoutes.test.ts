@@ -104,6 +104,7 @@ test('an address that is not verified, not allowed or not known opens the door',
   await account('grace@example.org');
   const cases: [Partial<Person>, string][] = [
     [{ email: 'grace@example.org', emailVerified: false }, 'email_unverified'],
+    [{ email: '\u212agrace@example.org' }, 'email_unverified'],
     [{ email: 'grace@example.com' }, 'domain_not_allowed'],
     [{ email: 'grace@sub.example.org' }, 'domain_not_allowed'],
     [{ email: 'grace@example.org@evil.example' }, 'domain_not_allowed'],

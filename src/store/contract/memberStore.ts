@@ -62,6 +62,8 @@ export interface MemberStore {
   /** `null`: those to the platform alone. Newest first; a place is `[createdAtMs, id]`. */
   invitationsOf(input: { projectId: string | null; page: Page }): Promise<Paged<InvitationRow>>;
   invitationByHash(tokenSha256: string): Promise<InvitationRow | null>;
+  /** Forgets those that ended before `beforeMs`, however they ended. */
+  deleteOldInvitations(beforeMs: number): Promise<void>;
   /** At most `openLimit` of a project (or of the platform) are open at once. */
   insertInvitation(input: {
     invitation: InvitationRow;

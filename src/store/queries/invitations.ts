@@ -39,6 +39,10 @@ export async function invitationByHash(
   return row === undefined ? null : toInvitation(row);
 }
 
+export async function deleteOldInvitations({ db }: Tx, beforeMs: number): Promise<void> {
+  await db.deleteFrom('invitations').where('expires_at_ms', '<', beforeMs).execute();
+}
+
 export async function insertInvitation(
   tx: Tx,
   { invitation, openLimit }: Input<'insertInvitation'>,

@@ -208,6 +208,18 @@ export const memberCases: StoreCases = {
     assert.deepEqual(gone, { ok: false, reason: 'unknown_project' });
   },
 
+  'old invitations are kept for ever, or open ones forgotten': async ({ store }) => {
+    await withAccounts(store, 1);
+    await invite(store);
+    await invite(store, { id: 'inv_b', tokenSha256: 'e'.repeat(64), expiresAtMs: startMs + 1 });
+    await store.deleteOldInvitations(startMs + weekMs);
+    const { items } = await store.invitationsOf({ projectId, page: firstPage });
+    assert.deepEqual(
+      items.map(({ id }) => id),
+      ['inv_a'],
+    );
+  },
+
   'an invitation lets in somebody else, or when it is over': async ({ store }) => {
     await withAccounts(store, 2);
     await invite(store);
