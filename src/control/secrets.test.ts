@@ -24,8 +24,31 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-const open = (name = 'secrets.key', rotateSigningKey = false) =>
-  openSecrets({ file: path.join(directory, name), store, random, log, rotateSigningKey });
+type Settings = Pick<Store, 'setting' | 'settingOrInsert'>;
+
+const open = (name = 'secrets.key', rotateSigningKey = false, settings: Settings = store) =>
+  openSecrets({
+    file: path.join(directory, name),
+    store: settings,
+    random,
+    log,
+    rotateSigningKey,
+  });
+
+/** The settings as servers see them that have all read before one of them writes. */
+function readBeforeWriting(servers: number): Settings {
+  let arrived = 0;
+  const all = Promise.withResolvers<void>();
+  return {
+    setting: (name) => store.setting(name),
+    async settingOrInsert(name, value) {
+      arrived += 1;
+      if (arrived === servers) all.resolve();
+      await all.promise;
+      return store.settingOrInsert(name, value);
+    },
+  };
+}
 
 test('a restart voids every token, or two starts at once sign with two keys', async () => {
   const [first, second] = await Promise.all([open(), open()]);
@@ -43,8 +66,11 @@ test('a rotation voids the tokens that are out, or a stolen key signs for ever',
   const first = await open();
   const ids = async (): Promise<string[]> =>
     (await first.verificationKeys()).map(({ keyId }) => keyId);
-  const rotated = await Promise.all([open('secrets.key', true), open('secrets.key', true)]);
-  const [second, twin] = rotated;
+  const together = readBeforeWriting(2);
+  const [second, twin] = await Promise.all([
+    open('secrets.key', true, together),
+    open('secrets.key', true, together),
+  ]);
   assert.equal(second.signingKey.keyId, twin.signingKey.keyId, 'two servers rotate once');
   assert.notEqual(second.signingKey.keyId, first.signingKey.keyId);
   // Also a server that runs on believes both.

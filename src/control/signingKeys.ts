@@ -3,7 +3,8 @@
  * and removes none. The newest signs; it and the one before it are believed.
  *
  * Invariants
- * G1 Two servers that start at once, or rotate at once, have the same keys.
+ * G1 Two servers that start at once, or rotate from the same keys at once, have the same keys. Who
+ *    begins to rotate when the other has finished rotates once more.
  * G2 A rotation voids no token: the key before is believed until the next rotation. A second
  *    rotation right behind voids what a stolen key has signed.
  */
