@@ -176,7 +176,7 @@ export const projectCases: StoreCases = {
     const outcomes = await Promise.all(
       slugs.flatMap((slug) => {
         const projectId = `proj_${slug}`;
-        const key = apiKeyRow({ id: `key_${slug}`, projectId, sha256: slug.padEnd(64, '0') });
+        const key = apiKeyRow({ id: `key_${slug}`, projectId, sha256: slug.padStart(64, '0') });
         return [
           store.deleteProject({ id: projectId, audit }),
           other.insertApiKey({ key, livingLimit: 10, audit }),
