@@ -25,6 +25,7 @@ import { publicUrlOf } from './addresses.ts';
 import { dashboardDirectory, installDirectory } from './buildAssets.ts';
 import type { DataDirectory } from './dataDirectory.ts';
 import { oidcConfigOf } from './peopleConfig.ts';
+import { keepMemoryAtRest, type Traffic } from './restingMemory.ts';
 import type { ServeConfig } from './serveConfig.ts';
 import { StartupError } from './startupError.ts';
 import type { ServerTls } from './tls.ts';
@@ -128,6 +129,8 @@ export async function startServer(parts: ServerParts, plane: ControlPlane): Prom
     releaseMemory();
     const { port, publicUrl } = await http.listen();
     keepSweeping({ ...parts, control, router }, stopping.signal);
+    const traffic = (): Traffic => trafficOf(router);
+    keepMemoryAtRest({ traffic, clock: parts.clock, stopped: stopping.signal });
     return {
       router,
       port,
@@ -141,6 +144,12 @@ export async function startServer(parts: ServerParts, plane: ControlPlane): Prom
     await close();
     throw listenProblem(error, parts.config) ?? error;
   }
+}
+
+function trafficOf(router: Router): Traffic {
+  const { running, waiting, outcomes } = router.stats();
+  const ended = Object.values(outcomes).reduce((sum, count) => sum + count, 0);
+  return { running, waiting, ended };
 }
 
 async function startRouter(parts: ServerParts, { control }: ControlPlane): Promise<Router> {

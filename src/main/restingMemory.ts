@@ -1,0 +1,45 @@
+/**
+ * Gives memory back after a load. V8 keeps what a load has made it take: measured, a server held
+ * 296 MiB for as long as nobody came again, of 171 before.
+ */
+import type { Clock } from '../lib/clock.ts';
+import { releaseMemory } from '../lib/releaseMemory.ts';
+
+/** Nothing ran for so long: it is looked at whether memory is worth giving back, in ms. */
+const restMs = 10_000;
+/** Fewer requests since the last time leave too little. */
+const worthRequests = 500;
+
+/** How many requests there are, and how many have ended since the start. */
+export interface Traffic {
+  running: number;
+  waiting: number;
+  ended: number;
+}
+
+/**
+ * Watches until `stopped`. A collection costs the thread up to 100 ms; it comes only while nobody
+ * waits, once after each load.
+ */
+export function keepMemoryAtRest(options: {
+  traffic: () => Traffic;
+  clock: Clock;
+  stopped: AbortSignal;
+  release?: () => void;
+}): void {
+  const { traffic, clock, stopped, release = releaseMemory } = options;
+  let endedAtLook = 0;
+  let endedAtRelease = 0;
+  const look = (): void => {
+    if (stopped.aborted) return;
+    const { running, waiting, ended } = traffic();
+    const rests = running + waiting === 0 && ended === endedAtLook;
+    endedAtLook = ended;
+    if (rests && ended - endedAtRelease >= worthRequests) {
+      endedAtRelease = ended;
+      release();
+    }
+    clock.setTimer(restMs, look);
+  };
+  clock.setTimer(restMs, look);
+}
