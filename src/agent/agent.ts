@@ -3,7 +3,8 @@
  * models that it is asked to hold and answers what comes over the link with its engine.
  *
  * Parts: `joining/` (state, keys, enrolment, tokens, hardware), `linking/` (link, supervisor, log,
- * trailers), `serving/` (requests, slots, models, wire-final bytes), `engines/`, `models/`.
+ * trailers), `serving/` (requests, slots, models, wire-final bytes), `engines/`, `models/`,
+ * `health/` (what HEARTBEAT says).
  * `docs/internals/agent.md` tells how they work together.
  *
  * Invariants
@@ -14,13 +15,15 @@ import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
-import { maxInstances } from '../protocol/limits.ts';
 import type { HeartbeatMessage } from '../protocol/messages/agentControl.ts';
 import type { ConfigMessage } from '../protocol/messages/routerControl.ts';
 import type { AgentConfig } from './agentConfig.ts';
 import type { AgentEvent } from './agentEvent.ts';
 import type { Engine, ModelEnsurer } from './engines/engine.ts';
-import { probeHardware } from './joining/hardware.ts';
+import { AnswerRate } from './health/answerRate.ts';
+import { HealthProbe } from './health/healthProbe.ts';
+import { heartbeatOf } from './health/heartbeat.ts';
+import { probeHardware, thisMachine } from './joining/hardware.ts';
 import {
   findMembership,
   joinAnew,
@@ -36,7 +39,7 @@ import { Supervisor, type SupervisorEnd } from './linking/supervisor.ts';
 import { TrailerStore } from './linking/trailers.ts';
 import { grantOf } from './serving/grant.ts';
 import { ModelKeeper, type ModelStage } from './serving/modelKeeper.ts';
-import { serveStream, type ServeParts } from './serving/serveStream.ts';
+import { serveStream, type Answered, type ServeParts } from './serving/serveStream.ts';
 import { SlotBook } from './serving/slotBook.ts';
 
 export interface AgentParts {
@@ -84,6 +87,9 @@ class RunningAgent implements Agent {
   private readonly instance: string;
   private readonly leaving = new AbortController();
   private readonly serveParts: ServeParts;
+  private readonly health: HealthProbe;
+  /** By instance, of those that are offered (and some that were). */
+  private readonly answerRates = new Map<string, AnswerRate>();
   private maxConcurrentRequests = 0;
   private supervisor: Supervisor | undefined;
 
@@ -104,6 +110,7 @@ class RunningAgent implements Agent {
       log: this.log,
       clock,
       keepTrailers: (end) => this.trailers.keep(end),
+      onAnswer: (answer) => this.onAnswer(answer),
     };
     this.keeper = new ModelKeeper({
       engine: this.engine,
@@ -118,12 +125,18 @@ class RunningAgent implements Agent {
       },
     });
     this.engine.onOffersChange = () => this.onOffersChange();
+    if (models !== null) {
+      models.onStorageChange = () => this.supervisor?.current()?.announce();
+    }
+    this.health = new HealthProbe({ clock, source: thisMachine });
   }
 
   async run(signal: AbortSignal): Promise<AgentEnd> {
     const { config, clock, random } = this.parts;
     const opened = await openState({ directory: config.stateDir, clock, random });
     if (opened.kind === 'refused') return opened;
+    const over = new AbortController();
+    const looking = this.health.run(over.signal);
     try {
       return await this.runWith(
         opened.store,
@@ -131,6 +144,8 @@ class RunningAgent implements Agent {
         signal,
       );
     } finally {
+      over.abort();
+      await looking;
       this.keeper.stop();
       await this.engine.stop();
       await opened.store.close();
@@ -248,9 +263,10 @@ class RunningAgent implements Agent {
 
   private onConfig(config: ConfigMessage): void {
     this.maxConcurrentRequests = config.maxConcurrentRequests;
-    this.parts.models?.setStorageLimit(
-      smaller(config.storageLimitBytes, this.parts.config.storageLimitBytes),
-    );
+    this.parts.models?.setStorageLimit({
+      configuredBytes: config.storageLimitBytes,
+      ownBytes: this.parts.config.storageLimitBytes,
+    });
     this.keeper.configure(config);
     this.regrant();
   }
@@ -273,19 +289,29 @@ class RunningAgent implements Agent {
   }
 
   private heartbeat(): HeartbeatMessage {
-    const diskFreeBytes = this.parts.models?.diskFreeBytes();
-    const metrics = this.engine.metrics().slice(0, maxInstances);
-    return {
-      type: 'heartbeat',
+    const { clock, models, config } = this.parts;
+    const nowMs = clock.monotonic();
+    return heartbeatOf({
       models: this.keeper.states(),
-      ...(diskFreeBytes === undefined ? {} : { diskFreeBytes }),
-      residentBytes: process.memoryUsage.rss(),
-      engines: metrics.map(({ instance, running, metrics }) => ({
-        instance,
-        running,
-        ...(metrics === undefined ? {} : { metrics }),
-      })),
-    };
+      load: this.slots.load(),
+      engines: this.engine.metrics(),
+      answerRate: (instance) => this.answerRates.get(instance)?.perSecond(nowMs),
+      cache: models,
+      stateDir: config.stateDir,
+      machine: this.health.latest(),
+    });
+  }
+
+  private onAnswer(answer: Answered): void {
+    const rate = this.answerRates.get(answer.instance);
+    if (rate !== undefined) return rate.note(answer);
+    const offered = new Set(this.engine.offers().map(({ instance }) => instance));
+    for (const known of this.answerRates.keys()) {
+      if (!offered.has(known)) this.answerRates.delete(known);
+    }
+    const fresh = new AnswerRate();
+    fresh.note(answer);
+    this.answerRates.set(answer.instance, fresh);
   }
 }
 
@@ -316,10 +342,4 @@ function eventOf(model: string, stage: ModelStage): AgentEvent | undefined {
     case 'failed':
       return { kind: 'failed', model, message: stage.message, tried: stage.tried };
   }
-}
-
-/** The smaller of two bounds; null is none. */
-function smaller(one: number | null, other: number | null): number | null {
-  if (one === null || other === null) return one ?? other;
-  return Math.min(one, other);
 }

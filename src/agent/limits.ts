@@ -74,7 +74,7 @@ export const probeTimeoutMs = 5_000;
 export const abilityProbeTimeoutMs = 120_000;
 /** Slots of an attached engine that does not say how many it has. */
 export const defaultUrlSlots = 8;
-/** Largest event, answer, error and model list that is read from an engine. */
+/** Largest event, answer, error, and list or page of metrics that is read from an engine. */
 export const maxEngineEventBytes = 4 * 1024 * 1024;
 export const maxEngineAnswerBytes = 64 * 1024 * 1024;
 export const maxEngineErrorBytes = 64 * 1024;
@@ -93,6 +93,14 @@ export const staleConnectionMs = 50;
 export const probeCommandTimeoutMs = 3_000;
 export const maxProbeOutputBytes = 256 * 1024;
 
+/** Between looks at the machine, how long a look counts, and how long a useless tool rests. */
+export const healthIntervalMs = 10_000;
+export const healthStaleMs = 45_000;
+export const missingToolRetryMs = 600_000;
+/** How long an engine's page of metrics may take, and the numbers of it that are passed on. */
+export const engineMetricsTimeoutMs = 2_000;
+export const mostEngineMetrics = 32;
+
 /** Downloads of models: opening a connection, waiting for an answer, and a gap between bytes. */
 export const downloadConnectTimeoutMs = 5_000;
 export const downloadHeadersTimeoutMs = 15_000;
@@ -109,6 +117,8 @@ export const maxHubFiles = 10_000;
 
 /** Of the disk, when no storage limit is set: what the model cache leaves free. */
 export const diskReserveShare = 0.05;
+/** Files in use that a report of the cache names (the schema's bound). */
+export const shownFiles = 16;
 /** Between looks at a model that another process is fetching. */
 export const lockPollMs = 250;
 /** A lock of another machine or container whose owner did not touch it for this long is void. */

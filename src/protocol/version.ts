@@ -22,6 +22,14 @@ export interface LinkVersion {
 export const linkHistory: readonly LinkVersion[] = [
   {
     version: 1,
+    date: '2026-11-25',
+    fingerprint: '9dba8b8cf698f965',
+    what:
+      'HEARTBEAT may say more, all of it optional: load, disk, cache under its limit, memory, ' +
+      'temperatures, accelerators, and of each engine its queue, speed and KV cache.',
+  },
+  {
+    version: 1,
     date: '2026-11-23',
     fingerprint: '5800414132155fdf',
     what: 'First version: handshake, grants, streams with credits, trailers with ACK.',

@@ -13,7 +13,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
-import { fakeAnswer, fakeChunks, type FakeDialect } from './fakeEngineAnswers.ts';
+import { fakeAnswer, fakeChunks, fakeMetrics, type FakeDialect } from './fakeEngineAnswers.ts';
 
 export interface FakeBehaviour {
   /** Chunks of text; each is `w0 `, `w1 `, … */
@@ -182,9 +182,17 @@ class Engine implements FakeEngine {
       this.set(body);
       return sendJson(response, 200, {});
     }
+    if (request.url === '/metrics') return this.onMetrics(response);
     const known = this.information(request.url ?? '');
     if (known === undefined) return sendJson(response, 404, { detail: 'Not Found' });
     sendJson(response, 200, known);
+  }
+
+  private onMetrics(response: ServerResponse): void {
+    const { dialect = 'vllm' } = this.options;
+    const text = fakeMetrics(dialect, { model: this.models[0] ?? '', ...this.counts });
+    if (text === undefined) return sendJson(response, 404, { detail: 'Not Found' });
+    response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(text);
   }
 
   private information(path: string): unknown {

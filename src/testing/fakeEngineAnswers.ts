@@ -79,3 +79,36 @@ function* eventsOf(answer: FakeAnswer): Generator<Record<string, unknown>> {
   const timings = dialect === 'llama' ? { timings: { cache_n: 2, prompt_n: 5 } } : {};
   yield { ...frame, choices: [], usage: fakeUsage(answer), ...timings };
 }
+
+/** The page of metrics that the server of a dialect would show; undefined for one without. */
+export function fakeMetrics(
+  dialect: FakeDialect,
+  now: { model: string; active: number; chunksWritten: number },
+): string | undefined {
+  const { model, active, chunksWritten } = now;
+  if (dialect === 'vllm') {
+    const labels = `{engine="0",model_name="${model}"}`;
+    return [
+      '# HELP vllm:num_requests_running Number of requests in model execution batches.',
+      '# TYPE vllm:num_requests_running gauge',
+      `vllm:num_requests_running${labels} ${active}.0`,
+      `vllm:num_requests_waiting${labels} 3.0`,
+      `vllm:kv_cache_usage_perc${labels} 0.25`,
+      `vllm:generation_tokens_total${labels} ${chunksWritten}`,
+      `vllm:prompt_tokens_total${labels} 1.5e3`,
+      `vllm:e2e_request_latency_seconds_bucket{le="+Inf",model_name="${model}"} 12.0`,
+      '',
+    ].join('\n');
+  }
+  if (dialect === 'llama') {
+    return [
+      '# TYPE llamacpp:requests_processing gauge',
+      `llamacpp:requests_processing ${active}`,
+      'llamacpp:requests_deferred 3',
+      'llamacpp:kv_cache_usage_ratio 0.25',
+      `llamacpp:tokens_predicted_total ${chunksWritten}`,
+      '',
+    ].join('\n');
+  }
+  return undefined;
+}

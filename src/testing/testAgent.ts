@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import { createAgent, type Agent, type AgentEnd } from '../agent/agent.ts';
 import type { AgentConfig } from '../agent/agentConfig.ts';
 import type { AgentEvent } from '../agent/agentEvent.ts';
+import type { AgentLog } from '../agent/linking/agentLog.ts';
 import { UrlEngine } from '../agent/engines/url.ts';
 import { parseEngineUrl } from '../agent/engines/urlAddress.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
@@ -16,6 +17,8 @@ export interface TestAgent {
   agent: Agent;
   events: AgentEvent[];
   ended: Promise<AgentEnd>;
+  /** Writes a line as its engine's output. */
+  engineLine: AgentLog['engineLine'];
   /** Cuts everything at once. */
   stop(): Promise<AgentEnd>;
 }
@@ -44,6 +47,7 @@ export function startAgent(t: Pick<TestContext, 'after'>, options: TestAgentOpti
   const address = parseEngineUrl(engineUrl);
   if (address.kind !== 'ok') throw new Error(address.message);
   const events: AgentEvent[] = [];
+  let engineLine: AgentLog['engineLine'] = () => {};
   const agent = createAgent({
     config: {
       pin: null,
@@ -54,6 +58,7 @@ export function startAgent(t: Pick<TestContext, 'after'>, options: TestAgentOpti
       ...config,
     },
     createEngine: (parts) => {
+      engineLine = parts.engineLine;
       const engine = new UrlEngine({
         address: address.address,
         apiKey: null,
@@ -78,5 +83,5 @@ export function startAgent(t: Pick<TestContext, 'after'>, options: TestAgentOpti
     return ended;
   };
   t.after(() => stop());
-  return { agent, events, ended, stop };
+  return { agent, events, ended, engineLine: (level, text) => engineLine(level, text), stop };
 }

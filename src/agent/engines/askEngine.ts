@@ -26,7 +26,7 @@ export interface EngineCall {
 }
 
 export type EngineAnswer =
-  | { kind: 'answered'; status: number; body: JsonObject | undefined }
+  | { kind: 'answered'; status: number; text: string; body: JsonObject | undefined }
   /** The answer has more than `maxAnswerBytes`. */
   | { kind: 'too_large'; detail: string }
   | { kind: 'failed'; detail: string };
@@ -54,8 +54,8 @@ export async function askEngine(target: ProbeTarget, call: EngineCall): Promise<
         return { kind: 'too_large', detail: 'its answer is too large' };
       }
     }
-    const body = parseObject(answer.take().toString('utf8'));
-    return { kind: 'answered', status: response.statusCode, body };
+    const text = answer.take().toString('utf8');
+    return { kind: 'answered', status: response.statusCode, text, body: parseObject(text) };
   } catch (error) {
     const detail = deadline.signal.aborted ? `no answer in ${timeoutMs / 1000} s` : codeOf(error);
     return { kind: 'failed', detail };

@@ -13,6 +13,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { newId } from '../../lib/ids.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
+import { CounterRate } from '../health/counterRate.ts';
 import { answerRequest } from './embeddedAnswer.ts';
 import {
   loadEmbeddedModel,
@@ -55,6 +56,7 @@ interface Loaded {
   running: Set<Promise<EngineEnd>>;
   /** Aborts what runs on it. */
   closing: AbortController;
+  rates: { output: CounterRate; prompt: CounterRate };
 }
 
 type Runtime =
@@ -171,11 +173,24 @@ class EmbeddedEngine implements Engine {
   }
 
   metrics(): readonly EngineMetrics[] {
-    return [...this.loaded.values()].map(({ offer, model }) => ({
-      instance: offer.instance,
-      running: model.batch.runningCount,
-      metrics: { ...model.batch.metrics },
-    }));
+    const nowMs = this.options.clock.monotonic();
+    return [...this.loaded.values()].map(({ offer, model, rates }) => {
+      const { metrics, runningCount } = model.batch;
+      rates.output.note(metrics.output_tokens_total, nowMs);
+      rates.prompt.note(metrics.prompt_tokens_total, nowMs);
+      const tokensPerSecond = rates.output.perSecond();
+      const promptTokensPerSecond = rates.prompt.perSecond();
+      return {
+        instance: offer.instance,
+        running: runningCount,
+        // A request without a slot never reaches this engine.
+        queued: 0,
+        kvCacheUse: metrics.tokens_held / Math.max(1, metrics.tokens_room),
+        ...(tokensPerSecond === undefined ? {} : { tokensPerSecond }),
+        ...(promptTokensPerSecond === undefined ? {} : { promptTokensPerSecond }),
+        metrics: { ...metrics },
+      };
+    });
   }
 
   async stop(): Promise<void> {
@@ -198,7 +213,8 @@ class EmbeddedEngine implements Engine {
       abilities: model.abilities,
     };
     const closing = new AbortController();
-    this.loaded.set(modelId, { offer, model, running: new Set(), closing });
+    const rates = { output: new CounterRate(), prompt: new CounterRate() };
+    this.loaded.set(modelId, { offer, model, running: new Set(), closing, rates });
     this.onOffersChange?.();
   }
 

@@ -39,6 +39,16 @@ export type BatchEnd =
   | { kind: 'cancelled'; usage: EngineUsage }
   | { kind: 'failed'; detail: string; usage: EngineUsage };
 
+/** Tokens: of a step, in memory now, that fit into memory, and since the model was loaded. */
+export interface BatchMetrics {
+  batch_tokens: number;
+  step_ms: number;
+  tokens_held: number;
+  tokens_room: number;
+  prompt_tokens_total: number;
+  output_tokens_total: number;
+}
+
 interface Slot {
   sequence: LlamaContextSequence;
   /** Whose memory the sequence holds. */
@@ -83,6 +93,8 @@ export class EmbeddedBatch {
   private uses = 0;
   private budget: number;
   private lastStepMs = 0;
+  private promptTokens = 0;
+  private outputTokens = 0;
 
   constructor(options: {
     model: LlamaModel;
@@ -109,9 +121,17 @@ export class EmbeddedBatch {
     return this.running.length;
   }
 
-  get metrics(): { batch_tokens: number; step_ms: number; tokens_held: number } {
-    const held = this.slots.reduce((sum, { sequence }) => sum + sequence.nextTokenIndex, 0);
-    return { batch_tokens: this.budget, step_ms: this.lastStepMs, tokens_held: held };
+  get metrics(): BatchMetrics {
+    const sum = (of: (sequence: LlamaContextSequence) => number): number =>
+      this.slots.reduce((total, { sequence }) => total + of(sequence), 0);
+    return {
+      batch_tokens: this.budget,
+      step_ms: this.lastStepMs,
+      tokens_held: sum(({ nextTokenIndex }) => nextTokenIndex),
+      tokens_room: sum(({ contextSize }) => contextSize),
+      prompt_tokens_total: this.promptTokens,
+      output_tokens_total: this.outputTokens,
+    };
   }
 
   /** Runs a job on a free sequence; undefined when there is none. */
@@ -217,6 +237,7 @@ export class EmbeddedBatch {
     const { prompt, options } = running.job;
     const { at } = running.phase;
     const piece = prompt.slice(at, at + tokens) as Token[];
+    this.promptTokens += piece.length;
     if (at + piece.length < prompt.length) {
       await running.slot.sequence.evaluateWithoutGeneratingNewTokens(piece);
       running.phase = { kind: 'reading', at: at + piece.length };
@@ -232,6 +253,7 @@ export class EmbeddedBatch {
     if (next.done === true) throw new Error('the engine ended an answer by itself');
     const { token } = next.value;
     running.output += 1;
+    this.outputTokens += 1;
     const { job } = running;
     if (this.model.isEogToken(token)) return await complete(running, tokens, 'stop');
     const reply = job.onToken(token);

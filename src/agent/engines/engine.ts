@@ -14,7 +14,7 @@
  * E4 Usage is the engine's own count; an engine that gives none reports none, nobody guesses.
  * E5 An instance id names one loaded model of one engine start; it is never used again.
  */
-import type { ModelState } from '../../protocol/messages/agentControl.ts';
+import type { ModelState, StorageReport } from '../../protocol/messages/agentControl.ts';
 import type { DesiredModel } from '../../protocol/messages/routerControl.ts';
 
 export type EngineKind = 'embedded' | 'url';
@@ -116,11 +116,17 @@ export type EngineEnd =
     }
   | { kind: 'cancelled'; usage?: EngineUsage };
 
-/** One loaded model's numbers for HEARTBEAT. */
+/** One loaded model's numbers for HEARTBEAT. What the engine does not say is absent. */
 export interface EngineMetrics {
   instance: string;
-  /** Requests that run now. */
+  /** Requests of ours that run now. */
   running: number;
+  /** In the engine's own queue, whoever sent them. */
+  queued?: number;
+  tokensPerSecond?: number;
+  promptTokensPerSecond?: number;
+  /** 0 to 1. */
+  kvCacheUse?: number;
   /** Engine's own metric names, at most 32 of them. */
   metrics?: Record<string, number>;
 }
@@ -168,12 +174,27 @@ export interface ModelEnsurer {
     desired: DesiredModel,
     options: { progress: (progress: FetchProgress) => void; signal: AbortSignal },
   ): Promise<EnsureOutcome>;
-  /** From CONFIG or the machine's own configuration: the smaller binds. Null = no limit. */
-  setStorageLimit(bytes: number | null): void;
+  /**
+   * Null = no limit. Files that are not in use go at once where there are too many; what came of it
+   * is in `storage()`, and `onStorageChange` is called.
+   */
+  setStorageLimit(limit: StorageLimit): void;
   /** Files of these models are in use and must not be evicted. Replaces the last call. */
   setInUse(modelIds: readonly string[]): void;
   /** Ids that are on disk and complete, as far as it was told of them. */
   cached(): readonly string[];
-  /** Free bytes on the cache's disk; undefined when unknown. */
-  diskFreeBytes(): number | undefined;
+  /** The cache's disk; undefined when unknown. */
+  disk(): { freeBytes: number; totalBytes: number } | undefined;
+  /** What the cache holds, as of the last look; undefined before the first. */
+  storage(): StorageReport | undefined;
+  /** Called after `storage()` has changed. Set once. */
+  onStorageChange: (() => void) | undefined;
+}
+
+/** What the cache may hold, in bytes: the smaller of the two binds. */
+export interface StorageLimit {
+  /** From CONFIG. */
+  configuredBytes: number | null;
+  /** From whoever owns the machine. */
+  ownBytes: number | null;
 }

@@ -4,8 +4,8 @@
  * comes back brings new ones.
  *
  * Parts: `urlAddress.ts` (where), `urlProbe.ts` (what), `urlRequest.ts` (one request),
- * `engineError.ts` (its errors), `contextRefusal.ts` (a prompt that is too long), this file (reach,
- * offers, names).
+ * `urlMetrics.ts` (its numbers), `engineError.ts` (its errors), `contextRefusal.ts` (a prompt that
+ * is too long), this file (reach, offers, names).
  *
  * Invariants (beside E1–E5)
  * U1 A model is served only under a name that the owner gave or that is the very same: never
@@ -47,6 +47,7 @@ import {
   type EngineFacts,
   type EngineModel,
 } from './urlProbe.ts';
+import { UrlMetrics } from './urlMetrics.ts';
 import { callEngine } from './urlRequest.ts';
 
 export interface UrlEngineOptions {
@@ -84,6 +85,7 @@ export class UrlEngine implements Engine {
   private readonly served = new Map<string, Served>();
   /** Requests that run, by instance. */
   private readonly running = new Map<string, number>();
+  private readonly numbers: UrlMetrics;
   private reach: Reach = { kind: 'unknown' };
   /** Ends the pause between two probes. */
   private nap = new AbortController();
@@ -109,6 +111,7 @@ export class UrlEngine implements Engine {
       ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }),
     };
     this.target = { dispatcher: this.pool, clock, prefix: address.prefix, headers };
+    this.numbers = new UrlMetrics(this.target);
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -173,10 +176,12 @@ export class UrlEngine implements Engine {
   }
 
   metrics(): readonly EngineMetrics[] {
-    return this.offers().map(({ instance }) => ({
-      instance,
-      running: this.running.get(instance) ?? 0,
-    }));
+    return [...this.served.values()].flatMap(({ offer }) => {
+      if (offer === undefined) return [];
+      const { instance } = offer.offer;
+      const running = this.running.get(instance) ?? 0;
+      return [{ instance, running, ...this.numbers.of(offer.engineModel) }];
+    });
   }
 
   async stop(): Promise<void> {
@@ -258,7 +263,7 @@ export class UrlEngine implements Engine {
       const changed = JSON.stringify(this.reach.models) !== JSON.stringify(models);
       this.reach = { ...this.reach, models };
       if (changed) this.renewOffers({ tell: 'always' });
-      return;
+      return this.readNumbers(signal);
     }
     const facts = await probeFacts(this.target, { ownedBy, signal });
     const routes = await probeRoutes(this.target, signal);
@@ -271,7 +276,13 @@ export class UrlEngine implements Engine {
     this.renewOffers({ tell: 'always' });
   }
 
+  private async readNumbers(signal: AbortSignal): Promise<void> {
+    const served = [...this.served.values()].flatMap(({ offer }) => offer?.engineModel ?? []);
+    await this.numbers.refresh([...new Set(served)], signal);
+  }
+
   private lose(detail: string): void {
+    this.numbers.reset();
     const wasUp = this.reach.kind === 'up';
     const engineUrl = this.options.address.shown;
     if (this.reach.kind !== 'down') {

@@ -2,7 +2,7 @@
  * What an attached engine is: which server, which models, which abilities. Everything is asked over
  * HTTP; nothing is assumed from a name but which of its own routes to ask next.
  */
-import { abilityProbeTimeoutMs } from '../limits.ts';
+import { abilityProbeTimeoutMs, engineMetricsTimeoutMs } from '../limits.ts';
 import { arrayOf, objectOf, stringOf } from '../serving/jsonValue.ts';
 import { askEngine, type ProbeTarget } from './askEngine.ts';
 import type { JsonObject } from './engine.ts';
@@ -192,6 +192,19 @@ export async function probeAbilities(
     if (choices.length > 0 && probe.shows(choices)) found.push(probe.ability);
   }
   return found;
+}
+
+/**
+ * The engine's page of metrics. `none`: it has none, and asking again is of no use while it runs.
+ */
+export async function probeMetrics(
+  target: ProbeTarget,
+  signal: AbortSignal,
+): Promise<{ kind: 'page'; text: string } | { kind: 'none' } | { kind: 'failed' }> {
+  const timeoutMs = engineMetricsTimeoutMs;
+  const answer = await askEngine(target, { path: '/metrics', signal, timeoutMs });
+  if (answer.kind !== 'answered') return { kind: 'failed' };
+  return answer.status === 200 ? { kind: 'page', text: answer.text } : { kind: 'none' };
 }
 
 function modelOf(entry: JsonObject): EngineModel[] {

@@ -14,18 +14,19 @@ type Cpu = AgentFacts['cpu'];
 
 /** How the probe reaches the machine; tests give a machine of paper. */
 export interface ProbeSource {
-  /** Standard output; undefined when the command is missing, fails or takes too long. */
-  command(file: string, args: readonly string[]): Promise<string | undefined>;
+  /** Standard output; undefined when the command is missing, fails, takes too long, is ended. */
+  command(file: string, args: readonly string[], signal?: AbortSignal): Promise<string | undefined>;
   readText(file: string): Promise<string | undefined>;
   list(directory: string): Promise<readonly string[]>;
 }
 
 /** The machine itself. */
 export const thisMachine: ProbeSource = {
-  command: (file, args) =>
+  command: (file, args, signal) =>
     new Promise((resolve) => {
-      const options = { timeout: probeCommandTimeoutMs, maxBuffer: maxProbeOutputBytes };
-      execFile(file, [...args], { ...options, killSignal: 'SIGKILL' }, (error, stdout) => {
+      const bounds = { timeout: probeCommandTimeoutMs, maxBuffer: maxProbeOutputBytes };
+      const options = { ...bounds, killSignal: 'SIGKILL', signal } as const;
+      execFile(file, [...args], options, (error, stdout) => {
         resolve(error === null ? stdout : undefined);
       });
     }),

@@ -35,6 +35,15 @@ interface Space {
   /** Announced by running fetches and not yet on the disk. */
   pendingBytes: number;
   evictable: Evictable[];
+  /** Bytes of the files that stay, by digest. */
+  inUse: Map<string, number>;
+}
+
+/** What is left in the cache, and what went. */
+export interface Trimmed {
+  usedBytes: number;
+  evictedBytes: number;
+  inUse: ReadonlyMap<string, number>;
 }
 
 export interface RoomRequest {
@@ -78,15 +87,21 @@ export class CacheSpace {
     return { kind: 'reserved' };
   }
 
-  /** Evicts until the limit is kept, as far as files in use allow. Call it under the index lock. */
-  async trim(limitBytes: number, inUse: ReadonlySet<string>): Promise<void> {
+  /**
+   * Evicts until the limit is kept, as far as files in use allow; null: evicts nothing. Call it
+   * under the index lock.
+   */
+  async trim(limitBytes: number | null, inUse: ReadonlySet<string>): Promise<Trimmed> {
     const space = await this.measure({ key: '', inUse });
-    let over = space.usedBytes + space.pendingBytes - limitBytes;
+    let { usedBytes } = space;
+    let evictedBytes = 0;
     for (const victim of space.evictable) {
-      if (over <= 0) return;
+      if (limitBytes === null || usedBytes + space.pendingBytes <= limitBytes) break;
       await this.evict(victim);
-      over -= victim.bytes;
+      usedBytes -= victim.bytes;
+      evictedBytes += victim.bytes;
     }
+    return { usedBytes, evictedBytes, inUse: space.inUse };
   }
 
   /** The disk below the cache, in bytes. */
@@ -100,7 +115,12 @@ export class CacheSpace {
   }
 
   private async measure(options: { key: string; inUse: ReadonlySet<string> }): Promise<Space> {
-    const space: Space = { usedBytes: 0, pendingBytes: 0, evictable: [] };
+    const space: Space = {
+      usedBytes: 0,
+      pendingBytes: 0,
+      evictable: [],
+      inUse: new Map(),
+    };
     for (const key of await this.records.names('partial')) {
       if (key !== options.key) await this.addPartial(space, key);
     }
@@ -130,7 +150,10 @@ export class CacheSpace {
   private async addBlob(space: Space, sha256: string, inUse: ReadonlySet<string>): Promise<void> {
     const bytes = (await statOf(this.records.blobPath(sha256)))?.size ?? 0;
     space.usedBytes += bytes;
-    if (inUse.has(sha256)) return;
+    if (inUse.has(sha256)) {
+      space.inUse.set(sha256, bytes);
+      return;
+    }
     const lastUsedAtMs = (await this.records.read(sha256))?.lastUsedAtMs ?? 0;
     space.evictable.push({ kind: 'blob', name: sha256, bytes, lastUsedAtMs });
   }

@@ -38,7 +38,8 @@ function desired(overrides: Partial<DesiredModel> = {}): DesiredModel {
 
 async function temporary(context: TestContext): Promise<string> {
   const dir = await mkdtemp(path.join(tmpdir(), 'xim-models-'));
-  context.after(() => rm(dir, { recursive: true, force: true }));
+  // A cache that is closed only after this may still be writing a report of itself.
+  context.after(() => rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }));
   return dir;
 }
 
@@ -340,7 +341,7 @@ test('the cache grows over its storage limit, or evicts what is in use', async (
   const cache = await cacheAt(context, { dir, hubUrl: hub.url });
   const ensure = (name: string): Promise<Ensured> =>
     cache.ensure(desired({ modelId: name, source: `hf:acme/many:${name}.gguf` }), noProgress);
-  cache.setStorageLimit(250_000);
+  cache.setStorageLimit({ configuredBytes: 250_000, ownBytes: null });
   const first = readyPath(await ensure('a'));
   const second = readyPath(await ensure('b'));
   cache.setInUse(['a', 'b']);
@@ -366,7 +367,7 @@ test('a model larger than the whole limit evicts everything first', async (conte
     { repo: 'acme/big', file: 'big.gguf', bytes: gguf(500_000, 2) },
   ]);
   const cache = await cacheAt(context, { dir, hubUrl: hub.url });
-  cache.setStorageLimit(100_000);
+  cache.setStorageLimit({ configuredBytes: null, ownBytes: 100_000 });
   readyPath(await cache.ensure(desired(), noProgress));
   cache.setInUse([]);
   const big = desired({ modelId: 'big', source: 'hf:acme/big:big.gguf' });

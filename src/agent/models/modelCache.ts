@@ -20,13 +20,19 @@ import type { Logger } from '../../lib/log.ts';
 import { directoryProblem } from '../../lib/makeDirectory.ts';
 import type { PrivateDirectoryOutcome } from '../../lib/privateDirectory.ts';
 import type { Random } from '../../lib/random.ts';
+import type { StorageReport } from '../../protocol/messages/agentControl.ts';
 import type { DesiredModel } from '../../protocol/messages/routerControl.ts';
-import type { EnsureOutcome, FetchProgress, ModelEnsurer } from '../engines/engine.ts';
-import { freshModelMs } from '../limits.ts';
+import type {
+  EnsureOutcome,
+  FetchProgress,
+  ModelEnsurer,
+  StorageLimit,
+} from '../engines/engine.ts';
+import { freshModelMs, shownFiles } from '../limits.ts';
 import { CachedFiles } from './cachedFiles.ts';
 import { CacheIndex } from './cacheIndex.ts';
 import { CacheRecords } from './cacheRecords.ts';
-import { CacheSpace } from './cacheSpace.ts';
+import { CacheSpace, type Trimmed } from './cacheSpace.ts';
 import { CacheUses } from './cacheUses.ts';
 import { defaultModel } from './defaultModel.ts';
 import { ensureModel, type Attempt, type EnsureTools } from './ensureModel.ts';
@@ -95,7 +101,11 @@ export class ModelCache implements ModelEnsurer {
   /** The last result of each source. */
   private readonly said = new Map<string, string>();
   private inUseIds: ReadonlySet<string> = new Set();
-  private limitBytes: number | null = null;
+  onStorageChange: (() => void) | undefined;
+  private limit: StorageLimit = { configuredBytes: null, ownBytes: null };
+  private report: StorageReport | undefined;
+  /** The last of them: the index puts them in order. */
+  private trimming: Promise<void> = Promise.resolve();
   private readonly closing = new AbortController();
 
   constructor(options: ModelCacheOptions) {
@@ -121,7 +131,7 @@ export class ModelCache implements ModelEnsurer {
       files,
       space: this.space,
       http: this.http,
-      storageLimitBytes: () => this.limitBytes,
+      storageLimitBytes: () => bindingBytes(this.limit),
       onAttempt: (model, attempt) => this.tell(model, attempt),
     };
   }
@@ -163,49 +173,91 @@ export class ModelCache implements ModelEnsurer {
       ensuredAtMs: clock.monotonic(),
       named: this.inUseIds.has(desired.modelId),
     });
+    this.trim();
     return { kind: 'ready', path, sha256, attempts: outcome.tried };
   }
 
-  setStorageLimit(bytes: number | null): void {
-    this.limitBytes = bytes;
-    if (bytes === null) return;
-    const trim = this.index.run(this.closing.signal, async () => {
-      await this.releaseUnused();
-      await this.space.trim(bytes, await this.uses.inUse());
-    });
-    // Nobody waits for the trim: it is tried again with the next limit or the next fetch.
-    void trim.catch((error: unknown) => {
-      this.options.log.warn({ err: error }, 'the model cache could not be trimmed');
-    });
+  setStorageLimit(limit: StorageLimit): void {
+    const same = JSON.stringify(limit) === JSON.stringify(this.limit);
+    this.limit = limit;
+    if (!same) this.trim();
   }
 
   setInUse(modelIds: readonly string[]): void {
     this.inUseIds = new Set(modelIds);
     for (const [id, known] of this.known) known.named ||= this.inUseIds.has(id);
-    // A mark that stays keeps a file too long, never too short; the next fetch removes it.
-    void this.releaseUnused().catch(() => undefined);
+    // What is not in use any more may be what is over the limit.
+    this.trim();
   }
 
   cached(): readonly string[] {
     return [...this.known.keys()];
   }
 
-  diskFreeBytes(): number | undefined {
+  disk(): { freeBytes: number; totalBytes: number } | undefined {
     try {
-      const { bavail, bsize } = statfsSync(this.options.dir);
-      return bavail * bsize;
+      const { bavail, blocks, bsize } = statfsSync(this.options.dir);
+      return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
     } catch {
       return undefined;
     }
   }
 
+  storage(): StorageReport | undefined {
+    return this.report;
+  }
+
   /** Ends running fetches; their parts stay. Idempotent. */
   async close(): Promise<void> {
     this.closing.abort(new Error('the model cache is closed'));
+    await this.trimming;
     for (const { sha256, pooled } of this.known.values()) {
       if (pooled) await this.uses.unmark(sha256).catch(() => undefined);
     }
     await this.http.close();
+  }
+
+  /** Evicts what is over the limit and may go, and says what came of it. */
+  private trim(): void {
+    const trim = this.index.run(this.closing.signal, async () => {
+      await this.releaseUnused();
+      // The limit may have changed while this waited for its turn.
+      const { limit } = this;
+      const trimmed = await this.space.trim(bindingBytes(limit), await this.uses.inUse());
+      this.tellStorage(limit, trimmed);
+    });
+    // Only the end waits for it; one that failed is tried again with the next limit or fetch.
+    this.trimming = trim.catch((error: unknown) => {
+      if (this.closing.signal.aborted) return;
+      this.options.log.warn({ err: error }, 'the model cache could not be trimmed');
+    });
+  }
+
+  private tellStorage(limit: StorageLimit, trimmed: Trimmed): void {
+    const { usedBytes, evictedBytes } = trimmed;
+    const limitBytes = bindingBytes(limit);
+    const before = this.report;
+    const sameLimit = before?.configuredLimitBytes === limit.configuredBytes;
+    this.report = {
+      configuredLimitBytes: limit.configuredBytes,
+      limitBytes,
+      usedBytes,
+      evictedBytes: evictedBytes + (sameLimit ? before.evictedBytes : 0),
+      overBytes: limitBytes === null ? 0 : Math.max(0, usedBytes - limitBytes),
+      inUse: this.filesInUse(trimmed.inUse),
+    };
+    if (evictedBytes > 0) {
+      this.options.log.info({ evictedBytes, usedBytes, limitBytes }, 'model files were evicted');
+    }
+    if (JSON.stringify(before) !== JSON.stringify(this.report)) this.onStorageChange?.();
+  }
+
+  private filesInUse(files: ReadonlyMap<string, number>): StorageReport['inUse'] {
+    const idOf = new Map([...this.known].map(([modelId, { sha256 }]) => [sha256, modelId]));
+    return [...files]
+      .map(([sha256, bytes]) => ({ modelId: idOf.get(sha256) ?? null, bytes }))
+      .toSorted((one, other) => other.bytes - one.bytes)
+      .slice(0, shownFiles);
   }
 
   /** Takes back the marks of models that are neither in use nor fresh from their fetch. */
@@ -222,4 +274,10 @@ export class ModelCache implements ModelEnsurer {
       if (!keep.has(sha256)) await this.uses.unmark(sha256);
     }
   }
+}
+
+/** The smaller of two bounds; null is none. */
+function bindingBytes({ configuredBytes, ownBytes }: StorageLimit): number | null {
+  if (configuredBytes === null || ownBytes === null) return configuredBytes ?? ownBytes;
+  return Math.min(configuredBytes, ownBytes);
 }

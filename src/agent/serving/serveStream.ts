@@ -45,6 +45,16 @@ export interface ServeParts {
   log: Logger;
   /** Every END that leaves, so that it is sent again until the router has it. */
   keepTrailers: (end: EndMessage) => void;
+  /** Every answer whose tokens the engine has counted. */
+  onAnswer: (answer: Answered) => void;
+}
+
+/** An answer that has ended, in monotonic ms. */
+export interface Answered {
+  instance: string;
+  startedAtMs: number;
+  endedAtMs: number;
+  tokens: number;
 }
 
 type Phase =
@@ -317,7 +327,14 @@ class Serving implements EngineSink {
       outcome,
     };
     this.parts.keepTrailers(end);
+    if (usage !== undefined) this.tellAnswer(usage.output);
     this.stream.end(end);
+  }
+
+  private tellAnswer(tokens: number): void {
+    const startedAtMs = this.openedAtMs + (this.firstByteMs ?? 0);
+    const endedAtMs = this.parts.clock.monotonic();
+    this.parts.onAnswer({ instance: this.open.instance, startedAtMs, endedAtMs, tokens });
   }
 
   private wake(): void {

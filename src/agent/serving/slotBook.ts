@@ -95,6 +95,18 @@ export class SlotBook {
     return running;
   }
 
+  /** For HEARTBEAT. */
+  load(): { slots: number; running: number; waiting: number } {
+    const books = [...this.instances.values()];
+    const sum = (of: (book: InstanceBook) => number): number =>
+      books.reduce((total, book) => total + of(book), 0);
+    return {
+      slots: sum(({ granted }) => granted),
+      running: this.running,
+      waiting: sum(({ waiting }) => waiting.length),
+    };
+  }
+
   private take(book: InstanceBook): Slot {
     book.running += 1;
     let state: 'running' | 'closing' | 'released' = 'running';

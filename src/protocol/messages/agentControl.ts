@@ -55,19 +55,71 @@ export const grantSchema = z.object({
 });
 export type GrantMessage = z.infer<typeof grantSchema>;
 
+const share = z.number().min(0).max(1);
+const degrees = z.number().min(-273).max(1_000);
+
+/** An accelerator as it is now. What its driver does not say is absent. */
+const acceleratorHealthSchema = z.object({
+  name: z.string().max(128),
+  memoryUsedBytes: bytes.optional(),
+  memoryTotalBytes: bytes.optional(),
+  /** Share of the time in which it computes. */
+  utilization: share.optional(),
+  temperatureC: degrees.optional(),
+  powerW: z.number().nonnegative().optional(),
+});
+
+/** The model cache under its limit, after the last time that files went because of it. */
+const storageSchema = z.object({
+  /** `storageLimitBytes` of the CONFIG that this follows from. */
+  configuredLimitBytes: bytes.nullable(),
+  /** What binds: that, or the machine's own smaller one. */
+  limitBytes: bytes.nullable(),
+  usedBytes: bytes,
+  /** Files that went for the present limit. */
+  evictedBytes: bytes,
+  /** Above the limit, because what is left is in use. */
+  overBytes: bytes,
+  /** Largest first; null: of another agent that shares the cache. */
+  inUse: z.array(z.object({ modelId: z.string().max(64).nullable(), bytes })).max(16),
+});
+export type StorageReport = z.infer<typeof storageSchema>;
+
 export const heartbeatSchema = z.object({
   type: z.literal('heartbeat'),
   models: z.array(modelStateSchema).max(64),
-  /** Free disk of the model cache, in bytes. */
+  /** Requests that hold one of the agent's slots, and that wait for one. */
+  load: z
+    .object({
+      slots: z.int().nonnegative(),
+      running: z.int().nonnegative(),
+      waiting: z.int().nonnegative(),
+    })
+    .optional(),
+  /** Disk of the model cache (or of the agent's state where there is none), in bytes. */
   diskFreeBytes: bytes.optional(),
-  /** Resident memory of the agent, in bytes. */
+  diskTotalBytes: bytes.optional(),
+  storage: storageSchema.optional(),
+  /** Resident memory of the agent, and memory of the machine, in bytes. */
   residentBytes: bytes.optional(),
+  memoryAvailableBytes: bytes.optional(),
+  memoryTotalBytes: bytes.optional(),
+  /** Of the processor. */
+  temperatureC: degrees.optional(),
+  accelerators: z.array(acceleratorHealthSchema).max(64).optional(),
   /** Engine metrics by instance; names are the engine's, values numbers. */
   engines: z
     .array(
       z.object({
         instance: z.string().max(64),
+        /** Of this agent's requests. */
         running: z.int().nonnegative(),
+        /** In the engine's own queue. */
+        queued: z.number().nonnegative().optional(),
+        /** Tokens of answers, and of prompts that were read. */
+        tokensPerSecond: z.number().nonnegative().optional(),
+        promptTokensPerSecond: z.number().nonnegative().optional(),
+        kvCacheUse: share.optional(),
         metrics: z.record(z.string().max(64), z.number()).optional(),
       }),
     )
