@@ -14,7 +14,7 @@ export const words = {
     password: 'Password',
     code: 'Code',
     codeHelp: 'Six digits of your authenticator app, or a recovery code.',
-    help: 'The first start of the server printed those of the admin.',
+    help: 'The first start of the server printed an email and a password for the admin.',
     button: 'Sign in',
     with: (name: string): string => `Sign in with ${name}`,
     busy: 'Signing in…',
