@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../lib/clock.ts';
@@ -11,6 +11,7 @@ import { startFakeEngine } from '../../testing/fakeEngine.ts';
 import { FakeServer } from '../../testing/fakeServer.ts';
 import { startAgent, stateDirectory } from '../../testing/testAgent.ts';
 import { until } from '../../testing/until.ts';
+import { processIdentity } from '../models/processIdentity.ts';
 import { newIdentity } from './identity.ts';
 import { findMembership } from './membership.ts';
 import { parseLinkUrl, parseServerAddress } from './serverAddress.ts';
@@ -47,6 +48,20 @@ test('an agent that was killed with -9 leaves its state locked', async (t) => {
   const free = await openState({ directory, ...means });
   assert.equal(free.kind, 'open');
   if (free.kind === 'open') await free.store.close();
+});
+
+test('a state that a killed agent was about to write stays for ever', async (t) => {
+  const directory = await stateDirectory(t);
+  const { name } = processIdentity(systemRandom);
+  const dead = name.replace(/^(\w+)\.\d+\./, '$1.4194305.');
+  await writeFile(path.join(directory, `agent.json.${dead}.tmp`), 'secret');
+  await writeFile(path.join(directory, `agent.json.${name}.tmp`), 'a living process’s');
+  await mkdir(path.join(directory, `agent.lock.${dead}`));
+  const opened = await openState({ directory, ...means });
+  assert.ok(opened.kind === 'open');
+  await opened.store.close();
+  const left = (await readdir(directory)).toSorted();
+  assert.deepEqual(left, [`agent.json.${name}.tmp`, 'agent.lock']);
 });
 
 test('a saved state cannot be read back, or a damaged one is taken for none', async (t) => {

@@ -14,7 +14,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { directoryProblem } from '../../lib/makeDirectory.ts';
 import { openPrivateDirectory } from '../../lib/privateDirectory.ts';
 import type { Random } from '../../lib/random.ts';
-import { writeJsonDurably } from '../models/durableFile.ts';
+import { sweepUnfinished, writeJsonDurably } from '../models/durableFile.ts';
 import type { HeldLock } from '../models/fileLock.ts';
 import { parseObject } from '../serving/jsonValue.ts';
 import { lockName, lockState } from './stateLock.ts';
@@ -77,6 +77,7 @@ export async function openState(options: {
   });
   if (locked.kind === 'busy') return { kind: 'refused', message: locked.message };
   const { lock } = locked;
+  await sweepUnfinished(directory);
   const read = await readState(path.join(directory, stateFileName));
   if (read.kind === 'damaged') {
     await lock.release();

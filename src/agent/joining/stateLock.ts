@@ -4,11 +4,12 @@
  * and what a killed one left is taken over without help. Here nobody waits: a held lock is an
  * answer.
  */
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Random } from '../../lib/random.ts';
 import { acquireLock, type HeldLock } from '../models/fileLock.ts';
+import { livenessOf } from '../models/processIdentity.ts';
 
 export const lockName = 'agent.lock';
 
@@ -25,6 +26,7 @@ export async function lockState(options: {
 }): Promise<StateLockOutcome> {
   const { directory, clock, random } = options;
   const lockPath = path.join(directory, lockName);
+  await sweepAttempts(directory);
   const patience = new AbortController();
   const lock = await acquireLock(lockPath, {
     clock,
@@ -37,6 +39,15 @@ export async function lockState(options: {
     `Another agent (process ${await holderPid(lockPath)}) already runs with the state directory ` +
     `${directory}. Stop it first, or give this one a directory of its own with --state-dir.`;
   return { kind: 'busy', message };
+}
+
+/** Removes what processes that were killed while they took the lock left beside it. */
+async function sweepAttempts(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!name.startsWith(`${lockName}.`)) continue;
+    if (livenessOf(name.slice(lockName.length + 1)) !== 'dead') continue;
+    await rm(path.join(directory, name), { recursive: true, force: true });
+  }
 }
 
 /** The owner's file is named `<scope>.<pid>.<start>.<nonce>` (`models/processIdentity.ts`). */

@@ -19,7 +19,7 @@ import { openPrivateDirectory } from '../../lib/privateDirectory.ts';
 import type { PrivateDirectoryOutcome } from '../../lib/privateDirectory.ts';
 import type { Random } from '../../lib/random.ts';
 import { maxCacheEntries } from '../limits.ts';
-import { readJson, writeJsonDurably } from './durableFile.ts';
+import { readJson, sweepUnfinished, writeJsonDurably } from './durableFile.ts';
 import { errorCode } from './fetchFailure.ts';
 import { livenessOf } from './processIdentity.ts';
 
@@ -76,11 +76,7 @@ export class CacheRecords {
       await rm(this.path('locks', name), { recursive: true, force: true });
     }
     for (const folder of ['records', 'verified'] as const) {
-      for (const name of await this.names(folder)) {
-        const [, owner] = /^[0-9a-f]+\.json\.(.+)\.tmp$/.exec(name) ?? [];
-        if (owner === undefined || livenessOf(owner) !== 'dead') continue;
-        await rm(this.path(folder, name), { force: true });
-      }
+      await sweepUnfinished(path.join(this.dir, folder));
     }
   }
 
