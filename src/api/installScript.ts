@@ -9,7 +9,8 @@
  * I2 What was downloaded is unpacked only when its SHA-256 is the one in this script, and the
  *    script itself came over a pinned or vouched-for connection (or over loopback).
  * I3 A download cut short executes nothing: the shell reads the whole `main` before it runs it.
- * I4 The directory appears by one rename, whole or not at all; a second run reuses it.
+ * I4 The directory appears by one rename, whole or not at all; a second run reuses it. What a
+ *    failed run has written goes with it, what a killed one left goes with the next.
  */
 import { nodeArguments } from '../lib/nodeArguments.ts';
 import { shellQuote } from './joinCommand.ts';
@@ -40,8 +41,18 @@ export interface InstallScriptParts {
 const downloader = `
 const [url, pin, sha256, target] = process.argv.slice(1);
 const crypto = require("crypto"), fs = require("fs"), path = require("path");
-const limit = 64 * 1024 * 1024;
+const limit = 64 * 1024 * 1024, temporary = target + ".new-" + process.pid;
 const fail = (why) => { console.error("xim: " + why); process.exit(1); };
+// Step by step: in /proc the recursive one of Node never ends.
+const isThere = (dir) => fs.existsSync(dir) && fs.statSync(dir).isDirectory();
+const makeDirectory = (dir) => {
+  try { fs.mkdirSync(dir, { mode: 0o700 }); } catch (error) {
+    if (isThere(dir)) return;
+    if (error.code !== "ENOENT" || isThere(path.dirname(dir))) throw error;
+    makeDirectory(path.dirname(dir));
+    makeDirectory(dir);
+  }
+};
 const field = (block, at, size) => block.toString("latin1", at, at + size).split("\\0")[0].trim();
 const unpack = (tar, into) => {
   for (let at = 0; at + 512 <= tar.length && tar[at] !== 0; ) {
@@ -49,25 +60,41 @@ const unpack = (tar, into) => {
     const mode = parseInt(field(tar, at + 100, 8), 8);
     const file = path.join(into, name);
     if (!file.startsWith(into + path.sep)) fail("the package holds a path outside itself");
-    fs.mkdirSync(path.dirname(file), { recursive: true });
-    fs.writeFileSync(file, tar.subarray(at + 512, at + 512 + size), { mode });
+    makeDirectory(path.dirname(file));
+    fs.writeFileSync(file, tar.subarray(at + 512, at + 512 + size), { mode, flush: true });
     at += 512 + Math.ceil(size / 512) * 512;
+  }
+};
+const remove = (dir) => {
+  try { fs.rmSync(dir, { recursive: true, force: true }); } catch (error) { /* It stays. */ }
+};
+// By age: machines may share a home, and nobody knows the processes of another one.
+const removeLeftovers = (parent) => {
+  for (const name of fs.readdirSync(parent)) {
+    const left = path.join(parent, name);
+    if (!/[.]new-\\d+$/.test(name) || left === temporary) continue;
+    const old = fs.statSync(left, { throwIfNoEntry: false });
+    if (old && Date.now() - old.mtimeMs > 3600000) remove(left);
   }
 };
 const install = (bytes) => {
   if (crypto.createHash("sha256").update(bytes).digest("hex") !== sha256)
     fail("the package is not the one that this script names: it changed on its way, or the " +
       "server was updated meanwhile. Paste the line again.");
-  const temporary = target + ".new-" + process.pid;
-  fs.mkdirSync(temporary, { recursive: true, mode: 0o700 });
-  unpack(require("zlib").gunzipSync(bytes, { maxOutputLength: limit * 4 }), temporary);
-  try { fs.renameSync(temporary, target); } catch (error) {
-    fs.rmSync(temporary, { recursive: true });
-    if (!fs.existsSync(target)) fail("cannot write " + target + ": " + error.message);
+  process.on("exit", () => remove(temporary));
+  try {
+    makeDirectory(temporary);
+    removeLeftovers(path.dirname(target));
+    unpack(require("zlib").gunzipSync(bytes, { maxOutputLength: limit * 4 }), temporary);
+    fs.renameSync(temporary, target);
+  } catch (error) {
+    if (!fs.existsSync(target))
+      fail("cannot write " + target + " (" + error.code + "). Make room or let this user write " +
+        "there, or choose another directory with XIM_HOME.");
   }
 };
 const secure = url.startsWith("https:");
-const options = pin === "" ? {} : { rejectUnauthorized: false, agent: false };
+const options = { timeout: 30000, agent: false, rejectUnauthorized: pin === "" };
 require(secure ? "https" : "http").get(url, options, (answer) => {
   if (pin !== "") {
     const key = answer.socket.getPeerX509Certificate().publicKey;
@@ -85,7 +112,8 @@ require(secure ? "https" : "http").get(url, options, (answer) => {
   });
   answer.on("aborted", () => fail("the download was cut off"));
   answer.on("end", () => install(Buffer.concat(parts)));
-}).on("error", (error) => fail("cannot fetch " + url + ": " + error.message));
+}).on("timeout", () => fail("cannot fetch " + url + ": it says nothing for 30 s"))
+  .on("error", (error) => fail("cannot fetch " + url + ": " + error.message));
 `;
 
 /** The text of the script for one server and one package. */

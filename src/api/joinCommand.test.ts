@@ -3,17 +3,20 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
+import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { generate } from 'selfsigned';
-import { pinOfPublicKey } from '../lib/pinnedTls.ts';
 import { nodeArguments } from '../lib/nodeArguments.ts';
+import { pinOfPublicKey } from '../lib/pinnedTls.ts';
+import { systemRandom } from '../lib/random.ts';
+import { mountSmallDisk } from '../testing/smallDisk.ts';
 import { installScript } from './installScript.ts';
 import { joinCommand, shellQuote } from './joinCommand.ts';
 
@@ -176,6 +179,66 @@ test('a second run that downloads again, or leaves rubbish behind (I4)', async (
   assert.equal(again.code, 0, again.err);
   assert.equal(again.err, '');
   assert.equal(readdirSync(path.join(first.home, 'versions')).length, 1);
+});
+
+test('a directory that cannot be written, told with a stack or tried for ever', async () => {
+  publish(good);
+  const line = joinCommand({ serverUrl: urlOf(plain), pin: null, joinKey }).node;
+  const file = path.join(directory, 'a-file');
+  writeFileSync(file, '');
+  for (const [home, code] of [
+    [file, 'ENOTDIR'],
+    ['/proc/x', 'ENOENT'],
+    [path.join(directory, 'x'.repeat(300)), 'ENAMETOOLONG'],
+  ]) {
+    const ran = await shell(line, { XIM_HOME: home ?? '' });
+    assert.equal(ran.code, 1, ran.err);
+    const sentence = /^xim: cannot write \S+ \((\w+)\)\..*XIM_HOME\.$/m.exec(ran.err);
+    assert.equal(sentence?.[1], code, ran.err);
+    assert.doesNotMatch(ran.err, /^ {4}at /m);
+  }
+});
+
+test('half a package that a failed or killed run leaves behind (I4)', async (t) => {
+  const home = path.join(directory, 'small');
+  const disk = mountSmallDisk(home, { bytes: 64 * 1024 });
+  if (disk.kind === 'missing') return t.skip(disk.reason);
+  t.after(() => disk.remove());
+  // Noise does not shrink, so that the bytes that are fetched are as many.
+  publish({ ...good, 'package/dist/xim.mjs': systemRandom.bytes(100_000).toString('hex') });
+  const line = joinCommand({ serverUrl: urlOf(plain), pin: null, joinKey }).node;
+  const full = await shell(line, { XIM_HOME: home });
+  assert.match(full.err, /cannot write .* \(ENOSPC\)\. Make room/);
+  assert.deepEqual(readdirSync(path.join(home, 'versions')), []);
+  publish(good);
+  const [killed = '', running = ''] = ['4194305', '4194306'].map((pid) => {
+    const left = path.join(home, 'versions', `0.1.0-0123456789ab.new-${pid}`);
+    mkdirSync(left);
+    return left;
+  });
+  const hoursAgo = Date.now() / 1000 - 2 * 3600;
+  utimesSync(killed, hoursAgo, hoursAgo);
+  const ran = await shell(line, { XIM_HOME: home });
+  assert.equal(ran.code, 0, ran.err);
+  assert.ok(!existsSync(killed), 'nobody writes for that long');
+  assert.ok(existsSync(running), 'it may be of another machine with the same home');
+});
+
+test('a server that says nothing, waited for without end', async (t) => {
+  const silent = net.createServer();
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  t.after(() => silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const serverUrl = `http://127.0.0.1:${port}`;
+  const line = joinCommand({ serverUrl, pin: null, joinKey }).node;
+  const ran = await shell(line.replace('timeout:30000', 'timeout:200'));
+  assert.match(ran.err, /^xim: no answer$/m);
+  publish(good);
+  const file = path.join(directory, 'silent.sh');
+  writeFileSync(file, script(serverUrl, null).replace('timeout: 30000', 'timeout: 200'));
+  const stalled = await shell(`sh ${file}`);
+  assert.equal(stalled.code, 1);
+  assert.match(stalled.err, /cannot fetch .*xim\.tgz: it says nothing for 30 s/);
 });
 
 test('a script cut short that runs half (I3)', async () => {

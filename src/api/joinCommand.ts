@@ -11,6 +11,9 @@
 
 import { pinPattern } from '../lib/pinnedTls.ts';
 
+/** Longest silence of the server while the script is fetched, in ms. */
+const silenceMs = 30_000;
+
 export interface JoinCommandParts {
   /** As the new machine reaches the server, without a slash at the end. */
   serverUrl: string;
@@ -50,12 +53,13 @@ function fetchProgram(url: string, pin: string | null): string {
         'if(require("crypto").createHash("sha256").update(k).digest("base64")!==' +
         `${JSON.stringify(pin.slice('sha256//'.length))})` +
         'return f("the server has another key than the pasted line");';
-  const options = pin === null ? '{}' : '{rejectUnauthorized:false,agent:false}';
+  const unchecked = pin === null ? '' : 'rejectUnauthorized:false,';
+  const options = `{${unchecked}agent:false,timeout:${silenceMs}}`;
   return (
     'let f=m=>{console.error("xim: "+m);process.exit(1)};' +
     `require("${module}").get(${JSON.stringify(url)},${options},r=>{${check}` +
     'if(r.statusCode!==200)return f("HTTP "+r.statusCode);' +
-    'r.pipe(process.stdout)}).on("error",e=>f(e.message))'
+    'r.pipe(process.stdout)}).on("timeout",()=>f("no answer")).on("error",e=>f(e.message))'
   );
 }
 
