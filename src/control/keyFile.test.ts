@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { silentLogger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
+import { mountSmallDisk } from '../testing/smallDisk.ts';
 import { KeyFileError, readOrCreateKeyFile } from './keyFile.ts';
 
 let directory: string;
@@ -59,4 +60,18 @@ test('a data directory that cannot be one gives an error that says nothing', asy
   await assert.rejects(open(false, nowhere), failsWith('not_writable'));
   await writeFile(file, 'x'.repeat(40));
   await assert.rejects(open(false, path.join(file, 'secrets.key')), failsWith('not_readable'));
+});
+
+test('a key on a full disk: half of one, or a code for a reason', async (t) => {
+  const disk = mountSmallDisk(directory, { bytes: 64 * 1024 });
+  if (disk.kind === 'missing') return t.skip(disk.reason);
+  try {
+    disk.fill({ leaveBytes: 0 });
+    await assert.rejects(open(), /secrets\.key cannot be written: the disk is full$/);
+    assert.deepEqual(await readdir(directory), ['ballast']);
+    disk.makeRoom();
+    assert.equal((await open()).length, 32);
+  } finally {
+    disk.remove();
+  }
 });

@@ -9,6 +9,7 @@
 import { chmod, link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from '../lib/log.ts';
+import { directoryProblem } from '../lib/makeDirectory.ts';
 import type { Random } from '../lib/random.ts';
 
 const keyBytes = 32;
@@ -86,7 +87,8 @@ async function createKey(file: string, random: Random): Promise<void> {
     await syncDirectory(path.dirname(file));
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return;
-    throw new KeyFileError('not_writable', `${file} cannot be written (${codeOf(error)})`, error);
+    const why = directoryProblem(error);
+    throw new KeyFileError('not_writable', `${file} cannot be written: ${why}`, error);
   } finally {
     await unlink(temporary).catch(() => {}); // It may never have come to be.
   }

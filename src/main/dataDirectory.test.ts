@@ -57,6 +57,19 @@ test('a place where nothing can be made, tried for ever', () => {
   assert.match(refusal(path.join(base, 'x'.repeat(300))), /the name is too long/);
 });
 
+test('secrets that a killed server was about to write and nobody removes', () => {
+  const directory = path.join(base, 'unfinished');
+  mkdirSync(directory, { mode: 0o700 });
+  const secrets = ['credentials.json.42.tmp', 'credentials.json.pending.42.tmp'];
+  for (const name of [...secrets, 'secrets.key.0a1b.tmp']) {
+    writeFileSync(path.join(directory, name), 'secret');
+  }
+  const kept = ['credentials.json', 'credentials.json.old', 'credentials.json.pending', 'x.tmp'];
+  for (const name of kept) writeFileSync(path.join(directory, name), '');
+  openDataDirectory(directory).release();
+  assert.deepEqual(readdirSync(directory).toSorted(), [...kept, 'lock'].toSorted());
+});
+
 test('a lock that is none, told as a code', () => {
   const damaged = path.join(base, 'damaged');
   mkdirSync(damaged, { mode: 0o700 });

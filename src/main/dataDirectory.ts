@@ -19,7 +19,7 @@
  * D2 One server at a time. The lock is the operating system's, on an open file: a server that was
  *    killed holds nothing.
  */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { credentialsFileName } from '../cli/serverContext.ts';
@@ -40,7 +40,16 @@ export function openDataDirectory(where: string): DataDirectory {
   const directory = path.resolve(where);
   prepare(directory);
   const release = lock(directory);
+  removeUnfinished(directory);
   return { path: directory, file: (...names) => path.join(directory, ...names), release };
+}
+
+/** Secrets that a server which was killed was about to write; D2 says that no other one is. */
+function removeUnfinished(directory: string): void {
+  const unfinished = readdirSync(directory).filter((name) =>
+    /^(credentials\.json|secrets\.key)\..*\.tmp$/.test(name),
+  );
+  for (const name of unfinished) rmSync(path.join(directory, name), { force: true });
 }
 
 /** By which a directory is known as a server's. */
