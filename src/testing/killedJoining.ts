@@ -4,11 +4,14 @@
  * lost, the agent is there in the end, is one agent, and has used its join key once.
  */
 import assert from 'node:assert/strict';
+import { createPublicKey } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { CuttingProxy } from './cuttingProxy.ts';
 import { startFakeEngine, type FakeEngine } from './fakeEngine.ts';
+import { armKill, type KillMoment } from './killMoment.ts';
 import { repository, startProcess, until, type RunningProcess } from './processes.ts';
 import { startServerProcess, temporaryDirectory, type ServerProcess } from './serverProcess.ts';
 
@@ -112,6 +115,61 @@ export class KilledJoining {
     return first;
   }
 
+  /**
+   * Kills one agent at each moment in turn, a new start after each, and leaves the last start
+   * alone. Rejects when it does not end as one agent with the key pair that it had first, or when
+   * what the killed ones were about to write is left.
+   */
+  async runInTurn(moments: readonly KillMoment[]): Promise<void> {
+    this.cases += 1;
+    const name = `case-${this.cases}`;
+    const stateDir = path.join(this.base.path, name);
+    mkdirSync(stateDir, { mode: 0o700 });
+    const joinKey = await this.newJoinKey();
+    const who = { name, joinKey: joinKey.key };
+    let identity: string | undefined;
+    const isTheSame = (): void => {
+      const now = identityOf(stateDir);
+      if (identity !== undefined) assert.equal(now, identity, `${name}: another key pair`);
+      identity = now;
+    };
+    for (const moment of moments) {
+      await this.startAndKill(moment, { ...who, stateDir });
+      isTheSame();
+    }
+    const agent = this.startAgent(who);
+    await agent.seen(/ is ready$/m, backMs);
+    isTheSame();
+    await this.serves(name, agent);
+    assert.equal(await this.usesOf(joinKey.id), 1, 'uses of the join key');
+    assert.deepEqual(readdirSync(stateDir).toSorted(), ['agent.json', 'agent.lock']);
+    assert.equal(await agent.end('SIGTERM'), 0, agent.err());
+  }
+
+  /** Resolves when the process has gone; one that comes through before its moment is killed too. */
+  private async startAndKill(
+    moment: KillMoment,
+    who: { name: string; joinKey: string; stateDir: string },
+  ): Promise<void> {
+    const agent = this.startAgent(who);
+    const { promise: killed, resolve } = Promise.withResolvers<'killed'>();
+    const { proxy } = this;
+    const kill = (): void => {
+      agent.child.kill('SIGKILL');
+      resolve('killed');
+    };
+    const disarm = armKill(moment, { proxy, directory: who.stateDir, kill });
+    try {
+      const through = agent.seen(/ is ready$/m, backMs).then(() => 'ready' as const);
+      const first = await Promise.race([killed, through.catch(() => killed)]);
+      if (moment.kind === 'piece') assert.equal(first, 'killed', 'there is no such piece');
+      agent.child.kill('SIGKILL');
+      assert.equal(await agent.exited, 'SIGKILL', agent.err());
+    } finally {
+      disarm();
+    }
+  }
+
   private async restart(
     victim: Kill['victim'],
     agent: RunningProcess,
@@ -205,4 +263,12 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+/** The public key in a state file, which is whole or not there; undefined when it is not. */
+function identityOf(stateDir: string): string | undefined {
+  const file = path.join(stateDir, 'agent.json');
+  if (!existsSync(file)) return undefined;
+  const { privateKey } = JSON.parse(readFileSync(file, 'utf8')) as { privateKey: string };
+  return createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }) as string;
 }

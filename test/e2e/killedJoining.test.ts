@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { endLeftovers } from '../../src/testing/processes.ts';
 import { KilledJoining, type Kill } from '../../src/testing/killedJoining.ts';
+import type { KillMoment } from '../../src/testing/killMoment.ts';
 
 let rig: KilledJoining;
 before(async () => {
@@ -44,3 +45,23 @@ for (const [name, kill] of cases) {
     assert.equal(await rig.run(kill), 'killed');
   });
 }
+
+/** At pieces of the talk, each lost and each delivered. */
+const pieces = (first: number, last: number): KillMoment[] =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index).flatMap((at) =>
+    [false, true].map((passedOn) => ({ kind: 'piece' as const, at, passedOn })),
+  );
+
+test('an agent killed at one step of joining after the other that forgets who it is', async () => {
+  await rig.runInTurn(pieces(2, 6));
+});
+
+test('an agent killed at changes of its state that leaves half a file, or a lock', async () => {
+  await rig.runInTurn([1, 2, 3, 4, 6, 9].map((change) => ({ kind: 'file', change })));
+});
+
+test('an agent killed at each step of refresh after refresh is taken for a copy', async () => {
+  const through: KillMoment = { kind: 'piece', at: 6, passedOn: true };
+  const refreshes = pieces(3, 4);
+  await rig.runInTurn([through, ...refreshes, ...refreshes.toReversed(), ...refreshes]);
+});
