@@ -12,12 +12,14 @@
  * S2 Every change that the data plane must see appends to `changes` in the same transaction.
  * S3 Expected outcomes are returned as `{ ok: false, reason }`, never thrown.
  * S4 `recordUsage` twice with one request id leaves one row.
- * S5 A rotation token that is neither the current nor the previous one suspends its agent, in the
- *    transaction that finds it.
+ * S5 A rotation token older than the previous one suspends its agent, in the transaction that finds
+ *    it.
  * S6 Revisions have no gaps and become visible in order: who has read up to n misses nothing
  *    at or below n.
  * S7 A method that is given an `audit` note commits together with it, or changes nothing: not when
  *    the note cannot be written, nor when its outcome is a refusal.
+ * S8 A rotation token of a later generation than the database knows shows that the database was set
+ *    back to a backup: the agent goes on from there.
  */
 import type { AgentStore } from './contract/agentStore.ts';
 import type { ApiKeyStore } from './contract/apiKeyStore.ts';

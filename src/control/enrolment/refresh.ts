@@ -5,16 +5,18 @@
  * In this order: nonce (taken, whatever follows); signature, wrong → nothing changes; a token that
  * this server never made → nothing changes; then in one transaction of the store: the current token
  * → its successor; the previous one → the same successor, with no time limit, until the successor
- * has been used; any older one → the agent is suspended, and by the directory's change its link
- * is closed.
+ * has been used; one of a later generation than the database knows → its successor, because the
+ * database was restored from a backup; any older one → the agent is suspended, and by the
+ * directory's change its link is closed.
  *
  * Invariants
  * F1 However many refreshes run at once with one token, they yield one successor.
  * F2 Only a holder of the agent's private key can change anything, also for the worse.
  * F3 An agent that lost an answer gets it again, whenever it asks.
+ * F4 No restored backup costs an honest agent its credentials.
  */
 import { publicKeyFromText, verifyText } from '../../lib/ed25519.ts';
-import type { RotateOutcome } from '../../store/contract/enrolmentStore.ts';
+import type { RotateInput, RotateOutcome } from '../../store/contract/enrolmentStore.ts';
 import { signedMessagesPerCall, staleAttempts } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import type { AgentCredentials, AgentTokens } from './agentTokens.ts';
@@ -68,11 +70,14 @@ export function createRefresh(parts: Parts): Refresh {
     if (agent === null || !signatureIsGood(request, agent.publicKey)) {
       return refuse('signature_invalid');
     }
-    const presented = tokens.generationOf({ agentId, rotationToken });
-    if (presented === undefined) return refuse('rotation_token_invalid');
-    const presentedHash = tokens.rotationHash({ agentId, generation: presented });
-    const outcome = await rotate(parts, { agentId, presentedHash, generation: agent.generation });
+    const generation = tokens.generationOf({ agentId, rotationToken });
+    if (generation === undefined) return refuse('rotation_token_invalid');
+    const presented = { generation, hash: tokens.rotationHash({ agentId, generation }) };
+    const outcome = await rotate(parts, { agentId, presented, generation: agent.generation });
     if (!outcome.ok) return refuse(refusals[outcome.reason]);
+    if (outcome.ahead) {
+      log.warn({ agentId }, 'an agent has a newer token than the database: it was set back (F4)');
+    }
     const credentials = tokens.credentials({ agentId, generation: outcome.generation });
     return { ok: true, credentials };
   };
@@ -93,16 +98,17 @@ function signatureIsGood(
 /** The store's transaction, repeated while another refresh was quicker. */
 async function rotate(
   { store, clock, tokens }: Pick<Parts, 'store' | 'clock' | 'tokens'>,
-  input: { agentId: string; presentedHash: string; generation: number },
+  input: Pick<RotateInput, 'agentId' | 'presented' | 'generation'>,
 ): Promise<RotateOutcome> {
-  const { agentId, presentedHash } = input;
+  const { agentId, presented } = input;
   let { generation } = input;
   for (let attempt = 0; attempt < staleAttempts; attempt += 1) {
-    const nextHash = tokens.rotationHash({ agentId, generation: generation + 1 });
+    const next = Math.max(generation, presented.generation) + 1;
+    const nextHash = tokens.rotationHash({ agentId, generation: next });
     const nowMs = clock.now();
     const outcome = await store.rotateToken({
       agentId,
-      presentedHash,
+      presented,
       generation,
       nextHash,
       nowMs,

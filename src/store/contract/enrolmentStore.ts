@@ -42,18 +42,21 @@ export type EnrollOutcome =
 
 export interface RotateInput {
   agentId: string;
-  /** Hash of the token that the agent sent. */
-  presentedHash: string;
+  /** The token that the agent sent, which the caller knows for one that this server made (HMAC). */
+  presented: { generation: number; hash: string };
   /** The generation that the caller read. */
   generation: number;
-  /** Hash of the token of `generation + 1`, derived by the caller (HMAC). */
+  /**
+   * Hash of the token that follows, derived by the caller: of the generation after the greater one
+   * of `generation` and `presented.generation`.
+   */
   nextHash: string;
   nowMs: number;
 }
 
 export type RotateOutcome =
-  /** The generation whose token (derived by the caller) is the answer. */
-  | { ok: true; generation: number }
+  /** The generation whose token (derived by the caller) is the answer; `ahead`: S8. */
+  | { ok: true; generation: number; ahead: boolean }
   /** `stale`: somebody else rotated since the caller's read: read again. `reused`: S5. */
   | Refused<'stale' | 'unknown_agent' | 'agent_dead' | 'agent_suspended' | 'reused'>;
 
@@ -68,7 +71,8 @@ export interface EnrolmentStore {
   enroll(input: EnrollInput): Promise<EnrollOutcome>;
   /**
    * Current token → next generation; previous token → the generation that there is, as often as it
-   * comes; any other → `reused`, and the agent is suspended (S5).
+   * comes; one of a later generation → the generation after that (S8); any other → `reused`, and
+   * the agent is suspended (S5).
    */
   rotateToken(input: RotateInput): Promise<RotateOutcome>;
 }

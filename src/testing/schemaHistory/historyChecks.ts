@@ -128,12 +128,12 @@ export async function checkWrites(store: Store): Promise<void> {
   assert.equal(resumed.ok && resumed.agent.state, 'enrolled');
   const rotated = await store.rotateToken({
     agentId: 'agent-0001',
-    presentedHash: hash('7'),
+    presented: { generation: 7, hash: hash('7') },
     generation: 7,
     nextHash: hash('0'),
     nowMs: historyMs,
   });
-  assert.deepEqual(rotated, { ok: true, generation: 8 });
+  assert.deepEqual(rotated, { ok: true, generation: 8, ahead: false });
   assert.deepEqual(await store.revokeApiKey(revocation('key_a')), { ok: true });
   await store.recordUsage([usageRow(9)]);
   const usage = await store.recentUsage({ projectId: 'proj_a', page });

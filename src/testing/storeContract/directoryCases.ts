@@ -26,7 +26,7 @@ async function rotate(store: Store, agentId: string, count: number): Promise<voi
   for (let generation = 1; generation <= count; generation += 1) {
     await store.rotateToken({
       agentId,
-      presentedHash: tokenHash(agentId, generation),
+      presented: { generation, hash: tokenHash(agentId, generation) },
       generation,
       nextHash: tokenHash(agentId, generation + 1),
       nowMs: startMs,

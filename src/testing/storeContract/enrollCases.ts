@@ -312,7 +312,7 @@ const retryCases: StoreCases = {
     const agent = await enrolled(store, 1);
     await store.rotateToken({
       agentId: agent.id,
-      presentedHash: tokenHash(agent.id, 1),
+      presented: { generation: 1, hash: tokenHash(agent.id, 1) },
       generation: 1,
       nextHash: tokenHash(agent.id, 2),
       nowMs: startMs,

@@ -13,12 +13,14 @@ function present(
 ): Promise<RotateOutcome> {
   return store.rotateToken({
     agentId,
-    presentedHash: tokenHash(agentId, token),
+    presented: { generation: token, hash: tokenHash(agentId, token) },
     generation,
-    nextHash: tokenHash(agentId, generation + 1),
+    nextHash: tokenHash(agentId, Math.max(generation, token) + 1),
     nowMs: startMs + 5_000,
   });
 }
+
+const next = (generation: number): RotateOutcome => ({ ok: true, generation, ahead: false });
 
 export const tokenCases: StoreCases = {
   '64 refreshes at once yield more than one successor': async ({ store, another }) => {
@@ -31,7 +33,7 @@ export const tokenCases: StoreCases = {
         present(at % 2 === 0 ? store : other, { agentId, token: 1, generation: 1 }),
       ),
     );
-    for (const outcome of outcomes) assert.deepEqual(outcome, { ok: true, generation: 2 });
+    for (const outcome of outcomes) assert.deepEqual(outcome, next(2));
     const agent = await store.agentById(agentId);
     assert.equal(agent?.generation, 2);
     assert.equal(agent?.tokenHash, tokenHash(agentId, 2));
@@ -43,20 +45,11 @@ export const tokenCases: StoreCases = {
   'a lost answer costs the agent its token': async ({ store }) => {
     await withJoinKey(store);
     const { id: agentId } = await enrolled(store, 1);
-    assert.deepEqual(await present(store, { agentId, token: 1, generation: 1 }), {
-      ok: true,
-      generation: 2,
-    });
+    assert.deepEqual(await present(store, { agentId, token: 1, generation: 1 }), next(2));
     for (const generation of [2, 1, 2]) {
-      assert.deepEqual(await present(store, { agentId, token: 1, generation }), {
-        ok: true,
-        generation: 2,
-      });
+      assert.deepEqual(await present(store, { agentId, token: 1, generation }), next(2));
     }
-    assert.deepEqual(await present(store, { agentId, token: 2, generation: 2 }), {
-      ok: true,
-      generation: 3,
-    });
+    assert.deepEqual(await present(store, { agentId, token: 2, generation: 2 }), next(3));
   },
 
   'a stolen token works after its successor was used (S5)': async ({ store }) => {
@@ -89,16 +82,12 @@ export const tokenCases: StoreCases = {
     });
   },
 
-  'a token that was never given, or of nobody, rotates': async ({ store }) => {
+  'a token of nobody, or of the dead, rotates': async ({ store }) => {
     await withJoinKey(store);
     const { id: agentId } = await enrolled(store, 1);
     assert.deepEqual(await present(store, { agentId: 'agent-x', token: 1, generation: 1 }), {
       ok: false,
       reason: 'unknown_agent',
-    });
-    assert.deepEqual(await present(store, { agentId, token: 7, generation: 1 }), {
-      ok: false,
-      reason: 'reused',
     });
     const by = { atMs: startMs, actor: 'user:user_a', reason: 'gone' };
     await store.setAgentState({ audit: auditNote(), agentId, state: 'dead', ...by });
@@ -117,5 +106,49 @@ export const tokenCases: StoreCases = {
       reason: 'stale',
     });
     assert.equal((await store.agentById(agentId))?.tokenHash, tokenHash(agentId, 2));
+  },
+
+  'an agent that refreshed after the backup is taken for a thief (S8)': async ({
+    store,
+    another,
+  }) => {
+    const other = another();
+    await other.open();
+    await withJoinKey(store);
+    const { id: agentId } = await enrolled(store, 1);
+    // The row is that of generation 1, the agent has the token of 5: 64 times at once.
+    const outcomes = await Promise.all(
+      Array.from({ length: 64 }, (_none, at) =>
+        present(at % 2 === 0 ? store : other, { agentId, token: 5, generation: 1 }),
+      ),
+    );
+    const ahead = outcomes.filter((outcome) => outcome.ok && outcome.ahead);
+    assert.deepEqual(ahead, [{ ok: true, generation: 6, ahead: true }]);
+    for (const outcome of outcomes) assert.equal(outcome.ok && outcome.generation, 6);
+    const agent = await store.agentById(agentId);
+    assert.deepEqual([agent?.state, agent?.generation], ['enrolled', 6]);
+    assert.equal(agent?.tokenHash, tokenHash(agentId, 6));
+    assert.equal(agent?.previousTokenHash, tokenHash(agentId, 5));
+    const { items } = await store.agentEvents({ agentId, page: { after: null, limit: 10 } });
+    assert.equal(items.filter(({ kind }) => kind === 'token_ahead').length, 1);
+    // From there on everything is as ever: an older one suspends.
+    assert.deepEqual(await present(store, { agentId, token: 6, generation: 6 }), next(7));
+    assert.deepEqual(await present(store, { agentId, token: 1, generation: 7 }), {
+      ok: false,
+      reason: 'reused',
+    });
+    await other.close();
+  },
+
+  'a token from the time after the backup wakes a suspended agent': async ({ store }) => {
+    await withJoinKey(store);
+    const { id: agentId } = await enrolled(store, 1);
+    const by = { atMs: startMs, actor: 'user:user_a', reason: 'looked odd' };
+    await store.setAgentState({ audit: auditNote(), agentId, state: 'suspended', ...by });
+    assert.deepEqual(await present(store, { agentId, token: 5, generation: 1 }), {
+      ok: false,
+      reason: 'agent_suspended',
+    });
+    assert.equal((await store.agentById(agentId))?.generation, 1);
   },
 };
