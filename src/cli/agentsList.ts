@@ -2,9 +2,9 @@
 import type { AgentAnswer, AgentModelAnswer } from '../api/control/agents.ts';
 import type { ListAnswer } from '../api/control/lists.ts';
 import { defineCommand } from './command.ts';
-import { serverOptions } from './serverContext.ts';
+import { projectOptions } from './serverContext.ts';
 import { ago, milliseconds, textTable } from './textTable.ts';
-import { print, withServer } from './withServer.ts';
+import { print, withServer } from './connection/withServer.ts';
 
 /** Shared agents are the platform's: a project sees what they serve, not them. */
 const noAgents =
@@ -14,7 +14,7 @@ const noAgents =
 export const agentsList = defineCommand({
   words: ['agents', 'list'],
   summary: 'List agents, their state and what they serve',
-  options: serverOptions,
+  options: projectOptions,
   run: (context, { options }) =>
     withServer({ name: 'agents list', context, options }, async (session) => {
       const path = `${session.scopePath(false)}/agents`;

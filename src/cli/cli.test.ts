@@ -1,77 +1,36 @@
-/** Every command against a server that gives canned answers: what is asked, shown and refused. */
+/** Commands against a server that gives canned answers: what is asked, shown and refused. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
-import os from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { AgentAnswer } from '../api/control/agents.ts';
+import type { EndpointAnswer } from '../api/control/endpoints.ts';
 import type { CreatedJoinKeyAnswer } from '../api/control/joinKeys.ts';
+import type { StatusAnswer } from '../api/control/status.ts';
 import { systemClock } from '../lib/clock.ts';
+import {
+  cliNow as now,
+  openCliHarness,
+  refusal,
+  type CannedAnswer,
+  wholePage,
+  type CliHarness,
+  type CliRun,
+} from '../testing/cliHarness.ts';
 import { assertGolden } from '../testing/golden.ts';
 import { serverCommands } from './commands.ts';
-import { runCli } from './runCli.ts';
-import type { Credentials } from './serverContext.ts';
+import { commandsOf } from './helpText.ts';
+import { topicGroups } from './topics.ts';
 
-const directory = mkdtempSync(path.join(os.tmpdir(), 'xim-cli-'));
-const now = '2026-03-01T12:00:00.000Z';
 const clock = { ...systemClock, now: () => Date.parse(now) };
-let credentials: Credentials;
-let seen: { method: string; url: string; key: string; body: unknown }[] = [];
-let answer: (url: string) => { status: number; body: unknown };
-
-const server = http.createServer((request, response) => {
-  let text = '';
-  request.setEncoding('utf8').on('data', (part: string) => (text += part));
-  request.on('end', () => {
-    seen.push({
-      method: request.method ?? '',
-      url: request.url ?? '',
-      key: request.headers.authorization ?? '',
-      body: text === '' ? undefined : JSON.parse(text),
-    });
-    const { status, body } = answer(request.url ?? '');
-    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-  });
-});
+let cli: CliHarness;
+let run: (line: string) => Promise<CliRun>;
 
 before(async () => {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  credentials = {
-    version: 1,
-    server: origin,
-    pin: null,
-    project: 'default',
-    endpoint: 'default',
-    base_url: `${origin}/default/default/v1`,
-    dashboard_url: `${origin}/ui/`,
-    api_key: 'xim_default_a',
-    management_key: 'xim_default_m',
-    admin: { email: 'admin@localhost' },
-  };
-  writeFileSync(path.join(directory, 'credentials.json'), JSON.stringify(credentials));
+  cli = await openCliHarness(serverCommands, clock);
+  run = (line) => cli.run(line);
 });
-
-after(() => {
-  server.close();
-  rmSync(directory, { recursive: true });
-});
-
-async function run(line: string): Promise<{ code: number; out: string; notes: string }> {
-  seen = [];
-  let out = '';
-  let notes = '';
-  const terminal = {
-    out: (text: string) => void (out += text),
-    note: (text: string) => void (notes += text),
-  };
-  const env = { XIM_DATA_DIR: directory };
-  const args = line === '' ? [] : line.split(' ');
-  const code = await runCli(serverCommands, { terminal, env, clock }, args);
-  return { code, out, notes };
-}
+after(() => cli.close());
 
 const agent: AgentAnswer = {
   id: '0a8d4f63-6f43-4b1a-9f4f-3f2f7b0f6a11',
@@ -137,19 +96,42 @@ const joinKey: CreatedJoinKeyAnswer = {
   warnings: ['gpu_nvidia_dedicated is deprecated; gpu_nvidia_shared is stored'],
 };
 
+/** What a test makes up for every call. */
+function always(body: unknown, status = 200): void {
+  cli.answer = () => ({ status, body });
+}
+
 test('help that differs from what the table says', async () => {
   assertGolden('cli/help.txt', (await run('')).out);
   assert.deepEqual(await run('--help'), await run('help'));
-  for (const { words } of serverCommands) {
-    const { out, code } = await run(`${words.join(' ')} --help`);
-    assert.equal(code, 0);
-    assert.equal((await run(`help ${words.join(' ')}`)).out, out);
-    assertGolden(`cli/help-${words.join('-')}.txt`, out);
+  const topics = Object.values(topicGroups).flat();
+  for (const { word } of topics) {
+    const commands = commandsOf(serverCommands, word);
+    let text = '';
+    for (const { words } of commands) {
+      const { out, code } = await run(`${words.join(' ')} --help`);
+      assert.equal(code, 0);
+      assert.equal((await run(`help ${words.join(' ')}`)).out, out);
+      text += `\n$ xim ${words.join(' ')} --help\n${out}`;
+    }
+    if (commands.length > 1) {
+      const { out } = await run(`${word} --help`);
+      assert.equal((await run(`help ${word}`)).out, out);
+      text = `$ xim ${word} --help\n${out}${text}`;
+    }
+    if (text !== '') assertGolden(`cli/help-${word}.txt`, text);
   }
 });
 
+test('a command that the overview does not show', () => {
+  const topics = new Set(
+    Object.values(topicGroups).flatMap((group) => group.map(({ word }) => word)),
+  );
+  for (const { words } of serverCommands) assert.ok(topics.has(words[0] ?? ''), words.join(' '));
+});
+
 test('a join key that is asked for without its limits, or a line that is not alone', async () => {
-  answer = () => ({ status: 201, body: joinKey });
+  always(joinKey, 201);
   const line =
     'join-keys create --name lab-3 --region datacenter-3 --tiers self_hosted,gpu_nvidia_shared ' +
     '--ttl 15m --max-uses 1 --storage-limit 2GB';
@@ -157,54 +139,59 @@ test('a join key that is asked for without its limits, or a line that is not alo
   assert.equal(code, 0);
   assert.equal(out, `${joinKey.join_command}\n`);
   assertGolden('cli/join-keys-create.txt', notes);
-  assert.deepEqual(seen, [
-    {
-      method: 'POST',
-      url: '/api/v1/projects/default/join-keys',
-      key: 'Bearer xim_default_m',
-      body: {
-        name: 'lab-3',
-        region: 'datacenter-3',
-        supported_tiers: ['self_hosted', 'gpu_nvidia_shared'],
-        storage_limit_enabled: true,
-        storage_limit_bytes: 2_000_000_000,
-        max_uses: 1,
-        ttl_seconds: 900,
-      },
-    },
-  ]);
+  const [call, ...others] = cli.seen;
+  assert.equal(others.length, 0);
+  assert.equal(call?.url, '/api/v1/projects/default/join-keys');
+  assert.equal(call?.headers.authorization, 'Bearer xim_default_m');
+  assert.deepEqual(call?.body, {
+    name: 'lab-3',
+    region: 'datacenter-3',
+    supported_tiers: ['self_hosted', 'gpu_nvidia_shared'],
+    storage_limit_enabled: true,
+    storage_limit_bytes: 2_000_000_000,
+    max_uses: 1,
+    ttl_seconds: 900,
+  });
 });
 
 test('a line for other machines that leads to the machine it is pasted on', async () => {
   const local = 'curl -fsS http://127.0.0.1:8080/install.sh | XIM_JOIN_KEY=xjk_1_secret sh';
-  answer = () => ({ status: 201, body: { ...joinKey, join_command: local } });
+  always({ ...joinKey, join_command: local }, 201);
   const { out, notes } = await run('join-keys create');
   assert.equal(out, `${local}\n`);
   assert.match(notes, /Warning: .*own machine only.*--host 0\.0\.0\.0/);
 });
 
 test('JSON output with anything but the answer on standard output', async () => {
-  answer = () => ({ status: 201, body: joinKey });
+  always(joinKey, 201);
   const { out } = await run('join-keys create --platform -o json');
   assert.deepEqual(JSON.parse(out), joinKey);
-  assert.equal(seen[0]?.url, '/api/v1/platform/join-keys');
+  assert.equal(cli.seen[0]?.url, '/api/v1/platform/join-keys');
 });
 
 test('a key that would outlive its hour, refused only by the server', async () => {
   const { code, notes } = await run('join-keys create --ttl 2h');
   assert.equal(code, 2);
   assert.match(notes, /--ttl.*at most/);
-  assert.deepEqual(seen, []);
+  assert.deepEqual(cli.seen, []);
 });
 
+/** A list in pieces is given with its end, a whole one without. */
+function listed(data: readonly object[]): void {
+  cli.answer = ({ url }) => ({
+    body: url.endsWith('/agents') ? { data } : wholePage(data),
+  });
+}
+
 test('lists that say nothing when they are empty, or show what others can forge', async () => {
-  answer = () => ({ status: 200, body: { data: [] } });
+  listed([]);
   assert.match((await run('agents list')).out, /xim join-keys create/);
   assert.match((await run('join-keys list')).out, /xim join-keys create/);
   assert.equal((await run('requests list')).out, 'No requests yet.\n');
-  answer = () => ({ status: 200, body: { data: [agent, away] } });
+  listed([agent, away]);
   assertGolden('cli/agents-list.txt', (await run('agents list')).out);
-  answer = () => ({ status: 200, body: { data: [joinKey] } });
+  const { key: _, join_command: _1, join_command_node: _2, warnings: _3, ...shown } = joinKey;
+  listed([shown]);
   assertGolden('cli/join-keys-list.txt', (await run('join-keys list')).out);
 });
 
@@ -234,38 +221,48 @@ test('the last requests without what became of them', async () => {
     input_tokens: null,
     output_tokens: null,
   };
-  answer = () => ({ status: 200, body: { data: [request, refused] } });
+  listed([request, refused]);
   assertGolden('cli/requests-list.txt', (await run('requests list --limit 2')).out);
-  assert.equal(seen[0]?.url, '/api/v1/projects/default/requests?limit=2');
+  assert.equal(cli.seen[0]?.url, '/api/v1/projects/default/requests?limit=2');
 });
 
 test('a status that hides the notices, or that shared agents serve', async () => {
   let agents: AgentAnswer[] = [agent];
-  answer = (url) => {
-    if (url.endsWith('/agents')) return { status: 200, body: { data: agents } };
-    if (url.includes('/endpoints?')) {
-      const endpoint = {
-        slug: 'own',
-        tier: 'self_hosted',
-        model: 'tiny',
-        active: true,
-        agents_ready: 1,
-        running: 2,
-        waiting: 0,
-        base_url: 'http://h/default/own/v1',
-      };
-      return { status: 200, body: { data: [endpoint] } };
-    }
-    const body = {
-      version: '0.1.0',
-      started_at: '2026-03-01T09:00:00.000Z',
-      running: 2,
-      waiting: 0,
-      journal: 'ok',
-      notices: [{ code: 'SharedUnsandboxed', message: 'Shared agents run without a sandbox.' }],
-      base_url: 'http://h',
-    };
-    return { status: 200, body };
+  const endpoint: EndpointAnswer = {
+    id: 'ep_1',
+    slug: 'own',
+    tier: 'self_hosted',
+    model: 'tiny',
+    model_id: 'mdl_1',
+    active: true,
+    fallback: { enabled: false, after_ms: 0, tier: null },
+    region: null,
+    exclusive: false,
+    bound_agents: [],
+    minimum_isolation: null,
+    resume: false,
+    queue_timeout_ms: 30_000,
+    base_url: 'http://h/default/own/v1',
+    created_at: now,
+    updated_at: now,
+    version: 1,
+    agents_ready: 1,
+    running: 2,
+    waiting: 0,
+  };
+  const status: StatusAnswer = {
+    version: '0.1.0',
+    started_at: '2026-03-01T09:00:00.000Z',
+    now,
+    running: 2,
+    waiting: 0,
+    journal: 'ok',
+    notices: [{ code: 'SharedUnsandboxed', message: 'Shared agents run without a sandbox.' }],
+    base_url: 'http://h',
+  };
+  cli.answer = ({ url }) => {
+    if (url.endsWith('/agents')) return { body: { data: agents } };
+    return { body: url.includes('/endpoints?') ? wholePage([endpoint]) : status };
   };
   assertGolden('cli/status.txt', (await run('status')).out);
   agents = [];
@@ -273,50 +270,75 @@ test('a status that hides the notices, or that shared agents serve', async () =>
 });
 
 test('a revocation that goes to another key', async () => {
-  answer = () => ({ status: 200, body: {} });
+  always({ id: 'jk_1', revoked: true });
   assert.equal((await run('join-keys revoke jk_1/..')).code, 0);
-  assert.equal(seen[0]?.url, '/api/v1/projects/default/join-keys/jk_1%2F..');
-  assert.equal(seen[0]?.method, 'DELETE');
+  assert.equal(cli.seen[0]?.url, '/api/v1/projects/default/join-keys/jk_1%2F..');
+  assert.equal(cli.seen[0]?.method, 'DELETE');
 });
 
 test('a refusal without its reason, its next step or its exit code', async () => {
-  const envelope = (message: string, code: string) => ({ error: { message, code, type: 'x' } });
-  answer = () => ({ status: 401, body: envelope('The key is wrong', 'invalid_api_key') });
-  const denied = await run('agents list');
-  assert.equal(denied.code, 7);
-  assert.match(denied.notes, /^xim agents list: The key is wrong\. .*--context FILE/);
-  answer = () => ({ status: 404, body: envelope('There is no such join key.', 'not_found') });
-  assert.match((await run('join-keys revoke jk_9')).notes, /There is no such join key\.\n$/);
-  answer = () => ({ status: 502, body: '<html>' });
-  assert.match((await run('status')).notes, /the server answered 502/);
+  const cases: [string, CannedAnswer, RegExp][] = [
+    ['agents list', refusal(401, 'invalid_api_key', 'The key is wrong'), /wrong\. .*--context/],
+    ['join-keys revoke jk_9', refusal(404, 'not_found', 'There is none.'), /xim join-keys list$/m],
+    ['agents list', refusal(404, 'project_not_found', 'No such.'), /xim projects list$/m],
+    ['join-keys list --platform', refusal(403, 'insufficient_permissions', 'No.'), /as a person/],
+    ['join-keys create', refusal(400, 'invalid_value', 'No.'), /xim join-keys create --help$/m],
+    ['status', refusal(503, 'store_unavailable', 'Away.'), /in a moment/],
+    ['status', { status: 502, body: '<html>', foreign: true }, /the server answered 502/],
+  ];
+  for (const [line, answer, expected] of cases) {
+    cli.answer = () => answer;
+    const { code, notes } = await run(line);
+    assert.equal(code, 7, line);
+    assert.match(notes, expected);
+    assert.ok(notes.startsWith(`xim ${line.split(/ (?=jk_|--)/)[0]}: `), notes);
+  }
 });
 
 test('credentials that are missing or of another program, without the way on', async () => {
-  const none = await run(`status --data-dir ${directory}/nowhere`);
+  const none = await run(`status --data-dir ${cli.directory}/nowhere`);
   assert.equal(none.code, 2);
-  assert.match(none.notes, /there is no .*nowhere\/credentials\.json\. Start a server first/);
-  writeFileSync(path.join(directory, 'other.json'), '{"version":1}');
-  const other = await run(`status --context ${directory}/other.json`);
+  assert.match(none.notes, /there is no .*nowhere\/credentials\.json\. Sign in to a server/);
+  writeFileSync(path.join(cli.directory, 'other.json'), '{"version":1}');
+  const other = await run(`status --context ${cli.directory}/other.json`);
   assert.match(other.notes, /is not a credentials file/);
+  assert.match((await run('status --context other')).notes, /no context "other".*xim login/);
 });
 
 test('a server that is down, taken for a refusal', async () => {
-  const gone = { ...credentials, server: 'http://127.0.0.1:1' };
-  writeFileSync(path.join(directory, 'gone.json'), JSON.stringify(gone));
-  const { code, notes } = await run(`status --context ${directory}/gone.json`);
+  const gone = { ...cli.credentials, server: 'http://127.0.0.1:1' };
+  writeFileSync(path.join(cli.directory, 'gone.json'), JSON.stringify(gone));
+  const { code, notes } = await run(`status --context ${cli.directory}/gone.json`);
   assert.equal(code, 8);
   assert.match(notes, /nothing listens there.*xim serve/);
+});
+
+test('a key that is made twice, or not at all, because a connection broke', async () => {
+  let calls = 0;
+  cli.answer = () =>
+    (calls += 1) === 1 ? { body: null, cut: true } : { status: 201, body: joinKey };
+  assert.equal((await run('join-keys create')).code, 0);
+  const keys = cli.seen.map(({ headers }) => headers['idempotency-key']);
+  assert.equal(keys.length, 2);
+  assert.match(String(keys[0]), /^\w{26}$/);
+  assert.equal(keys[0], keys[1]);
+  cli.answer = () => ({ body: null, cut: true });
+  const gone = await run('join-keys revoke jk_1');
+  assert.equal(gone.code, 8);
+  assert.equal(cli.seen.length, 1);
 });
 
 test('a command line that is almost right, without a word on what is wrong', async () => {
   const cases: [string, RegExp][] = [
     ['frobnicate', /"frobnicate" is no command/],
+    ['help frobnicate', /"frobnicate" is no command/],
+    ['join-keys frob', /"frob" is not one of its commands/],
     ['join-keys', /say what to do:\n {2}xim join-keys create/],
     ['join-keys revoke', /ID is missing/],
     ['join-keys revoke a b', /"b" is not expected here/],
     ['agents list --frob', /--frob is not a flag/],
     ['--frob', /is no command/],
-    ['status -o yaml', /give one of text, json/],
+    ['status -o yaml', /give one of table, json/],
   ];
   for (const [line, expected] of cases) {
     const { code, notes } = await run(line);

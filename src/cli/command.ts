@@ -1,9 +1,10 @@
 /**
  * What a command of `xim` is. The table of all commands (`commands.ts`, joined in `main/`) is what
- * dispatch, `--help` and the goldens are made from.
+ * dispatch, `--help`, shell completion and the goldens are made from.
  */
 import type { Clock } from '../lib/clock.ts';
 import type { ConfigOf, ConfigTable } from '../lib/config.ts';
+import type { Random } from '../lib/random.ts';
 
 export interface Terminal {
   /** What the command is asked for: may be piped, so it carries nothing else. */
@@ -12,10 +13,25 @@ export interface Terminal {
   note(text: string): void;
 }
 
+/** Standard input: a person, or what is piped in. */
+export interface TerminalInput {
+  /** A person sits there, and questions can be asked. */
+  readonly interactive: boolean;
+  /**
+   * One line: from the person, who sees the question, or the next one of what is piped in.
+   * Undefined: there is none. What is secret is not shown while it is typed.
+   */
+  line(question: string, options?: { secret?: boolean }): Promise<string | undefined>;
+}
+
 export interface CommandContext {
   terminal: Terminal;
+  input: TerminalInput;
   env: Readonly<Record<string, string | undefined>>;
   clock: Clock;
+  random: Random;
+  /** Name of this machine, for things that are made here. */
+  machine: string;
 }
 
 export interface Command {
@@ -26,7 +42,7 @@ export interface Command {
   /** More for the command's own help. */
   details?: string;
   options: ConfigTable;
-  /** What follows the words, e.g. `['ID']`; all are required. */
+  /** What follows the words, e.g. `['ID']`; in brackets, and last, what may be left out. */
   operands?: readonly string[];
   /**
    * Variables below `XIM_` that others read. Where it is given, any other one that no option knows

@@ -5,9 +5,13 @@ import { joinKeysCreate } from './joinKeysCreate.ts';
 import { joinKeysList } from './joinKeysList.ts';
 import { joinKeysRevoke } from './joinKeysRevoke.ts';
 import { requestsList } from './requestsList.ts';
+import { contextCommands } from './session/contextCommands.ts';
+import { login } from './session/login.ts';
 import { status } from './status.ts';
 
 export const serverCommands: readonly Command[] = [
+  login,
+  ...contextCommands,
   status,
   agentsList,
   joinKeysCreate,

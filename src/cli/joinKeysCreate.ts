@@ -2,9 +2,9 @@
 import type { CreateJoinKeyRequest, CreatedJoinKeyAnswer } from '../api/control/joinKeys.ts';
 import { defineConfig } from '../lib/config.ts';
 import { defineCommand } from './command.ts';
-import { serverOptions } from './serverContext.ts';
+import { projectOptions } from './serverContext.ts';
 import { until } from './textTable.ts';
-import { print, withServer } from './withServer.ts';
+import { print, withServer } from './connection/withServer.ts';
 
 const options = defineConfig({
   name: {
@@ -67,7 +67,7 @@ const options = defineConfig({
     help: 'A key of the platform: what joins with it is a shared agent.',
     group: 'The key',
   },
-  ...serverOptions,
+  ...projectOptions,
 });
 
 export const joinKeysCreate = defineCommand({
@@ -89,7 +89,12 @@ export const joinKeysCreate = defineCommand({
     };
     return withServer({ name: 'join-keys create', context, options: given }, async (session) => {
       const path = `${session.scopePath(given.platform)}/join-keys`;
-      const key = await session.call<CreatedJoinKeyAnswer>({ method: 'POST', path, body: request });
+      const key = await session.call<CreatedJoinKeyAnswer>({
+        method: 'POST',
+        path,
+        body: request,
+        creates: true,
+      });
       const { terminal } = context;
       for (const warning of key.warnings) terminal.note(`Warning: ${warning}\n`);
       if (namesLoopback(key.join_command)) {
@@ -98,7 +103,7 @@ export const joinKeysCreate = defineCommand({
             '--host 0.0.0.0, or name its address with --public-url.\n',
         );
       }
-      if (given.output === 'text') {
+      if (given.output === 'table') {
         const uses = key.max_uses === 1 ? 'for one machine' : `for ${key.max_uses} machines`;
         const ends = until(key.expires_at, context.clock.now());
         terminal.note(
@@ -107,7 +112,7 @@ export const joinKeysCreate = defineCommand({
         );
       }
       print({ context, options: given }, key, () => `${key.join_command}\n`);
-      if (given.output === 'text') {
+      if (given.output === 'table') {
         terminal.note(`\nWithout curl on the machine:\n\n${key.join_command_node}\n`);
       }
     });

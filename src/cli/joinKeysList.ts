@@ -3,9 +3,9 @@ import type { JoinKeyAnswer } from '../api/control/joinKeys.ts';
 import type { ListAnswer } from '../api/control/lists.ts';
 import { defineConfig } from '../lib/config.ts';
 import { defineCommand } from './command.ts';
-import { serverOptions } from './serverContext.ts';
+import { projectOptions } from './serverContext.ts';
 import { textTable, until } from './textTable.ts';
-import { print, withServer } from './withServer.ts';
+import { print, withServer } from './connection/withServer.ts';
 
 const options = defineConfig({
   platform: {
@@ -14,7 +14,7 @@ const options = defineConfig({
     default: false,
     help: 'Keys of the platform, for shared agents.',
   },
-  ...serverOptions,
+  ...projectOptions,
 });
 
 export const joinKeysList = defineCommand({

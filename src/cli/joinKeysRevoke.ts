@@ -1,8 +1,8 @@
 /** `xim join-keys revoke ID`: nobody joins with it any more; agents that did so stay. */
 import { defineConfig } from '../lib/config.ts';
 import { defineCommand } from './command.ts';
-import { serverOptions } from './serverContext.ts';
-import { withServer } from './withServer.ts';
+import { projectOptions } from './serverContext.ts';
+import { withServer } from './connection/withServer.ts';
 
 const options = defineConfig({
   platform: {
@@ -11,7 +11,7 @@ const options = defineConfig({
     default: false,
     help: 'A key of the platform.',
   },
-  ...serverOptions,
+  ...projectOptions,
 });
 
 export const joinKeysRevoke = defineCommand({

@@ -3,9 +3,9 @@ import type { ListAnswer } from '../api/control/lists.ts';
 import type { RequestAnswer } from '../api/control/requests.ts';
 import { defineConfig } from '../lib/config.ts';
 import { defineCommand } from './command.ts';
-import { serverOptions } from './serverContext.ts';
+import { projectOptions } from './serverContext.ts';
 import { ago, milliseconds, textTable } from './textTable.ts';
-import { print, withServer } from './withServer.ts';
+import { print, withServer } from './connection/withServer.ts';
 
 const options = defineConfig({
   limit: {
@@ -17,7 +17,7 @@ const options = defineConfig({
     placeholder: 'N',
     help: 'How many.',
   },
-  ...serverOptions,
+  ...projectOptions,
 });
 
 export const requestsList = defineCommand({

@@ -3,9 +3,9 @@
  * runs it. Help and refusals come from the table too.
  */
 import { readConfig } from '../lib/config.ts';
-import { configHelp } from '../lib/configText.ts';
 import type { Command, CommandContext } from './command.ts';
 import { exitCodes } from './exitCodes.ts';
+import { commandHelp, commandsOf, listing, overview, topicHelp } from './helpText.ts';
 
 /** Runs one command line (what stands after `xim`) and returns the exit code. */
 export async function runCli(
@@ -21,7 +21,10 @@ export async function runCli(
       : unknownCommand(commands, context, args);
   }
   const command = longestMatch(commands, words);
-  if (command === undefined) return unknownCommand(commands, context, words);
+  if (command === undefined) {
+    const asked = args.length > words.length && isHelp(args.slice(words.length));
+    return asked ? help(commands, context, words) : unknownCommand(commands, context, words);
+  }
   const rest = shortFlags(args.slice(command.words.length));
   const { foreignEnv } = command;
   const slips = foreignEnv === undefined ? {} : { envPrefix: 'XIM_', foreignEnv };
@@ -67,22 +70,34 @@ function operandProblems(
   command: Command,
   { positionals }: { positionals: readonly string[] },
 ): string[] {
-  const wanted = command.operands ?? [];
-  if (positionals.length === wanted.length) return [];
+  const all = command.operands ?? [];
+  const wanted = all.filter((name) => !name.startsWith('['));
   if (positionals.length < wanted.length) {
     return [`${wanted.slice(positionals.length).join(', ')} is missing`];
   }
-  return [`"${positionals[wanted.length]}" is not expected here`];
+  // Ids and names are never empty: an unset variable of a script must not mean all of them.
+  if (positionals.some((text) => text === '')) return ['an empty word is not expected here'];
+  return positionals.length <= all.length
+    ? []
+    : [`"${positionals[all.length]}" is not expected here`];
 }
 
 function help(
   commands: readonly Command[],
-  { terminal }: CommandContext,
+  context: CommandContext,
   words: readonly string[],
 ): number {
-  const command = words.length === 0 ? undefined : longestMatch(commands, words);
+  const { terminal } = context;
+  const [first] = words;
+  if (first === undefined) {
+    terminal.out(overview(commands));
+    return exitCodes.done;
+  }
+  const command = longestMatch(commands, words);
   if (command !== undefined) terminal.out(commandHelp(command));
-  else terminal.out(overview(commands));
+  else if (commandsOf(commands, first).length === 0) {
+    return unknownCommand(commands, context, words);
+  } else terminal.out(topicHelp(commands, first));
   return exitCodes.done;
 }
 
@@ -91,35 +106,14 @@ function unknownCommand(
   { terminal }: CommandContext,
   words: readonly string[],
 ): number {
-  const group = commands.filter((command) => command.words[0] === words[0]);
-  if (group.length > 0) {
-    terminal.note(`xim ${words[0]}: say what to do:\n${listing(group)}`);
+  const [first = '', second] = words;
+  const topic = commandsOf(commands, first);
+  if (topic.length > 0) {
+    const said = second === undefined ? 'say what to do' : `"${second}" is not one of its commands`;
+    terminal.note(`xim ${first}: ${said}:\n${listing(topic)}`);
   } else {
-    terminal.note(`xim: "${words[0]}" is no command. They are:\n${listing(commands)}`);
+    const known = [...new Set(commands.map((command) => command.words[0]))].join(', ');
+    terminal.note(`xim: "${first}" is no command. They are: ${known}.\nHelp: xim --help\n`);
   }
   return exitCodes.usage;
-}
-
-function listing(commands: readonly Command[]): string {
-  const lines = commands.map((command) => ({
-    name: ['xim', ...command.words, ...(command.operands ?? [])].join(' '),
-    summary: command.summary,
-  }));
-  const width = Math.max(...lines.map(({ name }) => name.length)) + 3;
-  return lines.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}\n`).join('');
-}
-
-function overview(commands: readonly Command[]): string {
-  return `XIM: one OpenAI-compatible address in front of your own machines and shared agents.
-
-${listing(commands)}
-xim COMMAND --help shows the options of one.
-`;
-}
-
-function commandHelp(command: Command): string {
-  const usage = ['xim', ...command.words, ...(command.operands ?? []), '[options]'].join(' ');
-  const { details } = command;
-  const summary = `${command.summary}.${details === undefined ? '' : ` ${details}`}`;
-  return configHelp(command.options, { usage, summary });
 }

@@ -5,9 +5,9 @@ import type { ListAnswer } from '../api/control/lists.ts';
 import type { StatusAnswer } from '../api/control/status.ts';
 import { agentsTable } from './agentsList.ts';
 import { defineCommand } from './command.ts';
-import { serverOptions } from './serverContext.ts';
+import { projectOptions } from './serverContext.ts';
 import { ago, textTable } from './textTable.ts';
-import { print, withServer } from './withServer.ts';
+import { print, withServer } from './connection/withServer.ts';
 
 interface Overview {
   status: StatusAnswer;
@@ -18,7 +18,7 @@ interface Overview {
 export const status = defineCommand({
   words: ['status'],
   summary: 'Show the server, its endpoints and its agents',
-  options: serverOptions,
+  options: projectOptions,
   run: (context, { options }) =>
     withServer({ name: 'status', context, options }, async (session) => {
       const scope = session.scopePath(false);

@@ -15,6 +15,15 @@ export function textTable(
     .join('');
 }
 
+/** One thing: its fields one below the other; unknown (null) is shown as a dash. */
+export function fieldTable(fields: readonly (readonly [string, string | null])[]): string {
+  const width = Math.max(...fields.map(([name]) => name.length)) + 2;
+  return fields
+    .map(([name, value]) => `${name.padEnd(width)}${plain(value ?? '–')}`.trimEnd())
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
 /** A cell comes from other people: nothing in it may move the cursor or colour the screen. */
 function plain(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '?');

@@ -98,6 +98,26 @@ function handOver(
   });
 }
 
+/**
+ * The pin of whatever answers there, for a person to compare. Nothing is sent beyond the handshake.
+ * Null: nobody does, or not by TLS.
+ */
+export function seenPin(url: URL, options: { timeoutMs?: number } = {}): Promise<string | null> {
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const name = net.isIP(host) === 0 ? { servername: host } : {};
+  const port = Number(url.port || 443);
+  return new Promise((resolve) => {
+    const socket = tls.connect({ host, port, rejectUnauthorized: false, ...name });
+    const end = (pin: string | null): void => {
+      socket.destroy();
+      resolve(pin);
+    };
+    socket.setTimeout(options.timeoutMs ?? 15_000, () => end(null));
+    socket.once('error', () => end(null));
+    socket.once('secureConnect', () => end(pinOfPeer(socket)));
+  });
+}
+
 function pinOfPeer(socket: tls.TLSSocket): string {
   const certificate = socket.getPeerX509Certificate();
   return certificate === undefined ? 'none' : pinOfPublicKey(certificate.publicKey);

@@ -1,5 +1,5 @@
 /** `docs/operating/configuration.md`, made of the tables that the programs read. */
-import { serverOptions } from '../cli/serverContext.ts';
+import { projectOptions } from '../cli/serverContext.ts';
 import { configMarkdown } from '../lib/configText.ts';
 import { agentTable } from './agentConfig.ts';
 import { serveTable } from './serveConfig.ts';
@@ -27,7 +27,7 @@ ${configMarkdown(serveTable)}
 ${configMarkdown(agentTable)}
 ## Commands that talk to a server
 
-${configMarkdown(serverOptions)}
+${configMarkdown(projectOptions)}
 ## Read from elsewhere
 
 | Variable | Meaning |
@@ -35,5 +35,6 @@ ${configMarkdown(serverOptions)}
 | \`HF_ENDPOINT\` | Base URL of the model hub instead of \`https://huggingface.co\`. |
 | \`XIM_HOME\` | Directory of an installed agent: versions, state, models. |
 | \`XDG_DATA_HOME\` | Base of the default directories instead of \`~/.local/share\`. |
+| \`XDG_CONFIG_HOME\` | Base of the contexts (\`xim login\`) instead of \`~/.config\`. |
 `;
 }

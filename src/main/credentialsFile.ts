@@ -13,7 +13,7 @@ import { credentialsFileName, parseCredentials } from '../cli/serverContext.ts';
 import type { Credentials } from '../cli/serverContext.ts';
 import { directoryProblem } from '../lib/makeDirectory.ts';
 import { StartupError } from './startupError.ts';
-import { syncDirectory, writeFileAtomic } from './writeFileAtomic.ts';
+import { syncDirectory, writeFileAtomic } from '../lib/writeFileAtomic.ts';
 
 /** What is in the file. `why` says in a sentence what is wrong with it. */
 export type CredentialsRead =

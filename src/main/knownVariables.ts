@@ -1,10 +1,10 @@
 /** Every variable below `XIM_` that some part of the product or its tests reads. */
-import { serverOptions } from '../cli/serverContext.ts';
+import { projectOptions } from '../cli/serverContext.ts';
 import { agentTable } from './agentConfig.ts';
 import { serveTable } from './serveConfig.ts';
 
 export const knownVariables: readonly string[] = [
-  ...[serveTable, agentTable, serverOptions]
+  ...[serveTable, agentTable, projectOptions]
     .flatMap((table) => Object.values(table))
     .flatMap((row) => ('env' in row ? [row.env] : [])),
   'XIM_HOME',

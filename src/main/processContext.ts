@@ -1,18 +1,26 @@
 /**
  * A command's surroundings when it is a process: its streams, its environment, the machine's clock.
  */
+import os from 'node:os';
 import type { Command, CommandContext } from '../cli/command.ts';
 import { runCli } from '../cli/runCli.ts';
 import { systemClock } from '../lib/clock.ts';
+import { systemRandom } from '../lib/random.ts';
 import { StartupError } from './startupError.ts';
+import { terminalInput } from './terminalInput.ts';
+
+const input = terminalInput();
 
 export const processContext: CommandContext = {
   terminal: {
     out: (text) => void process.stdout.write(text),
     note: (text) => void process.stderr.write(text),
   },
+  input,
   env: process.env,
   clock: systemClock,
+  random: systemRandom,
+  machine: os.hostname(),
 };
 
 /**
@@ -37,5 +45,7 @@ export async function runProcess(
     if (!(error instanceof StartupError)) throw error;
     process.stderr.write(`xim: ${error.message}\n`);
     process.exitCode = error.exitCode;
+  } finally {
+    input.close();
   }
 }

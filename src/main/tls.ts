@@ -21,7 +21,7 @@ import type { Clock } from '../lib/clock.ts';
 import { directoryProblem, makeDirectory } from '../lib/makeDirectory.ts';
 import { pinOfPublicKey } from '../lib/pinnedTls.ts';
 import { StartupError } from './startupError.ts';
-import { writeFileAtomic } from './writeFileAtomic.ts';
+import { writeFileAtomic } from '../lib/writeFileAtomic.ts';
 
 export interface ServerTls {
   key: string;

@@ -1,0 +1,119 @@
+/**
+ * Sign-in with e-mail address and password, and what else the server asks for on the way: a code of
+ * the second factor, a new password in place of a one-time one.
+ */
+import type { SessionAnswer } from '../../api/control/sessions.ts';
+import type { CommandContext } from '../command.ts';
+import { callServer, type CallOutcome } from '../connection/callServer.ts';
+import type { ContextAuth } from '../connection/contextStore.ts';
+import { refusalText } from '../connection/nextStep.ts';
+import type { ServerAddress } from '../connection/openRequest.ts';
+import { endCommand } from '../connection/withServer.ts';
+import { exitCodes } from '../exitCodes.ts';
+
+export interface SignedIn {
+  auth: ContextAuth;
+  /** Slugs, oldest first. */
+  projects: string[];
+}
+
+interface SigningIn {
+  address: ServerAddress;
+  context: CommandContext;
+}
+
+type Given = { email: string; password: string; code?: string };
+
+export async function signInAsPerson(
+  signing: SigningIn & { email: string | undefined },
+): Promise<SignedIn> {
+  const email = signing.email ?? (await answerTo('E-mail address: ', signing));
+  const password = await answerTo('Password: ', signing, { secret: true });
+  const opened = await open(signing, { email, password });
+  const { cookie, session } = opened;
+  const auth = {
+    kind: 'session',
+    email: session.user.email,
+    cookie,
+    expires_at: session.expires_at,
+  } as const;
+  if (!session.must_change_password) return signedIn(auth, session);
+  signing.context.terminal.note('This password was for once. Choose your own.\n');
+  return signedIn(auth, await changePassword(signing, { auth, oldPassword: password }));
+}
+
+const signedIn = (auth: ContextAuth, { projects }: SessionAnswer): SignedIn => ({
+  auth,
+  projects: projects.map(({ slug }) => slug),
+});
+
+async function open(
+  signing: SigningIn,
+  given: Given,
+): Promise<{ cookie: string; session: SessionAnswer }> {
+  const outcome = await post<SessionAnswer>(signing, null, '/api/v1/sign-in', given);
+  if (outcome.kind === 'ok') {
+    const [cookie] = outcome.headers['set-cookie'] ?? [];
+    return { cookie: cookie?.split(';')[0] ?? '', session: outcome.answer };
+  }
+  const asked = outcome.kind === 'refused' && outcome.code === 'second_factor_required';
+  if (!asked || given.code !== undefined) return failed(outcome);
+  const code = await answerTo('Code of your authenticator app: ', signing);
+  return open(signing, { ...given, code });
+}
+
+/** The server says what a good password is, so it is asked until it is content. */
+async function changePassword(
+  signing: SigningIn,
+  parts: { auth: ContextAuth; oldPassword: string },
+): Promise<SessionAnswer> {
+  const { terminal, input } = signing.context;
+  const password = await answerTo('New password: ', signing, { secret: true });
+  if (input.interactive) {
+    const again = await answerTo('Once more: ', signing, { secret: true });
+    if (again !== password) {
+      terminal.note('The two differ.\n');
+      return changePassword(signing, parts);
+    }
+  }
+  const body = { old_password: parts.oldPassword, new_password: password };
+  const to = '/api/v1/session/password';
+  const outcome = await post<SessionAnswer>(signing, parts.auth, to, body);
+  if (outcome.kind === 'ok') return outcome.answer;
+  const unfit = outcome.kind === 'refused' && outcome.status === 400;
+  if (!unfit || !input.interactive) return failed(outcome);
+  terminal.note(`${outcome.message}\n`);
+  return changePassword(signing, parts);
+}
+
+function post<Answer>(
+  { address, context: { clock, random } }: SigningIn,
+  auth: ContextAuth | null,
+  path: string,
+  body: unknown,
+): Promise<CallOutcome<Answer>> {
+  return callServer<Answer>({ address, auth, clock, random }, { method: 'POST', path, body });
+}
+
+function failed(outcome: Exclude<CallOutcome<unknown>, { kind: 'ok' }>): never {
+  if (outcome.kind === 'unreachable') endCommand(outcome.message, exitCodes.unreachable);
+  endCommand(
+    refusalText(outcome, { auth: null, topic: 'login', name: 'login' }),
+    exitCodes.refused,
+  );
+}
+
+/** The answer of a person, or the next line of what is piped in. */
+export async function answerTo(
+  question: string,
+  { context }: Pick<SigningIn, 'context'>,
+  options: { secret?: boolean } = {},
+): Promise<string> {
+  const line = await context.input.line(question, options);
+  if (line !== undefined && line !== '') return line;
+  const what = question.replace(/:?\s*$/, '');
+  endCommand(
+    `"${what}" was not answered. Give it on standard input, a line each; see xim login --help`,
+    exitCodes.usage,
+  );
+}

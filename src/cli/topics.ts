@@ -1,0 +1,23 @@
+/** The first words of commands, by group, in the order in which `xim` shows them. */
+
+export interface Topic {
+  word: string;
+  /** What the commands that begin with it are about; where there is one, its own summary serves. */
+  about?: string;
+}
+
+export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
+  'A server': [
+    { word: 'serve' },
+    { word: 'login' },
+    { word: 'context', about: 'Servers that you have signed in to' },
+    { word: 'status' },
+  ],
+  Requests: [{ word: 'requests', about: 'What was asked, and what became of it' }],
+  Machines: [
+    { word: 'agent' },
+    { word: 'agents', about: 'Machines that serve' },
+    { word: 'join-keys', about: 'Keys that let machines join' },
+  ],
+  'This program': [{ word: 'version' }],
+};

@@ -1,0 +1,99 @@
+/** A stranger's first hour on the command line: a real server, a real terminal, real processes. */
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { shellQuote } from '../../src/api/joinCommand.ts';
+import { startFakeEngine, type FakeEngine } from '../../src/testing/fakeEngine.ts';
+import {
+  endLeftovers,
+  repository,
+  startProcess,
+  type RunningProcess,
+} from '../../src/testing/processes.ts';
+import {
+  startServerProcess,
+  temporaryDirectory,
+  type ServerProcess,
+} from '../../src/testing/serverProcess.ts';
+import { systemBinary } from '../../src/testing/systemBinary.ts';
+
+const chosen = 'a password of my own';
+const entry = path.join(repository, 'src', 'main', 'cli.ts');
+
+let base: Awaited<ReturnType<typeof temporaryDirectory>>;
+let engine: FakeEngine;
+let server: ServerProcess;
+
+before(async () => {
+  base = await temporaryDirectory('command-line');
+  engine = await startFakeEngine();
+  const dataDir = path.join(base.path, 'server');
+  server = await startServerProcess({ dataDir, args: ['--engine-url', engine.url] });
+});
+after(async () => {
+  endLeftovers();
+  await engine.close();
+  await base.remove();
+});
+
+/** The stranger's machine has nothing of the server's. */
+const home = (): Record<string, string> => ({
+  XDG_CONFIG_HOME: path.join(base.path, 'config'),
+  XDG_DATA_HOME: path.join(base.path, 'share'),
+});
+
+async function xim(
+  args: readonly string[],
+  input?: string,
+): Promise<{ code: number | string; out: string; err: string }> {
+  const running = startProcess(process.execPath, [entry, ...args], { env: home() });
+  running.child.stdin?.end(input ?? '');
+  const code = await running.exited;
+  return { code, out: running.out(), err: running.err() };
+}
+
+async function ximJson<Answer>(...args: string[]): Promise<Answer> {
+  const { code, out, err } = await xim([...args, '-o', 'json']);
+  assert.equal(code, 0, err);
+  return JSON.parse(out) as Answer;
+}
+
+/** On a terminal of its own, whose keys are what is written to it. */
+function ximOnTerminal(args: readonly string[], script: string): RunningProcess {
+  const line = [process.execPath, entry, ...args].map(shellQuote).join(' ');
+  return startProcess(script, ['-qfec', line, '/dev/null'], { env: home() });
+}
+
+test('a password that shows on the terminal, or cannot be typed there', async (t) => {
+  const script = systemBinary({ names: ['script'], debianPackage: 'bsdutils' });
+  if (script.kind === 'missing') return t.skip(script.reason);
+  const { origin } = new URL(server.ready.base_url);
+  const { email, password } = server.ready.admin;
+  const terminal = ximOnTerminal(['login', origin, '--email', email], script.path);
+  const type = (text: string): void => void terminal.child.stdin?.write(text);
+  await terminal.seen(/Password: $/);
+  type(`${password}\r`);
+  await terminal.seen(/New password: $/);
+  type('not this\u0015');
+  type(`${chosen}x\u007f\r`);
+  await terminal.seen(/Once more: $/);
+  type(`${chosen}\r`);
+  await terminal.seen(/Project: default/);
+  assert.equal(await terminal.exited, 0, terminal.out());
+  for (const secret of [password ?? '', chosen, 'not this']) {
+    assert.ok(!terminal.out().includes(secret), terminal.out());
+  }
+  type('');
+});
+
+test('a sign-in that hangs at the end of a pipe', async () => {
+  const { origin } = new URL(server.ready.base_url);
+  const { email } = server.ready.admin;
+  const running = startProcess(process.execPath, [entry, 'login', origin], { env: home() });
+  // Left open, as by a program that may have more to say.
+  running.child.stdin?.write(`${email}\n${chosen}\n`);
+  assert.equal(await running.exited, 0, running.err());
+  const [context] = (await ximJson<{ data: { email: string }[] }>('context', 'list')).data;
+  assert.equal(context?.email, email);
+  assert.match((await xim(['status'])).out, /^XIM .*journal ok/s);
+});
