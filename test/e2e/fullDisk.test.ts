@@ -3,8 +3,7 @@
  * a file system of its own, mounted where we are root.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -18,51 +17,27 @@ import { endLeftovers, until } from '../../src/testing/processes.ts';
 import type { RunningProcess } from '../../src/testing/processes.ts';
 import { startServerProcess, temporaryDirectory } from '../../src/testing/serverProcess.ts';
 import type { ServerProcess } from '../../src/testing/serverProcess.ts';
+import { mountSmallDisk } from '../../src/testing/smallDisk.ts';
 
 let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 let dataDir: string;
 let engine: FakeEngine;
-/** Why there is no such disk. */
-let missing: string | undefined;
+let disk: ReturnType<typeof mountSmallDisk>;
 const connections = new http.Agent({ keepAlive: true });
 
 before(async () => {
   base = await temporaryDirectory('full-disk');
   dataDir = path.join(base.path, 'data');
-  mkdirSync(dataDir, { mode: 0o700 });
   engine = await startFakeEngine({ models: [defaultModel.name] });
-  missing = mountDisk(dataDir);
+  disk = mountSmallDisk(dataDir, { bytes: 32 * 1024 * 1024 });
 });
 after(async () => {
   connections.destroy();
   endLeftovers();
   await engine.close();
-  if (missing === undefined) spawnSync('umount', ['-l', dataDir]);
+  if (disk.kind === 'mounted') disk.remove();
   await base.remove();
 });
-
-/** Puts a small file system there, or says why it cannot. */
-function mountDisk(where: string): string | undefined {
-  if (process.getuid?.() !== 0) return 'a disk that is full needs a mount, and a mount root';
-  const options = ['-t', 'tmpfs', '-o', 'size=32m,mode=0700', 'tmpfs', where];
-  const { status, stderr, error } = spawnSync('mount', options, { encoding: 'utf8' });
-  return status === 0 ? undefined : `no file system can be mounted: ${error?.message ?? stderr}`;
-}
-
-const filler = (): string => path.join(dataDir, 'filler');
-
-/** Takes every byte that is left. */
-function fill(): void {
-  const pieces = [1024 * 1024, 4096].map((bytes) => Buffer.alloc(bytes));
-  writeFileSync(filler(), '');
-  for (const piece of pieces) {
-    try {
-      for (;;) appendFileSync(filler(), piece);
-    } catch (error) {
-      assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
-    }
-  }
-}
 
 interface Answer {
   status: number;
@@ -119,7 +94,7 @@ const shortestLine = 256;
 const mostServed = Math.ceil(maxPendingJournalBytes / shortestLine);
 
 test('a full disk that ends a server, loses what it served, or is not survived', async (t) => {
-  if (missing !== undefined) return t.skip(missing);
+  if (disk.kind === 'missing') return t.skip(disk.reason);
   const server = await startServerProcess({ dataDir, args: ['--no-agent'] });
   const stateDir = path.join(base.path, 'agent');
   const flags = ['--slots', '32'];
@@ -128,7 +103,7 @@ test('a full disk that ends a server, loses what it served, or is not survived',
 
   const early = ask(server, { chunks: 40, tickMs: 50 });
   await until(() => engine.stats().active === 1, { what: 'a stream to have begun' });
-  fill();
+  disk.fill({ leaveBytes: 0 });
   // What the journal cannot write it keeps, as long as there is room; what runs is never touched.
   const { served, refused } = await askUntilRefused(server, mostServed);
   assert.match((await early).text, /w39 .*data: \[DONE\]\n\n$/s);
@@ -142,7 +117,7 @@ test('a full disk that ends a server, loses what it served, or is not survived',
   }
   assert.equal(await journalIsOk(server), false);
 
-  rmSync(filler());
+  disk.makeRoom();
   await until(async () => (await ask(server)).status === 200, { what: 'room', timeoutMs: 30_000 });
   await until(() => journalIsOk(server), { what: 'the journal to be well' });
   served.push(String((await early).headers['x-request-id']));
