@@ -148,7 +148,8 @@ function readContextFile(file: string): ServerContextOutcome {
     return missing(
       code === 'ENOENT'
         ? `there is no ${file}. Sign in to a server (xim login URL), start one here (xim serve), ` +
-            'or name the file of one with --context FILE or its directory with --data-dir DIR.'
+            'or name the file of one with --context FILE or its directory with --data-dir DIR. ' +
+            'If a server’s file was lost, start it once with --new-credentials.'
         : `${file} cannot be read (${code}). Run this as the server's user, or name another ` +
             'file with --context FILE.',
     );

@@ -46,6 +46,11 @@ import { bootstrap, type BootstrapInput } from './platform/bootstrap.ts';
 import { auditUseCases } from './platform/auditUseCases.ts';
 import { defaultModelOf } from './platform/defaultModel.ts';
 import { platformUseCases } from './platform/platformUseCases.ts';
+import {
+  renewCredentials,
+  type RenewInput,
+  type RenewOutcome,
+} from './platform/renewCredentials.ts';
 import { viewUseCases } from './platform/viewUseCases.ts';
 import { projectUseCases } from './projects/projectUseCases.ts';
 import type { ServerSecrets } from './secrets.ts';
@@ -68,6 +73,7 @@ export interface Control extends Bound<typeof useCases>, AccessControl {
   // The first start, and what main asks at later ones. No caller: main is trusted.
   isBootstrapped(): Promise<boolean>;
   bootstrap(input: BootstrapInput): ReturnType<typeof bootstrap>;
+  renewCredentials(input: RenewInput): Promise<RenewOutcome>;
   defaultModel(): ReturnType<typeof defaultModelOf>;
 
   /** When keys were used; the data plane notes it, main has it written down. */
@@ -108,6 +114,7 @@ export function createControl(
 
     isBootstrapped: () => store.isBootstrapped(),
     bootstrap: (input) => bootstrap({ ...parts, passwords }, input),
+    renewCredentials: (input) => renewCredentials({ ...parts, passwords }, input),
     defaultModel: () => defaultModelOf(parts),
 
     ...createTiers(parts),

@@ -77,7 +77,8 @@ function modelLines({ modelError }: Announcement): string[] {
 }
 
 function keyLine({ credentials, keysLost }: Announcement): string {
-  return credentials?.api_key ?? `unknown: ${keysLost} Clients keep the keys that they have.`;
+  if (credentials !== undefined) return credentials.api_key;
+  return `unknown: ${keysLost} Clients keep theirs; --new-credentials makes new ones.`;
 }
 
 function passwordText(password: string | null): string {

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import type { Credentials } from '../cli/serverContext.ts';
 import { createControl } from '../control/control.ts';
 import type { Control } from '../control/control.ts';
 import { openSecrets } from '../control/secrets.ts';
@@ -64,11 +65,17 @@ async function surroundings(directory?: string): Promise<Opened & { directory: s
         wish: undefined,
         adminEmail: 'admin@localhost',
         urls,
+        renewCredentials: false,
         note: (text) => void notes.push(text),
         ...changes,
       }),
     close: () => store.close(),
   };
+}
+
+function accepted({ control }: Opened, credentials: Credentials | undefined) {
+  const { api_key: apiKey = '', management_key: managementKey = '' } = credentials ?? {};
+  return control.acceptedKeys({ apiKey, managementKey });
 }
 
 test('a second start with other keys, another tier or another join key', async () => {
@@ -104,7 +111,7 @@ test('a crash before the commit that leaves keys which open nothing', async () =
   assert.ok(lost.kind === 'ok');
   const { credentials } = (await first.open()).keys;
   assert.notEqual(credentials?.api_key, lost.credentials.api_key);
-  assert.ok(await first.control.credentialsMatch({ apiKey: credentials?.api_key ?? '' }));
+  assert.deepEqual(await accepted(first, credentials), { apiKey: true, managementKey: true });
   assert.equal(first.file.readPending().kind, 'none');
   await first.close();
 });
@@ -120,7 +127,7 @@ test('a crash after the commit that loses the keys', async () => {
   await assert.rejects(first.open({ file: adopting }), /power cut/);
   assert.equal(first.file.read().kind, 'none');
   const { credentials } = (await first.open()).keys;
-  assert.ok(await first.control.credentialsMatch({ apiKey: credentials?.api_key ?? '' }));
+  assert.deepEqual(await accepted(first, credentials), { apiKey: true, managementKey: true });
   assert.ok(credentials?.admin.password !== undefined, 'it was never shown');
   assert.deepEqual(first.file.read(), { kind: 'ok', credentials });
   await first.close();
@@ -134,7 +141,10 @@ test('credentials that are lost, damaged or of another database, without a word'
     assert.equal(credentials, undefined);
     const note = first.notes.at(-1) ?? '';
     assert.ok(why !== undefined && note.startsWith(why), note);
-    assert.match(note, /Clients keep their keys.*Put the file back from a backup/);
+    assert.match(
+      note,
+      /Clients keep their keys.*Put the file back.*start once with --new-credentials/,
+    );
     return why;
   };
   rmSync(first.file.path);
@@ -143,7 +153,7 @@ test('credentials that are lost, damaged or of another database, without a word'
   const { credentials } = (await other.open()).keys;
   assert.ok(credentials !== undefined);
   first.file.update(credentials);
-  assert.match(await lost(), /does not belong to this database/);
+  assert.match(await lost(), /are not accepted: .* belongs to another database/);
   writeFileSync(first.file.path, '{"version":1');
   assert.match(await lost(), /credentials\.json is damaged\.$/);
   rmSync(first.file.path);
@@ -175,5 +185,80 @@ test('another --model that is forgotten at the next start', async () => {
   assert.match(first.notes[0] ?? '', /The model is now tiny/);
   assert.equal((await first.open()).model?.source, 'hf:owner/repo:tiny.gguf');
   assert.equal(first.notes.length, 1);
+  await first.close();
+});
+
+test('lost credentials that no start can make anew, or that one makes anew again', async () => {
+  const first = await surroundings();
+  const { credentials: lost } = (await first.open()).keys;
+  const renewed = async (): Promise<Credentials> => {
+    const { credentials, why } = (await first.open({ renewCredentials: true })).keys;
+    assert.ok(credentials !== undefined, why);
+    assert.deepEqual(await accepted(first, credentials), { apiKey: true, managementKey: true });
+    assert.deepEqual(first.file.read(), { kind: 'ok', credentials });
+    assert.equal(first.file.readPending().kind, 'none');
+    return credentials;
+  };
+  rmSync(first.file.path);
+  const made = await renewed();
+  assert.match(first.notes.at(-1) ?? '', /ends after 24 hours.*has ended.*one-time password\.$/);
+  assert.notEqual(made.api_key, lost?.api_key);
+  assert.notEqual(made.admin.password, lost?.admin.password);
+  assert.deepEqual(await renewed(), made, 'a start that is told so each time');
+  assert.match(first.notes.at(-1) ?? '', /is in order; nothing is made anew/);
+  writeFileSync(first.file.path, '{"version":1');
+  assert.notEqual((await renewed()).api_key, made.api_key);
+  assert.match(first.notes.at(-1) ?? '', /What was there is .*credentials\.json\.old now\.$/);
+  rmSync(first.file.path);
+  mkdirSync(first.file.path);
+  rmSync(`${first.file.path}.old`);
+  await renewed();
+  await first.close();
+});
+
+test('a renewal that is cut off and costs clients the key that they have just got', async () => {
+  const first = await surroundings();
+  await first.open();
+  rmSync(first.file.path);
+  const uncommitted: Control = {
+    ...first.control,
+    renewCredentials: (input) =>
+      first.control.renewCredentials({
+        ...input,
+        keep: async (secrets) => {
+          await input.keep(secrets);
+          throw new Error('power cut');
+        },
+      }),
+  };
+  const cut = { control: uncommitted, renewCredentials: true };
+  await assert.rejects(first.open(cut), /power cut/);
+  assert.equal((await first.open()).keys.credentials, undefined, 'nothing of it is good');
+  const adopting: CredentialsFile = {
+    ...first.file,
+    adoptPending() {
+      throw new Error('power cut');
+    },
+  };
+  await assert.rejects(first.open({ file: adopting, renewCredentials: true }), /power cut/);
+  const pending = first.file.readPending();
+  const { credentials } = (await first.open()).keys;
+  assert.deepEqual(pending, { kind: 'ok', credentials });
+  await first.close();
+});
+
+test('a management key that was revoked, found out by the command line first', async () => {
+  const first = await surroundings();
+  const { credentials: before } = (await first.open()).keys;
+  assert.ok(before !== undefined);
+  const damaged = { ...before, management_key: 'xim_default_x' };
+  first.file.update(damaged);
+  const found = (await first.open()).keys;
+  assert.deepEqual(found.credentials, damaged);
+  assert.match(first.notes.at(-1) ?? '', /^The management key in .* is not accepted any more/);
+  const { credentials } = (await first.open({ renewCredentials: true })).keys;
+  assert.equal(credentials?.api_key, before.api_key, 'clients have it');
+  assert.deepEqual(credentials?.admin, before.admin);
+  assert.deepEqual(await accepted(first, credentials), { apiKey: true, managementKey: true });
   await first.close();
 });

@@ -3,19 +3,15 @@
  * database), later starts find their keys again and follow another `--model`.
  */
 import { probeHardware } from '../agent/joining/hardware.ts';
-import type { Credentials } from '../cli/serverContext.ts';
 import type { Control } from '../control/control.ts';
 import { defaultEndpointSlug } from '../control/platform/bootstrap.ts';
-import type { BootstrapCredentials, ModelWish, SharedTier } from '../control/platform/bootstrap.ts';
+import type { ModelWish, SharedTier } from '../control/platform/bootstrap.ts';
 import { defaultTierForCpu } from '../domain/tiers.ts';
 import type { CredentialsFile } from './credentialsFile.ts';
 import { defaultModelWish } from './modelWish.ts';
+import { credentialsOf, settledCredentials } from './settledCredentials.ts';
+import type { FoundCredentials, ServerUrls } from './settledCredentials.ts';
 import { version } from './version.ts';
-
-/** The keys for the first screen, or why there are none, in a sentence. */
-export type FoundCredentials =
-  | { credentials: Credentials; why?: undefined }
-  | { credentials: undefined; why: string };
 
 export interface Platform {
   keys: FoundCredentials;
@@ -34,10 +30,10 @@ export interface PlatformOptions {
   adminEmail: string;
   /** The addresses, as far as they are known before the port is bound. */
   urls: ServerUrls;
+  /** Lost credentials are made anew. */
+  renewCredentials: boolean;
   note: (text: string) => void;
 }
-
-export type ServerUrls = Pick<Credentials, 'server' | 'pin' | 'base_url' | 'dashboard_url'>;
 
 /** Sets the platform up, or opens it. */
 export async function openPlatform(options: PlatformOptions): Promise<Platform> {
@@ -95,47 +91,4 @@ async function firstStart(options: PlatformOptions): Promise<Platform> {
     model: (await control.defaultModel()) ?? undefined,
     firstJoinKey: { text: joinKey.text, expiresAtMs: joinKey.expiresAtMs },
   };
-}
-
-function credentialsOf(secrets: BootstrapCredentials, urls: ServerUrls): Credentials {
-  return {
-    version: 1,
-    ...urls,
-    project: secrets.project.slug,
-    endpoint: defaultEndpointSlug,
-    api_key: secrets.apiKey,
-    management_key: secrets.managementKey,
-    admin: secrets.admin,
-  };
-}
-
-/** The keys of an earlier start, also of one that crashed between commit and rename. */
-async function settledCredentials(options: PlatformOptions): Promise<FoundCredentials> {
-  const { control, file, note } = options;
-  const found = file.read();
-  if (found.kind === 'ok' && (await isAccepted(control, found.credentials))) {
-    file.dropPending();
-    return { credentials: found.credentials };
-  }
-  const pending = file.readPending();
-  if (pending.kind === 'ok' && (await isAccepted(control, pending.credentials))) {
-    file.adoptPending();
-    return { credentials: pending.credentials };
-  }
-  const why = {
-    ok: () => `${file.path} does not belong to this database: its keys are not accepted.`,
-    none: () => `${file.path} is gone.`,
-    unusable: () => (found.kind === 'unusable' ? found.why : ''),
-  }[found.kind]();
-  note(`${why} ${wayOn}`);
-  return { credentials: undefined, why };
-}
-
-/** What a lost file means, and what can be done. */
-const wayOn =
-  'Clients keep their keys; the server has only hashes of them and cannot show them again. ' +
-  'Put the file back from a backup.';
-
-function isAccepted(control: Control, { api_key: apiKey }: Credentials): Promise<boolean> {
-  return control.credentialsMatch({ apiKey });
 }

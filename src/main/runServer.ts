@@ -22,10 +22,11 @@ import { engineModelWish, modelWishOf } from './modelWish.ts';
 import { watchModel } from './modelWatch.ts';
 import type { ModelOutcome } from './modelWatch.ts';
 import { openPlatform } from './platform.ts';
-import type { FoundCredentials, Platform, ServerUrls } from './platform.ts';
+import type { Platform } from './platform.ts';
 import type { ProgressPrinter } from './progressPrinter.ts';
 import { isolationNotice, openControlPlane, startServer } from './server.ts';
 import type { ControlPlane, RunningServer, ServerParts } from './server.ts';
+import type { FoundCredentials, ServerUrls } from './settledCredentials.ts';
 import { createSharedAgent } from './sharedAgent.ts';
 import type { JoinKeyOutcome, SharedAgent } from './sharedAgent.ts';
 import type { ServeConfig } from './serveConfig.ts';
@@ -81,6 +82,7 @@ async function openedPlatform(
       wish: await wishOf(run),
       adminEmail: parts.config.adminEmail,
       urls: urlsOf(parts, publicUrlOf(parts.config, parts.config.port)),
+      renewCredentials: parts.config.newCredentials,
       note: (text) => printer.line(text),
     });
   } catch (error) {

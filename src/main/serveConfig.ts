@@ -118,6 +118,13 @@ const keeping = {
     help: 'Model files of the shared agents here. By default models/ in the data directory.',
     group: 'Keeping',
   },
+  newCredentials: {
+    type: 'switch',
+    flag: 'new-credentials',
+    default: false,
+    help: 'If credentials.json is lost, write it anew at this start, with new keys.',
+    group: 'Keeping',
+  },
   agentDiesAfter: {
     type: 'duration',
     flag: 'agent-dies-after',

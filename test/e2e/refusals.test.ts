@@ -5,6 +5,7 @@ import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { createJoinKey } from '../../src/testing/agentProcess.ts';
 import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
 import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
 import { endLeftovers, repository, startProcess } from '../../src/testing/processes.ts';
@@ -180,7 +181,39 @@ test('credentials that were lost, and a server that hides it or does not come up
   const headers = { authorization: `Bearer ${key}` };
   const models = await fetch(`${second.ready.base_url}/models`, { headers });
   assert.equal(models.status, 200, 'a client’s key works on');
+  assert.match(second.err(), /start once with --new-credentials/);
   assert.equal(await second.end(), 0);
+});
+
+test('lost credentials that leave no way back to the command line, or to the sign-in', async () => {
+  const dataDir = path.join(base.path, 'renewed');
+  const first = await startServerProcess({ dataDir, args: ['--no-agent'], ...quick });
+  const { api_key: lost, admin } = first.ready;
+  assert.equal(await first.end(), 0);
+  await rm(path.join(dataDir, 'credentials.json'));
+  const args = ['--no-agent', '--new-credentials'];
+  const second = await startServerProcess({ dataDir, args, ...quick });
+  const { ready } = second;
+  assert.ok(ready.api_key !== null && ready.api_key !== lost);
+  for (const key of [ready.api_key, lost]) {
+    const headers = { authorization: `Bearer ${key}` };
+    const models = await fetch(`${ready.base_url}/models`, { headers });
+    assert.equal(models.status, 200, 'a client has a day to change its key');
+  }
+  assert.ok((await createJoinKey(second)).key.startsWith('xjk_'), 'the command line is let in');
+  assert.ok(ready.admin.password !== null && ready.admin.password !== admin.password);
+  const { server: origin } = second.credentials();
+  const signIn = await fetch(`${origin}/api/v1/sign-in`, {
+    method: 'POST',
+    headers: { origin, 'content-type': 'application/json' },
+    body: JSON.stringify(ready.admin),
+  });
+  assert.equal(signIn.status, 200, await signIn.text());
+  assert.equal(await second.end(), 0);
+  const third = await startServerProcess({ dataDir, args, ...quick });
+  assert.equal(third.ready.api_key, ready.api_key, 'a unit file that says it at each start');
+  assert.equal(third.ready.admin.password, null);
+  assert.equal(await third.end(), 0);
 });
 
 test('a server that hides why it has no model, or does not come up at all', async () => {

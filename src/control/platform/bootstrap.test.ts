@@ -16,7 +16,8 @@ import {
 } from '../../testing/controlHarness.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
 import { createPasswords } from '../access/password.ts';
-import { bootstrap, credentialsMatch, type BootstrapCredentials } from './bootstrap.ts';
+import { acceptedKeys } from './acceptedKeys.ts';
+import { bootstrap, type BootstrapCredentials } from './bootstrap.ts';
 
 let harness: ControlHarness;
 before(async () => {
@@ -91,7 +92,8 @@ test('a crash on either side of the commit leaves keys that nobody has', async (
     };
     await assert.rejects(bootstrap(parts, { ...firstStart, keep: crash }), /disk is full/);
     assert.equal(await store.isBootstrapped(), false);
-    assert.equal(await credentialsMatch(parts, { apiKey: kept[0]?.apiKey ?? '' }), false);
+    const ofKept = () => acceptedKeys(parts, kept[0] ?? { apiKey: '', managementKey: '' });
+    assert.deepEqual(await ofKept(), { apiKey: false, managementKey: false });
 
     const keep = async (credentials: BootstrapCredentials) => {
       assert.equal(await store.isBootstrapped(), false, 'kept before the commit');
@@ -100,8 +102,9 @@ test('a crash on either side of the commit leaves keys that nobody has', async (
     const outcome = await bootstrap(parts, { ...firstStart, keep });
     assert.ok(outcome.ok);
     assert.deepEqual(kept[1], outcome.credentials);
-    assert.equal(await credentialsMatch(parts, outcome.credentials), true);
-    assert.equal(await credentialsMatch(parts, { apiKey: kept[0]?.apiKey ?? '' }), false);
+    const accepted = await acceptedKeys(parts, outcome.credentials);
+    assert.deepEqual(accepted, { apiKey: true, managementKey: true });
+    assert.deepEqual(await ofKept(), { apiKey: false, managementKey: false });
     assert.equal((await store.userByEmail('admin@localhost'))?.mustChangePassword, true);
   } finally {
     await store.close();

@@ -13,7 +13,7 @@ import type { TierSlug } from '../../domain/tiers.ts';
 import type { EndpointEntry, ModelEntry } from '../../domain/directory.ts';
 import type { ApiKeyRow } from '../../store/contract/apiKeyStore.ts';
 import type { BootstrapRows } from '../../store/contract/platformStore.ts';
-import { apiKeyHash, newApiKeyRow } from '../apiKeys/apiKeyText.ts';
+import { newApiKeyRow } from '../apiKeys/apiKeyText.ts';
 import { oneTimePassword } from '../access/newPassword.ts';
 import type { Passwords } from '../access/password.ts';
 import { newJoinKey } from '../enrolment/createJoinKey.ts';
@@ -71,18 +71,6 @@ export async function bootstrap(
   if (!outcome.ok) return outcome;
   parts.log.info({ tier: input.tier, model: input.model.name }, 'platform set up');
   return { ok: true, credentials };
-}
-
-/**
- * Whether an API key belongs to this platform: how a start finds out which side of the commit a
- * crash was on (B2).
- */
-export async function credentialsMatch(
-  { store }: Pick<ControlParts, 'store'>,
-  { apiKey }: { apiKey: string },
-): Promise<boolean> {
-  const key = await store.apiKeyByHash(apiKeyHash(apiKey));
-  return key !== null && !key.revoked;
 }
 
 function firstRows(

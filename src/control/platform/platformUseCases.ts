@@ -1,11 +1,11 @@
 /** What main does with the platform. No caller: main is trusted. */
 import { sweep } from '../agents/sweep.ts';
-import { credentialsMatch } from './bootstrap.ts';
+import { acceptedKeys } from './acceptedKeys.ts';
 import { ensureDefaultModel } from './defaultModel.ts';
 import { newPlatformJoinKey } from './platformJoinKey.ts';
 
 export const platformUseCases = {
-  credentialsMatch,
+  acceptedKeys,
   ensureDefaultModel,
   newPlatformJoinKey,
   /** About once a minute. */
