@@ -17,7 +17,7 @@ export const agentsList = defineCommand({
   options: projectOptions,
   run: (context, { options }) =>
     withServer({ name: 'agents list', context, options }, async (session) => {
-      const path = `${session.scopePath(false)}/agents`;
+      const path = `${session.scopePath(false)}/agents?limit=500`;
       const agents = await session.call<ListAnswer<AgentAnswer>>({ method: 'GET', path });
       print({ context, options }, agents, ({ data }) =>
         data.length === 0 ? noAgents : agentsTable(data, context.clock.now()),

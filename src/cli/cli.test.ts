@@ -48,6 +48,7 @@ const agent: AgentAnswer = {
   effective_tiers: ['gpu_nvidia_shared', 'self_hosted'],
   max_concurrent_requests: 0,
   bound_endpoint_ids: null,
+  storage_limit_enabled: false,
   storage_limit_bytes: null,
   facts: null,
   agent_version: '0.1.0',
@@ -66,6 +67,7 @@ const agent: AgentAnswer = {
       engine: null,
     },
   ],
+  version: 1,
 };
 const away: AgentAnswer = {
   ...agent,
@@ -176,11 +178,8 @@ test('a key that would outlive its hour, refused only by the server', async () =
   assert.deepEqual(cli.seen, []);
 });
 
-/** A list in pieces is given with its end, a whole one without. */
 function listed(data: readonly object[]): void {
-  cli.answer = ({ url }) => ({
-    body: url.endsWith('/agents') ? { data } : wholePage(data),
-  });
+  cli.answer = () => ({ body: wholePage(data) });
 }
 
 test('lists that say nothing when they are empty, or show what others can forge', async () => {
@@ -261,7 +260,7 @@ test('a status that hides the notices, or that shared agents serve', async () =>
     base_url: 'http://h',
   };
   cli.answer = ({ url }) => {
-    if (url.endsWith('/agents')) return { body: { data: agents } };
+    if (url.includes('/agents?')) return { body: wholePage(agents) };
     return { body: url.includes('/endpoints?') ? wholePage([endpoint]) : status };
   };
   assertGolden('cli/status.txt', (await run('status')).out);

@@ -28,7 +28,7 @@ export const status = defineCommand({
           method: 'GET',
           path: `${scope}/endpoints?limit=500`,
         }),
-        session.call<ListAnswer<AgentAnswer>>({ method: 'GET', path: `${scope}/agents` }),
+        session.call<ListAnswer<AgentAnswer>>({ method: 'GET', path: `${scope}/agents?limit=500` }),
       ]);
       const overview = { status: answer, endpoints: endpoints.data, agents: agents.data };
       print({ context, options }, overview, (shown) => overviewText(shown, context.clock.now()));

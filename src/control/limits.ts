@@ -81,6 +81,10 @@ export const leastStorageLimitBytes = 1_000_000;
 
 /** Longest name of an agent or a join key, in characters. */
 export const longestName = 64;
+/** Longest description of an agent, in characters. */
+export const longestDescription = 512;
+/** What an agent may be asked to do at once, at most (as the link carries it). */
+export const mostConcurrentRequests = 4_096;
 /** Names that are tried before the worker id's digits make the name unique. */
 export const nameAttempts = 8;
 /** Messages that one signature is checked against (one per name of the server). */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { agentStates, agentTransitions, derivedAgentState, mayBecome } from './agentState.ts';
+import { agentStates, agentStateTable, derivedAgentState, mayBecome } from './agentState.ts';
 
 test('a dead agent never comes back', () => {
-  assert.deepEqual(agentTransitions.dead, []);
+  assert.deepEqual(agentStateTable.dead.leavesTo, []);
   assert.equal(mayBecome({ from: 'dead', to: 'enrolled' }), false);
   const linked = { stored: 'dead', linked: true, everLinked: true } as const;
   assert.equal(derivedAgentState(linked), 'dead');
@@ -32,11 +32,39 @@ test('every change of presence or of the stored state is a legal transition', ()
         before.stored === after.stored || mayBecome({ from: before.stored, to: after.stored });
       const everLinked = before.everLinked || after.everLinked;
       const [from, to] = [derivedAgentState(before), derivedAgentState({ ...after, everLinked })];
-      if (movable && from !== to) assert.ok(agentTransitions[from].includes(to), `${from}→${to}`);
+      if (movable && from !== to)
+        assert.ok(agentStateTable[from].leavesTo.includes(to), `${from}→${to}`);
     }
   }
 });
 
 test('every state has a row', () => {
-  assert.deepEqual(Object.keys(agentTransitions), [...agentStates]);
+  assert.deepEqual(Object.keys(agentStateTable), [...agentStates]);
+});
+
+test('what is stored and linked has no state, or two', () => {
+  for (const stored of ['enrolled', 'suspended', 'dead'] as const) {
+    for (const linked of [false, true]) {
+      for (const everLinked of [linked, true]) {
+        const state = derivedAgentState({ stored, linked, everLinked });
+        const row = agentStateTable[state];
+        assert.equal(row.stored, stored);
+        assert.equal(row.linked ?? linked, linked);
+        assert.equal(row.everLinked ?? everLinked, everLinked);
+      }
+    }
+  }
+});
+
+test('a stored state changes against the table, or to itself', () => {
+  const states = ['enrolled', 'suspended', 'dead'] as const;
+  const allowed = states.flatMap((from) =>
+    states.filter((to) => mayBecome({ from, to })).map((to) => `${from} ${to}`),
+  );
+  assert.deepEqual(allowed, [
+    'enrolled suspended',
+    'enrolled dead',
+    'suspended enrolled',
+    'suspended dead',
+  ]);
 });

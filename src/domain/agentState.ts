@@ -12,30 +12,54 @@ export const agentStates = ['pending', 'active', 'disconnected', 'suspended', 'd
 /** The state that users see. */
 export type AgentState = (typeof agentStates)[number];
 
-/**
- * Where each state may go. A resumed agent goes back to what its links say, which is `pending` for
- * one that was suspended before it ever linked.
- */
-export const agentTransitions: Readonly<Record<AgentState, readonly AgentState[]>> = {
-  pending: ['active', 'suspended', 'dead'],
-  active: ['disconnected', 'suspended', 'dead'],
-  disconnected: ['active', 'suspended', 'dead'],
-  suspended: ['active', 'disconnected', 'pending', 'dead'],
-  dead: [],
-};
+/** What a state means, and where it leads. */
+interface AgentStateRow {
+  stored: StoredAgentState;
+  /** Whether a link is up; null: whichever. */
+  linked: boolean | null;
+  /** Whether one ever was; null: whichever. */
+  everLinked: boolean | null;
+  leavesTo: readonly AgentState[];
+}
 
-/** The same for what is stored. */
-export const storedAgentTransitions: Readonly<
-  Record<StoredAgentState, readonly StoredAgentState[]>
-> = {
-  enrolled: ['suspended', 'dead'],
-  suspended: ['enrolled', 'dead'],
-  dead: [],
+/**
+ * The table. A resumed agent goes back to what its links say, which is `pending` for one that was
+ * suspended before it ever linked.
+ */
+export const agentStateTable: Readonly<Record<AgentState, AgentStateRow>> = {
+  pending: {
+    stored: 'enrolled',
+    linked: false,
+    everLinked: false,
+    leavesTo: ['active', 'suspended', 'dead'],
+  },
+  active: {
+    stored: 'enrolled',
+    linked: true,
+    everLinked: null,
+    leavesTo: ['disconnected', 'suspended', 'dead'],
+  },
+  disconnected: {
+    stored: 'enrolled',
+    linked: false,
+    everLinked: true,
+    leavesTo: ['active', 'suspended', 'dead'],
+  },
+  suspended: {
+    stored: 'suspended',
+    linked: null,
+    everLinked: null,
+    leavesTo: ['active', 'disconnected', 'pending', 'dead'],
+  },
+  dead: { stored: 'dead', linked: null, everLinked: null, leavesTo: [] },
 };
 
 /** Whether a stored state may be changed so. Staying where one is, is no change and is refused. */
 export function mayBecome(change: { from: StoredAgentState; to: StoredAgentState }): boolean {
-  return storedAgentTransitions[change.from].includes(change.to);
+  const { from, to } = change;
+  const rows = Object.values(agentStateTable).filter(({ stored }) => stored === from);
+  const reached = rows.flatMap(({ leavesTo }) => leavesTo);
+  return from !== to && reached.some((state) => agentStateTable[state].stored === to);
 }
 
 /** A link that was silent for this long on the receiver's clock is down, in ms. */
@@ -55,7 +79,15 @@ export function derivedAgentState(agent: {
   /** It has linked at least once in its life. */
   everLinked: boolean;
 }): AgentState {
-  if (agent.stored !== 'enrolled') return agent.stored;
-  if (agent.linked) return 'active';
-  return agent.everLinked ? 'disconnected' : 'pending';
+  const { stored, linked, everLinked } = agent;
+  const state = agentStates.find((name) => {
+    const row = agentStateTable[name];
+    return (
+      row.stored === stored &&
+      (row.linked ?? linked) === linked &&
+      (row.everLinked ?? everLinked) === everLinked
+    );
+  });
+  if (state === undefined) throw new Error('no state of an agent for what is stored and linked');
+  return state;
 }

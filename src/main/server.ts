@@ -228,7 +228,7 @@ function keepSweeping(
   const { control, router, clock, log } = parts;
   const jumps = new ClockJumps(clock);
   const sweep = async (): Promise<void> => {
-    const linkedAgentIds = router.agents().map(({ agentId }) => agentId);
+    const linkedAgentIds = router.linkedAgentIds();
     try {
       await control.sweep({ linkedAgentIds, jumps });
       await control.keyUse.flush();

@@ -193,6 +193,11 @@ export class Router {
     return [...this.registry.linked()].map((process) => this.presenceOf(process));
   }
 
+  /** Their ids alone. */
+  linkedAgentIds(): string[] {
+    return [...this.registry.linked()].map(({ agentId }) => agentId);
+  }
+
   /** The same for one; undefined while it has no link. */
   agent(agentId: string): AgentPresence | undefined {
     const process = this.registry.process(agentId);

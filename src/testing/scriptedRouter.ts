@@ -60,7 +60,8 @@ export async function createScriptedRouter(feed: DirectoryFeed): Promise<Scripte
       return router.answer(request, sink);
     },
     acceptWebSocket: (socket, { address }) => void router.links.push({ socket, address }),
-    agents: () => [],
+    agent: () => undefined,
+    linkedAgentIds: () => [],
     endpointStats: () => ({ running: 0, waiting: 0, agentsReady: 0 }),
     stats: () => ({
       running: 0,

@@ -5,6 +5,7 @@
 import { test } from 'node:test';
 import type { Store } from '../store/store.ts';
 import { agentCases } from './storeContract/agentCases.ts';
+import { agentListCases } from './storeContract/agentListCases.ts';
 import { apiKeyCases } from './storeContract/apiKeyCases.ts';
 import { auditCases } from './storeContract/auditCases.ts';
 import { bindingCases } from './storeContract/bindingCases.ts';
@@ -43,6 +44,7 @@ const topics: StoreCases[] = [
   joinKeyModelCases,
   tokenCases,
   agentCases,
+  agentListCases,
   usageCases,
   directoryCases,
   auditCases,

@@ -146,6 +146,7 @@ export function agentRow(number: number, over: Partial<AgentRow> = {}): AgentRow
     createdAtMs: startMs,
     stateSinceMs: startMs,
     suspendedReason: null,
+    version: 1,
     ...over,
   };
 }

@@ -214,6 +214,7 @@ export const matrix: Readonly<Record<string, Verdicts>> = {
   [`GET ${project}/requests`]: members,
   [`GET ${project}/agents`]: members,
   [`GET ${project}/agents/{agent}`]: members,
+  [`PATCH ${project}/agents/{agent}`]: owners,
   [`GET ${project}/agents/{agent}/events`]: members,
   [`POST ${project}/agents/{agent}/suspend`]: owners,
   [`POST ${project}/agents/{agent}/resume`]: owners,
@@ -235,6 +236,7 @@ export const matrix: Readonly<Record<string, Verdicts>> = {
   [`DELETE ${platform}/invitations/{invitation}`]: operators,
   [`GET ${platform}/agents`]: operators,
   [`GET ${platform}/agents/{agent}`]: operators,
+  [`PATCH ${platform}/agents/{agent}`]: operators,
   [`GET ${platform}/agents/{agent}/events`]: operators,
   [`POST ${platform}/agents/{agent}/suspend`]: operators,
   [`POST ${platform}/agents/{agent}/resume`]: operators,
@@ -258,6 +260,7 @@ export const matrix: Readonly<Record<string, Verdicts>> = {
 
   [`GET ${management}/agents`]: ownersByKey,
   [`GET ${management}/agents/{agent}`]: ownersByKey,
+  [`PATCH ${management}/agents/{agent}`]: ownersByKey,
   [`GET ${management}/agents/{agent}/events`]: ownersByKey,
   [`POST ${management}/agents/{agent}/suspend`]: ownersByKey,
   [`POST ${management}/agents/{agent}/resume`]: ownersByKey,

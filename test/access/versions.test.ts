@@ -52,6 +52,14 @@ const changeables: Readonly<Record<string, Changeable>> = {
     at: (cast) => `${project(cast)}/models/${cast.own.modelId}`,
     change: (count) => ({ name: `model ${count}` }),
   },
+  'PATCH /api/v1/projects/{project}/agents/{agent}': {
+    at: (cast) => `${project(cast)}/agents/${cast.own.agentId}`,
+    change: (count) => ({ description: `agent ${count}` }),
+  },
+  'PATCH /api/v1/platform/agents/{agent}': {
+    at: (cast) => `/api/v1/platform/agents/${cast.platform.agentId}`,
+    change: (count) => ({ description: `agent ${count}` }),
+  },
   'PATCH /api/v1/platform/models/{model}': {
     at: (cast) => `/api/v1/platform/models/${cast.platform.modelId}`,
     change: (count) => ({ name: `model ${count}` }),

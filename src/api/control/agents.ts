@@ -1,7 +1,7 @@
 /** Agents. */
 import { z } from 'zod';
 import { agentStates, type AgentState } from '../../domain/agentState.ts';
-import { contract, isoTimeSchema, pagedList, wholeList } from '../contract.ts';
+import { contract, isoTimeSchema, pagedList } from '../contract.ts';
 import { factsSchema } from '../enrollment.ts';
 
 export type AgentStateName = AgentState;
@@ -37,6 +37,7 @@ export const agentSchema = z
     effective_tiers: z.array(z.string()),
     max_concurrent_requests: z.int(),
     bound_endpoint_ids: z.array(z.string()).nullable(),
+    storage_limit_enabled: z.boolean(),
     storage_limit_bytes: z.int().nullable(),
     facts: factsSchema.nullable(),
     agent_version: z.string().nullable(),
@@ -45,6 +46,8 @@ export const agentSchema = z
     in_flight: z.int().nullable(),
     slots: z.int().nullable(),
     models: z.array(agentModelSchema),
+    /** From 1, one more with each change. */
+    version: z.int(),
   })
   .meta({ id: 'Agent' });
 export type AgentAnswer = z.infer<typeof agentSchema>;
@@ -64,8 +67,60 @@ export type AgentEventAnswer = z.infer<typeof agentEventSchema>;
 /** The reason stands in the agent's history. */
 const commandSchema = z.strictObject({ reason: z.string().max(512).optional() });
 
-const list = contract({ answer: wholeList(agentSchema), status: 200, refusals: [] });
-const one = contract({ answer: agentSchema, status: 200, refusals: ['not_found'] });
+/** With what the caller should know of the change, e.g. that a tier's slug is deprecated. */
+const changedAgentSchema = z
+  .strictObject({ ...agentSchema.shape, warnings: z.array(z.string()) })
+  .meta({ id: 'ChangedAgent' });
+export type ChangedAgentAnswer = z.infer<typeof changedAgentSchema>;
+
+const updateAgentSchema = z
+  .strictObject({
+    name: z.string().max(256).optional(),
+    description: z.string().max(4096).optional(),
+    region: z.string().max(256).optional(),
+    max_concurrent_requests: z.number().optional().describe('0: as many as the agent grants'),
+    supported_tiers: z
+      .array(z.string().max(64))
+      .max(16)
+      .nullable()
+      .optional()
+      .describe("Null: the accelerator's default"),
+    bound_endpoint_ids: z
+      .array(z.string().min(1).max(64))
+      .max(64)
+      .nullable()
+      .optional()
+      .describe('It serves exactly these and nothing else; null or empty: whatever it may'),
+    storage_limit_enabled: z.boolean().optional().describe('False: no limit but the disk'),
+    storage_limit_bytes: z.number().nullable().optional(),
+  })
+  .meta({ id: 'UpdateAgent' });
+export type UpdateAgentRequest = z.infer<typeof updateAgentSchema>;
+
+const list = pagedList({
+  item: agentSchema,
+  place: ['number', 'number', 'string'],
+  query: {
+    state: z.enum(agentStates).optional(),
+    region: z.string().max(64).optional().describe('Compared without case'),
+    tier: z.string().max(64).optional().describe('One that the agent carries'),
+    name: z.string().max(64).optional().describe('A part of it, compared without case'),
+  },
+  refusals: [],
+});
+const one = contract({
+  answer: agentSchema,
+  status: 200,
+  refusals: ['not_found'],
+  versioned: true,
+});
+const update = contract({
+  body: updateAgentSchema,
+  answer: changedAgentSchema,
+  status: 200,
+  refusals: ['not_found', 'conflict'],
+  versioned: true,
+});
 const events = pagedList({
   item: agentEventSchema,
   place: ['number'],
@@ -82,12 +137,14 @@ const command = contract({
 export const agentContracts = {
   agents: list,
   agent: one,
+  updateAgent: update,
   agentEvents: events,
   suspendAgent: command,
   resumeAgent: command,
   removeAgent: command,
   platformAgents: list,
   platformAgent: one,
+  updatePlatformAgent: update,
   platformAgentEvents: events,
   suspendPlatformAgent: command,
   resumePlatformAgent: command,

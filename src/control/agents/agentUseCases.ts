@@ -1,4 +1,5 @@
 /** Agents, of a project or of the platform. */
+import { updateAgent } from './changeAgent.ts';
 import { removeAgent, resumeAgent, suspendAgent } from './agentLifecycle.ts';
 import { agentEvents, agentOf, listAgents } from './agents.ts';
 
@@ -6,6 +7,7 @@ export const agentUseCases = {
   agents: listAgents,
   agent: agentOf,
   agentEvents,
+  updateAgent,
   suspendAgent,
   resumeAgent,
   removeAgent,

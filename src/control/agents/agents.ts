@@ -1,6 +1,9 @@
 /** Lists agents, and tells what happened to one. */
-import type { AgentEventRow, AgentRow } from '../../store/contract/agentStore.ts';
+import { agentStateTable, type AgentState } from '../../domain/agentState.ts';
+import type { AgentEventRow, AgentQuery, AgentRow } from '../../store/contract/agentStore.ts';
 import type { Page, Paged } from '../../lib/page.ts';
+import { tierField } from '../catalogue/tierField.ts';
+import type { InvalidField } from '../invalidField.ts';
 import { listRows } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import {
@@ -19,22 +22,88 @@ export type AgentEventView = AgentEventRow;
 
 export type NotFound = { ok: false; reason: 'not_found' };
 
+/** What a list of agents shows; what is left out does not matter. */
+export interface AgentFilter {
+  state?: AgentState | undefined;
+  region?: string | undefined;
+  /** A slug from outside. */
+  tier?: string | undefined;
+  /** A part of the name. */
+  name?: string | undefined;
+}
+
+export interface AgentsInput {
+  caller: Caller;
+  owner: OwnerRef;
+  /** By default the first `listRows`. */
+  page?: Page | undefined;
+  filter?: AgentFilter | undefined;
+  /** The agents whose link is up now; asked for only where the filter depends on it. */
+  linkedAgentIds?: (() => readonly string[]) | undefined;
+}
+
 /**
- * The agents of an owner, oldest first, at most `listRows`, dead ones last to be shown. For a
- * project, whoever may see the platform's agents gets the shared ones behind them.
+ * The agents of an owner, oldest first, the dead behind the living. For a project, whoever may see
+ * the platform's agents gets the shared ones behind them. A place is `[part, createdAtMs, id]`.
  */
 export async function listAgents(
   { store }: Parts,
-  { caller, owner }: { caller: Caller; owner: OwnerRef },
-): Promise<{ ok: true; agents: AgentView[] } | Denied> {
+  input: AgentsInput,
+): Promise<{ ok: true; agents: Paged<AgentView> } | InvalidField | Denied> {
+  const { caller, owner, page = { after: null, limit: listRows } } = input;
   const allowed = await authorizeOwner(store, { caller, owner, role: 'member' });
   if (!allowed.ok) return allowed;
-  const own = await store.agentsOf(allowed.projectId);
+  const read = queryOf(input);
+  if (!read.ok) return read;
   const withShared = allowed.projectId !== null && authorizePlatform(caller).ok;
-  const rows = withShared ? [...own, ...(await store.agentsOf(null))] : own;
-  const living = rows.filter(({ state }) => state !== 'dead');
-  const dead = rows.filter(({ state }) => state === 'dead');
-  return { ok: true, agents: [...living, ...dead].slice(0, listRows).map(agentView) };
+  const owners = withShared ? [allowed.projectId, null] : [allowed.projectId];
+  const parts = owners.flatMap((projectId) => [
+    { projectId, dead: false },
+    { projectId, dead: true },
+  ]);
+  const [first = 0, ...place] = page.after ?? [];
+  const items: AgentView[] = [];
+  for (const [at, part] of parts.entries()) {
+    const skipped = at < Number(first) || (read.dead ?? part.dead) !== part.dead;
+    if (skipped) continue;
+    const after = at === first && place.length > 0 ? place : null;
+    const left = page.limit - items.length;
+    const asked = { ...read.query, ...part, page: { after, limit: Math.max(1, left) } };
+    const rows = await store.agentPage(asked);
+    // The page is full: whether there is more is all that is left to say.
+    if (left === 0 && rows.items.length > 0) {
+      return { ok: true, agents: { items, next: [at, 0, ''] } };
+    }
+    items.push(...rows.items.map(agentView));
+    if (rows.next !== null) return { ok: true, agents: { items, next: [at, ...rows.next] } };
+  }
+  return { ok: true, agents: { items, next: null } };
+}
+
+type Query = Omit<AgentQuery, 'projectId' | 'dead'>;
+
+/** `dead` undefined: both. */
+function queryOf({
+  filter = {},
+  linkedAgentIds,
+}: AgentsInput): { ok: true; query: Query; dead: boolean | undefined } | InvalidField {
+  const { state, region, name } = filter;
+  const tier = filter.tier === undefined ? undefined : tierField('tier', filter.tier);
+  if (tier !== undefined && !tier.ok) return tier;
+  const query: Query = { region, name, tier: tier?.tier };
+  if (state === undefined) return { ok: true, query, dead: undefined };
+  const { stored, linked, everLinked } = agentStateTable[state];
+  const ids = linked === null ? [] : (linkedAgentIds?.() ?? []);
+  return {
+    ok: true,
+    dead: stored === 'dead',
+    query: {
+      ...query,
+      stored,
+      linked: linked === null ? undefined : { ids, is: linked },
+      everLinked: everLinked ?? undefined,
+    },
+  };
 }
 
 export async function agentOf(

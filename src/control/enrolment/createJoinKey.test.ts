@@ -5,7 +5,7 @@ import { openControlHarness, type ControlHarness } from '../../testing/controlHa
 import { firstPage } from '../../testing/firstPage.ts';
 import { auditNote } from '../../testing/storeRows.ts';
 import { openJoinKeysPerOwner } from '../limits.ts';
-import { newJoinKey, type InvalidField, type JoinKeyWish } from './createJoinKey.ts';
+import { newJoinKey, type InvalidJoinKey, type JoinKeyWish } from './createJoinKey.ts';
 import { parseJoinKey } from './joinKeyText.ts';
 
 let harness: ControlHarness;
@@ -24,7 +24,7 @@ async function create(wish: JoinKeyWish, owner: typeof project | typeof platform
 async function refusal(
   wish: JoinKeyWish,
   owner: typeof project | typeof platform = project,
-): Promise<InvalidField> {
+): Promise<InvalidJoinKey> {
   const outcome = await create(wish, owner);
   assert.ok(!outcome.ok && outcome.reason === 'invalid_value', JSON.stringify(wish));
   return outcome;

@@ -2,17 +2,11 @@
  * Creates a join key for a project's own agents, or (by the platform's admin) for shared ones. The
  * key's text is in the answer and nowhere else (C2).
  */
-import { regionProblem } from '../../lib/slug.ts';
-import { resolveTierSlug, tierSlugs, type TierSlug } from '../../domain/tiers.ts';
 import type { JoinKeyRow } from '../../store/contract/joinKeyStore.ts';
+import { readSupportedTiers, regionInvalid, storageLimitInvalid } from '../agents/agentFields.ts';
 import { auditOf, changedBy, type ChangedBy } from '../audit.ts';
-import {
-  joinKeyTtlMs,
-  joinKeyUses,
-  leastStorageLimitBytes,
-  longestName,
-  openJoinKeysPerOwner,
-} from '../limits.ts';
+import { invalidField, type InvalidField } from '../invalidField.ts';
+import { joinKeyTtlMs, joinKeyUses, longestName, openJoinKeysPerOwner } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import { authorizeOwner, type Denied, type OwnerRef, type Caller } from '../principal.ts';
 import { newJoinKeyText } from './joinKeyText.ts';
@@ -30,13 +24,9 @@ export interface JoinKeyWish {
   ttlMs?: number | undefined;
 }
 
-/** One field that cannot be; `message` names the knob, its value and the limit. */
-export interface InvalidField {
-  ok: false;
-  reason: 'invalid_value';
-  param: 'name' | 'region' | 'supported_tiers' | 'storage_limit_bytes' | 'max_uses' | 'ttl_seconds';
-  message: string;
-}
+export type InvalidJoinKey = InvalidField<
+  'name' | 'region' | 'supported_tiers' | 'storage_limit_bytes' | 'max_uses' | 'ttl_seconds'
+>;
 
 export interface CreatedJoinKey {
   ok: true;
@@ -49,7 +39,7 @@ export interface CreatedJoinKey {
 
 export type CreateJoinKeyOutcome =
   | CreatedJoinKey
-  | InvalidField
+  | InvalidJoinKey
   /** Too many open keys; `limit` of them may be open. */
   | { ok: false; reason: 'too_many_join_keys'; limit: number }
   | Denied;
@@ -105,11 +95,13 @@ export async function insertJoinKey(
 export function newJoinKey(
   parts: Pick<ControlParts, 'clock' | 'random' | 'config'>,
   input: { projectId: string | null; wish: JoinKeyWish; createdBy: string },
-): { ok: true; row: JoinKeyRow; text: string; warnings: string[] } | InvalidField {
+): { ok: true; row: JoinKeyRow; text: string; warnings: string[] } | InvalidJoinKey {
   const { projectId, wish, createdBy } = input;
   const problem = firstProblem(wish);
   if (problem !== undefined) return problem;
-  const tiers = supportedTiers(wish.supportedTiers ?? null, projectId === null);
+  const tiers = readSupportedTiers(wish.supportedTiers ?? null, {
+    isPlatform: projectId === null,
+  });
   if (!tiers.ok) return tiers;
   const { id, secretSha256, text } = newJoinKeyText(parts.random);
   const createdAtMs = parts.clock.now();
@@ -131,79 +123,31 @@ export function newJoinKey(
   return { ok: true, row, text, warnings: tiers.warnings };
 }
 
-function invalid(param: InvalidField['param'], message: string): InvalidField {
-  return { ok: false, reason: 'invalid_value', param, message };
-}
-
-function firstProblem(wish: JoinKeyWish): InvalidField | undefined {
+function firstProblem(wish: JoinKeyWish): InvalidJoinKey | undefined {
   return (
     nameProblem(wish.name) ??
     regionInvalid(wish.region) ??
     ttlProblem(wish.ttlMs ?? joinKeyTtlMs.default) ??
     usesProblem(wish.maxUses ?? joinKeyUses.default) ??
-    storageProblem(wish.storageLimitBytes ?? null)
+    storageLimitInvalid(wish.storageLimitBytes ?? null)
   );
 }
 
-function nameProblem(name = ''): InvalidField | undefined {
+function nameProblem(name = ''): InvalidJoinKey | undefined {
   if (name.length <= longestName && !/\p{Cc}/u.test(name)) return undefined;
   const rule = `at most ${longestName} characters on one line`;
-  return invalid('name', `name has ${name.length} characters; it may have ${rule}.`);
+  return invalidField('name', `name has ${name.length} characters; it may have ${rule}.`);
 }
 
-function regionInvalid(region: string | undefined): InvalidField | undefined {
-  if (region === undefined || regionProblem(region) === undefined) return undefined;
-  const rule = '1 to 24 characters of printable ASCII without space';
-  return invalid('region', `region is ${JSON.stringify(region.slice(0, 64))}; it must be ${rule}.`);
-}
-
-function ttlProblem(ttlMs: number): InvalidField | undefined {
+function ttlProblem(ttlMs: number): InvalidJoinKey | undefined {
   const { least, most } = joinKeyTtlMs;
   if (Number.isInteger(ttlMs) && ttlMs >= least && ttlMs <= most) return undefined;
   const rule = `from ${least / 1000} to ${most / 1000}: a join key expires after at most 1 hour`;
-  return invalid('ttl_seconds', `ttl_seconds is ${ttlMs / 1000}; it must be ${rule}.`);
+  return invalidField('ttl_seconds', `ttl_seconds is ${ttlMs / 1000}; it must be ${rule}.`);
 }
 
-function usesProblem(maxUses: number): InvalidField | undefined {
+function usesProblem(maxUses: number): InvalidJoinKey | undefined {
   const { least, most } = joinKeyUses;
   if (Number.isInteger(maxUses) && maxUses >= least && maxUses <= most) return undefined;
-  return invalid('max_uses', `max_uses is ${maxUses}; it must be from ${least} to ${most}.`);
-}
-
-function storageProblem(bytes: number | null): InvalidField | undefined {
-  if (bytes === null || (Number.isSafeInteger(bytes) && bytes >= leastStorageLimitBytes)) {
-    return undefined;
-  }
-  const rule = `at least ${leastStorageLimitBytes} bytes, or off`;
-  return invalid('storage_limit_bytes', `storage_limit_bytes is ${bytes}; it must be ${rule}.`);
-}
-
-type TierList = { ok: true; slugs: TierSlug[] | null; warnings: string[] } | InvalidField;
-
-/** Slugs from outside → tiers in the table's order; a deprecated one is replaced, and warned of. */
-function supportedTiers(given: readonly string[] | null, isPlatform: boolean): TierList {
-  if (given === null) return { ok: true, slugs: null, warnings: [] };
-  const chosen = new Set<TierSlug>();
-  const warnings = new Set<string>();
-  for (const slug of given) {
-    const tier = resolveTierSlug(slug);
-    if (!tier.ok) {
-      const known = tierSlugs.join(', ');
-      const shown = JSON.stringify(slug.slice(0, 64));
-      return invalid('supported_tiers', `supported_tiers names ${shown}; tiers are: ${known}.`);
-    }
-    if (tier.slug === (isPlatform ? 'self_hosted' : 'free')) return misplaced(tier.slug);
-    if (tier.deprecated !== undefined) {
-      warnings.add(`${tier.deprecated} is deprecated and was stored as ${tier.slug}.`);
-    }
-    chosen.add(tier.slug);
-  }
-  const slugs = tierSlugs.filter((slug) => chosen.has(slug));
-  return { ok: true, slugs, warnings: [...warnings] };
-}
-
-function misplaced(slug: 'free' | 'self_hosted'): InvalidField {
-  const rule =
-    slug === 'free' ? 'only shared agents carry it' : 'only a project’s own agents carry it';
-  return invalid('supported_tiers', `supported_tiers names ${slug}; ${rule}.`);
+  return invalidField('max_uses', `max_uses is ${maxUses}; it must be from ${least} to ${most}.`);
 }

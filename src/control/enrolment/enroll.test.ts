@@ -328,5 +328,5 @@ test('shared agents are shown to, or changed by, whoever owns only a project', a
   const viaPlatform = await control.suspendAgent({ ...input, owner: platform });
   assert.deepEqual(viaPlatform, { ok: false, reason: 'insufficient_permissions' });
   const listed = await control.agents({ caller: key, owner: project });
-  assert.ok(listed.ok && listed.agents.every(({ ownership }) => ownership === 'project'));
+  assert.ok(listed.ok && listed.agents.items.every(({ ownership }) => ownership === 'project'));
 });

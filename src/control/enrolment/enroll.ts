@@ -262,6 +262,7 @@ function newAgent(
     firstLinkedAtMs: null,
     lastSeenAtMs: null,
     createdAtMs: nowMs,
+    version: 1,
   };
 }
 

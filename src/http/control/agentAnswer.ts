@@ -8,21 +8,19 @@ import { isoTime, isoTimeOrNull } from './isoTime.ts';
 import type { LiveView } from './liveView.ts';
 
 export interface AgentAnswers {
-  one(view: AgentView): AgentAnswer;
-  all(views: readonly AgentView[]): AgentAnswer[];
+  one: (view: AgentView) => AgentAnswer;
+  all: (views: readonly AgentView[]) => AgentAnswer[];
 }
 
 export function createAgentAnswers(options: {
-  router: Pick<LiveView, 'agents'>;
+  router: Pick<LiveView, 'agent'>;
   /** Name of a model by its id; undefined when it is gone. */
   modelName: (modelId: string) => string | undefined;
 }): AgentAnswers {
   const { router, modelName } = options;
-  const all = (views: readonly AgentView[]): AgentAnswer[] => {
-    const present = new Map(router.agents().map((agent) => [agent.agentId, agent]));
-    return views.map((view) => agentAnswer(view, { presence: present.get(view.id), modelName }));
-  };
-  return { all, one: (view) => all([view])[0] as AgentAnswer };
+  const one = (view: AgentView): AgentAnswer =>
+    agentAnswer(view, { presence: router.agent(view.id), modelName });
+  return { one, all: (views) => views.map(one) };
 }
 
 interface Live {
@@ -48,6 +46,7 @@ function agentAnswer(view: AgentView, live: Live): AgentAnswer {
     effective_tiers: [...view.effectiveTiers],
     max_concurrent_requests: view.maxConcurrentRequests,
     bound_endpoint_ids: view.boundEndpointIds === null ? null : [...view.boundEndpointIds],
+    storage_limit_enabled: view.storageLimitBytes !== null,
     storage_limit_bytes: view.storageLimitBytes,
     facts,
     agent_version: presence?.agentVersion ?? facts?.agentVersion ?? null,
@@ -55,6 +54,7 @@ function agentAnswer(view: AgentView, live: Live): AgentAnswer {
     in_flight: presence?.inFlight ?? null,
     slots: presence?.slots ?? null,
     models: presence === undefined ? [] : modelsOf(presence, live.modelName),
+    version: view.version,
   };
 }
 

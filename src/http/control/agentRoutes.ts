@@ -1,24 +1,37 @@
 /** Agents of a project and of the platform: list, look, history, suspend, resume, remove. */
-import type { AgentEventAnswer, agentContracts } from '../../api/control/agents.ts';
+import type {
+  AgentEventAnswer,
+  agentContracts,
+  UpdateAgentRequest,
+} from '../../api/control/agents.ts';
+import type { AgentWish } from '../../control/agents/changeAgent.ts';
 import type { AgentCommand, AgentCommandOutcome } from '../../control/agents/agentLifecycle.ts';
 import type { Control } from '../../control/control.ts';
 import type { AgentEventView } from '../../control/agents/agents.ts';
 import type { AgentAnswers } from './agentAnswer.ts';
 import { pageAnswer, type ControlCall } from './controlCall.ts';
 import { isoTime } from './isoTime.ts';
+import type { LiveView } from './liveView.ts';
 import { ofPlatform, ofProject, type OwnerOf } from './ownerOf.ts';
 import type { TopicHandlers } from './topicHandlers.ts';
 
 interface Options {
   control: Pick<
     Control,
-    'agents' | 'agent' | 'agentEvents' | 'suspendAgent' | 'resumeAgent' | 'removeAgent'
+    | 'agents'
+    | 'agent'
+    | 'updateAgent'
+    | 'agentEvents'
+    | 'suspendAgent'
+    | 'resumeAgent'
+    | 'removeAgent'
   >;
+  router: Pick<LiveView, 'linkedAgentIds'>;
   answers: AgentAnswers;
 }
 
 type Contracts = typeof agentContracts;
-type Name = 'agents' | 'agent' | 'agentEvents' | 'suspendAgent' | 'resumeAgent' | 'removeAgent';
+type Name = keyof Options['control'];
 type UseCase = (command: AgentCommand) => Promise<AgentCommandOutcome>;
 
 export function createAgentRoutes(options: Options): TopicHandlers<Contracts> {
@@ -28,6 +41,7 @@ export function createAgentRoutes(options: Options): TopicHandlers<Contracts> {
     ...own,
     platformAgents: shared.agents,
     platformAgent: shared.agent,
+    updatePlatformAgent: shared.updateAgent,
     platformAgentEvents: shared.agentEvents,
     suspendPlatformAgent: shared.suspendAgent,
     resumePlatformAgent: shared.resumeAgent,
@@ -35,9 +49,9 @@ export function createAgentRoutes(options: Options): TopicHandlers<Contracts> {
   };
 }
 
-/** The six routes for the owner that the address names. */
+/** The routes for the owner that the address names. */
 function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contracts>, Name> {
-  const { control, answers } = options;
+  const { control, router, answers } = options;
   const about = (call: Pick<ControlCall, 'caller' | 'part'>) => ({
     caller: call.caller,
     owner: ownerOf(call),
@@ -51,12 +65,32 @@ function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contra
     };
   return {
     async agents(call) {
-      const outcome = await control.agents({ caller: call.caller, owner: ownerOf(call) });
-      return outcome.ok ? call.json({ data: answers.all(outcome.agents) }) : call.refuse(outcome);
+      const { caller, page } = call;
+      const { state, region, tier, name } = call.query;
+      const outcome = await control.agents({
+        caller,
+        owner: ownerOf(call),
+        page,
+        filter: { state, region, tier, name },
+        linkedAgentIds: () => router.linkedAgentIds(),
+      });
+      if (!outcome.ok) return call.refuse(outcome);
+      return call.json(pageAnswer(outcome.agents, answers.one));
     },
     async agent(call) {
       const outcome = await control.agent(about(call));
       return outcome.ok ? call.json(answers.one(outcome.agent)) : call.refuse(outcome);
+    },
+    async updateAgent(call) {
+      const { body, expectedVersion } = call;
+      if (body.storage_limit_enabled === true && (body.storage_limit_bytes ?? null) === null) {
+        const message = "'storage_limit_bytes' is needed when 'storage_limit_enabled' is true.";
+        return call.refuse({ reason: 'invalid_value', param: 'storage_limit_bytes', message });
+      }
+      const wish = agentWish(body);
+      const outcome = await control.updateAgent({ ...about(call), wish, expectedVersion });
+      if (!outcome.ok) return call.refuse(outcome);
+      return call.json({ ...answers.one(outcome.agent), warnings: outcome.warnings });
     },
     async agentEvents(call) {
       const outcome = await control.agentEvents({ ...about(call), page: call.page });
@@ -66,6 +100,18 @@ function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contra
     suspendAgent: command(control.suspendAgent),
     resumeAgent: command(control.resumeAgent),
     removeAgent: command(control.removeAgent),
+  };
+}
+
+function agentWish(body: UpdateAgentRequest): AgentWish {
+  return {
+    name: body.name,
+    description: body.description,
+    region: body.region,
+    maxConcurrentRequests: body.max_concurrent_requests,
+    supportedTiers: body.supported_tiers,
+    boundEndpointIds: body.bound_endpoint_ids,
+    storageLimitBytes: body.storage_limit_enabled === false ? null : body.storage_limit_bytes,
   };
 }
 

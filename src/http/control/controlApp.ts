@@ -250,7 +250,7 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
     ...createModelRoutes({ control }),
     ...createTierRoutes({ control }),
     live,
-    ...createAgentRoutes({ control, answers }),
+    ...createAgentRoutes({ control, router, answers }),
     ...createJoinKeyRoutes(options),
     ...createAuditRoutes({ control }),
   };

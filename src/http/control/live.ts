@@ -150,7 +150,7 @@ async function snapshotOf(options: Options, viewer: Viewer): Promise<Snapshot> {
     snapshot: {
       at: isoTime(clock.now()),
       status,
-      agents: agents.all(listed.agents),
+      agents: agents.all(listed.agents.items),
       endpoints: endpoints.endpoints.items.map(endpointAnswer),
       requests: projects.requests(requests.requests.items),
     },

@@ -1,4 +1,7 @@
 /** What the control routes show of the data plane: links and counters as they are now. */
 import type { Router } from '../../router/router.ts';
 
-export type LiveView = Pick<Router, 'agents' | 'endpointStats' | 'stats' | 'directory'>;
+export type LiveView = Pick<
+  Router,
+  'agent' | 'linkedAgentIds' | 'endpointStats' | 'stats' | 'directory'
+>;

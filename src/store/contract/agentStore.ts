@@ -1,7 +1,9 @@
 /** Agents, their stored states and their history. */
-import type { AgentEntry } from '../../domain/directory.ts';
+import type { AgentEntry, StoredAgentState } from '../../domain/directory.ts';
 import type { Page, Paged } from '../../lib/page.ts';
+import type { TierSlug } from '../../domain/tiers.ts';
 import type { AuditNote } from './auditStore.ts';
+import type { BindingRefusal } from './catalogueStore.ts';
 import type { Refused } from './refused.ts';
 
 /** An agent with everything that is stored of it. */
@@ -18,6 +20,37 @@ export interface AgentRow extends AgentEntry {
   /** When the stored state began. */
   stateSinceMs: number;
   suspendedReason: string | null;
+  /** From 1, one more with each change of a person's. */
+  version: number;
+}
+
+/** What a person changes of an agent; what is left out stays as it is. */
+export interface AgentPatch {
+  name?: string | undefined;
+  description?: string | undefined;
+  region?: string | undefined;
+  maxConcurrentRequests?: number | undefined;
+  /** With what they mean for this agent. */
+  tiers?: { supported: readonly TierSlug[] | null; effective: readonly TierSlug[] } | undefined;
+  storageLimitBytes?: number | null | undefined;
+}
+
+/** Which agents of one owner a list shows. What is left out does not matter. */
+export interface AgentQuery {
+  /** Null: the shared ones. */
+  projectId: string | null;
+  /** The dead are a list of their own. */
+  dead: boolean;
+  stored?: StoredAgentState | undefined;
+  /** Those that are in `ids`, or (`is` false) those that are not. */
+  linked?: { ids: readonly string[]; is: boolean } | undefined;
+  everLinked?: boolean | undefined;
+  /** Compared without case. */
+  region?: string | undefined;
+  /** One that it carries. */
+  tier?: TierSlug | undefined;
+  /** A part of its name, compared without case. */
+  name?: string | undefined;
 }
 
 export interface AgentEventRow {
@@ -34,6 +67,26 @@ export interface AgentStore {
   agentById(id: string): Promise<AgentRow | null>;
   /** The project's own; `null` = shared ones. */
   agentsOf(projectId: string | null): Promise<AgentRow[]>;
+  /** Oldest first; a place is `[createdAtMs, id]`. */
+  agentPage(input: AgentQuery & { page: Page }): Promise<Paged<AgentRow>>;
+  /**
+   * All of it in one transaction, with the other side of its bindings. `projectId` is the agent's
+   * owner, for whom there is no other agent.
+   */
+  updateAgent(input: {
+    agentId: string;
+    projectId: string | null;
+    patch: AgentPatch;
+    /** Replaces the whole binding; null: bound to nothing. Undefined: as it is. */
+    boundEndpointIds: readonly string[] | null | undefined;
+    expectedVersion: number | null;
+    audit: AuditNote;
+  }): Promise<
+    | { ok: true; agent: AgentRow }
+    | Refused<'not_found' | 'version_conflict'>
+    | Refused<'dead' | 'name_taken'>
+    | BindingRefusal
+  >;
   setAgentState(input: {
     agentId: string;
     state: 'enrolled' | 'suspended' | 'dead';

@@ -98,17 +98,6 @@ export interface CatalogueStore {
     | (Refused<'quota'> & { excess: QuotaExcess })
   >;
 
-  /**
-   * The same binding from the agent's side: exactly these endpoints; null: none. `projectId` is the
-   * agent's owner.
-   */
-  bindAgent(input: {
-    agentId: string;
-    projectId: string | null;
-    endpointIds: readonly string[] | null;
-    audit: AuditNote;
-  }): Promise<{ ok: true } | BindingRefusal>;
-
   // models
   modelById(id: string): Promise<ModelRow | null>;
   /**

@@ -8,11 +8,15 @@ import {
   markSeen,
   setAgentState,
 } from '../queries/agents.ts';
+import { agentPage } from '../queries/agentPage.ts';
+import { updateAgent } from '../queries/updateAgent.ts';
 import type { MethodsOf } from './method.ts';
 
 export const agentMethods: MethodsOf<AgentStore> = {
   agentById: { access: 'read', run: agentById },
   agentsOf: { access: 'read', run: agentsOf },
+  agentPage: { access: 'read', run: agentPage },
+  updateAgent: { access: 'change', run: updateAgent },
   setAgentState: { access: 'change', run: setAgentState },
   markFirstLinked: { access: 'write', run: markFirstLinked },
   expireAgents: { access: 'write', run: expireAgents },

@@ -1,5 +1,4 @@
 import type { CatalogueStore } from '../contract/catalogueStore.ts';
-import { bindAgent } from '../queries/bindAgent.ts';
 import { createEndpoint, deleteEndpoint, updateEndpoint } from '../queries/changeEndpoint.ts';
 import { createModel, deleteModel, updateModel } from '../queries/changeModel.ts';
 import { endpointByRef, endpointPage, endpointsOf } from '../queries/endpoints.ts';
@@ -13,7 +12,6 @@ export const catalogueMethods: MethodsOf<CatalogueStore> = {
   createEndpoint: { access: 'change', run: createEndpoint },
   updateEndpoint: { access: 'change', run: updateEndpoint },
   deleteEndpoint: { access: 'change', run: deleteEndpoint },
-  bindAgent: { access: 'change', run: bindAgent },
   modelById: { access: 'read', run: modelById },
   modelPage: { access: 'read', run: modelPage },
   createModel: { access: 'change', run: createModel },

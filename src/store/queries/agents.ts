@@ -86,6 +86,7 @@ export async function changeAgentState(
       state,
       state_since_ms: atMs,
       suspended_reason: state === 'suspended' ? reason : null,
+      version: agent.version + 1,
       // B1: the dead are bound to nothing; their endpoints stay closed to others (B2).
       ...(state === 'dead' ? { bound_endpoint_ids: null } : {}),
     })
@@ -208,6 +209,7 @@ export async function insertAgent({ db }: Tx, agent: AgentRow): Promise<AgentRow
       first_linked_at_ms: agent.firstLinkedAtMs,
       last_seen_at_ms: agent.lastSeenAtMs,
       created_at_ms: agent.createdAtMs,
+      version: agent.version,
     })
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -225,6 +227,7 @@ export function toAgentRow(row: Row<'agents'>): AgentRow {
     createdAtMs: row.created_at_ms,
     stateSinceMs: row.state_since_ms,
     suspendedReason: row.suspended_reason,
+    version: row.version,
   };
 }
 

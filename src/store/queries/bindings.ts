@@ -20,7 +20,7 @@ import type { Row } from '../tables.ts';
 import type { ChangeKind } from '../tables/frameTables.ts';
 import { forUpdate } from '../transaction.ts';
 import type { Tx } from '../transaction.ts';
-import { fromList, fromListOrNull, toListOrNull } from './columns.ts';
+import { containing, fromList, fromListOrNull, toListOrNull } from './columns.ts';
 
 type Changes = { kind: ChangeKind; id: string }[];
 
@@ -41,13 +41,12 @@ async function boundIds({ db }: Tx, endpointId: string): Promise<string[]> {
     .selectFrom('agents')
     .select('id')
     .where('bound_endpoint_ids', 'is not', null)
-    .where(sql<boolean>`bound_endpoint_ids like ${containing(endpointId)} escape '!'`)
+    .where(
+      sql<boolean>`bound_endpoint_ids like ${containing(JSON.stringify(endpointId))} escape '!'`,
+    )
     .execute();
   return rows.map(({ id }) => id);
 }
-
-/** A pattern for the JSON of a list that has the text. */
-const containing = (text: string): string => `%"${text.replaceAll(/[!%_]/g, '!$&')}"%`;
 
 /** Agents by endpoint, oldest first. */
 export async function boundAgentsOf(
@@ -213,7 +212,10 @@ async function writeBinding(
 ): Promise<Changes[number]> {
   await tx.db
     .updateTable('agents')
-    .set({ bound_endpoint_ids: toListOrNull(endpointIds.length === 0 ? null : endpointIds) })
+    .set({
+      bound_endpoint_ids: toListOrNull(endpointIds.length === 0 ? null : endpointIds),
+      version: agent.version + 1,
+    })
     .where('id', '=', agent.id)
     .execute();
   return { kind: 'agent', id: agent.id };

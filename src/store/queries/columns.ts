@@ -18,6 +18,9 @@ export function fromListOrNull<Item extends string>(text: JsonText | null): Item
   return text === null ? null : fromList(text);
 }
 
+/** A pattern for `like … escape '!'` that a text with this part fits. */
+export const containing = (part: string): string => `%${part.replaceAll(/[!%_]/g, '!$&')}%`;
+
 /** `rows` in pieces of at most `size`, in order. */
 export function chunks<Item>(rows: readonly Item[], size: number): Item[][] {
   return Array.from({ length: Math.ceil(rows.length / size) }, (_none, at) =>

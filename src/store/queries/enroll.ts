@@ -11,8 +11,9 @@ import type { Row } from '../tables.ts';
 import { forUpdate } from '../transaction.ts';
 import type { Tx } from '../transaction.ts';
 import { appendAgentEvent } from './agentEvents.ts';
+import { isNameTaken } from './agentNames.ts';
 import { insertAgent, toAgentRow } from './agents.ts';
-import { appendChanges, lockChanges } from './changes.ts';
+import { appendChanges } from './changes.ts';
 import { toJoinKey } from './joinKeys.ts';
 
 export async function enroll(tx: Tx, input: EnrollInput): Promise<EnrollOutcome> {
@@ -57,8 +58,7 @@ async function createAgent(
   if (agent.joinKeyId !== key.id || agent.projectId !== key.projectId) {
     throw new Error('the agent to enrol does not belong to the owner of its join key');
   }
-  // Two join keys of one owner may want one name at once; this puts them in order.
-  await lockChanges(tx);
+  // Two join keys of one owner may want one name at once.
   if (await isNameTaken(tx, agent)) return { ok: false, reason: 'name_taken' };
   await tx.db
     .updateTable('join_keys')
@@ -99,20 +99,6 @@ async function resumeAgent(
     .executeTakeFirstOrThrow();
   await recordEnrollment(tx, { agentId: earlier.id, nowMs, detail: 'enrolled again' });
   return { ok: true, agent: toAgentRow(row), resumed: true };
-}
-
-async function isNameTaken(
-  { db }: Tx,
-  { projectId, name }: { projectId: string | null; name: string },
-): Promise<boolean> {
-  const row = await db
-    .selectFrom('agents')
-    .select('id')
-    .where((where) => where.fn.coalesce('project_id', where.val('')), '=', projectId ?? '')
-    .where('name', '=', name)
-    .where('state', '<>', 'dead')
-    .executeTakeFirst();
-  return row !== undefined;
 }
 
 async function recordEnrollment(

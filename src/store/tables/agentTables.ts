@@ -43,6 +43,8 @@ interface Agents {
   first_linked_at_ms: number | null;
   last_seen_at_ms: number | null;
   created_at_ms: number;
+  version: Generated<number>;
+  stop_mode: Generated<'drain' | 'cut'>;
 }
 
 interface AgentEvents {

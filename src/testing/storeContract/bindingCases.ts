@@ -21,10 +21,12 @@ import type { StoreCases } from './storeCases.ts';
 const closed = { fallback: { enabled: false, afterMs: 0, tier: null } };
 
 const bind = (store: Store, agentId: string, endpointIds: string[] | null) =>
-  store.bindAgent({
+  store.updateAgent({
     agentId,
     projectId: 'proj_a',
-    endpointIds,
+    patch: {},
+    boundEndpointIds: endpointIds,
+    expectedVersion: null,
     audit: auditNote({ action: 'agent.update', targetKind: 'agent', targetId: agentId }),
   });
 
@@ -217,7 +219,7 @@ export const bindingCases: StoreCases = {
       assert.deepEqual(await store.updateEndpoint(wish), refused);
     }
     const unbindable = await bind(store, foreign, ['ep_a']);
-    assert.ok(!unbindable.ok && unbindable.reason === 'agent_not_found');
+    assert.ok(!unbindable.ok && unbindable.reason === 'not_found');
     const own = await withAgent(store, 4);
     assert.ok((await store.createEndpoint(newEndpoint({ projectId: 'proj_b', slug: 'x' }))).ok);
     assert.deepEqual(await bind(store, own, ['ep_x']), {
