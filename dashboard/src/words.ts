@@ -164,6 +164,8 @@ export const words = {
     client_closed: 'Closed by client',
     queue_timeout: 'Refused: waited too long',
     queue_full: 'Refused: queue full',
+    rate_limit_exceeded: 'Refused: over a limit',
+    concurrency_exceeded: 'Refused: too many at once',
     no_agent_available: 'Refused: no agent',
     model_loading: 'Refused: model loading',
     engine_refused: 'Refused by the engine',

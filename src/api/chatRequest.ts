@@ -24,6 +24,8 @@ export interface ChatRequest {
   /** `stream_options.include_usage` */
   includeUsage: boolean;
   abilities: readonly Ability[];
+  /** Tokens that the answer may have, all choices together; null: the engine's bound. */
+  maxTokens: number | null;
 }
 
 export type ChatRequestResult =
@@ -65,9 +67,9 @@ function chatRequest(body: unknown, requireModel: boolean): ChatRequest {
   const asked = new Set<Ability>(['chat']);
   readMessages(fields, asked);
   const streaming = readStreaming(fields);
-  readNumbers(fields, asked);
+  const maxTokens = readNumbers(fields, asked);
   readShape(fields, asked);
-  return { model, ...streaming, abilities: [...asked] };
+  return { model, ...streaming, abilities: [...asked], maxTokens };
 }
 
 function readStreaming(fields: Fields): { stream: boolean; includeUsage: boolean } {
@@ -169,9 +171,10 @@ function readPart(value: unknown, at: string, asked: Set<Ability>): void {
   }
 }
 
-function readNumbers(fields: Fields, asked: Set<Ability>): void {
-  readInteger(fields, 'max_tokens', { min: 1 });
-  readInteger(fields, 'max_completion_tokens', { min: 1 });
+/** Returns how many tokens the answer may have. */
+function readNumbers(fields: Fields, asked: Set<Ability>): number | null {
+  const older = readInteger(fields, 'max_tokens', { min: 1 });
+  const most = readInteger(fields, 'max_completion_tokens', { min: 1 }) ?? older;
   const choices = readInteger(fields, 'n', { min: 1, max: maxChoices }) ?? 1;
   if (choices > 1) asked.add('choices');
   readNumber(fields, 'temperature', { min: 0, max: 2 });
@@ -188,6 +191,7 @@ function readNumbers(fields: Fields, asked: Set<Ability>): void {
     });
   }
   if (logprobs) asked.add('logprobs');
+  return most === undefined ? null : most * choices;
 }
 
 function readShape(fields: Fields, asked: Set<Ability>): void {

@@ -5,6 +5,7 @@
  */
 import { randomInt, type Random } from '../lib/random.ts';
 import type { InstancePools } from './instancePools.ts';
+import type { LimitBook } from './limitBook.ts';
 import { agentExclusion, hasAbilities, type Stage } from './matching.ts';
 import { nearnessOf, type Nearness, type RegionMap } from './regionMap.ts';
 import type { EngineInstance, WaitingRequest } from './schedulerState.ts';
@@ -20,14 +21,14 @@ export interface Choice {
 /** The instance to claim now; null when the request has to wait. */
 export function chooseInstance(
   pools: InstancePools,
-  where: { waiting: WaitingRequest; random: Random; regions: Regions },
+  where: { waiting: WaitingRequest; random: Random; regions: Regions; limits: LimitBook },
 ): Choice | null {
-  const { waiting, random, regions } = where;
+  const { waiting, random, regions, limits } = where;
   for (const stage of waiting.stages) {
     const candidates: EngineInstance[] = [];
     for (const pool of pools.of(waiting.request, stage)) {
       for (const instance of pool.free) {
-        if (mayClaim(instance, { waiting, stage })) candidates.push(instance);
+        if (mayClaim(instance, { waiting, stage, limits })) candidates.push(instance);
       }
     }
     const best = nearest(leastLoaded(candidates), { waiting, regions });
@@ -44,17 +45,21 @@ export interface Regions {
   own: string;
 }
 
-/** R2, and what belongs to this request alone: abilities, and who failed it before. */
+/**
+ * R2, what belongs to this request alone (abilities, and who failed it before), and last the limits
+ * of its project: only what they alone keep from a slot is held back by them (L3).
+ */
 export function mayClaim(
   instance: EngineInstance,
-  where: { waiting: WaitingRequest; stage: Stage },
+  where: { waiting: WaitingRequest; stage: Stage; limits: LimitBook },
 ): boolean {
-  const { waiting, stage } = where;
+  const { waiting, stage, limits } = where;
   const { request, tried } = waiting;
   if (instance.agent.nonce !== instance.nonce) return false;
   if (agentExclusion(instance.agent.entry, { request, stage }) !== null) return false;
   if (!hasAbilities(instance.abilities, { asked: request.abilities })) return false;
-  return tried.length === 0 || !tried.includes(triedKey(instance.agent));
+  if (tried.length > 0 && tried.includes(triedKey(instance.agent))) return false;
+  return limits.admits(waiting, { agent: instance.agent.entry, stage });
 }
 
 function leastLoaded(candidates: readonly EngineInstance[]): EngineInstance[] {

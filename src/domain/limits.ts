@@ -20,3 +20,26 @@ export const maxExplainedAgents = 512;
 
 /** Agents that a receipt names as nearest misses. */
 export const maxNearestMisses = 8;
+
+// Limits of projects and keys
+
+/** What may be used at once, as a multiple of the figure for a minute. */
+export const burstOfMinute = 1.5;
+
+/** Bytes of a request's body that make a token, before anything was learned. */
+export const firstBytesPerToken = 4;
+
+/** The most output that is set aside for one request; what is longer is settled at its end. */
+export const maxReservedOutputTokens = 4096;
+
+/** The most prompt that is set aside for a request with images or sound. */
+export const maxMediaPromptTokens = 4096;
+
+/** Endpoints whose requests are learned from. */
+export const maxLearnedEndpoints = 10_000;
+
+/** Answers after which the older ones count half. */
+export const fadeOutputsAt = 200;
+
+/** Accounts of limits that are kept before idle ones are looked for. */
+export const minLimitAccounts = 1024;

@@ -24,6 +24,8 @@ export interface RoutedRequest {
   /** What the body asks of an engine, e.g. `tools`. */
   abilities: readonly string[];
   bodyBytes: number;
+  /** Tokens that it allows its answer to have, all choices together; null: it does not say. */
+  maxTokens: number | null;
 }
 
 /** Agents of the caller's project (and those bound to the endpoint) first, then shared ones. */
@@ -41,6 +43,7 @@ export const exclusionReasons = [
   'isolation',
   'busy',
   'tried',
+  'over_limit',
 ] as const;
 
 export type ExclusionReason = (typeof exclusionReasons)[number];
@@ -153,7 +156,8 @@ export function mayServeEndpoint(
   agent: AgentEntry,
   where: { endpoint: EndpointEntry; project: ProjectEntry; model: ModelEntry },
 ): boolean {
-  const request: RoutedRequest = { ...where, id: '', region: null, abilities: [], bodyBytes: 0 };
+  const nothing = { id: '', region: null, abilities: [], bodyBytes: 0, maxTokens: null };
+  const request: RoutedRequest = { ...where, ...nothing };
   return (
     agentExclusion(agent, { request, stage: 'own' }) === null ||
     agentExclusion(agent, { request, stage: 'shared' }) === null

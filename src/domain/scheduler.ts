@@ -3,7 +3,8 @@
  * I/O, no clock and no randomness of its own. The router and the simulator drive the same object.
  *
  * Parts: `agentIndex` (who is there), `instancePools` (free slots, and who waits for them),
- * `waitingQueue` (order, deadlines, bounds), `choice` (which instance), `verdict` (why not).
+ * `waitingQueue` (order, deadlines, bounds), `limitBook` (what projects may use), `choice` (which
+ * instance), `verdict` (why not).
  *
  * The first policy: own agents before shared ones, among free instances the least loaded, then the
  * nearest, ties at random; first come first served, retries before everybody.
@@ -13,19 +14,32 @@
  *    each claim's slot is released exactly once.
  * R2 A claim is made only where `agentExclusion` passes and the agent's process is linked.
  * R5 In-flight counts change at claim and release only; their sum is the number of claims.
- * W1 After every event no waiting request could be claimed by a free instance: nobody waits for
- *    nothing, and an arrival never overtakes somebody who could have had its slot.
+ * W1 After every event no waiting request could be claimed by a free instance within the limits of
+ *    its project: nobody waits for nothing, and an arrival never overtakes somebody who could have
+ *    had its slot.
+ * L1 A claim is a slot and what the project's limits set aside for it, taken in one turn and given
+ *    back in one (`limitBook`).
  */
 import type { Random } from '../lib/random.ts';
+import { limitRefusal } from './admission.ts';
 import { AgentIndex } from './agentIndex.ts';
-import { chooseInstance, mayClaim, type Regions } from './choice.ts';
+import { chooseInstance, type Regions } from './choice.ts';
 import type { AgentEntry } from './directory.ts';
 import { InstancePools, instanceKey, type GrantedInstance } from './instancePools.ts';
+import type { LimitLease, Rates } from './limitAccount.ts';
+import { LimitBook } from './limitBook.ts';
 import { maxRetries } from './limits.ts';
 import { servingTier, type RoutedRequest } from './matching.ts';
 import { emptyRegionMap } from './regionMap.ts';
-import type { SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
-import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
+import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
+import type {
+  Claim,
+  EngineInstance,
+  KnownAgent,
+  SchedulerAudit,
+  Usage,
+  WaitingRequest,
+} from './schedulerState.ts';
 import type { TierTable } from './tiers.ts';
 import {
   deadlineVerdict,
@@ -40,6 +54,8 @@ import { WaitingQueue, type WaitingBounds } from './waitingQueue.ts';
 export interface SchedulerConfig {
   tiers: TierTable;
   waiting?: Partial<WaitingBounds>;
+  /** The part of the limits that this process counts against; all of it by default. */
+  lease?: LimitLease;
   /** Where the router is. */
   region?: string;
 }
@@ -50,6 +66,7 @@ export class Scheduler {
   private readonly pools = new InstancePools();
   private readonly fleet: Fleet = { agents: this.agents, pools: this.pools };
   private readonly queue: WaitingQueue;
+  private readonly limits: LimitBook;
   private readonly claims = new Map<number, Claim>();
   /** The claim that a running request depends on. */
   private readonly claimOf = new Map<string, Claim>();
@@ -63,15 +80,21 @@ export class Scheduler {
 
   constructor(options: { random: Random; config: SchedulerConfig }) {
     this.random = options.random;
-    this.regions = { map: emptyRegionMap, own: options.config.region ?? '' };
-    this.queue = new WaitingQueue(this.fleet, options.config);
+    const { config } = options;
+    this.regions = { map: emptyRegionMap, own: config.region ?? '' };
+    this.limits = new LimitBook(config);
+    this.queue = new WaitingQueue(this.fleet, { ...config, limits: this.limits });
   }
 
   /** Takes one event and says what is to be done, in order. Times never go back. */
   handle(event: SchedulerEvent): SchedulerCommand[] {
     this.nowMs = Math.max(this.nowMs, event.atMs);
     this.commands = [];
+    this.limits.advance(this.nowMs);
     this.apply(event);
+    // L3: those that a limit held back and that it may let go now.
+    const ready = this.limits.takeReady();
+    if (ready.length > 0) this.claimInOrder(ready);
     this.armTimer();
     return this.commands;
   }
@@ -109,8 +132,8 @@ export class Scheduler {
     return new Set([...ready].map((instance) => instance.agent)).size;
   }
 
-  /** R5, W1 for tests: every sum counted twice, every waiting request tried again. */
-  audit(): { claims: number; inFlight: number; overGranted: string[]; claimable: string[] } {
+  /** R5, L1, W1 for tests: every sum counted twice, every waiting request tried again. */
+  audit(): SchedulerAudit {
     const instances = new Set([...this.claims.values()].map((claim) => claim.instance));
     for (const agent of this.agents.all()) {
       for (const instance of agent.instances.values()) instances.add(instance);
@@ -119,6 +142,7 @@ export class Scheduler {
     const overGranted = [...instances].filter((one) => one.inFlight < 0).map((one) => one.id);
     return {
       claims: this.claims.size,
+      reserved: this.limits.audit().running,
       inFlight: [...instances].reduce((sum, one) => sum + one.inFlight, 0),
       overGranted,
       claimable: claimable.map((one) => one.request.id),
@@ -141,7 +165,7 @@ export class Scheduler {
       case 'end':
         return this.end(event);
       case 'release':
-        return this.release(event.claim);
+        return this.release(event);
       case 'hang_up':
         return this.hangUp(event);
       case 'tick':
@@ -171,12 +195,14 @@ export class Scheduler {
   // Requests
 
   private arrive(request: RoutedRequest): void {
-    const waiting = this.queue.newcomer(request, this.nowMs);
+    const { fleet, limits, nowMs } = this;
+    const waiting = this.queue.newcomer(request, nowMs);
     if (this.tryClaim(waiting)) return;
-    const verdict =
-      hopeless(this.fleet, { waiting, nowMs: this.nowMs }) ?? this.queue.boundMet(request);
+    const hopelessly = hopeless(fleet, { waiting, nowMs });
+    const over = hopelessly === null ? limitRefusal(fleet, { waiting, limits }) : null;
+    const verdict = hopelessly ?? over?.verdict ?? this.queue.boundMet(request);
     if (verdict === null) this.queue.add(waiting);
-    else this.reject(request.id, verdict);
+    else this.reject(waiting, verdict, over?.rates);
   }
 
   /** What waits is judged anew by the new settings; what runs, when it has to be tried again. */
@@ -204,14 +230,14 @@ export class Scheduler {
     if (this.tryClaim(waiting)) return;
     const verdict = hopeless(this.fleet, { waiting, nowMs: this.nowMs });
     if (verdict === null) this.queue.add(waiting);
-    else this.reject(waiting.request.id, verdict);
+    else this.reject(waiting, verdict);
   }
 
   private fail(event: { claim: number; slotFree: boolean; blameless?: boolean }): void {
     const claim = this.servingClaim(event.claim);
     if (claim === undefined) return;
     const { waiting } = claim;
-    this.detach(claim);
+    this.detach(claim, 'nothing');
     const { agent } = claim.instance;
     if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
     else waiting.tried.push(triedKey({ entry: agent.entry, life: claim.life }));
@@ -228,23 +254,25 @@ export class Scheduler {
     if (attempts <= maxRetries && this.tryClaim(waiting)) return;
     if (attempts > maxRetries || !somebodyElse(this.fleet, waiting)) {
       const waitedMs = this.nowMs - waiting.arrivedAtMs;
-      return this.reject(waiting.request.id, { kind: 'upstream_error', attempts, waitedMs });
+      return this.reject(waiting, { kind: 'upstream_error', attempts, waitedMs });
     }
     if (waiting.deadlineMs > this.nowMs) return this.queue.add(waiting);
-    this.reject(waiting.request.id, deadlineVerdict(this.fleet, { waiting, nowMs: this.nowMs }));
+    this.reject(waiting, deadlineVerdict(this.fleet, { waiting, nowMs: this.nowMs }));
   }
 
-  private end(event: { claim: number; slotFree: boolean }): void {
+  private end(event: { claim: number; slotFree: boolean; usage?: Usage | undefined }): void {
     const claim = this.servingClaim(event.claim);
     if (claim === undefined) return;
-    this.detach(claim);
-    if (event.slotFree) this.release(claim.id);
+    this.detach(claim, 'reserved');
+    if (event.slotFree) this.release(event);
   }
 
   /** R1: the second release of a claim finds nothing. */
-  private release(claimId: number): void {
-    const claim = this.claims.get(claimId);
+  private release(event: { claim: number; usage?: Usage | undefined }): void {
+    const claim = this.claims.get(event.claim);
     if (claim === undefined || claim.phase === 'serving') return;
+    // Tokens of an attempt that failed were never the client's.
+    if (event.usage !== undefined && claim.spent !== 'nothing') claim.spent = event.usage;
     this.free(claim);
     this.fill(claim.instance);
     this.forgetIfIdle(claim.instance.agent);
@@ -252,6 +280,7 @@ export class Scheduler {
 
   private free(claim: Claim): void {
     this.claims.delete(claim.id);
+    this.limits.settle(claim);
     this.pools.release(claim.instance, this.nowMs - claim.startedAtMs);
   }
 
@@ -268,7 +297,7 @@ export class Scheduler {
     if (waiting === undefined) return;
     this.queue.remove(waiting);
     const waitedMs = this.nowMs - waiting.arrivedAtMs;
-    this.reject(event.requestId, { kind: event.outcome, waitedMs });
+    this.reject(waiting, { kind: event.outcome, waitedMs });
   }
 
   private tick(): void {
@@ -288,7 +317,7 @@ export class Scheduler {
     // Asked while it still stands in its pools: they are kept for as long as it does.
     const verdict = deadlineVerdict(this.fleet, { waiting, nowMs: this.nowMs });
     this.queue.remove(waiting);
-    this.reject(waiting.request.id, verdict);
+    this.reject(waiting, verdict);
   }
 
   /** Several may have been opened to shared agents by one event: their order stays the queue's. */
@@ -370,8 +399,8 @@ export class Scheduler {
   // Claims
 
   private choose(waiting: WaitingRequest): ReturnType<typeof chooseInstance> {
-    const { random, regions } = this;
-    return chooseInstance(this.pools, { waiting, random, regions });
+    const { random, regions, limits } = this;
+    return chooseInstance(this.pools, { waiting, random, regions, limits });
   }
 
   /** Claims a slot for a request that stands in no queue. */
@@ -390,6 +419,7 @@ export class Scheduler {
     const { request } = waiting;
     const tier = servingTier(request, stage) ?? request.endpoint.tier;
     this.pools.claim(instance);
+    const reservation = this.limits.reserve(waiting, { agent: instance.agent.entry, stage });
     const claim: Claim = {
       id: this.nextClaim,
       instance,
@@ -398,6 +428,8 @@ export class Scheduler {
       stage,
       startedAtMs: this.nowMs,
       firstByteAtMs: null,
+      reservation,
+      spent: 'reserved',
       phase: 'serving',
     };
     this.nextClaim += 1;
@@ -418,6 +450,7 @@ export class Scheduler {
       attempt: waiting.tried.length + waiting.turnedDown,
       waitedMs: this.nowMs - waiting.arrivedAtMs,
       candidates,
+      rates: this.limits.ratesOf(reservation),
     });
   }
 
@@ -426,8 +459,8 @@ export class Scheduler {
     while (instance.inFlight < instance.slots) {
       const waiting = this.queue.firstFor(instance);
       if (waiting === null) return;
+      const stage = this.queue.stageFor(waiting, instance);
       this.queue.remove(waiting);
-      const stage = waiting.stages.find((one) => mayClaim(instance, { waiting, stage: one }));
       if (stage !== undefined) this.claim(waiting, { instance, stage, candidates: 1 });
     }
   }
@@ -442,8 +475,9 @@ export class Scheduler {
   }
 
   /** Takes the request from its claim. The slot stays held until `release`. */
-  private detach(claim: Claim): void {
+  private detach(claim: Claim, spent: Claim['spent']): void {
     claim.phase = 'over';
+    claim.spent = spent;
     const { request } = claim.waiting;
     this.claimOf.delete(request.id);
     const { id: endpointId } = request.endpoint;
@@ -452,19 +486,15 @@ export class Scheduler {
     else this.running.set(endpointId, left);
   }
 
-  private reject(requestId: string, verdict: Verdict): void {
-    this.commands.push({ type: 'reject', requestId, verdict });
+  private reject(waiting: WaitingRequest, verdict: Verdict, rates: Rates | null = null): void {
+    this.limits.forget(waiting);
+    this.commands.push({ type: 'reject', requestId: waiting.request.id, verdict, rates });
   }
 
   private armTimer(): void {
-    const wakeAtMs = this.queue.nextWakeMs();
-    if (wakeAtMs === null || (this.timerAtMs !== null && this.timerAtMs <= wakeAtMs)) return;
+    const wakeAtMs = Math.min(this.queue.nextWakeMs(), this.limits.nextWakeMs());
+    if (wakeAtMs === Infinity || (this.timerAtMs !== null && this.timerAtMs <= wakeAtMs)) return;
     this.timerAtMs = wakeAtMs;
     this.commands.push({ type: 'set_timer', atMs: wakeAtMs });
   }
 }
-
-type FleetEvent = Extract<
-  SchedulerEvent,
-  { type: 'agent' | 'agent_gone' | 'join' | 'leave' | 'grant' | 'models' }
->;

@@ -4,9 +4,10 @@
  */
 import type { AgentEntry, EndpointEntry, ModelEntry, ProjectEntry } from './directory.ts';
 import type { GrantedInstance } from './instancePools.ts';
+import type { LimitHit, Rates } from './limitAccount.ts';
 import type { ExclusionReason, RoutedRequest, Stage } from './matching.ts';
 import type { RegionMap } from './regionMap.ts';
-import type { ModelProgress } from './schedulerState.ts';
+import type { ModelProgress, Usage } from './schedulerState.ts';
 import type { TierSlug } from './tiers.ts';
 
 export type SchedulerEvent = { atMs: number } & (
@@ -53,10 +54,12 @@ export type SchedulerEvent = { atMs: number } & (
       type: 'end';
       claim: number;
       slotFree: boolean;
+      usage?: Usage | undefined;
     }
   | /** The agent's side of a claim that was failed or ended has closed. */ {
       type: 'release';
       claim: number;
+      usage?: Usage | undefined;
     }
   | /** The request is not wanted any more. A running one keeps its slot until `end`. */ {
       type: 'hang_up';
@@ -65,6 +68,12 @@ export type SchedulerEvent = { atMs: number } & (
     }
   | /** Time has passed. */ { type: 'tick' }
 );
+
+/** Those about agents. */
+export type FleetEvent = Extract<
+  SchedulerEvent,
+  { type: 'agent' | 'agent_gone' | 'join' | 'leave' | 'grant' | 'models' }
+>;
 
 type Untimed<Event> = Event extends unknown ? Omit<Event, 'atMs'> : never;
 
@@ -90,12 +99,16 @@ export interface Dispatch {
   waitedMs: number;
   /** Instances that could have been claimed. */
   candidates: number;
+  /** What its project has left of the limits that it counts against. */
+  rates: Rates;
 }
 
 export interface Reject {
   type: 'reject';
   requestId: string;
   verdict: Verdict;
+  /** What its project has left of the limits that it met; null: it met none. */
+  rates: Rates | null;
 }
 
 /** Ask for a `tick` at this time; replaces the last one asked for. */
@@ -126,6 +139,13 @@ export type Verdict =
       why: 'microvm' | 'bound_agents_dead' | 'no_agents' | 'none_active';
       waitedMs: number;
       explanation: Explanation;
+    }
+  | {
+      kind: 'rate_limit_exceeded' | 'concurrency_exceeded';
+      hit: LimitHit;
+      /** The tier whose limit it is. */
+      tier: TierSlug;
+      expectedWaitMs: number | null;
     }
   | { kind: 'model_loading'; waitedMs: number; progress: ModelProgress | null }
   | { kind: 'unsupported_parameter'; missing: string[] }

@@ -23,7 +23,7 @@ import type {
   SchedulerEvent,
   UntimedEvent,
 } from './schedulerEvents.ts';
-import { tierTable } from './tiers.ts';
+import { unlimitedTiers } from '../testing/unlimitedTiers.ts';
 
 interface ModelInstance {
   agentId: string;
@@ -99,7 +99,7 @@ class World {
   readonly endpoints = { ...firstEndpoints };
 
   constructor(seed: number) {
-    const config = { tiers: tierTable(), waiting: { maxRequests: 12 } };
+    const config = { tiers: unlimitedTiers(), waiting: { maxRequests: 12 } };
     this.scheduler = new Scheduler({ random: seededRandom(seed), config });
   }
 

@@ -3,6 +3,8 @@
  * waiting requests meet, and the claims that tie a running request to a slot.
  */
 import type { AgentEntry } from './directory.ts';
+import type { LimitAccount } from './limitAccount.ts';
+import type { Reservation } from './limitBook.ts';
 import type { RoutedRequest, Stage } from './matching.ts';
 import type { Place, WaitingList } from './waitingList.ts';
 
@@ -13,6 +15,12 @@ export interface ModelProgress {
   receivedBytes?: number | undefined;
   totalBytes?: number | undefined;
   bytesPerSecond?: number | undefined;
+}
+
+/** Tokens of a request as its engine counted them, within what was relayed. */
+export interface Usage {
+  input: number;
+  output: number;
 }
 
 export interface KnownAgent {
@@ -78,6 +86,10 @@ export interface WaitingRequest {
   order: number;
   arrivedAtMs: number;
   deadlineMs: number;
+  /** Tokens that its claim will set aside, as estimated on arrival. */
+  tokens: number;
+  /** Limits that keep it from slots that are free (L3). */
+  heldBackBy: Set<LimitAccount>;
   /** When shared agents open; null = never, or already open. */
   fallbackAtMs: number | null;
   stages: Stage[];
@@ -100,9 +112,24 @@ export interface Claim {
   stage: Stage;
   startedAtMs: number;
   firstByteAtMs: number | null;
+  reservation: Reservation;
+  /**
+   * What the reservation comes to: nothing for an attempt that failed before its first byte; what
+   * was set aside, until the engine has said what it was.
+   */
+  spent: 'nothing' | 'reserved' | Usage;
   /**
    * `serving`: the request depends on it. `over`: the request has its outcome or another claim, and
    * the slot waits until the agent's side has closed.
    */
   phase: 'serving' | 'over';
+}
+
+/** R5, L1 and W1 as sums, for tests. */
+export interface SchedulerAudit {
+  claims: number;
+  reserved: number;
+  inFlight: number;
+  overGranted: string[];
+  claimable: string[];
 }

@@ -38,6 +38,8 @@ export const clientOutcomes: readonly string[] = [
   'engine_refused',
   'unsupported_parameter',
   'revoked',
+  'rate_limit_exceeded',
+  'concurrency_exceeded',
 ];
 
 /** The outcome of a request that was answered whole. */

@@ -18,6 +18,7 @@ import {
 } from './matching.ts';
 import type { Explanation, Verdict } from './schedulerEvents.ts';
 import type { AgentGroup, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
+import type { TierSlug } from './tiers.ts';
 
 /** Where the questions are asked. */
 export interface Fleet {
@@ -151,6 +152,33 @@ export function deadlineVerdict(
   return { kind: 'no_agent_available', why: 'none_active', waitedMs, explanation };
 }
 
+/**
+ * Whether an agent of the project's own that is active may serve the request: then it waits for
+ * that one, whatever shared agents are held to.
+ */
+export function ownAgentsServe(fleet: Fleet, request: RoutedRequest): boolean {
+  const { project, endpoint } = request;
+  const unbound = fleet.agents.group(`p:${project.id}`, endpoint.tier);
+  if (!endpoint.exclusive && unbound !== undefined && unbound.active > 0) return true;
+  const bound = fleet.agents.group(`e:${endpoint.id}`, endpoint.tier)?.members ?? [];
+  return [...bound].some(
+    ({ entry, nonce }) =>
+      entry.projectId !== null &&
+      nonce !== null &&
+      agentExclusion(entry, { request, stage: 'own' }) === null,
+  );
+}
+
+/** The tiers on which shared agents may serve: by fallback, or bound to the request's endpoint. */
+export function sharedTiers(fleet: Fleet, request: RoutedRequest): TierSlug[] {
+  const { endpoint } = request;
+  const fallback = fallbackTier(request);
+  const tiers = new Set<TierSlug>(fallback === null ? [] : [fallback]);
+  const bound = fleet.agents.group(`e:${endpoint.id}`, endpoint.tier)?.members ?? [];
+  if ([...bound].some(({ entry }) => entry.projectId === null)) tiers.add(endpoint.tier);
+  return [...tiers];
+}
+
 /** How long a new request like this would wait, from how long slots were held lately. */
 export function expectedWaitMs(fleet: Fleet, request: RoutedRequest): number | null {
   const pools = reachableStages(request).flatMap((stage) => fleet.pools.of(request, stage));
@@ -212,5 +240,6 @@ function exclusionOf(
   const able = loaded.filter((one) => hasAbilities(one.abilities, { asked: request.abilities }));
   if (able.length === 0) return 'ability';
   if (able.every((one) => one.inFlight >= one.slots)) return 'busy';
-  return waiting.tried.includes(triedKey(agent)) ? 'tried' : null;
+  if (waiting.tried.includes(triedKey(agent))) return 'tried';
+  return waiting.heldBackBy.size > 0 ? 'over_limit' : null;
 }

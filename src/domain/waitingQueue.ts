@@ -8,6 +8,7 @@
  */
 import { mayClaim } from './choice.ts';
 import { DeadlineHeap } from './deadlineHeap.ts';
+import type { LimitBook } from './limitBook.ts';
 import {
   longestQueueTimeoutMs,
   maxWaitingBytes,
@@ -37,6 +38,7 @@ export class WaitingQueue {
   private readonly fleet: Fleet;
   private readonly tiers: TierTable;
   private readonly bounds: WaitingBounds;
+  private readonly limits: LimitBook;
   private readonly byId = new Map<string, WaitingRequest>();
   private readonly heap = new DeadlineHeap<WaitingRequest>();
   private readonly perProject = new Map<string, number>();
@@ -45,8 +47,12 @@ export class WaitingQueue {
   private lastOrder = 0;
   private headOrder = 0;
 
-  constructor(fleet: Fleet, options: { tiers: TierTable; waiting?: Partial<WaitingBounds> }) {
+  constructor(
+    fleet: Fleet,
+    options: { tiers: TierTable; waiting?: Partial<WaitingBounds>; limits: LimitBook },
+  ) {
     this.fleet = fleet;
+    this.limits = options.limits;
     this.tiers = options.tiers;
     this.bounds = { ...defaultBounds, ...options.waiting };
   }
@@ -89,6 +95,8 @@ export class WaitingQueue {
       order: this.lastOrder,
       arrivedAtMs: nowMs,
       deadlineMs: nowMs + timeoutMs,
+      tokens: this.limits.estimate(request),
+      heldBackBy: new Set(),
       fallbackAtMs: this.fallbackOpensAt(request, nowMs),
       stages: ['own'],
       tried: [],
@@ -148,6 +156,7 @@ export class WaitingQueue {
     }
     waiting.places = [];
     this.heap.remove(waiting);
+    this.limits.forget(waiting);
   }
 
   /** A retry goes before everybody, with its old deadline. It does not wait yet. */
@@ -184,21 +193,27 @@ export class WaitingQueue {
     return next !== undefined && next.wakeAtMs <= nowMs ? next : null;
   }
 
-  /** When the next deadline or fallback is due; null when nobody waits. */
-  nextWakeMs(): number | null {
-    return this.heap.peek()?.wakeAtMs ?? null;
+  /** When the next deadline or fallback is due; `Infinity` when nobody waits. */
+  nextWakeMs(): number {
+    return this.heap.peek()?.wakeAtMs ?? Infinity;
   }
 
   /** The first in line that this instance may serve. */
   firstFor(instance: EngineInstance): WaitingRequest | null {
     let first: WaitingRequest | null = null;
     const passes = (waiting: WaitingRequest): boolean =>
-      waiting.stages.some((stage) => mayClaim(instance, { waiting, stage }));
+      this.stageFor(waiting, instance) !== undefined;
     for (const pool of instance.pools) {
       const found = pool.waiting.first(passes)?.item ?? null;
       if (found !== null && (first === null || found.order < first.order)) first = found;
     }
     return first;
+  }
+
+  /** The stage in which an instance may serve one that waits. */
+  stageFor(waiting: WaitingRequest, instance: EngineInstance): Stage | undefined {
+    const { limits } = this;
+    return waiting.stages.find((stage) => mayClaim(instance, { waiting, stage, limits }));
   }
 
   /** Those of a project that wait for own agents while none is enrolled for them any more. */

@@ -24,6 +24,8 @@ export interface RefusalDetails {
   param?: string | null;
   extra?: Record<string, unknown>;
   retryAfterMs?: number;
+  /** False: to try again makes no sense, though other refusals of the row may be tried again. */
+  shouldRetry?: false;
   headers?: readonly string[];
   allow?: readonly Method[];
 }
@@ -173,7 +175,7 @@ export function refusalHeaders(name: ErrorName, details: RefusalDetails): string
   const row: ErrorRow = errorTable[name];
   const headers = [...(details.headers ?? [])];
   if (row.status === 401) headers.push('www-authenticate', 'Bearer realm="xim"');
-  if (row.retry === false) headers.push('x-should-retry', 'false');
+  if (row.retry === false || details.shouldRetry === false) headers.push('x-should-retry', 'false');
   if (details.allow !== undefined) headers.push('allow', details.allow.join(', '));
   const { retryAfterMs } = details;
   if (retryAfterMs !== undefined) {

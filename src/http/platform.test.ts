@@ -35,6 +35,7 @@ afterEach(async () => {
   assert.deepEqual(harness.router.audit(), {
     claims: 0,
     inFlight: 0,
+    reserved: 0,
     onLinks: 0,
     openAttempts: 0,
     requests: 0,

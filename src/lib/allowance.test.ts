@@ -28,3 +28,20 @@ test('a clock that stands still or goes back earns something', () => {
   allowance.owe(5, 1_000);
   assert.equal(allowance.left(900), 0);
 });
+
+test('what is put back makes more than the burst, or pays no debt', () => {
+  const allowance = new Allowance({ burst: 5, perSecond: 1 }, 0);
+  allowance.owe(7, 0);
+  allowance.give(3, 0);
+  assert.equal(allowance.left(0), 1);
+  allowance.give(100, 0);
+  assert.equal(allowance.left(0), 5);
+});
+
+test('a wait is too short, or is promised for more than ever fits', () => {
+  const allowance = new Allowance({ burst: 5, perSecond: 2 }, 0);
+  allowance.owe(6, 0);
+  assert.equal(allowance.waitMs(3, 0), 2_000);
+  assert.equal(allowance.waitMs(3, 2_000), 0);
+  assert.equal(allowance.waitMs(6, 0), Infinity);
+});

@@ -8,6 +8,9 @@ export interface AllowanceRate {
   perSecond: number;
 }
 
+/** Fractions are added up: what is missing by less than this is there. */
+const roundingError = 1e-6;
+
 export class Allowance {
   private readonly rate: AllowanceRate;
   private amount: number;
@@ -39,5 +42,17 @@ export class Allowance {
   owe(amount: number, nowMs: number): void {
     this.left(nowMs);
     this.amount -= amount;
+  }
+
+  /** Puts back what was taken and not spent; the burst stays the most that there is. */
+  give(amount: number, nowMs: number): void {
+    this.amount = Math.min(this.rate.burst, this.left(nowMs) + amount);
+  }
+
+  /** In how many ms `amount` may be spent; 0: now, `Infinity`: never. */
+  waitMs(amount: number, nowMs: number): number {
+    if (amount > this.rate.burst) return Infinity;
+    const missing = amount - this.left(nowMs);
+    return missing <= roundingError ? 0 : (missing * 1000) / this.rate.perSecond;
   }
 }

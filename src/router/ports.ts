@@ -64,6 +64,9 @@ export type Outcome =
   | 'client_too_slow'
   | 'queue_timeout'
   | 'queue_full'
+  /** Refused on arrival by a limit of its project, or by the quota of its key. */
+  | 'rate_limit_exceeded'
+  | 'concurrency_exceeded'
   | 'no_agent_available'
   | 'model_loading'
   | 'unsupported_parameter'
@@ -159,6 +162,8 @@ export interface Refusal {
   message: string;
   /** For `Retry-After`, in ms. */
   retryAfterMs?: number;
+  /** False: to try again makes no sense, whatever the status says. */
+  shouldRetry?: false;
   param?: string;
   /** Further members of the error object, e.g. `progress`. */
   extra?: Record<string, unknown>;
@@ -175,6 +180,8 @@ export interface SubmitResult {
   refusal: Refusal | null;
   /** With a refusal: the headers that name the agent that was tried last, if one was. */
   agentHeaders?: Record<string, string>;
+  /** With a refusal by a limit: what is left of it. */
+  rateHeaders?: Record<string, string>;
 }
 
 /** One admitted request, as `http/` hands it over: no I/O was done after its body was read. */
@@ -193,6 +200,8 @@ export interface InferenceRequest {
   includeUsage: boolean;
   /** Abilities that the body asks for, e.g. `chat`, `tools`; empty when any engine will do. */
   abilities: readonly string[];
+  /** Tokens that the body allows the answer to have, all choices together; null: no bound. */
+  maxTokens: number | null;
   /** From the `X-XIM-Region` header, else null. */
   region: string | null;
   /** Monotonic ms at which the head was read. */

@@ -16,6 +16,7 @@ import {
 import { FakeClock } from '../testing/fakeClock.ts';
 import { apiKeyEntry, endpointEntry } from '../testing/directoryEntries.ts';
 import { FakeClient, RouterHarness, settle, until } from '../testing/routerHarness.ts';
+import { unlimitedTiers } from '../testing/unlimitedTiers.ts';
 
 const made: RouterHarness[] = [];
 
@@ -447,7 +448,7 @@ test('stop ends a running stream with an error and its record', async () => {
 });
 
 test('R3 a hundred interleaved streams keep their bytes apart', async () => {
-  const one = await harness();
+  const one = await harness({ config: { tiers: unlimitedTiers({ concurrentPerProject: 100 }) } });
   const script: Script = async (request) => {
     const { requestId } = request.message;
     request.streamHead();

@@ -86,6 +86,8 @@ export interface RouterAudit {
   /** Slots that are held: by request, by engine instance, and by link. */
   claims: number;
   inFlight: number;
+  /** What limits have set aside for them. */
+  reserved: number;
   onLinks: number;
   openAttempts: number;
   requests: number;
@@ -230,7 +232,8 @@ export class Router {
     if (endpoint === undefined || project === undefined || model === undefined) {
       return { ...counts, agentsReady: 0 };
     }
-    const request = { id: '', region: null, project, endpoint, model, abilities: [], bodyBytes: 0 };
+    const nothing = { id: '', region: null, abilities: [], bodyBytes: 0, maxTokens: null };
+    const request = { ...nothing, project, endpoint, model };
     return { ...counts, agentsReady: scheduler.agentsReady(request) };
   }
 
@@ -241,9 +244,10 @@ export class Router {
 
   /** R1 and R5 as sums, for tests: all zero once every request is over. */
   audit(): RouterAudit {
-    const { claims, inFlight } = this.requests.driver.scheduler.audit();
+    const { claims, inFlight, reserved } = this.requests.driver.scheduler.audit();
     const { openAttempts, size: requests } = this.requests;
-    return { claims, inFlight, onLinks: this.registry.inFlight, openAttempts, requests };
+    const { inFlight: onLinks } = this.registry;
+    return { claims, inFlight, reserved, onLinks, openAttempts, requests };
   }
 
   /**

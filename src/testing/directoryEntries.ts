@@ -96,6 +96,7 @@ export function routedRequest(over: Partial<RoutedRequest> = {}): RoutedRequest 
     region: null,
     abilities: [],
     bodyBytes: 100,
+    maxTokens: null,
     ...over,
   };
 }

@@ -17,6 +17,7 @@ import {
   type HttpServer,
   type RouterPlane,
 } from '../http/server.ts';
+import { tierTable } from '../domain/tiers.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
@@ -90,7 +91,7 @@ export async function openPlatformHarness(
     clock: sharedClock(control),
     random: systemRandom,
     log: silentLogger,
-    config: { routerId: 'router-1', dataDir },
+    config: { routerId: 'router-1', dataDir, tiers: options.control?.tiers ?? tierTable() },
   });
   await router.start();
   const stop = async (): Promise<void> => {

@@ -12,9 +12,17 @@ import { FakeAgent } from './fakeAgent.ts';
 import type { HttpHarness } from './httpHarness.ts';
 import { until } from './until.ts';
 
-/** Named `desk`, in the project `default`, with two slots for the model of its endpoint `own`. */
-export async function joinOverHttp(harness: HttpHarness<Router>): Promise<FakeAgent> {
-  const joinKey = await harness.joinKey({ name: 'desk' });
+/**
+ * Named `desk`, in the project `default`, with two slots for the model of its endpoint `own`. With
+ * `shared` it is one of the platform's.
+ */
+export async function joinOverHttp(
+  harness: HttpHarness<Router>,
+  options: { shared?: boolean; slots?: number } = {},
+): Promise<FakeAgent> {
+  const { shared = false, slots = 2 } = options;
+  const own = shared ? undefined : await harness.joinKey({ name: 'desk' });
+  const joinKey = own ?? harness.credentials.joinKey.text;
   const pair = newKeyPair();
   const publicKey = publicKeyText(pair.publicKey);
   const { json } = await harness.call('GET', '/v1/enroll/nonce');
@@ -41,9 +49,9 @@ export async function joinOverHttp(harness: HttpHarness<Router>): Promise<FakeAg
     socket.on('error', reject);
     socket.on('open', () => {
       const transport = createWsTransport(socket);
-      resolve(new FakeAgent({ identity, transport, slots: 2, modelId }));
+      resolve(new FakeAgent({ identity, transport, slots, modelId }));
     });
   });
-  await until(() => harness.router.agent(answer.agent_id)?.slots === 2);
+  await until(() => harness.router.agent(answer.agent_id)?.slots === slots);
   return joined;
 }

@@ -375,6 +375,7 @@ export class RouterHarness {
       stream: true,
       includeUsage: false,
       abilities: ['chat'],
+      maxTokens: null,
       region: null,
       arrivedAtMs: this.clock.monotonic(),
       ...over,

@@ -355,7 +355,7 @@ export class RouterSimulation {
   private async checkEnd(): Promise<void> {
     assert.deepEqual(
       this.harness.router.audit(),
-      { claims: 0, inFlight: 0, onLinks: 0, openAttempts: 0, requests: 0 },
+      { claims: 0, inFlight: 0, reserved: 0, onLinks: 0, openAttempts: 0, requests: 0 },
       'R1: something is left',
     );
     for (const call of this.calls) this.checkCall(call);

@@ -93,6 +93,8 @@ const cross = (
 const refused = new Set([
   'queue_timeout',
   'queue_full',
+  'rate_limit_exceeded',
+  'concurrency_exceeded',
   'no_agent_available',
   'model_loading',
   'engine_refused',

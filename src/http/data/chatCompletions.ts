@@ -99,14 +99,16 @@ function answerRefusal(
   input: { sink: ResponseSink; result: SubmitResult },
 ): void {
   input.sink.abandon();
-  const { refusal, agentHeaders } = input.result;
+  const { refusal, agentHeaders, rateHeaders = {} } = input.result;
   if (refusal === null) return;
   if (agentHeaders !== undefined) exchange.agentHeaders = Object.entries(agentHeaders).flat();
-  const { name, message, retryAfterMs, param, extra } = refusal;
+  const { name, message, retryAfterMs, shouldRetry, param, extra } = refusal;
   exchange.refuse(name, message, {
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(shouldRetry === undefined ? {} : { shouldRetry }),
     ...(param === undefined ? {} : { param }),
     ...(extra === undefined ? {} : { extra }),
+    headers: Object.entries(rateHeaders).flat(),
   });
 }
 
@@ -162,7 +164,7 @@ function readRequest(
   const chosen = chosenEndpoint(directory, { caller, chat: read.request });
   if (!chosen.ok) return chosen;
   const { endpoint, model } = chosen;
-  const { stream, includeUsage, abilities } = read.request;
+  const { stream, includeUsage, abilities, maxTokens } = read.request;
   const { project, key, keySha256, region } = caller;
   const { requestId, arrivedAtMs } = exchange;
   return {
@@ -179,6 +181,7 @@ function readRequest(
       stream,
       includeUsage,
       abilities,
+      maxTokens,
       region,
       arrivedAtMs,
     },

@@ -8,6 +8,7 @@ import type { EndpointEntry } from '../../domain/directory.ts';
 import type { ExclusionReason } from '../../domain/matching.ts';
 import type { Explanation, Verdict } from '../../domain/schedulerEvents.ts';
 import type { Outcome, Refusal } from '../ports.ts';
+import { limitRefusal } from './limitRefusal.ts';
 
 /** How a request ended that the scheduler refused. */
 export interface Refused {
@@ -36,10 +37,14 @@ const words: Readonly<Record<ExclusionReason, string>> = {
   isolation: 'below the minimum isolation level',
   busy: 'busy',
   tried: 'failed this request',
+  over_limit: 'free, while the project is over a limit',
 };
 
-/** Turns the scheduler's verdict into what the client is told. */
-export function refused(verdict: Verdict, endpoint: EndpointEntry): Refused {
+/** Turns the scheduler's verdict into what the client is told. `nowMs` is the time of day. */
+export function refused(
+  verdict: Verdict,
+  { endpoint, nowMs }: { endpoint: EndpointEntry; nowMs: number },
+): Refused {
   switch (verdict.kind) {
     case 'client_closed':
       return { outcome: 'client_closed', refusal: null, status: clientClosedStatus };
@@ -47,6 +52,11 @@ export function refused(verdict: Verdict, endpoint: EndpointEntry): Refused {
       return withStatus('queue_timeout', queueTimeout(verdict, endpoint));
     case 'queue_full':
       return withStatus('queue_full', queueFull(verdict));
+    case 'rate_limit_exceeded':
+    case 'concurrency_exceeded': {
+      const retryAfterMs = retryAfter(verdict.expectedWaitMs);
+      return withStatus(verdict.kind, limitRefusal(verdict, { nowMs, retryAfterMs }));
+    }
     case 'no_agent_available':
       return withStatus('no_agent_available', noAgent(verdict, endpoint));
     case 'model_loading':

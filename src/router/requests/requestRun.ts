@@ -18,7 +18,7 @@
  */
 import { isolationOf } from '../../domain/matching.ts';
 import type { AgentEntry } from '../../domain/directory.ts';
-import type { Dispatch, UntimedEvent, Verdict } from '../../domain/schedulerEvents.ts';
+import type { Dispatch, Reject, UntimedEvent } from '../../domain/schedulerEvents.ts';
 import type { TierTable } from '../../domain/tiers.ts';
 import { errorEnvelope } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -47,7 +47,8 @@ import {
   timedOut,
   withStatus,
 } from './refusals.ts';
-import { clampUsage } from './usageClamp.ts';
+import { rateHeaders } from './rateHeaders.ts';
+import { clampUsage, type ClampedUsage } from './usageClamp.ts';
 
 /** What a run needs of the router. */
 export interface RunContext {
@@ -71,6 +72,8 @@ interface Ending {
   status: number;
   /** For a client that has no byte yet. */
   refusal: Refusal | null;
+  /** Of a refusal by a limit. */
+  rateHeaders?: Record<string, string>;
   /** The agent's trailers, where it sent them. */
   end: EndMessage | undefined;
   /** Writes what the client still gets, once the journal has the record. */
@@ -145,10 +148,13 @@ export class RequestRun implements AttemptOwner {
     attempt.start(this.openMessage(dispatch), this.body);
   }
 
-  onVerdict(verdict: Verdict): void {
+  onReject({ verdict, rates }: Reject): void {
     if (this.phase.is !== 'waiting') return;
-    this.queueMs += this.context.clock.monotonic() - this.phase.sinceMs;
-    this.refuse(refused(verdict, this.request.endpoint));
+    const { clock } = this.context;
+    this.queueMs += clock.monotonic() - this.phase.sinceMs;
+    const { endpoint } = this.request;
+    const refusal = refused(verdict, { endpoint, nowMs: clock.now() });
+    this.refuse(rates === null ? refusal : { ...refusal, rateHeaders: rateHeaders(rates) });
   }
 
   // From the attempt
@@ -168,7 +174,8 @@ export class RequestRun implements AttemptOwner {
   onAnswered(attempt: Attempt, { head, end }: Answered): void {
     if (!this.isRunning(attempt)) return;
     if (this.answered === 'none') this.onBegun(attempt, head);
-    this.context.tell({ type: 'end', claim: attempt.claim, slotFree: true });
+    const usage = this.usageOf(end) ?? (head.status >= 400 ? refusedUsage : undefined);
+    this.context.tell({ type: 'end', claim: attempt.claim, slotFree: true, usage });
     const finish = (): void => attempt.finish();
     const outcome = outcomeOf(head, end);
     this.conclude({ outcome, status: head.status, refusal: null, end, finish });
@@ -190,7 +197,7 @@ export class RequestRun implements AttemptOwner {
   }
 
   onSettled(attempt: Attempt, end: EndMessage | undefined): void {
-    this.context.tell({ type: 'release', claim: attempt.claim });
+    this.context.tell({ type: 'release', claim: attempt.claim, usage: this.usageOf(end) });
     if (this.phase.is === 'settling') this.conclude({ ...this.phase.ending, end });
     // Its record is made already, without them.
     else if (end !== undefined) this.context.acknowledge(attempt.link, end.requestId);
@@ -316,7 +323,7 @@ export class RequestRun implements AttemptOwner {
     };
   }
 
-  private refuse(end: { outcome: Outcome; refusal: Refusal | null; status: number }): void {
+  private refuse(end: Omit<Ending, 'end' | 'finish'>): void {
     this.conclude({ ...end, end: undefined, finish: () => {} });
   }
 
@@ -338,7 +345,7 @@ export class RequestRun implements AttemptOwner {
       const answered = this.answered !== 'none';
       const tried = !answered && refusal !== null ? this.attempt : undefined;
       const agentHeaders = tried === undefined ? {} : { agentHeaders: this.agentHeaders(tried) };
-      this.resolve({ outcome, answered, refusal, ...agentHeaders });
+      this.resolve({ outcome, answered, refusal, ...agentHeaders, ...ratesOf(ending) });
     });
   }
 
@@ -369,7 +376,11 @@ export class RequestRun implements AttemptOwner {
   }
 
   private headers(attempt: Attempt, head: HeadMessage): Record<string, string> {
-    return { 'content-type': head.contentType, ...this.agentHeaders(attempt) };
+    return {
+      'content-type': head.contentType,
+      ...this.agentHeaders(attempt),
+      ...rateHeaders(attempt.dispatch.rates),
+    };
   }
 
   private agentHeaders(attempt: Attempt): Record<string, string> {
@@ -381,11 +392,17 @@ export class RequestRun implements AttemptOwner {
     };
   }
 
+  /** What the agent says that was used, within what was relayed. */
+  private usageOf(end: EndMessage | undefined): ClampedUsage | undefined {
+    const usage = end?.usage;
+    if (usage === undefined) return undefined;
+    const { bodyBytes } = this;
+    return clampUsage(usage, { bodyBytes, answerBytes: this.attempt?.answerBytes ?? 0 });
+  }
+
   private record(ending: { outcome: Outcome; status: number; end?: Ending['end'] }): UsageRecord {
-    const { request, attempt, bodyBytes } = this;
-    const usage = ending.end?.usage;
-    const answerBytes = attempt?.answerBytes ?? 0;
-    const clamped = usage === undefined ? null : clampUsage(usage, { bodyBytes, answerBytes });
+    const { request, attempt } = this;
+    const clamped = this.usageOf(ending.end);
     return {
       requestId: request.requestId,
       projectId: request.project.id,
@@ -409,6 +426,12 @@ export class RequestRun implements AttemptOwner {
     };
   }
 }
+
+/** An engine that refuses a request and says nothing of tokens has used none. */
+const refusedUsage = { input: 0, output: 0 };
+
+const ratesOf = ({ rateHeaders: headers }: Ending): Pick<SubmitResult, 'rateHeaders'> =>
+  headers === undefined ? {} : { rateHeaders: headers };
 
 function outcomeOf(head: HeadMessage, end: EndMessage | undefined): Outcome {
   if (head.status >= 400) return 'engine_refused';

@@ -57,7 +57,7 @@ export class RequestTable {
       config,
       handlers: {
         onDispatch: (command) => this.runs.get(command.requestId)?.onDispatch(command),
-        onReject: (command) => this.runs.get(command.requestId)?.onVerdict(command.verdict),
+        onReject: (command) => this.runs.get(command.requestId)?.onReject(command),
       },
     });
     this.context = this.contextOf({ ...options, tiers: config.tiers });
@@ -220,5 +220,6 @@ export class RequestTable {
 /** What the scheduler is told of a request. */
 function routed(request: InferenceRequest): RoutedRequest {
   const { requestId: id, project, endpoint, model, region, abilities, body } = request;
-  return { id, project, endpoint, model, region, abilities, bodyBytes: body.length };
+  const { maxTokens } = request;
+  return { id, project, endpoint, model, region, abilities, bodyBytes: body.length, maxTokens };
 }

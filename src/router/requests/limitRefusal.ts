@@ -1,0 +1,51 @@
+/** What a client is told whose project is over a limit: which one, and when there will be room. */
+import type { LimitHit } from '../../domain/limitAccount.ts';
+import type { Verdict } from '../../domain/schedulerEvents.ts';
+import type { Refusal } from '../ports.ts';
+
+type Limited = Extract<Verdict, { kind: 'rate_limit_exceeded' | 'concurrency_exceeded' }>;
+
+const words = {
+  requests_per_minute: 'requests per minute',
+  tokens_per_minute: 'tokens per minute',
+  concurrent_requests: 'running requests',
+} as const;
+
+/** `nowMs` is the time of day; `retryAfterMs` is for a limit that time alone does not lift. */
+export function limitRefusal(
+  verdict: Limited,
+  when: { nowMs: number; retryAfterMs: number },
+): Refusal {
+  const { hit, tier } = verdict;
+  const { limit: name, value, used, waitMs } = hit;
+  const knob = `the limit of ${words[name]} on the tier '${tier}' (${name} = ${value})`;
+  const extra = { limit: { name, value, used, resets: resetsAt(waitMs, when.nowMs) } };
+  if (waitMs === Infinity) {
+    const message =
+      `This request needs about ${Math.ceil(hit.needed)} tokens, and ${knob} ` +
+      `lets no request have more than ${Math.floor(hit.most)}. ` +
+      'Ask for fewer with max_tokens, or send less.';
+    return { name: 'rate_limited_tokens', message, shouldRetry: false, extra };
+  }
+  const message = `The project is over ${knob}: ${used} are used${wish(hit)}.`;
+  return { name: nameOf(hit), message, retryAfterMs: waitMs ?? when.retryAfterMs, extra };
+}
+
+const wish = ({ limit, needed }: LimitHit): string =>
+  limit === 'tokens_per_minute' ? `, and this request needs about ${Math.ceil(needed)}` : '';
+
+function resetsAt(waitMs: number | null, nowMs: number): string | null {
+  if (waitMs === null || waitMs === Infinity) return null;
+  return new Date(Math.ceil(nowMs + waitMs)).toISOString();
+}
+
+function nameOf({ limit }: LimitHit): Refusal['name'] {
+  switch (limit) {
+    case 'requests_per_minute':
+      return 'rate_limited_requests';
+    case 'tokens_per_minute':
+      return 'rate_limited_tokens';
+    case 'concurrent_requests':
+      return 'concurrency_exceeded';
+  }
+}
