@@ -8,7 +8,13 @@ const read = (body: unknown, requireModel = false) => readChatRequest(body, { re
 test('a plain request that is refused', () => {
   assert.deepEqual(read({ model: 'default', messages: [user] }), {
     ok: true,
-    request: { model: 'default', stream: false, includeUsage: false, abilities: ['chat'] },
+    request: {
+      model: 'default',
+      stream: false,
+      includeUsage: false,
+      abilities: ['chat'],
+      maxTokens: null,
+    },
   });
 });
 
@@ -155,4 +161,16 @@ test('a request on the root address that names no endpoint', () => {
   assert.ok(!result.ok);
   assert.equal(result.name, 'missing_required_parameter');
   assert.equal(result.param, 'model');
+});
+
+test('how long an answer may be is read from the older field, or for one choice of many', () => {
+  const messages = [{ role: 'user', content: 'hi' }];
+  const read = (body: object): unknown => {
+    const result = readChatRequest({ messages, ...body }, { requireModel: false });
+    return result.ok ? result.request.maxTokens : result.name;
+  };
+  assert.equal(read({ max_tokens: 7 }), 7);
+  assert.equal(read({ max_tokens: 7, max_completion_tokens: 9 }), 9);
+  assert.equal(read({ max_tokens: 7, n: 3 }), 21);
+  assert.equal(read({ max_tokens: null }), null);
 });
