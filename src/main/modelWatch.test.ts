@@ -36,6 +36,13 @@ test('a failure without what was tried', async () => {
   assert.deepEqual(await settled(), { kind: 'without', reason });
 });
 
+test('a file that the engine does not take, told as one that could not be had', async () => {
+  const { watch, settled } = watched();
+  const reason = 'llama.cpp cannot load tiny: no.';
+  watch.event({ kind: 'failed', model: 'tiny', message: reason, tried: [] });
+  assert.deepEqual(await settled(), { kind: 'without', reason, unloadable: true });
+});
+
 test('a start that waits for ever on an agent that says nothing or cannot link', async () => {
   const { clock, watch, settled } = watched();
   clock.advance(170_000);

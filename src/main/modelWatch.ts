@@ -17,7 +17,12 @@ const mostEnds = 2;
 export type ModelOutcome =
   | { kind: 'ready'; model: string }
   /** Sentences, several lines. */
-  | { kind: 'without'; reason: string }
+  | {
+      kind: 'without';
+      reason: string;
+      /** Its file was there, and the engine did not take it. */
+      unloadable?: true;
+    }
   | { kind: 'stopped' };
 
 export interface ModelWatch {
@@ -75,7 +80,8 @@ export function watchModel(options: {
       }
       if (event.kind === 'failed') {
         const tried = event.tried.map((line) => `  ${line}`);
-        settle({ kind: 'without', reason: [event.message, ...tried].join('\n') });
+        const reason = [event.message, ...tried].join('\n');
+        settle({ kind: 'without', reason, ...(tried.length === 0 ? { unloadable: true } : {}) });
       }
     },
   };

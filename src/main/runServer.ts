@@ -24,7 +24,7 @@ import type { ModelOutcome } from './modelWatch.ts';
 import { openPlatform } from './platform.ts';
 import type { Platform } from './platform.ts';
 import type { ProgressPrinter } from './progressPrinter.ts';
-import { isolationNotice, openControlPlane, startServer } from './server.ts';
+import { databaseProblem, isolationNotice, openControlPlane, startServer } from './server.ts';
 import type { ControlPlane, RunningServer, ServerParts } from './server.ts';
 import type { FoundCredentials, ServerUrls } from './settledCredentials.ts';
 import { createSharedAgent } from './sharedAgent.ts';
@@ -87,8 +87,7 @@ async function openedPlatform(
     });
   } catch (error) {
     await plane.store.close();
-    if (error instanceof StoreError) throw new StartupError('database', error.message);
-    throw error;
+    throw databaseProblem(parts, error);
   }
 }
 
@@ -150,11 +149,15 @@ function updateFile(
   }
 }
 
-/** An attached engine may come up later; a model has said itself how to go on. */
+/** An attached engine may come up later; a model that could not be had says itself how to go on. */
 function withAdvice(outcome: ModelOutcome, { engineUrl }: ServeConfig): ModelOutcome {
-  if (outcome.kind !== 'without' || engineUrl === undefined) return outcome;
+  if (outcome.kind !== 'without') return outcome;
+  if (engineUrl === undefined && outcome.unloadable !== true) return outcome;
   const advice =
-    'Start the engine, give another with --engine-url URL, or serve a file with --model FILE.';
+    engineUrl === undefined
+      ? 'The file is cut off, damaged or of a kind that the engine does not know. Serve another ' +
+        'with --model FILE, or attach an engine with --engine-url URL.'
+      : 'Start the engine, give another with --engine-url URL, or serve a file with --model FILE.';
   return { kind: 'without', reason: `${outcome.reason}\n${advice}` };
 }
 

@@ -68,13 +68,19 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
+/** What the store says of a database, and where that lies; any other error stays as it is. */
+export function databaseProblem({ config, data }: ServerParts, error: unknown): unknown {
+  if (!(error instanceof StoreError)) return error;
+  const where = config.databaseUrl === undefined ? ` (in ${data.path})` : '';
+  return new StartupError('database', `${error.message}${where}`);
+}
+
 /** Opens database and secrets. Throws a `StartupError` with a sentence. */
 export async function openControlPlane(parts: ServerParts): Promise<ControlPlane> {
   const { config, data, clock, random, log } = parts;
   const url = config.databaseUrl ?? `sqlite:${data.file('xim.db')}`;
   const store = await openStore({ url, log, clock, random }).catch((error: unknown) => {
-    if (error instanceof StoreError) throw new StartupError('database', error.message);
-    throw error;
+    throw databaseProblem(parts, error);
   });
   const file = data.file('secrets.key');
   try {
@@ -177,8 +183,7 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     await router.stop();
-    if (error instanceof StoreError) throw new StartupError('database', error.message);
-    if (code === undefined) throw error;
+    if (code === undefined || error instanceof StoreError) throw databaseProblem(parts, error);
     throw new StartupError(
       'journal',
       `The journal ${data.file('journal')} cannot be used: ${directoryProblem(error)}. ` +

@@ -1,6 +1,6 @@
 /** Starts that cannot work: each with its own sentence and exit code, and nothing left running. */
 import assert from 'node:assert/strict';
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -104,11 +104,25 @@ test('a data directory that this user may not write', async (t) => {
 
 test('a damaged database that is served, or destroyed', async () => {
   const dataDir = path.join(base.path, 'damaged');
-  await mkdir(dataDir, { recursive: true });
-  await writeFile(path.join(dataDir, 'xim.db'), Buffer.alloc(8192, 'not a database '));
-  const { code, said } = await refusal('damaged', ['--no-agent']);
-  assert.equal(code, 4, said);
-  assert.match(said, /xim\.db/);
+  const file = path.join(dataDir, 'xim.db');
+  const first = await startServerProcess({ dataDir, args: ['--no-agent'], ...quick });
+  assert.equal(await first.end(), 0);
+  const sound = await readFile(file);
+  const pageBytes = 4096;
+  const torn = Buffer.from(sound);
+  torn.fill(0x5a, 10 * pageBytes, 11 * pageBytes);
+  const cutOff = sound.subarray(0, Math.floor(sound.length / pageBytes / 2) * pageBytes);
+  for (const damaged of [Buffer.alloc(8192, 'not a database '), torn, cutOff]) {
+    await writeFile(file, damaged);
+    const { code, said } = await refusal('damaged', ['--no-agent']);
+    assert.equal(code, 4, said);
+    assert.match(said, /xim\.db; restore a backup or move it away \(in \/.*damaged\)/);
+    assert.deepEqual(await readFile(file), damaged, 'somebody may still save what is in it');
+  }
+  await writeFile(file, sound);
+  const again = await startServerProcess({ dataDir, args: ['--no-agent'], ...quick });
+  assert.equal(again.ready.api_key, first.ready.api_key);
+  assert.equal(await again.end(), 0);
 });
 
 test('a key of another database, taken for the right one', async () => {
@@ -167,6 +181,23 @@ test('a model cache that cannot be used, and a start that waits for minutes', as
   assert.equal(server.ready.model, null);
   assert.match(server.ready.model_error ?? '', /The model cache .* cannot be used: it is a file/);
   assert.equal(await server.end(), 0);
+});
+
+test('a model file that is none, or damaged, told as an engine’s error or not at all', async () => {
+  for (const [name, bytes, why] of [
+    ['empty', Buffer.alloc(0), /empty\.gguf is not a GGUF file/],
+    ['altered', Buffer.alloc(1e6, 'GGUF and no model'), /cannot load altered.*cut off, damaged/s],
+  ] as const) {
+    const file = path.join(base.path, `${name}.gguf`);
+    await writeFile(file, bytes);
+    const dataDir = path.join(base.path, `with-${name}`);
+    const server = await startServerProcess({ dataDir, args: ['--model', file], ...quick });
+    assert.equal(server.ready.model, null);
+    assert.match(server.ready.model_error ?? '', why);
+    assert.match(server.ready.model_error ?? '', /--model FILE.*--engine-url URL/s);
+    assert.deepEqual(await readFile(file), bytes, 'it is not ours to delete');
+    assert.equal(await server.end(), 0, server.err());
+  }
 });
 
 test('credentials that were lost, and a server that hides it or does not come up', async () => {
