@@ -106,6 +106,8 @@ function always(body: unknown, status = 200): void {
 test('help that differs from what the table says', async () => {
   assertGolden('cli/help.txt', (await run('')).out);
   assert.deepEqual(await run('--help'), await run('help'));
+  const common = (await run('status --help')).out.replace(/^[^]*(?=\nServer:)/, '');
+  assert.match(common, /--project[^]*--context[^]*--output/);
   const topics = Object.values(topicGroups).flat();
   for (const { word } of topics) {
     const commands = commandsOf(serverCommands, word);
@@ -114,7 +116,9 @@ test('help that differs from what the table says', async () => {
       const { out, code } = await run(`${words.join(' ')} --help`);
       assert.equal(code, 0);
       assert.equal((await run(`help ${words.join(' ')}`)).out, out);
-      text += `\n$ xim ${words.join(' ')} --help\n${out}`;
+      // What every command about a project has stands once, in the help of `status`.
+      const shown = word === 'status' ? out : out.replace(common, '');
+      text += `\n$ xim ${words.join(' ')} --help\n${shown}`;
     }
     if (commands.length > 1) {
       const { out } = await run(`${word} --help`);

@@ -4,6 +4,9 @@ import type { Command } from './command.ts';
 import { joinKeysCreate } from './joinKeysCreate.ts';
 import { joinKeysList } from './joinKeysList.ts';
 import { joinKeysRevoke } from './joinKeysRevoke.ts';
+import { keyCommands } from './resources/keyCommands.ts';
+import { peopleCommands } from './resources/peopleCommands.ts';
+import { projectCommands } from './resources/projectCommands.ts';
 import { requestsList } from './requestsList.ts';
 import { contextCommands } from './session/contextCommands.ts';
 import { login } from './session/login.ts';
@@ -18,4 +21,7 @@ export const serverCommands: readonly Command[] = [
   joinKeysList,
   joinKeysRevoke,
   requestsList,
+  ...projectCommands,
+  ...keyCommands,
+  ...peopleCommands,
 ];

@@ -54,3 +54,9 @@ export function milliseconds(value: number | null): string | null {
   if (value === null) return null;
   return value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
 }
+
+export const onOff = (value: boolean): string => (value ? 'on' : 'off');
+
+/** `a, b`; a dash for none. */
+export const joined = (words: readonly string[]): string | null =>
+  words.length === 0 ? null : words.join(', ');

@@ -19,5 +19,12 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
     { word: 'agents', about: 'Machines that serve' },
     { word: 'join-keys', about: 'Keys that let machines join' },
   ],
+  'Projects and people': [
+    { word: 'projects', about: 'What everything belongs to' },
+    { word: 'keys', about: 'API keys of a project' },
+    { word: 'members', about: 'Who belongs to a project' },
+    { word: 'invitations', about: 'Let people in by an address that is good once' },
+    { word: 'users', about: 'Accounts, for operators' },
+  ],
   'This program': [{ word: 'version' }],
 };

@@ -65,6 +65,11 @@ export interface CliHarness {
     line: string | readonly string[],
     more?: { lines?: readonly string[]; interactive?: boolean; env?: Record<string, string> },
   ): Promise<CliRun>;
+  /**
+   * What is asked, sent, shown and left as exit code by each of these lines, as one text for a
+   * golden. What follows ` <<< ` is answered to the questions.
+   */
+  transcript(lines: readonly string[]): Promise<string>;
   close(): void;
 }
 
@@ -114,6 +119,16 @@ export async function openCliHarness(
       const [failure] = failures;
       if (failure !== undefined) throw failure;
       return { code, ...said };
+    },
+    async transcript(all) {
+      const parts: string[] = [];
+      for (const whole of all) {
+        const [line = '', typed] = whole.split(' <<< ');
+        const lines = typed?.split(' ') ?? [];
+        const made = await harness.run(line, { lines, interactive: typed !== undefined });
+        parts.push(transcriptOf(line, made, harness.seen));
+      }
+      return parts.join('\n');
     },
     close() {
       server.close();
@@ -213,6 +228,23 @@ function assertInContract(call: {
   const ifMatch = headers['if-match'];
   const read = readCallInput(contract, { method, search, body, ifMatch });
   assert.ok(read.ok, `${method} ${url} ${text}: ${read.ok ? '' : read.message}`);
+}
+
+function transcriptOf(line: string, run: CliRun, seen: readonly SeenCall[]): string {
+  const calls = seen.map(({ method, url, headers, body }) => {
+    const version = headers['if-match'] === undefined ? '' : ` if-match ${headers['if-match']}`;
+    const sent = body === undefined ? '' : ` ${JSON.stringify(body)}`;
+    return `> ${method} ${url}${version}${sent}`;
+  });
+  const asked = run.asked.map((question) => `? ${question}`);
+  const exit = run.code === 0 ? [] : [`exit code ${run.code}`];
+  const shown = [...asked, ...calls, ...exit].map((text) => `${text}\n`);
+  return `$ xim ${line}\n${shown.join('')}${prefixed('! ', run.notes)}${run.out}`;
+}
+
+/** Standard error, so that it can be told from standard output. */
+function prefixed(mark: string, text: string): string {
+  return text.replaceAll(/^(?=.|\n)/gm, mark);
 }
 
 /** A list in pieces, as the server gives its last one. */

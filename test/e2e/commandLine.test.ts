@@ -97,3 +97,39 @@ test('a sign-in that hangs at the end of a pipe', async () => {
   assert.equal(context?.email, email);
   assert.match((await xim(['status'])).out, /^XIM .*journal ok/s);
 });
+
+test('a project or a key that can be made on paper only', async () => {
+  const made = await ximJson<{ slug: string }>('projects', 'create', 'Nord Lab');
+  assert.equal(made.slug, 'nord-lab');
+  assert.match((await xim(['projects', 'use', 'nord-lab'])).out, /nord-lab now/);
+  const { code, out, err } = await xim(['keys', 'create', 'laptop', '--tokens-per-day', '1000']);
+  assert.equal(code, 0, err);
+  assert.match(out, /^xim_nord-lab_\S+\n$/);
+  await xim(['keys', 'set', 'laptop', '--requests-per-minute', '60', '--allow-ip', '127.0.0.1']);
+  const key = await ximJson<{ quota: object; version: number }>('keys', 'show', 'laptop');
+  assert.deepEqual(key.quota, {
+    requests_per_minute: 60,
+    tokens_per_minute: null,
+    tokens_per_day: 1000,
+  });
+  assert.equal(key.version, 2);
+  const late = await xim(['keys', 'set', 'laptop', '--name', 'x', '--if-version', '1']);
+  assert.equal(late.code, 7, late.err);
+  assert.notEqual((await xim(['keys', 'rotate', 'laptop'])).out, out);
+  assert.equal((await xim(['keys', 'revoke', 'laptop', '--yes'])).code, 0);
+  const [listed] = (await ximJson<{ data: { state: string }[] }>('keys', 'list')).data;
+  assert.equal(listed?.state, 'revoked');
+});
+
+test('people who cannot be let in from the command line', async () => {
+  const once = await xim(['users', 'create', 'ada@example.org']);
+  assert.match(once.out, /^\w{5}(-\w{5})+\n$/);
+  await xim(['members', 'add', 'ada@example.org', '--role', 'member']);
+  const [, ada] = (await ximJson<{ data: { email: string; role: string }[] }>('members', 'list'))
+    .data;
+  assert.deepEqual([ada?.email, ada?.role], ['ada@example.org', 'member']);
+  const invited = await xim(['invitations', 'create', 'ines@example.org', '--role', 'owner']);
+  assert.match(invited.out, /^http:\/\/\S+invitation\S+\n$/);
+  const again = await xim(['users', 'reset-password', 'ada@example.org']);
+  assert.notEqual(again.out, once.out);
+});

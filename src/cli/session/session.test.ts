@@ -131,6 +131,18 @@ test('contexts that cannot be listed, chosen or forgotten, or show their secrets
   golden('context', shown.join('\n'));
 });
 
+test('a project that is chosen, and forgotten by the next command', async () => {
+  signInWorks();
+  await signIn();
+  const usual = cli.answer;
+  cli.answer = (call) =>
+    call.url === '/api/v1/projects/attic' ? { body: project('attic') } : usual(call);
+  const { out } = await cli.run('projects use attic');
+  assert.equal(out, 'Commands are about attic now.\n');
+  await cli.run('requests list');
+  assert.equal(cli.seen[0]?.url, '/api/v1/projects/attic/requests?limit=20');
+});
+
 test('a session that goes on behind a context that was removed', async () => {
   signInWorks();
   await signIn();
