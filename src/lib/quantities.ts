@@ -71,3 +71,9 @@ export function formatSize(bytes: number): string {
   }
   return String(bytes);
 }
+
+/** For people, three digits or so: `12.3 MB`, `1.25 GB`. */
+export function roundedSize(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

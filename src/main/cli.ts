@@ -4,8 +4,17 @@
  */
 import { serverCommands } from '../cli/commands.ts';
 import { agentCommand } from './agentCommand.ts';
+import { backupCommand } from './backupCommand.ts';
 import { runProcess } from './processContext.ts';
+import { restoreCommand } from './restoreCommand.ts';
 import { serveCommand } from './serveCommand.ts';
 import { versionCommand } from './versionCommand.ts';
 
-await runProcess([serveCommand, agentCommand, ...serverCommands, versionCommand]);
+await runProcess([
+  serveCommand,
+  agentCommand,
+  ...serverCommands,
+  backupCommand,
+  restoreCommand,
+  versionCommand,
+]);

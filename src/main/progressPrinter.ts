@@ -2,10 +2,13 @@
  * Progress for a person: on a terminal one line that is written over, elsewhere a line every tenth
  * of the way. Sentences go between them.
  */
+import { roundedSize } from '../lib/quantities.ts';
 import type { AgentWatchEvent } from './agentEvents.ts';
 
 export interface ProgressPrinter {
   event(event: AgentWatchEvent): void;
+  /** How far `subject` has got, from 0 to 1, and the line that says so. */
+  progress(subject: string, step: { share: number; text: string }): void;
   /** A line of its own. */
   line(text: string): void;
 }
@@ -46,6 +49,7 @@ export function createProgressPrinter(target: ProgressTarget): ProgressPrinter {
   };
   return {
     line,
+    progress,
     event(event) {
       if (event.kind === 'fetching') {
         const { receivedBytes, totalBytes } = event;
@@ -67,13 +71,13 @@ export function createProgressPrinter(target: ProgressTarget): ProgressPrinter {
 
 function fetchingText(event: Extract<AgentWatchEvent, { kind: 'fetching' }>): string {
   const { model, receivedBytes, totalBytes, bytesPerSecond } = event;
-  const speed = bytesPerSecond === null ? '' : `, ${megabytes(bytesPerSecond)}/s`;
-  if (totalBytes === null) return `fetching ${model}: ${megabytes(receivedBytes)}${speed}`;
+  const speed = bytesPerSecond === null ? '' : `, ${roundedSize(bytesPerSecond)}/s`;
+  if (totalBytes === null) return `fetching ${model}: ${roundedSize(receivedBytes)}${speed}`;
   const percent = Math.floor((100 * receivedBytes) / Math.max(1, totalBytes));
   const left = Math.max(0, totalBytes - receivedBytes);
   const eta = bytesPerSecond ? `, ${span(left / bytesPerSecond)} left` : '';
   return (
-    `fetching ${model}: ${megabytes(receivedBytes)} of ${megabytes(totalBytes)} ` +
+    `fetching ${model}: ${roundedSize(receivedBytes)} of ${roundedSize(totalBytes)} ` +
     `(${percent} %)${speed}${left === 0 ? '' : eta}`
   );
 }
@@ -102,11 +106,6 @@ function eventText(event: AgentWatchEvent): string | undefined {
 }
 
 const indented = (text: string): string => `  ${text}`;
-
-function megabytes(bytes: number): string {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
-  return `${(bytes / 1e6).toFixed(1)} MB`;
-}
 
 function span(seconds: number): string {
   if (seconds < 100) return `${Math.ceil(seconds)} s`;

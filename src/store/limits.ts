@@ -30,6 +30,9 @@ export const sqliteJournalSizeBytes = 64 * 1024 * 1024;
 /** How long SQLite waits for another process that holds the file, in ms. */
 export const sqliteBusyTimeoutMs = 5_000;
 
+/** Pages that one step of a backup copies; between two steps progress is told. */
+export const sqliteBackupPagesPerStep = 1_000;
+
 /** Connections to PostgreSQL for calls; one more listens. */
 export const postgresConnections = 10;
 

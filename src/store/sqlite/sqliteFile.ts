@@ -1,5 +1,5 @@
-/** Opening the database file, for writing and for reading. Runs inside the workers. */
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+/** Opening and checking database files. The workers' are opened here. */
+import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { sqliteBusyTimeoutMs, sqliteJournalSizeBytes } from '../limits.ts';
@@ -32,6 +32,44 @@ export function openForWriting(file: string): DatabaseSync {
 /** Opens the file, which a writer has opened before, for reading only. */
 export function openForReading(file: string): DatabaseSync {
   return new DatabaseSync(file, { timeout: sqliteBusyTimeoutMs, readOnly: true });
+}
+
+/** Makes the file, which must not be there, before SQLite does: 0600 from its first byte. */
+export function createEmpty(file: string): void {
+  closeSync(openSync(file, 'wx', 0o600));
+}
+
+/** Brings a file, or the names in a directory, to disk. Returns its size in bytes. */
+export function syncFile(file: string): number {
+  const handle = openSync(file, 'r');
+  try {
+    fsyncSync(handle);
+    return fstatSync(handle).size;
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** Which version of our schema a database has. Throws a `StoreError` when it has none. */
+export function schemaVersionOf(database: DatabaseSync, file: string): number {
+  const ours = database
+    .prepare("select count(*) as tables from sqlite_master where name in ('migrations', 'agents')")
+    .get();
+  if (ours?.['tables'] !== 2) {
+    throw new StoreError('corrupt', `${path.basename(file)} is no database of this program`);
+  }
+  const row = database.prepare('select max(version) as version from migrations').get();
+  return Number(row?.['version'] ?? 0);
+}
+
+/** Checks every page, every index and every reference. */
+export function requireWhole(database: DatabaseSync, file: string): void {
+  const [row = {}] = database.prepare('pragma integrity_check(1)').all();
+  const isWhole = Object.values(row)[0] === 'ok';
+  const dangling = isWhole ? database.prepare('pragma foreign_key_check').all() : [];
+  if (!isWhole || dangling.length > 0) {
+    throw new StoreError('corrupt', describe('corrupt', file));
+  }
 }
 
 function requireSound(database: DatabaseSync, file: string): void {
