@@ -6,12 +6,13 @@
  * F2 The key pair is on disk before the server hears of it, so that a lost answer is asked for
  *    again with the same key.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { AgentFacts } from '../../api/enrollment.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { sha256Hex } from '../../lib/hashing.ts';
+import { directoryProblem } from '../../lib/makeDirectory.ts';
 import type { Random } from '../../lib/random.ts';
 import type { AgentConfig } from '../agentConfig.ts';
-import { codeOf } from './connectionError.ts';
 import { createControlClient, type ControlClient } from './controlClient.ts';
 import { enroll } from './enroll.ts';
 import { identityFromPem, newIdentity, type Identity } from './identity.ts';
@@ -57,8 +58,11 @@ export async function findMembership(parts: MembershipParts): Promise<Membership
   }
   if (state?.enrolment && known !== undefined) {
     const server = { url: address.base, pin: address.pin };
-    const unsaved = await trySave(store, { ...state, server });
-    if (unsaved !== undefined) return unsaved;
+    // What stands there already needs no room: a full disk keeps no agent from coming back.
+    if (!isDeepStrictEqual(state.server, server)) {
+      const unsaved = await trySave(store, { ...state, server });
+      if (unsaved !== undefined) return unsaved;
+    }
     const client = createControlClient({ address, clock: parts.clock });
     const { enrolment } = state;
     const membership = { address, identity: known, enrolment, client, fresh: undefined };
@@ -138,14 +142,15 @@ async function trySave(
   store: StateStore,
   state: AgentState,
 ): Promise<{ kind: 'refused'; message: string } | undefined> {
+  const hadJoined = (store.current()?.enrolment ?? null) !== null && state.enrolment !== null;
   try {
     await store.save(state);
     return undefined;
   } catch (error) {
     const message =
-      `The agent’s state cannot be written to ${store.directory} (${codeOf(error)}). ` +
-      'Make room and ' +
-      'start again: within the minutes of its life the same join key still works.';
+      `The agent’s state cannot be written to ${store.directory}: ${directoryProblem(error)}. ` +
+      'Put that right and start again' +
+      (hadJoined ? '.' : ': within the minutes of its life the same join key still works.');
     return { kind: 'refused', message };
   }
 }

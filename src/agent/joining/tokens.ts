@@ -13,6 +13,7 @@ import { type RefreshAnswer, refreshAnswerSchema, refreshMessage } from '../../a
 import { createBackoff, type Backoff } from '../../lib/backoff.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import { directoryProblem } from '../../lib/makeDirectory.ts';
 import type { Random } from '../../lib/random.ts';
 import {
   reconnectFirstMs,
@@ -22,7 +23,6 @@ import {
   suspendedRetryMs,
   tokenMarginMs,
 } from '../limits.ts';
-import { codeOf } from './connectionError.ts';
 import type { CallOutcome, ControlClient } from './controlClient.ts';
 import type { Identity } from './identity.ts';
 import { postSigned } from './nonce.ts';
@@ -155,7 +155,7 @@ export class TokenKeeper {
       await this.parts.store.save(state);
       return undefined;
     } catch (error) {
-      const message = `The agent's state cannot be written (${codeOf(error)}).`;
+      const message = `The agent’s state cannot be written: ${directoryProblem(error)}.`;
       return { kind: 'unavailable', message };
     }
   }
