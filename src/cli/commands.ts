@@ -1,27 +1,33 @@
 /** The commands that talk to a server over HTTP. `main/` adds those that start something. */
-import { agentsList } from './agentsList.ts';
 import type { Command } from './command.ts';
-import { joinKeysCreate } from './joinKeysCreate.ts';
-import { joinKeysList } from './joinKeysList.ts';
-import { joinKeysRevoke } from './joinKeysRevoke.ts';
+import { agentCommands } from './resources/agentCommands.ts';
+import { auditCommands } from './resources/auditCommands.ts';
+import { endpointCommands } from './resources/endpointCommands.ts';
+import { joinKeyCommands } from './resources/joinKeyCommands.ts';
+import { joinKeyCreate } from './resources/joinKeyCreate.ts';
 import { keyCommands } from './resources/keyCommands.ts';
+import { modelCommands } from './resources/modelCommands.ts';
 import { peopleCommands } from './resources/peopleCommands.ts';
 import { projectCommands } from './resources/projectCommands.ts';
-import { requestsList } from './requestsList.ts';
+import { requestCommands } from './resources/requestCommands.ts';
+import { status } from './resources/status.ts';
+import { tierCommands } from './resources/tierCommands.ts';
 import { contextCommands } from './session/contextCommands.ts';
 import { login } from './session/login.ts';
-import { status } from './status.ts';
 
 export const serverCommands: readonly Command[] = [
   login,
   ...contextCommands,
   status,
-  agentsList,
-  joinKeysCreate,
-  joinKeysList,
-  joinKeysRevoke,
-  requestsList,
+  ...requestCommands,
+  ...endpointCommands,
+  ...modelCommands,
+  ...tierCommands,
+  ...agentCommands,
+  joinKeyCreate,
+  ...joinKeyCommands,
   ...projectCommands,
   ...keyCommands,
   ...peopleCommands,
+  ...auditCommands,
 ];

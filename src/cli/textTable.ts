@@ -60,3 +60,12 @@ export const onOff = (value: boolean): string => (value ? 'on' : 'off');
 /** `a, b`; a dash for none. */
 export const joined = (words: readonly string[]): string | null =>
   words.length === 0 ? null : words.join(', ');
+
+/** `4.7 GB`, `128 MB`, in powers of 1000; null stays null. */
+export function sizeText(bytes: number | null): string | null {
+  if (bytes === null) return null;
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
+  const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const value = bytes / 1000 ** step;
+  return `${Number(value.toFixed(value < 10 ? 1 : 0))} ${units[step]}`;
+}

@@ -13,6 +13,11 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
     { word: 'context', about: 'Servers that you have signed in to' },
     { word: 'status' },
   ],
+  'What is served': [
+    { word: 'endpoints', about: 'What clients call' },
+    { word: 'models', about: 'What endpoints serve' },
+    { word: 'tiers', about: 'Limits, price and what was measured' },
+  ],
   Requests: [{ word: 'requests', about: 'What was asked, and what became of it' }],
   Machines: [
     { word: 'agent' },
@@ -25,6 +30,7 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
     { word: 'members', about: 'Who belongs to a project' },
     { word: 'invitations', about: 'Let people in by an address that is good once' },
     { word: 'users', about: 'Accounts, for operators' },
+    { word: 'audit', about: 'Who changed what' },
   ],
   'This program': [{ word: 'version' }],
 };

@@ -116,7 +116,7 @@ export async function openCliHarness(
       const words = typeof line === 'string' ? line.split(' ').filter((word) => word !== '') : line;
       const all = { ...context, env: { ...homes, ...env } };
       const code = await runCli(commands, all, words);
-      const [failure] = failures;
+      const [failure] = failures.splice(0);
       if (failure !== undefined) throw failure;
       return { code, ...said };
     },

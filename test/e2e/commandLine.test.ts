@@ -8,6 +8,7 @@ import {
   endLeftovers,
   repository,
   startProcess,
+  until,
   type RunningProcess,
 } from '../../src/testing/processes.ts';
 import {
@@ -132,4 +133,28 @@ test('people who cannot be let in from the command line', async () => {
   assert.match(invited.out, /^http:\/\/\S+invitation\S+\n$/);
   const again = await xim(['users', 'reset-password', 'ada@example.org']);
   assert.notEqual(again.out, once.out);
+});
+
+test('a machine that joins by the printed line, and cannot be led from here', async () => {
+  const [shared] = (await ximJson<{ data: { name: string }[] }>('models', 'list')).data;
+  const name = shared?.name ?? '';
+  const made = await xim(['endpoints', 'create', 'chat', '--model', name, '--tier', 'self_hosted']);
+  assert.equal(made.code, 0, made.err);
+  const line = await xim(['join-keys', 'create', '--name', 'lab-3', '--region', 'attic']);
+  assert.match(line.out, /^curl [^\n]+ sh\n$/);
+  const more = ` -s -- --engine-url ${engine.url} --serve ${shellQuote(`${name}=fake-model`)}`;
+  const env = { ...home(), XIM_HOME: path.join(base.path, 'agent') };
+  startProcess('/bin/sh', ['-c', line.out.trim() + more], { env, group: true });
+  await until(async () => /lab-3 +active.*ready/.test((await xim(['agents', 'list'])).out), {
+    what: 'an agent that is ready',
+    timeoutMs: 60_000,
+  });
+  assert.match((await xim(['endpoints', 'list'])).out, /^chat .* 1 +0 +0 +http/m);
+  const set = await xim(['agents', 'set', 'lab-3', '--at-once', '2', '--endpoints', 'chat']);
+  assert.match(set.out, /^at once +2$/m, set.err);
+  assert.match((await xim(['agents', 'suspend', 'lab-3', '--reason', 'lunch'])).out, /suspended/);
+  assert.match((await xim(['agents', 'show', 'lab-3'])).out, /^state +suspended.*lunch$/m);
+  assert.match((await xim(['agents', 'events', 'lab-3'])).out, /suspended .*lunch/);
+  assert.equal((await xim(['agents', 'resume', 'lab-3'])).code, 0);
+  assert.match((await xim(['audit', 'list'])).out, /agent\.\w+ .*endpoint\.create/s);
 });

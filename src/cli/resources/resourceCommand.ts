@@ -50,6 +50,8 @@ export interface Listing<Item> extends Shape {
   empty: string;
   /** The list is short and comes whole. */
   whole?: true;
+  /** Rows, where nobody says how many; 100 otherwise. */
+  usualLimit?: number;
 }
 
 /** `xim THINGS list`. The fields filter. */
@@ -57,7 +59,7 @@ export function listing<Item>(spec: Listing<Item>): Command {
   const limit = {
     type: 'integer',
     flag: 'limit',
-    default: 100,
+    default: spec.usualLimit ?? 100,
     min: 1,
     max: 100_000,
     placeholder: 'N',
@@ -114,7 +116,7 @@ export interface Changing<Answer> extends Shape {
   complete?: (
     body: Record<string, unknown>,
     there: { session: ServerSession; path: string },
-  ) => Promise<{ body: Record<string, unknown>; version: number }>;
+  ) => Promise<{ body: Record<string, unknown>; version?: number }>;
   /** Whole question, asked before what cannot be taken back. */
   confirm?: (operands: readonly string[]) => string;
   /** For standard output. */
@@ -168,10 +170,10 @@ export function changing<Answer>(spec: Changing<Answer>): Command {
       creates: spec.creates === true,
     });
     for (const warning of warningsOf(answer)) context.terminal.note(`Warning: ${warning}\n`);
+    if (options['output'] !== 'json') context.terminal.note(spec.note?.(answer, nowMs) ?? '');
     print({ context, options: options as never }, answer, () =>
       spec.say(answer, { operands, nowMs }),
     );
-    if (options['output'] !== 'json') context.terminal.note(spec.note?.(answer, nowMs) ?? '');
   });
 }
 

@@ -1,10 +1,10 @@
 /** `xim join-keys create`: makes a join key and prints the line to paste on the machine. */
-import type { CreateJoinKeyRequest, CreatedJoinKeyAnswer } from '../api/control/joinKeys.ts';
-import { defineConfig } from '../lib/config.ts';
-import { defineCommand } from './command.ts';
-import { projectOptions } from './serverContext.ts';
-import { until } from './textTable.ts';
-import { print, withServer } from './connection/withServer.ts';
+import type { CreateJoinKeyRequest, CreatedJoinKeyAnswer } from '../../api/control/joinKeys.ts';
+import { defineConfig } from '../../lib/config.ts';
+import { defineCommand } from '../command.ts';
+import { projectOptions } from '../serverContext.ts';
+import { until } from '../textTable.ts';
+import { print, withServer } from '../connection/withServer.ts';
 
 const options = defineConfig({
   name: {
@@ -70,7 +70,7 @@ const options = defineConfig({
   ...projectOptions,
 });
 
-export const joinKeysCreate = defineCommand({
+export const joinKeyCreate = defineCommand({
   words: ['join-keys', 'create'],
   summary: 'Make a join key and print the line to paste on a machine',
   details: 'The line goes to standard output, everything else to standard error.',

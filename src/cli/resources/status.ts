@@ -1,13 +1,13 @@
 /** `xim status`: is the server well, and what does it serve. */
-import type { AgentAnswer } from '../api/control/agents.ts';
-import type { EndpointAnswer } from '../api/control/endpoints.ts';
-import type { ListAnswer } from '../api/control/lists.ts';
-import type { StatusAnswer } from '../api/control/status.ts';
-import { agentsTable } from './agentsList.ts';
-import { defineCommand } from './command.ts';
-import { projectOptions } from './serverContext.ts';
-import { ago, textTable } from './textTable.ts';
-import { print, withServer } from './connection/withServer.ts';
+import type { AgentAnswer } from '../../api/control/agents.ts';
+import type { EndpointAnswer } from '../../api/control/endpoints.ts';
+import type { ListAnswer } from '../../api/control/lists.ts';
+import type { StatusAnswer } from '../../api/control/status.ts';
+import { agentsTable } from './agentCommands.ts';
+import { defineCommand } from '../command.ts';
+import { projectOptions } from '../serverContext.ts';
+import { ago, textTable } from '../textTable.ts';
+import { print, withServer } from '../connection/withServer.ts';
 
 interface Overview {
   status: StatusAnswer;

@@ -1,0 +1,13 @@
+/** Agents by their name, among those that are alive. */
+import type { AgentAnswer } from '../../api/control/agents.ts';
+import type { Reference } from './reference.ts';
+
+export const agentRef: Reference<AgentAnswer> = {
+  what: 'agent',
+  list: '/agents',
+  topic: 'agents',
+  paged: true,
+  idOf: (agent) => agent.id,
+  nameOf: (agent) => agent.name,
+  isAlive: (agent) => agent.state !== 'dead',
+};

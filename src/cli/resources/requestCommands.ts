@@ -1,0 +1,40 @@
+/** `xim requests`: what was asked, and what became of it. */
+import type { RequestAnswer } from '../../api/control/requests.ts';
+import type { Command } from '../command.ts';
+import { ago, milliseconds } from '../textTable.ts';
+import { listing } from './resourceCommand.ts';
+
+export const requestCommands: readonly Command[] = [
+  listing<RequestAnswer>({
+    words: ['requests', 'list'],
+    summary: 'List the last requests, newest first',
+    scope: 'project',
+    path: '/requests',
+    usualLimit: 20,
+    head: [
+      'ID',
+      'WHEN',
+      'ENDPOINT',
+      'AGENT',
+      'OUTCOME',
+      'STATUS',
+      'QUEUED',
+      'TTFT',
+      'TOTAL',
+      'TOKENS',
+    ],
+    row: (request, nowMs) => [
+      request.id,
+      ago(request.started_at, nowMs),
+      request.endpoint,
+      request.agent,
+      request.outcome,
+      String(request.status),
+      milliseconds(request.queue_ms),
+      milliseconds(request.ttft_ms),
+      milliseconds(request.latency_ms),
+      `${request.input_tokens ?? '–'} → ${request.output_tokens ?? '–'}`,
+    ],
+    empty: 'No requests yet.',
+  }),
+];
