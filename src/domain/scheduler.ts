@@ -146,6 +146,7 @@ export class Scheduler {
       inFlight: [...instances].reduce((sum, one) => sum + one.inFlight, 0),
       overGranted,
       claimable: claimable.map((one) => one.request.id),
+      ...this.queue.audit(),
     };
   }
 

@@ -132,4 +132,7 @@ export interface SchedulerAudit {
   inFlight: number;
   overGranted: string[];
   claimable: string[];
+  /** What the bounds of the queue are held against. */
+  waitingBytes: number;
+  waitingProjects: number;
 }

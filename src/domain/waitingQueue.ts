@@ -66,6 +66,11 @@ export class WaitingQueue {
     return this.totalBytes;
   }
 
+  /** What its bounds are held against; projects count once for each tier. */
+  audit(): { waitingBytes: number; waitingProjects: number } {
+    return { waitingBytes: this.totalBytes, waitingProjects: this.perProject.size };
+  }
+
   all(): Iterable<WaitingRequest> {
     return this.byId.values();
   }

@@ -39,6 +39,8 @@ afterEach(async () => {
     onLinks: 0,
     openAttempts: 0,
     requests: 0,
+    waitingBytes: 0,
+    waitingProjects: 0,
   });
 });
 

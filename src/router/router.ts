@@ -91,6 +91,9 @@ export interface RouterAudit {
   onLinks: number;
   openAttempts: number;
   requests: number;
+  /** What the bounds of the queue count. */
+  waitingBytes: number;
+  waitingProjects: number;
 }
 
 export interface RouterOptions {
@@ -244,10 +247,11 @@ export class Router {
 
   /** R1 and R5 as sums, for tests: all zero once every request is over. */
   audit(): RouterAudit {
-    const { claims, inFlight, reserved } = this.requests.driver.scheduler.audit();
+    const { claims, inFlight, reserved, ...waiting } = this.requests.driver.scheduler.audit();
+    const { waitingBytes, waitingProjects } = waiting;
     const { openAttempts, size: requests } = this.requests;
-    const { inFlight: onLinks } = this.registry;
-    return { claims, inFlight, reserved, onLinks, openAttempts, requests };
+    const held = { claims, inFlight, reserved, onLinks: this.registry.inFlight };
+    return { ...held, openAttempts, requests, waitingBytes, waitingProjects };
   }
 
   /**

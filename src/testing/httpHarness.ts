@@ -21,7 +21,7 @@ import { tierTable } from '../domain/tiers.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
-import { createRouter, type Router } from '../router/router.ts';
+import { createRouter, type Router, type RouterConfig } from '../router/router.ts';
 import { checkContract } from './contractCheck.ts';
 import { openControlHarness, type ControlHarness } from './controlHarness.ts';
 import { createScriptedRouter, type ScriptedRouter } from './scriptedRouter.ts';
@@ -70,6 +70,13 @@ export interface HttpHarnessOptions {
   url?: string;
   control?: Partial<ControlConfig>;
   oidc?: OidcConfig;
+  /** Of the real router. */
+  router?: Partial<Omit<RouterConfig, 'dataDir'>>;
+}
+
+export interface PlatformHarness extends HttpHarness<Router> {
+  /** Where the router's journal lies, until `close`. */
+  routerDirectory: string;
 }
 
 /** With a router whose answers the test writes by hand. */
@@ -82,7 +89,7 @@ export async function openHttpHarness(options: HttpHarnessOptions = {}): Promise
 /** With the real router: control plane, data plane and HTTP as they are composed in the product. */
 export async function openPlatformHarness(
   options: HttpHarnessOptions = {},
-): Promise<HttpHarness<Router>> {
+): Promise<PlatformHarness> {
   const control = await openControlHarness(options.control, controlOptions(options));
   const dataDir = await mkdtemp(path.join(tmpdir(), 'xim-router-'));
   const { directoryFeed, usageSink, presenceSink } = control.control;
@@ -91,14 +98,20 @@ export async function openPlatformHarness(
     clock: sharedClock(control),
     random: systemRandom,
     log: silentLogger,
-    config: { routerId: 'router-1', dataDir, tiers: options.control?.tiers ?? tierTable() },
+    config: {
+      routerId: 'router-1',
+      tiers: options.control?.tiers ?? tierTable(),
+      ...options.router,
+      dataDir,
+    },
   });
   await router.start();
   const stop = async (): Promise<void> => {
     await router.stop();
     await rm(dataDir, { recursive: true, force: true });
   };
-  return serveHarness(control, { ...options, router, stop });
+  const harness = await serveHarness(control, { ...options, router, stop });
+  return { ...harness, routerDirectory: dataDir };
 }
 
 function controlOptions({ url, oidc }: HttpHarnessOptions): { url?: string; oidc?: OidcConfig } {
@@ -112,7 +125,10 @@ function sharedClock({ clock }: ControlHarness): Clock {
 
 async function serveHarness<Plane extends RouterPlane>(
   control: ControlHarness,
-  options: HttpHarnessOptions & { router: Plane; stop: () => Promise<void> | void },
+  options: Omit<HttpHarnessOptions, 'router'> & {
+    router: Plane;
+    stop: () => Promise<void> | void;
+  },
 ): Promise<HttpHarness<Plane>> {
   const { router, stop, limits, log = silentLogger } = options;
   const files = await mkdtemp(path.join(tmpdir(), 'xim-http-'));

@@ -46,6 +46,8 @@ interface Call {
   submittedAtMs: number;
 }
 
+const noneWaiting = { waitingBytes: 0, waitingProjects: 0 };
+
 const endpoints: Record<string, EndpointEntry> = {
   a: endpointEntry({ id: 'ep_a', projectId: 'proj_a', queueTimeoutMs: 4000 }),
   b: endpointEntry({
@@ -355,7 +357,15 @@ export class RouterSimulation {
   private async checkEnd(): Promise<void> {
     assert.deepEqual(
       this.harness.router.audit(),
-      { claims: 0, inFlight: 0, reserved: 0, onLinks: 0, openAttempts: 0, requests: 0 },
+      {
+        claims: 0,
+        inFlight: 0,
+        reserved: 0,
+        onLinks: 0,
+        openAttempts: 0,
+        requests: 0,
+        ...noneWaiting,
+      },
       'R1: something is left',
     );
     for (const call of this.calls) this.checkCall(call);
