@@ -134,10 +134,9 @@ export class Scheduler {
 
   /** R5, L1, W1 for tests: every sum counted twice, every waiting request tried again. */
   audit(): SchedulerAudit {
-    const instances = new Set([...this.claims.values()].map((claim) => claim.instance));
-    for (const agent of this.agents.all()) {
-      for (const instance of agent.instances.values()) instances.add(instance);
-    }
+    const known = [...this.agents.all()].flatMap((agent) => [...agent.instances.values()]);
+    const claimed = [...this.claims.values()].map((claim) => claim.instance);
+    const instances = new Set([...claimed, ...known]);
     const claimable = [...this.queue.all()].filter((one) => this.choose(one) !== null);
     const overGranted = [...instances].filter((one) => one.inFlight < 0).map((one) => one.id);
     return {
