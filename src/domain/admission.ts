@@ -1,30 +1,45 @@
 /**
- * Limits on arrival: a request that shared agents alone can serve is refused when it is over what
- * its project may use on each tier that could serve it. One that own agents serve too waits.
+ * Refusals on arrival. By a limit: a request that shared agents alone can serve is refused when it
+ * is over what its project may use on each tier that could serve it; one that own agents serve too
+ * waits. The quota of its key binds whoever serves.
  */
 import type { LimitHit, Rates } from './limitAccount.ts';
 import type { LimitBook } from './limitBook.ts';
 import type { Verdict } from './schedulerEvents.ts';
 import type { WaitingRequest } from './schedulerState.ts';
 import type { TierSlug } from './tiers.ts';
-import { expectedWaitMs, ownAgentsServe, sharedTiers, type Fleet } from './verdict.ts';
+import { expectedWaitMs, hopeless, ownAgentsServe, sharedTiers, type Fleet } from './verdict.ts';
+import type { WaitingQueue } from './waitingQueue.ts';
 
-export interface LimitRefusal {
+export interface ArrivalRefusal {
   verdict: Verdict;
-  rates: Rates;
+  /** What is left of the limits that it met; null: it met none. */
+  rates: Rates | null;
 }
 
-/** Why the request is refused by a limit; null when it may wait. */
-export function limitRefusal(
+/** Why a request that cannot be claimed at once may not wait, either; null when it may. */
+export function arrivalRefusal(
+  fleet: Fleet,
+  where: { waiting: WaitingRequest; limits: LimitBook; queue: WaitingQueue; nowMs: number },
+): ArrivalRefusal | null {
+  const { waiting, queue } = where;
+  const verdict = hopeless(fleet, where);
+  if (verdict !== null) return { verdict, rates: null };
+  const over = limitRefusal(fleet, where);
+  if (over !== null) return over;
+  const full = queue.boundMet(waiting.request);
+  return full === null ? null : { verdict: full, rates: null };
+}
+
+function limitRefusal(
   fleet: Fleet,
   where: { waiting: WaitingRequest; limits: LimitBook },
-): LimitRefusal | null {
+): ArrivalRefusal | null {
   const { waiting, limits } = where;
-  const { request, tokens } = waiting;
-  const { project } = request;
+  const { request } = waiting;
   const met: { tier: TierSlug; hit: LimitHit }[] = [];
   for (const tier of sharedTiers(fleet, request)) {
-    const hit = limits.hitOn(tier, { project, tokens });
+    const hit = limits.hitOn(tier, waiting);
     if (hit === null) return null;
     met.push({ tier, hit });
   }
@@ -32,15 +47,19 @@ export function limitRefusal(
   if (nearest === undefined || ownAgentsServe(fleet, request)) return null;
   const { tier, hit } = nearest;
   const isConcurrency = hit.limit === 'concurrent_requests';
-  return {
-    verdict: {
-      kind: isConcurrency ? 'concurrency_exceeded' : 'rate_limit_exceeded',
-      hit,
-      tier,
-      expectedWaitMs: hit.waitMs ?? expectedWaitMs(fleet, request),
-    },
-    rates: limits.ratesOn(tier, { project }),
-  };
+  const kind = isConcurrency ? 'concurrency_exceeded' : 'rate_limit_exceeded';
+  const waitMs = hit.waitMs ?? expectedWaitMs(fleet, request);
+  const verdict = { kind, hit, tier, expectedWaitMs: waitMs } as const;
+  return { verdict, rates: limits.ratesOn(tier, request) };
+}
+
+/** Why the quota of its key refuses a request, whoever would serve it; null: it holds its part. */
+export function quotaRefusal(limits: LimitBook, waiting: WaitingRequest): ArrivalRefusal | null {
+  const hit = limits.holdKey(waiting);
+  if (hit === null) return null;
+  const { waitMs: expectedWaitMs } = hit;
+  const verdict = { kind: 'rate_limit_exceeded', hit, tier: null, expectedWaitMs } as const;
+  return { verdict, rates: limits.ratesOfKey(waiting.request) };
 }
 
 const waitOf = (hit: LimitHit): number => hit.waitMs ?? 0;

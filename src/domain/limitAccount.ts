@@ -7,14 +7,16 @@
  *    a debt, which holds back new requests and never a running one.
  */
 import { Allowance } from '../lib/allowance.ts';
-import { burstOfMinute } from './limits.ts';
 import type { WaitingRequest } from './schedulerState.ts';
+import type { TokenNeed } from './tokenEstimates.ts';
 
 /** Figures of an account; null: not limited. */
 export interface LimitFigures {
   requestsPerMinute: number | null;
   tokensPerMinute: number | null;
   concurrent: number | null;
+  /** What may be used at once, as a multiple of a minute's figure. */
+  burst: number;
 }
 
 /**
@@ -31,7 +33,11 @@ export interface LimitLease {
 
 export const leaseOfEverything: LimitLease = { scope: '*', amount: 1, expiresAtMs: Infinity };
 
-export type LimitName = 'requests_per_minute' | 'tokens_per_minute' | 'concurrent_requests';
+export type LimitName =
+  | 'requests_per_minute'
+  | 'tokens_per_minute'
+  | 'tokens_per_day'
+  | 'concurrent_requests';
 
 /** The limit that is in the way of a request. */
 export interface LimitHit {
@@ -60,7 +66,7 @@ export interface Rates {
 }
 
 /** What a reservation came to: nothing at all, what was set aside, or so many tokens. */
-type Spent = 'nothing' | 'reserved' | number;
+export type Spent = 'nothing' | 'reserved' | number;
 
 interface Bucket {
   figure: number;
@@ -82,11 +88,16 @@ export class LimitAccount {
 
   constructor(options: { figures: LimitFigures; lease: LimitLease; nowMs: number }) {
     const { figures, lease, nowMs } = options;
-    const { requestsPerMinute, tokensPerMinute, concurrent } = figures;
+    const { requestsPerMinute, tokensPerMinute, concurrent, burst } = figures;
     this.lease = lease;
     this.concurrent = concurrent === null ? null : Math.floor(concurrent * lease.amount);
-    this.requests = bucket(requestsPerMinute, { lease, nowMs });
-    this.tokens = bucket(tokensPerMinute, { lease, nowMs });
+    this.requests = bucket(requestsPerMinute, { lease, burst, nowMs });
+    this.tokens = bucket(tokensPerMinute, { lease, burst, nowMs });
+  }
+
+  /** Tokens to set aside here: what is guessed of them is no more than fits at once. */
+  amountOf({ usual, least }: TokenNeed): number {
+    return Math.max(least, Math.min(usual, this.tokens?.burst ?? Infinity));
   }
 
   /** The limit that keeps a request of so many tokens from running now; null: it may run. */
@@ -139,11 +150,12 @@ export class LimitAccount {
 
 function bucket(
   figure: number | null,
-  { lease, nowMs }: { lease: LimitLease; nowMs: number },
+  how: { lease: LimitLease; burst: number; nowMs: number },
 ): Bucket | null {
   if (figure === null) return null;
-  const ours = figure * lease.amount;
-  const burst = ours * burstOfMinute;
+  const ours = figure * how.lease.amount;
+  const burst = ours * how.burst;
+  const { nowMs } = how;
   return { figure, burst, allowance: new Allowance({ burst, perSecond: ours / 60 }, nowMs) };
 }
 
@@ -164,4 +176,17 @@ function rateOf(one: Bucket | null, nowMs: number): Rate | null {
   if (one === null) return null;
   const remaining = Math.max(0, Math.floor(one.allowance.left(nowMs)));
   return { limit: one.figure, remaining, resetMs: one.allowance.waitMs(one.burst, nowMs) };
+}
+
+/** Of two accounts that both bind, what is less. */
+export function tighter(one: Rates, other: Rates): Rates {
+  return {
+    requests: less(one.requests, other.requests),
+    tokens: less(one.tokens, other.tokens),
+  };
+}
+
+function less(one: Rate | null, other: Rate | null): Rate | null {
+  if (one === null || other === null) return one ?? other;
+  return other.remaining < one.remaining ? other : one;
 }

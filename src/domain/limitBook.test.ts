@@ -302,7 +302,8 @@ test('projects that were here once are remembered for ever', () => {
   const book = new LimitBook({ tiers });
   for (let at = 0; at < 20_000; at += 1) {
     book.advance(at * 100);
-    book.hitOn('free', { project: { id: `proj_${at}` }, tokens: 1 });
+    const request = routedRequest({ project: projectEntry({ id: `proj_${at}` }) });
+    book.ratesOn('free', request);
   }
   assert.ok(book.audit().accounts <= 2048);
 });

@@ -11,22 +11,26 @@
  * L3 A waiting request that a limit keeps from a free slot stands in `heldBack` of that account,
  *    and is tried again when the account has changed for the better, or when time has filled it.
  * L4 What is refused, and what never ran to a byte, costs nothing.
+ * L5 A request holds its part of its key's quota from its arrival to its one end.
  */
 import type { AgentEntry } from './directory.ts';
 import { DeadlineHeap } from './deadlineHeap.ts';
 import {
   LimitAccount,
   leaseOfEverything,
+  tighter,
   type LimitFigures,
   type LimitHit,
   type LimitLease,
   type Rates,
+  type Spent,
 } from './limitAccount.ts';
-import { minLimitAccounts } from './limits.ts';
+import { KeyQuotas } from './keyQuotas.ts';
+import { burstOfMinute, minLimitAccounts } from './limits.ts';
 import { servingTier, type RoutedRequest, type Stage } from './matching.ts';
 import type { Claim, WaitingRequest } from './schedulerState.ts';
 import type { TierSlug, TierTable } from './tiers.ts';
-import { TokenEstimates, type RequestSize } from './tokenEstimates.ts';
+import { TokenEstimates, type RequestSize, type TokenNeed } from './tokenEstimates.ts';
 
 /** What a claim holds of an account. */
 export interface Reservation {
@@ -43,6 +47,7 @@ export class LimitBook {
   private readonly tiers: TierTable;
   private readonly lease: LimitLease;
   private readonly estimates = new TokenEstimates();
+  private readonly keys: KeyQuotas;
   private readonly projects = new Map<string, Accounts>();
   private readonly heap = new DeadlineHeap<LimitAccount>();
   /** Those with requests to try again. */
@@ -51,9 +56,10 @@ export class LimitBook {
   private sweepAt = minLimitAccounts;
   private nowMs = 0;
 
-  constructor(options: { tiers: TierTable; lease?: LimitLease }) {
+  constructor(options: { tiers: TierTable; lease?: LimitLease; epochMs?: number }) {
     this.tiers = options.tiers;
     this.lease = options.lease ?? leaseOfEverything;
+    this.keys = new KeyQuotas({ lease: this.lease, epochMs: options.epochMs ?? 0 });
   }
 
   /** The time of everything that follows. */
@@ -62,14 +68,35 @@ export class LimitBook {
   }
 
   /** Tokens to set aside for a request. */
-  estimate(request: RoutedRequest): number {
-    return this.estimates.reservation(sizeOf(request));
+  estimate(request: RoutedRequest): TokenNeed {
+    return this.estimates.need(sizeOf(request));
+  }
+
+  /** L5. What the key of a new request has no quota for; null: it holds its part now. */
+  holdKey(waiting: WaitingRequest): LimitHit | null {
+    const outcome = this.keys.hold(waiting.request.key, {
+      need: waiting.tokens,
+      nowMs: this.nowMs,
+    });
+    if (outcome.kind === 'over') return outcome.hit;
+    waiting.keyHold = outcome.hold;
+    return null;
+  }
+
+  /** L4, L5. The request ends without having been served. */
+  releaseKey(waiting: WaitingRequest): void {
+    this.settleKey(waiting, 'nothing');
+  }
+
+  /** What a key has left of its quota. */
+  ratesOfKey(request: RoutedRequest): Rates {
+    return this.keys.rates(request.key, this.nowMs);
   }
 
   /** Whether this agent may take the request now; holds it back (L3) when it may not. */
   admits(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): boolean {
     const account = this.accountOf(waiting.request, accountName(waiting.request, where));
-    const hit = account.hit(waiting.tokens, this.nowMs);
+    const hit = account.hit(account.amountOf(waiting.tokens), this.nowMs);
     if (hit === null) return true;
     this.holdBack(waiting, { account, wakeAtMs: this.nowMs + (hit.waitMs ?? Infinity) });
     return false;
@@ -77,8 +104,9 @@ export class LimitBook {
 
   /** L1. */
   reserve(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): Reservation {
-    const { tokens, request } = waiting;
+    const { request } = waiting;
     const account = this.accountOf(request, accountName(request, where));
+    const tokens = account.amountOf(waiting.tokens);
     account.take(tokens, this.nowMs);
     this.forget(waiting);
     return { account, tokens };
@@ -90,6 +118,8 @@ export class LimitBook {
     const real = typeof spent === 'string' ? spent : spent.input + spent.output;
     account.settle({ tokens, spent: real, nowMs: this.nowMs });
     if (account.heldBack.size > 0) this.improved.add(account);
+    // After a failed attempt the request goes on, or is rejected.
+    if (spent !== 'nothing') this.settleKey(waiting, real);
     if (typeof spent === 'string') return;
     const { endpointId, bodyBytes, hasMedia } = sizeOf(waiting.request);
     const { input, output } = spent;
@@ -97,17 +127,19 @@ export class LimitBook {
   }
 
   /** What is in the way of a request on a tier of shared agents; null: nothing. */
-  hitOn(tier: TierSlug, request: { project: { id: string }; tokens: number }): LimitHit | null {
-    return this.accountOf(request, tier).hit(request.tokens, this.nowMs);
+  hitOn(tier: TierSlug, { request, tokens }: WaitingRequest): LimitHit | null {
+    const account = this.accountOf(request, tier);
+    return account.hit(account.amountOf(tokens), this.nowMs);
   }
 
   /** What a project has left on a tier of shared agents. */
-  ratesOn(tier: TierSlug, request: { project: { id: string } }): Rates {
-    return this.accountOf(request, tier).rates(this.nowMs);
+  ratesOn(tier: TierSlug, request: RoutedRequest): Rates {
+    return tighter(this.accountOf(request, tier).rates(this.nowMs), this.ratesOfKey(request));
   }
 
-  ratesOf(reservation: Reservation): Rates {
-    return reservation.account.rates(this.nowMs);
+  /** What is left where a request counts: of its key's quota, where that is less. */
+  ratesOf({ account }: Reservation, request: RoutedRequest): Rates {
+    return tighter(account.rates(this.nowMs), this.ratesOfKey(request));
   }
 
   /** The request waits no more. */
@@ -141,14 +173,25 @@ export class LimitBook {
     return ready;
   }
 
-  /** For tests: reservations that are not settled (L1), requests that are held back, accounts. */
-  audit(): { running: number; heldBack: number; accounts: number } {
+  /**
+   * For tests: reservations that are not settled (L1), and holds of keys (L5), requests that are
+   * held back, accounts.
+   */
+  audit(): { running: number; keyHolds: number; heldBack: number; accounts: number } {
     const all = [...this.projects.values()].flatMap((accounts) => Object.values(accounts));
     return {
       running: all.reduce((sum, account) => sum + account.running, 0),
+      keyHolds: this.keys.holds,
       heldBack: all.reduce((sum, account) => sum + account.heldBack.size, 0),
       accounts: all.length,
     };
+  }
+
+  private settleKey(waiting: WaitingRequest, spent: Spent): void {
+    const { keyHold } = waiting;
+    if (keyHold === null) return;
+    waiting.keyHold = null;
+    this.keys.settle(keyHold, { spent, nowMs: this.nowMs });
   }
 
   private holdBack(
@@ -163,7 +206,7 @@ export class LimitBook {
     this.heap.put(account);
   }
 
-  private accountOf(request: { project: { id: string } }, name: AccountName): LimitAccount {
+  private accountOf(request: RoutedRequest, name: AccountName): LimitAccount {
     const { id } = request.project;
     const ofProject = this.projects.get(id);
     const known = ofProject?.[name];
@@ -179,10 +222,11 @@ export class LimitBook {
   private figuresOf(name: AccountName): LimitFigures {
     if (name === 'own') {
       const concurrent = this.tiers.self_hosted.concurrentPerProject;
-      return { requestsPerMinute: null, tokensPerMinute: null, concurrent };
+      return { requestsPerMinute: null, tokensPerMinute: null, concurrent, burst: 1 };
     }
     const { requestsPerMinute, tokensPerMinute, concurrentPerProject } = this.tiers[name];
-    return { requestsPerMinute, tokensPerMinute, concurrent: concurrentPerProject };
+    const concurrent = concurrentPerProject;
+    return { requestsPerMinute, tokensPerMinute, concurrent, burst: burstOfMinute };
   }
 
   /** R6: accounts that say nothing are dropped each time that their number has doubled. */

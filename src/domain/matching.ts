@@ -9,7 +9,13 @@
  * M3 Binding holds from both sides: a bound agent serves nothing else, an exclusive endpoint uses
  *    nobody else.
  */
-import type { AgentEntry, EndpointEntry, ModelEntry, ProjectEntry } from './directory.ts';
+import type {
+  AgentEntry,
+  ApiKeyEntry,
+  EndpointEntry,
+  ModelEntry,
+  ProjectEntry,
+} from './directory.ts';
 import { isWeaker, type IsolationLevel } from './isolation.ts';
 import type { TierSlug } from './tiers.ts';
 
@@ -26,6 +32,8 @@ export interface RoutedRequest {
   bodyBytes: number;
   /** Tokens that it allows its answer to have, all choices together; null: it does not say. */
   maxTokens: number | null;
+  /** Who calls; null: nobody in particular. */
+  key: Pick<ApiKeyEntry, 'id' | 'quota'> | null;
 }
 
 /** Agents of the caller's project (and those bound to the endpoint) first, then shared ones. */
@@ -156,7 +164,7 @@ export function mayServeEndpoint(
   agent: AgentEntry,
   where: { endpoint: EndpointEntry; project: ProjectEntry; model: ModelEntry },
 ): boolean {
-  const nothing = { id: '', region: null, abilities: [], bodyBytes: 0, maxTokens: null };
+  const nothing = { id: '', region: null, abilities: [], bodyBytes: 0, maxTokens: null, key: null };
   const request: RoutedRequest = { ...where, ...nothing };
   return (
     agentExclusion(agent, { request, stage: 'own' }) === null ||

@@ -20,8 +20,9 @@
  * L1 A claim is a slot and what the project's limits set aside for it, taken in one turn and given
  *    back in one (`limitBook`).
  */
+import { addTo } from '../lib/addTo.ts';
 import type { Random } from '../lib/random.ts';
-import { limitRefusal } from './admission.ts';
+import { arrivalRefusal, quotaRefusal } from './admission.ts';
 import { AgentIndex } from './agentIndex.ts';
 import { chooseInstance, type Regions } from './choice.ts';
 import type { AgentEntry } from './directory.ts';
@@ -32,14 +33,8 @@ import { maxRetries } from './limits.ts';
 import { servingTier, type RoutedRequest } from './matching.ts';
 import { emptyRegionMap } from './regionMap.ts';
 import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
-import type {
-  Claim,
-  EngineInstance,
-  KnownAgent,
-  SchedulerAudit,
-  Usage,
-  WaitingRequest,
-} from './schedulerState.ts';
+import type { Claim, EngineInstance, KnownAgent, Usage, WaitingRequest } from './schedulerState.ts';
+import { schedulerAudit, type SchedulerAudit } from './schedulerAudit.ts';
 import type { TierTable } from './tiers.ts';
 import {
   deadlineVerdict,
@@ -56,6 +51,8 @@ export interface SchedulerConfig {
   waiting?: Partial<WaitingBounds>;
   /** The part of the limits that this process counts against; all of it by default. */
   lease?: LimitLease;
+  /** The time of day (epoch ms) at 0 ms of the events' time: days of quotas begin by it, in UTC. */
+  epochMs?: number;
   /** Where the router is. */
   region?: string;
 }
@@ -93,8 +90,7 @@ export class Scheduler {
     this.limits.advance(this.nowMs);
     this.apply(event);
     // L3: those that a limit held back and that it may let go now.
-    const ready = this.limits.takeReady();
-    if (ready.length > 0) this.claimInOrder(ready);
+    this.claimInOrder(this.limits.takeReady());
     this.armTimer();
     return this.commands;
   }
@@ -134,19 +130,14 @@ export class Scheduler {
 
   /** R5, L1, W1 for tests: every sum counted twice, every waiting request tried again. */
   audit(): SchedulerAudit {
-    const known = [...this.agents.all()].flatMap((agent) => [...agent.instances.values()]);
-    const claimed = [...this.claims.values()].map((claim) => claim.instance);
-    const instances = new Set([...claimed, ...known]);
     const claimable = [...this.queue.all()].filter((one) => this.choose(one) !== null);
-    const overGranted = [...instances].filter((one) => one.inFlight < 0).map((one) => one.id);
-    return {
-      claims: this.claims.size,
-      reserved: this.limits.audit().running,
-      inFlight: [...instances].reduce((sum, one) => sum + one.inFlight, 0),
-      overGranted,
+    return schedulerAudit({
+      claims: [...this.claims.values()],
+      agents: this.agents.all(),
+      limits: this.limits,
+      queue: this.queue,
       claimable: claimable.map((one) => one.request.id),
-      ...this.queue.audit(),
-    };
+    });
   }
 
   private apply(event: SchedulerEvent): void {
@@ -195,14 +186,13 @@ export class Scheduler {
   // Requests
 
   private arrive(request: RoutedRequest): void {
-    const { fleet, limits, nowMs } = this;
-    const waiting = this.queue.newcomer(request, nowMs);
-    if (this.tryClaim(waiting)) return;
-    const hopelessly = hopeless(fleet, { waiting, nowMs });
-    const over = hopelessly === null ? limitRefusal(fleet, { waiting, limits }) : null;
-    const verdict = hopelessly ?? over?.verdict ?? this.queue.boundMet(request);
-    if (verdict === null) this.queue.add(waiting);
-    else this.reject(waiting, verdict, over?.rates);
+    const { fleet, limits, queue, nowMs } = this;
+    const waiting = queue.newcomer(request, nowMs);
+    const byKey = quotaRefusal(limits, waiting);
+    if (byKey === null && this.tryClaim(waiting)) return;
+    const refusal = byKey ?? arrivalRefusal(fleet, { waiting, limits, queue, nowMs });
+    if (refusal === null) queue.add(waiting);
+    else this.reject(waiting, refusal.verdict, refusal.rates);
   }
 
   /** What waits is judged anew by the new settings; what runs, when it has to be tried again. */
@@ -435,8 +425,7 @@ export class Scheduler {
     this.nextClaim += 1;
     this.claims.set(claim.id, claim);
     this.claimOf.set(request.id, claim);
-    const { id: endpointId } = request.endpoint;
-    this.running.set(endpointId, (this.running.get(endpointId) ?? 0) + 1);
+    addTo(this.running, { key: request.endpoint.id, by: 1 });
     this.commands.push({
       type: 'dispatch',
       requestId: request.id,
@@ -450,7 +439,7 @@ export class Scheduler {
       attempt: waiting.tried.length + waiting.turnedDown,
       waitedMs: this.nowMs - waiting.arrivedAtMs,
       candidates,
-      rates: this.limits.ratesOf(reservation),
+      rates: this.limits.ratesOf(reservation, request),
     });
   }
 
@@ -480,14 +469,12 @@ export class Scheduler {
     claim.spent = spent;
     const { request } = claim.waiting;
     this.claimOf.delete(request.id);
-    const { id: endpointId } = request.endpoint;
-    const left = (this.running.get(endpointId) ?? 1) - 1;
-    if (left === 0) this.running.delete(endpointId);
-    else this.running.set(endpointId, left);
+    addTo(this.running, { key: request.endpoint.id, by: -1 });
   }
 
   private reject(waiting: WaitingRequest, verdict: Verdict, rates: Rates | null = null): void {
     this.limits.forget(waiting);
+    this.limits.releaseKey(waiting);
     this.commands.push({ type: 'reject', requestId: waiting.request.id, verdict, rates });
   }
 

@@ -143,8 +143,8 @@ export type Verdict =
   | {
       kind: 'rate_limit_exceeded' | 'concurrency_exceeded';
       hit: LimitHit;
-      /** The tier whose limit it is. */
-      tier: TierSlug;
+      /** The tier whose limit it is; null: it is the quota of the request's key. */
+      tier: TierSlug | null;
       expectedWaitMs: number | null;
     }
   | { kind: 'model_loading'; waitedMs: number; progress: ModelProgress | null }

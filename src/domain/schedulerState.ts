@@ -4,8 +4,10 @@
  */
 import type { AgentEntry } from './directory.ts';
 import type { LimitAccount } from './limitAccount.ts';
+import type { KeyHold } from './keyQuotas.ts';
 import type { Reservation } from './limitBook.ts';
 import type { RoutedRequest, Stage } from './matching.ts';
+import type { TokenNeed } from './tokenEstimates.ts';
 import type { Place, WaitingList } from './waitingList.ts';
 
 /** How far an agent is with a model. */
@@ -86,8 +88,10 @@ export interface WaitingRequest {
   order: number;
   arrivedAtMs: number;
   deadlineMs: number;
-  /** Tokens that its claim will set aside, as estimated on arrival. */
-  tokens: number;
+  /** Tokens that are set aside for it, as estimated on arrival. */
+  tokens: TokenNeed;
+  /** What it holds of its key's quota, from its arrival to its end; null: nothing. */
+  keyHold: KeyHold | null;
   /** Limits that keep it from slots that are free (L3). */
   heldBackBy: Set<LimitAccount>;
   /** When shared agents open; null = never, or already open. */
@@ -123,16 +127,4 @@ export interface Claim {
    * the slot waits until the agent's side has closed.
    */
   phase: 'serving' | 'over';
-}
-
-/** R5, L1 and W1 as sums, for tests. */
-export interface SchedulerAudit {
-  claims: number;
-  reserved: number;
-  inFlight: number;
-  overGranted: string[];
-  claimable: string[];
-  /** What the bounds of the queue are held against. */
-  waitingBytes: number;
-  waitingProjects: number;
 }

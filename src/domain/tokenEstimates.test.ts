@@ -11,11 +11,13 @@ const size = (over: Partial<RequestSize> = {}): RequestSize => ({
   ...over,
 });
 
+const usual = (estimates: TokenEstimates, of: RequestSize): number => estimates.need(of).usual;
+
 test('before anything is known, more is set aside than an answer may have', () => {
   const estimates = new TokenEstimates();
-  assert.equal(estimates.reservation(size()), 1000 + 4096);
-  assert.equal(estimates.reservation(size({ maxTokens: 16 })), 1016);
-  assert.equal(estimates.reservation(size({ contextLength: 512 })), 1024);
+  assert.equal(usual(estimates, size()), 1000 + 4096);
+  assert.equal(usual(estimates, size({ maxTokens: 16 })), 1016);
+  assert.equal(usual(estimates, size({ contextLength: 512 })), 1024);
 });
 
 test('a language with longer or shorter tokens is counted as English for ever', () => {
@@ -23,9 +25,9 @@ test('a language with longer or shorter tokens is counted as English for ever', 
   for (let at = 0; at < 100; at += 1) {
     estimates.learn('ep_a', { bodyBytes: 4000, input: 2000, output: 10 });
   }
-  const prompt = estimates.reservation(size({ maxTokens: 1 })) - 1;
+  const prompt = usual(estimates, size({ maxTokens: 1 })) - 1;
   assert.ok(Math.abs(prompt - 2000) < 50, `${prompt}`);
-  assert.equal(estimates.reservation(size({ endpointId: 'ep_b', maxTokens: 1 })), 1001);
+  assert.equal(usual(estimates, size({ endpointId: 'ep_b', maxTokens: 1 })), 1001);
 });
 
 test('one long answer among many short ones makes all of them expensive', () => {
@@ -34,7 +36,7 @@ test('one long answer among many short ones makes all of them expensive', () => 
     const output = at % 20 === 0 ? 4000 : 60;
     estimates.learn('ep_a', { bodyBytes: 4000, input: 1000, output });
   }
-  const output = estimates.reservation(size()) - 1000;
+  const output = usual(estimates, size()) - 1000;
   assert.ok(output >= 60 && output <= 91, `${output}`);
 });
 
@@ -47,13 +49,13 @@ test('what answers were like long ago outweighs what they are like now', () => {
   };
   learn(2000, 5000);
   learn(16, 700);
-  assert.ok(estimates.reservation(size()) < 1000 + 64);
+  assert.ok(usual(estimates, size()) < 1000 + 64);
 });
 
 test('an endpoint with an absurd answer sets more aside than the bound', () => {
   const estimates = new TokenEstimates();
   estimates.learn('ep_a', { bodyBytes: 4000, input: 1000, output: 1_000_000 });
-  assert.equal(estimates.reservation(size()), 1000 + 4096);
+  assert.equal(usual(estimates, size()), 1000 + 4096);
 });
 
 test('every endpoint that ever was is remembered', () => {
@@ -63,5 +65,11 @@ test('every endpoint that ever was is remembered', () => {
     estimates.learn(`ep_${at}`, { bodyBytes: 4000, input: 4000, output: 1 });
   }
   const forgotten = size({ endpointId: 'ep_first', maxTokens: 1 });
-  assert.equal(estimates.reservation(forgotten), 1001);
+  assert.equal(usual(estimates, forgotten), 1001);
+});
+
+test('a guess about the answer makes a request larger than what it asks for', () => {
+  const estimates = new TokenEstimates();
+  assert.deepEqual(estimates.need(size()), { usual: 5096, least: 1001 });
+  assert.deepEqual(estimates.need(size({ maxTokens: 50 })), { usual: 1050, least: 1050 });
 });

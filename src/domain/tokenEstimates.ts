@@ -26,6 +26,17 @@ export interface RequestSize {
   hasMedia: boolean;
 }
 
+/** What to set aside for a request. */
+export interface TokenNeed {
+  /** Its prompt, and an answer as long as they mostly are. */
+  usual: number;
+  /**
+   * Without a guess about the answer: its prompt, and what it asks for. What is guessed must not
+   * make a request impossible that a small bucket would let pass.
+   */
+  least: number;
+}
+
 interface Learned {
   /** Faded sums of bodies and of the tokens that they came to. */
   bytes: number;
@@ -45,9 +56,11 @@ const percentile = 0.9;
 export class TokenEstimates {
   private readonly endpoints = new Map<string, Learned>();
 
-  /** Tokens to set aside for a request: its prompt, and an answer as long as they mostly are. */
-  reservation(size: RequestSize): number {
-    return this.promptTokens(size) + this.outputTokens(size);
+  need(size: RequestSize): TokenNeed {
+    const prompt = this.promptTokens(size);
+    const output = this.outputTokens(size);
+    const usual = prompt + output;
+    return { usual, least: size.maxTokens === null ? prompt + 1 : usual };
   }
 
   /** Takes in what a request came to, as its engine counted. */

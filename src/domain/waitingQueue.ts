@@ -6,6 +6,7 @@
  * Q1 A request waits at most `longestQueueTimeoutMs` from its arrival, retries included.
  * Q2 Requests, bytes and requests per project are bounded (R6); what is over is refused, not kept.
  */
+import { addTo } from '../lib/addTo.ts';
 import { mayClaim } from './choice.ts';
 import { DeadlineHeap } from './deadlineHeap.ts';
 import type { LimitBook } from './limitBook.ts';
@@ -101,6 +102,7 @@ export class WaitingQueue {
       arrivedAtMs: nowMs,
       deadlineMs: nowMs + timeoutMs,
       tokens: this.limits.estimate(request),
+      keyHold: null,
       heldBackBy: new Set(),
       fallbackAtMs: this.fallbackOpensAt(request, nowMs),
       stages: ['own'],
@@ -277,9 +279,3 @@ function mayServeSome(group: AgentGroup | undefined, request: RoutedRequest): bo
 
 const projectKey = (request: RoutedRequest): string =>
   `${request.project.id}|${request.endpoint.tier}`;
-
-function addTo(counts: Map<string, number>, step: { key: string; by: 1 | -1 }): void {
-  const count = (counts.get(step.key) ?? 0) + step.by;
-  if (count === 0) counts.delete(step.key);
-  else counts.set(step.key, count);
-}

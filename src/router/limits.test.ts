@@ -85,7 +85,7 @@ test('a request over the whole bucket is told to try again', async () => {
   assert.equal(outcome, 'rate_limit_exceeded');
   assert.deepEqual([refusal?.name, refusal?.shouldRetry], ['rate_limited_tokens', false]);
   assert.equal(refusal?.retryAfterMs, undefined);
-  assert.match(refusal?.message ?? '', /needs about 5096 tokens.*tokens_per_minute = 100.* 150\./);
+  assert.match(refusal?.message ?? '', /needs about 1001 tokens.*tokens_per_minute = 100.* 150\./);
 });
 
 test('what the engine counted is not what the limit counts', async () => {

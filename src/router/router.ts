@@ -235,7 +235,14 @@ export class Router {
     if (endpoint === undefined || project === undefined || model === undefined) {
       return { ...counts, agentsReady: 0 };
     }
-    const nothing = { id: '', region: null, abilities: [], bodyBytes: 0, maxTokens: null };
+    const nothing = {
+      id: '',
+      region: null,
+      abilities: [],
+      bodyBytes: 0,
+      maxTokens: null,
+      key: null,
+    };
     const request = { ...nothing, project, endpoint, model };
     return { ...counts, agentsReady: scheduler.agentsReady(request) };
   }

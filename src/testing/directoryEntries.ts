@@ -97,6 +97,7 @@ export function routedRequest(over: Partial<RoutedRequest> = {}): RoutedRequest 
     abilities: [],
     bodyBytes: 100,
     maxTokens: null,
+    key: null,
     ...over,
   };
 }

@@ -21,7 +21,7 @@ function isolationWarnings({ endpoint }: EndpointView): string[] {
 
 function fallbackWarnings({ endpoint, model, project }: EndpointView): string[] {
   if (!endpoint.fallback.enabled) return [];
-  const nothing = { id: '', region: null, abilities: [], bodyBytes: 0, maxTokens: null };
+  const nothing = { id: '', region: null, abilities: [], bodyBytes: 0, maxTokens: null, key: null };
   const request = { ...nothing, project, endpoint, model };
   if (fallbackTier(request) !== null) return [];
   if (!project.sharedAccess) {

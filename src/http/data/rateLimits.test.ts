@@ -1,5 +1,6 @@
 /** Limits as a client sees them, over HTTP; only the agent's engine is a fake. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import OpenAI, { RateLimitError } from 'openai';
 import { tierTable } from '../../domain/tiers.ts';
@@ -92,4 +93,36 @@ test('a request that can never pass is tried again by the client library', async
   });
   assert.equal(tries, 1);
   assert.equal(agent.requests.length, seen);
+});
+
+test('a key goes on beyond its own quota, on machines of its own too', async () => {
+  agent.script = echoes;
+  await joinOverHttp(harness);
+  const page = await harness.signIn();
+  const quota = { requests_per_minute: 2, tokens_per_minute: null, tokens_per_day: 5_000 };
+  const made = await harness.call('POST', '/api/v1/projects/default/api-keys', {
+    headers: page,
+    body: { name: 'small', scopes: ['inference'], quota },
+  });
+  const { key } = made.json as { key: string };
+  await until(() => {
+    const sha256 = createHash('sha256').update(key).digest('hex');
+    return harness.router.directory.apiKeyByHash(sha256) !== undefined;
+  });
+  const path = '/default/own/v1/chat/completions';
+  const ask = (max_tokens: number): Promise<Reply> =>
+    harness.call('POST', path, { key, body: { messages, max_tokens } });
+  const first = await ask(10);
+  assert.equal(first.status, 200);
+  assert.equal(first.headers['x-xim-agent'], 'desk');
+  assert.equal(first.headers['x-ratelimit-limit-requests'], '2');
+  assert.equal(first.headers['x-ratelimit-remaining-requests'], '1');
+  assert.equal(first.headers['x-ratelimit-limit-tokens'], undefined);
+  assert.equal((await ask(10)).status, 200);
+  const over = await ask(10);
+  const { error } = over.json as { error: { message: string; limit: { name: string } } };
+  assert.deepEqual([over.status, error.limit.name], [429, 'key_requests_per_minute']);
+  assert.match(error.message, /this API key's quota of requests per minute .*= 2/);
+  const day = (await ask(6_000)).json as { error: { type: string; limit: { name: string } } };
+  assert.deepEqual([day.error.type, day.error.limit.name], ['requests', 'key_requests_per_minute']);
 });

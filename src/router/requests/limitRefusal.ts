@@ -1,4 +1,7 @@
-/** What a client is told whose project is over a limit: which one, and when there will be room. */
+/**
+ * What a client is told whose project is over a limit, or whose key is over its quota: which figure
+ * it is, and when there will be room.
+ */
 import type { LimitHit } from '../../domain/limitAccount.ts';
 import type { Verdict } from '../../domain/schedulerEvents.ts';
 import type { Refusal } from '../ports.ts';
@@ -8,6 +11,7 @@ type Limited = Extract<Verdict, { kind: 'rate_limit_exceeded' | 'concurrency_exc
 const words = {
   requests_per_minute: 'requests per minute',
   tokens_per_minute: 'tokens per minute',
+  tokens_per_day: 'tokens per day',
   concurrent_requests: 'running requests',
 } as const;
 
@@ -17,8 +21,12 @@ export function limitRefusal(
   when: { nowMs: number; retryAfterMs: number },
 ): Refusal {
   const { hit, tier } = verdict;
-  const { limit: name, value, used, waitMs } = hit;
-  const knob = `the limit of ${words[name]} on the tier '${tier}' (${name} = ${value})`;
+  const { limit, value, used, waitMs } = hit;
+  const name = tier === null ? `key_${limit}` : limit;
+  const knob =
+    tier === null
+      ? `this API key's quota of ${words[limit]} (${limit} = ${value})`
+      : `the limit of ${words[limit]} on the tier '${tier}' (${limit} = ${value})`;
   const extra = { limit: { name, value, used, resets: resetsAt(waitMs, when.nowMs) } };
   if (waitMs === Infinity) {
     const message =
@@ -27,12 +35,15 @@ export function limitRefusal(
       'Ask for fewer with max_tokens, or send less.';
     return { name: 'rate_limited_tokens', message, shouldRetry: false, extra };
   }
-  const message = `The project is over ${knob}: ${used} are used${wish(hit)}.`;
-  return { name: nameOf(hit), message, retryAfterMs: waitMs ?? when.retryAfterMs, extra };
+  const message = `No room is left in ${knob}: ${used} are used${wish(hit)}.`;
+  const refusal = { name: nameOf(hit), message, extra };
+  // Longer than any client library waits: it says when, and that a retry before makes no sense.
+  if (limit === 'tokens_per_day') return { ...refusal, shouldRetry: false };
+  return { ...refusal, retryAfterMs: waitMs ?? when.retryAfterMs };
 }
 
 const wish = ({ limit, needed }: LimitHit): string =>
-  limit === 'tokens_per_minute' ? `, and this request needs about ${Math.ceil(needed)}` : '';
+  limit.startsWith('tokens') ? `, and this request needs about ${Math.ceil(needed)}` : '';
 
 function resetsAt(waitMs: number | null, nowMs: number): string | null {
   if (waitMs === null || waitMs === Infinity) return null;
@@ -44,6 +55,7 @@ function nameOf({ limit }: LimitHit): Refusal['name'] {
     case 'requests_per_minute':
       return 'rate_limited_requests';
     case 'tokens_per_minute':
+    case 'tokens_per_day':
       return 'rate_limited_tokens';
     case 'concurrent_requests':
       return 'concurrency_exceeded';

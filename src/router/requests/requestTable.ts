@@ -54,7 +54,7 @@ export class RequestTable {
     this.driver = new SchedulerDriver({
       clock,
       random,
-      config,
+      config: { ...config, epochMs: clock.now() - clock.monotonic() },
       handlers: {
         onDispatch: (command) => this.runs.get(command.requestId)?.onDispatch(command),
         onReject: (command) => this.runs.get(command.requestId)?.onReject(command),
@@ -220,6 +220,7 @@ export class RequestTable {
 /** What the scheduler is told of a request. */
 function routed(request: InferenceRequest): RoutedRequest {
   const { requestId: id, project, endpoint, model, region, abilities, body } = request;
-  const { maxTokens } = request;
-  return { id, project, endpoint, model, region, abilities, bodyBytes: body.length, maxTokens };
+  const { maxTokens, apiKey: key } = request;
+  const bodyBytes = body.length;
+  return { id, project, endpoint, model, region, abilities, bodyBytes, maxTokens, key };
 }
