@@ -42,6 +42,7 @@ const agent: AgentAnswer = {
   state: 'active',
   state_since: now,
   suspended_reason: null,
+  stop_mode: null,
   last_seen_at: now,
   created_at: now,
   supported_tiers: null,

@@ -88,6 +88,9 @@ export interface RegionMapEntry extends RegionMap {
 /** Stored states; pending, active and disconnected are derived from link presence. */
 export type StoredAgentState = 'enrolled' | 'suspended' | 'dead';
 
+/** What becomes of the requests that run on an agent when it is suspended or removed. */
+export type StopMode = 'drain' | 'cut';
+
 export interface AgentEntry {
   id: string;
   workerId: string;
@@ -96,6 +99,8 @@ export interface AgentEntry {
   projectId: string | null;
   region: string;
   state: StoredAgentState;
+  /** Of the last suspension or removal; means nothing while it is enrolled. */
+  stopMode: StopMode;
   /** Generation of the rotation token: access tokens below `generation − 1` are void. */
   generation: number;
   /** Ed25519 public key, base64url of 32 bytes. */

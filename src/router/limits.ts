@@ -31,6 +31,11 @@ export const longestTokenLifeMs = 600_000;
 export const tokenGraceMs = 60_000;
 /** How often expiries are looked at. */
 export const linkSweepMs = 1000;
+/**
+ * What runs on an agent that was stopped may go on for so long: as long as any tier gives to a
+ * request that is no stream.
+ */
+export const stopDrainMs = 1_800_000;
 /** `last_seen_at` of an agent is told at most so often. */
 export const seenEveryMs = 60_000;
 /** Link events that wait for the control plane. */

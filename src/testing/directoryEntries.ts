@@ -58,6 +58,7 @@ export function agentEntry(over: Partial<AgentEntry> = {}): AgentEntry {
     projectId: null,
     region: 'local',
     state: 'enrolled',
+    stopMode: 'cut',
     generation: 1,
     publicKey: '',
     supportedTiers: null,

@@ -5,6 +5,7 @@
 import { test } from 'node:test';
 import type { Store } from '../store/store.ts';
 import { agentCases } from './storeContract/agentCases.ts';
+import { agentLifeCases } from './storeContract/agentLifeCases.ts';
 import { agentListCases } from './storeContract/agentListCases.ts';
 import { apiKeyCases } from './storeContract/apiKeyCases.ts';
 import { auditCases } from './storeContract/auditCases.ts';
@@ -45,6 +46,7 @@ const topics: StoreCases[] = [
   tokenCases,
   agentCases,
   agentListCases,
+  agentLifeCases,
   usageCases,
   directoryCases,
   auditCases,

@@ -52,12 +52,16 @@ interface ListedAgent {
   state: string;
 }
 
-async function control<Answer>(method: string, what: string): Promise<Answer> {
+async function control<Answer>(
+  method: string,
+  what: string,
+  order: { mode?: 'drain' | 'cut' } = {},
+): Promise<Answer> {
   const { server: origin, management_key: key } = server.credentials();
   const response = await fetch(`${origin}/api/v1/projects/default/agents${what}`, {
     method,
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    ...(method === 'GET' ? {} : { body: '{"reason":"maintenance"}' }),
+    ...(method === 'GET' ? {} : { body: JSON.stringify({ reason: 'maintenance', ...order }) }),
   });
   assert.ok(response.ok, `${what}: ${response.status}`);
   return (await response.json()) as Answer;
@@ -81,11 +85,29 @@ async function readOn(response: Response): Promise<{ rest: Promise<string> }> {
   return { rest: rest() };
 }
 
+test('an answer that a soft suspension cuts, or that keeps its agent at work', async () => {
+  const { rest } = await readOn(await ask('fake:{"chunks":60,"tickMs":25}'));
+  const id = (await listed())?.id ?? '';
+  await control('POST', `/${id}/suspend`);
+  assert.equal((await listed())?.state, 'suspended');
+  const { started } = engine.stats();
+  const patience = new AbortController();
+  const waiting = ask('hello', patience.signal);
+  const text = await rest;
+  assert.match(text, /data: \[DONE\]\n\n$/);
+  assert.doesNotMatch(text, /error/);
+  await agent.seen(/suspended/);
+  assert.equal(engine.stats().started, started, 'nothing new came');
+  await control('POST', `/${id}/resume`);
+  assert.equal((await waiting).status, 200);
+  await (await waiting).text();
+});
+
 test('a suspended agent whose answer goes on, or ends as if it were whole', async () => {
   const { rest } = await readOn(await ask('fake:{"chunks":400,"tickMs":25}'));
   const id = (await listed())?.id ?? '';
   const startedAtMs = performance.now();
-  await control('POST', `/${id}/suspend`);
+  await control('POST', `/${id}/suspend`, { mode: 'cut' });
   assert.match(await rest, /"code":"upstream_error".*\n\ndata: \[DONE\]\n\n$/);
   assert.ok(performance.now() - startedAtMs < 1_000);
   await until(() => engine.stats().active === 0, { what: 'the engine to be free' });

@@ -30,6 +30,8 @@ export const agentSchema = z
     /** When the present state began, where that is known. */
     state_since: isoTimeSchema.nullable(),
     suspended_reason: z.string().nullable(),
+    /** Of one that is suspended or dead: what became of running requests. */
+    stop_mode: z.enum(['drain', 'cut']).nullable(),
     last_seen_at: isoTimeSchema.nullable(),
     created_at: isoTimeSchema,
     /** As set; null = the accelerator's default. */
@@ -66,6 +68,14 @@ export type AgentEventAnswer = z.infer<typeof agentEventSchema>;
 
 /** The reason stands in the agent's history. */
 const commandSchema = z.strictObject({ reason: z.string().max(512).optional() });
+
+const stopSchema = z.strictObject({
+  ...commandSchema.shape,
+  mode: z
+    .enum(['drain', 'cut'])
+    .default('drain')
+    .describe('What becomes of running requests; nothing new comes in either case'),
+});
 
 /** With what the caller should know of the change, e.g. that a tier's slug is deprecated. */
 const changedAgentSchema = z
@@ -132,6 +142,7 @@ const command = contract({
   status: 200,
   refusals: ['not_found', 'conflict'],
 });
+const stop = contract({ ...command, body: stopSchema });
 
 /** Own agents, and the shared ones that the caller may see. */
 export const agentContracts = {
@@ -139,14 +150,16 @@ export const agentContracts = {
   agent: one,
   updateAgent: update,
   agentEvents: events,
-  suspendAgent: command,
+  suspendAgent: stop,
   resumeAgent: command,
-  removeAgent: command,
+  removeAgent: stop,
+  revokeAgentCredentials: command,
   platformAgents: list,
   platformAgent: one,
   updatePlatformAgent: update,
   platformAgentEvents: events,
-  suspendPlatformAgent: command,
+  suspendPlatformAgent: stop,
   resumePlatformAgent: command,
-  removePlatformAgent: command,
+  removePlatformAgent: stop,
+  revokePlatformAgentCredentials: command,
 };

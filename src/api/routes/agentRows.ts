@@ -11,6 +11,13 @@ export const agentRows = [
   ['POST', `${project}/agents/{agent}/suspend`, 'control', owner, 'suspendAgent'],
   ['POST', `${project}/agents/{agent}/resume`, 'control', owner, 'resumeAgent'],
   ['DELETE', `${project}/agents/{agent}`, 'control', owner, 'removeAgent'],
+  [
+    'POST',
+    `${project}/agents/{agent}/revoke-credentials`,
+    'control',
+    owner,
+    'revokeAgentCredentials',
+  ],
   ['GET', `${platform}/agents`, 'control', admin, 'platformAgents'],
   ['GET', `${platform}/agents/{agent}`, 'control', admin, 'platformAgent'],
   ['PATCH', `${platform}/agents/{agent}`, 'control', admin, 'updatePlatformAgent'],
@@ -18,6 +25,13 @@ export const agentRows = [
   ['POST', `${platform}/agents/{agent}/suspend`, 'control', admin, 'suspendPlatformAgent'],
   ['POST', `${platform}/agents/{agent}/resume`, 'control', admin, 'resumePlatformAgent'],
   ['DELETE', `${platform}/agents/{agent}`, 'control', admin, 'removePlatformAgent'],
+  [
+    'POST',
+    `${platform}/agents/{agent}/revoke-credentials`,
+    'control',
+    admin,
+    'revokePlatformAgentCredentials',
+  ],
 ] as const satisfies readonly RouteRow[];
 
 export const agentSummaries: Summaries<typeof agentRows> = {
@@ -28,6 +42,7 @@ export const agentSummaries: Summaries<typeof agentRows> = {
   suspendAgent: 'Stop an agent of a project until it is resumed',
   resumeAgent: 'Let an agent of a project work again',
   removeAgent: 'Remove an agent of a project for good',
+  revokeAgentCredentials: 'Void the credentials of an agent of a project, for good',
   platformAgents: 'Shared agents',
   platformAgent: 'One shared agent',
   updatePlatformAgent: 'Change a shared agent',
@@ -35,4 +50,5 @@ export const agentSummaries: Summaries<typeof agentRows> = {
   suspendPlatformAgent: 'Stop a shared agent until it is resumed',
   resumePlatformAgent: 'Let a shared agent work again',
   removePlatformAgent: 'Remove a shared agent for good',
+  revokePlatformAgentCredentials: 'Void the credentials of a shared agent, for good',
 };

@@ -79,6 +79,7 @@ const agent: AgentAnswer = {
   state: 'active',
   state_since: yesterday,
   suspended_reason: null,
+  stop_mode: null,
   last_seen_at: now,
   created_at: yesterday,
   supported_tiers: null,

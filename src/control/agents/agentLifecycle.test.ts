@@ -60,6 +60,26 @@ test('a dead agent lives again', async () => {
   assert.ok(again.ok && again.agent.state === 'dead', 'idempotent');
 });
 
+test('revoked credentials still open something, or look like any removal', async () => {
+  const { control, admin: caller, store } = harness;
+  const { agentId, machine, rotationToken } = await enrolledAgent(harness);
+  const command = { caller, owner, agentId };
+  assert.ok((await control.removeAgent({ ...command, mode: 'drain' })).ok);
+  const revoked = await control.revokeAgentCredentials({ ...command, reason: 'laptop\nstolen' });
+  assert.ok(revoked.ok && revoked.agent.state === 'dead');
+  assert.equal(revoked.agent.stopMode, 'cut', 'a drain that goes on is cut');
+  assert.deepEqual(await machine.refresh({ agentId, rotationToken }), {
+    ok: false,
+    reason: 'agent_dead',
+  });
+  const actor = `user:${harness.admin.principal.userId}`;
+  assert.equal((await eventsOf(agentId)).at(-1), `credentials_revoked ${actor} laptop stolen`);
+  const page = { after: null, limit: 1 };
+  const { items } = await store.auditNotes({ projectId: undefined, targetId: agentId, page });
+  assert.equal(items[0]?.action, 'agent.revoke_credentials');
+  assert.ok((await control.revokeAgentCredentials(command)).ok, 'idempotent');
+});
+
 test('an answer shows the hashes of an agent’s tokens, or a reason without bound', async () => {
   const { control, admin: caller, store } = harness;
   const { agentId } = await enrolledAgent(harness);

@@ -1,14 +1,15 @@
 /**
- * Suspends, resumes and removes agents. What is stored changes here, with an event that names actor
- * and reason; the directory's change then closes links and stops work in the router.
+ * Suspends, resumes and removes agents, and revokes their credentials. What is stored changes here,
+ * with an event that names actor and reason; the directory's change then stops work in the router
+ * and closes links: at once, or (`drain`) when what runs has ended.
  */
-import type { StoredAgentState } from '../../domain/directory.ts';
+import type { StopMode, StoredAgentState } from '../../domain/directory.ts';
 import { auditOf } from '../audit.ts';
-import { longestDetail } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import { actorOf, type Denied, type OwnerRef, type Caller } from '../principal.ts';
 import { authorizeAgent, type NotFound } from './agents.ts';
 import { agentView, type AgentView } from './agentView.ts';
+import { eventDetail } from './eventDetail.ts';
 
 export interface AgentCommand {
   caller: Caller;
@@ -16,6 +17,11 @@ export interface AgentCommand {
   agentId: string;
   /** In the caller's words; shown with the event. */
   reason?: string | undefined;
+}
+
+export interface StopCommand extends AgentCommand {
+  /** Of running requests; `drain` unless said otherwise. */
+  mode?: StopMode | undefined;
 }
 
 export type AgentCommandOutcome =
@@ -27,57 +33,106 @@ export type AgentCommandOutcome =
 
 type Parts = Pick<ControlParts, 'store' | 'clock' | 'log'>;
 
-/** No new work goes to it and its links are closed. It stays so over restarts. Idempotent. */
-export function suspendAgent(parts: Parts, command: AgentCommand): Promise<AgentCommandOutcome> {
-  return change(parts, { ...command, state: 'suspended', fallback: 'suspended by its owner' });
+/**
+ * No new work goes to it, and it has no link once what runs is over. It stays so over restarts.
+ * Idempotent; `cut` after `drain` ends what is left.
+ */
+export function suspendAgent(parts: Parts, command: StopCommand): Promise<AgentCommandOutcome> {
+  const { mode = 'drain' } = command;
+  const change: Change = {
+    state: 'suspended',
+    mode,
+    verb: 'suspend',
+    fallback: 'suspended by its owner',
+  };
+  return carryOut(parts, command, change);
 }
 
-/** Back to what its links say. Idempotent. */
+/** Back to what its links say; a drain that goes on is as if it had never been. Idempotent. */
 export function resumeAgent(parts: Parts, command: AgentCommand): Promise<AgentCommandOutcome> {
-  return change(parts, { ...command, state: 'enrolled', fallback: 'resumed by its owner' });
+  const change: Change = {
+    state: 'enrolled',
+    mode: 'cut',
+    verb: 'resume',
+    fallback: 'resumed by its owner',
+  };
+  return carryOut(parts, command, change);
 }
 
-/** Final: its credentials are void, it must enrol again. Idempotent. */
-export async function removeAgent(
+/** Final: its credentials are void at once, it must enrol again. Idempotent. */
+export function removeAgent(parts: Parts, command: StopCommand): Promise<AgentCommandOutcome> {
+  const { mode = 'drain' } = command;
+  const change: Change = { state: 'dead', mode, verb: 'remove', fallback: 'removed by its owner' };
+  return carryOutFinally(parts, command, change);
+}
+
+/**
+ * For credentials that somebody else may have: they are void at once, whoever holds them loses the
+ * link with everything that runs on it, and the history says why. An agent without credentials is
+ * dead by definition, so this is a removal that waits for nothing. Idempotent.
+ */
+export function revokeAgentCredentials(
   parts: Parts,
   command: AgentCommand,
 ): Promise<AgentCommandOutcome> {
-  const outcome = await change(parts, {
-    ...command,
+  return carryOutFinally(parts, command, {
     state: 'dead',
-    fallback: 'removed by its owner',
+    mode: 'cut',
+    verb: 'revoke_credentials',
+    kind: 'credentials_revoked',
+    fallback: 'credentials revoked by its owner',
   });
+}
+
+interface Change {
+  state: StoredAgentState;
+  mode: StopMode;
+  /** Of the audit note. */
+  verb: string;
+  /** Of the event, where it is not the state's. */
+  kind?: string;
+  /** The reason of somebody who gave none. */
+  fallback: string;
+}
+
+async function carryOutFinally(
+  parts: Parts,
+  command: AgentCommand,
+  change: Change,
+): Promise<AgentCommandOutcome> {
+  const outcome = await carryOut(parts, command, change);
   if (outcome.ok || outcome.reason !== 'agent_dead') return outcome;
   const { caller, owner, agentId } = command;
   const dead = await authorizeAgent(parts, { caller, owner, agentId, role: 'owner' });
   return dead.ok ? { ok: true, agent: agentView(dead.agent) } : dead;
 }
 
-const verbs: Record<StoredAgentState, string> = {
-  enrolled: 'resume',
-  suspended: 'suspend',
-  dead: 'remove',
-};
-
-async function change(
+async function carryOut(
   parts: Parts,
-  command: AgentCommand & { state: StoredAgentState; fallback: string },
+  command: AgentCommand,
+  change: Change,
 ): Promise<AgentCommandOutcome> {
-  const { caller, owner, agentId, state, fallback } = command;
+  const { caller, owner, agentId } = command;
+  const { state, mode, verb, kind, fallback } = change;
   const found = await authorizeAgent(parts, { caller, owner, agentId, role: 'owner' });
   if (!found.ok) return found;
-  const actor = actorOf(caller.principal);
-  const reason = (command.reason?.trim() || fallback).slice(0, longestDetail);
-  const atMs = parts.clock.now();
-  const audit = auditOf(parts, caller, {
-    action: `agent.${verbs[state]}`,
-    target: agentId,
-    projectId: found.agent.projectId,
+  const outcome = await parts.store.setAgentState({
+    agentId,
+    state,
+    mode,
+    kind,
+    atMs: parts.clock.now(),
+    actor: actorOf(caller.principal),
+    reason: eventDetail(command.reason ?? '') || fallback,
+    audit: auditOf(parts, caller, {
+      action: `agent.${verb}`,
+      target: agentId,
+      projectId: found.agent.projectId,
+    }),
   });
-  const outcome = await parts.store.setAgentState({ agentId, state, atMs, actor, reason, audit });
   if (!outcome.ok) {
     return { ok: false, reason: outcome.reason === 'dead' ? 'agent_dead' : 'not_found' };
   }
-  parts.log.info({ agentId, state, actor }, 'agent changed');
+  parts.log.info({ agentId, state, mode, actor: actorOf(caller.principal) }, 'agent changed');
   return { ok: true, agent: agentView(outcome.agent) };
 }

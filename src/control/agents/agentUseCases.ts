@@ -1,6 +1,11 @@
 /** Agents, of a project or of the platform. */
 import { updateAgent } from './changeAgent.ts';
-import { removeAgent, resumeAgent, suspendAgent } from './agentLifecycle.ts';
+import {
+  removeAgent,
+  resumeAgent,
+  revokeAgentCredentials,
+  suspendAgent,
+} from './agentLifecycle.ts';
 import { agentEvents, agentOf, listAgents } from './agents.ts';
 
 export const agentUseCases = {
@@ -11,4 +16,5 @@ export const agentUseCases = {
   suspendAgent,
   resumeAgent,
   removeAgent,
+  revokeAgentCredentials,
 };

@@ -247,6 +247,7 @@ function newAgent(
     joinKeyId: key.id,
     region: key.region,
     state: 'enrolled',
+    stopMode: 'cut',
     stateSinceMs: nowMs,
     suspendedReason: null,
     generation: firstGeneration,

@@ -3,7 +3,8 @@
  * first of either ends an agent's pending state, and with it the time in which its enrolment may be
  * repeated (E1). Both can be lost on the way, so both count.
  */
-import { longestDetail, linkedAgentsRemembered } from '../limits.ts';
+import { eventDetail } from '../agents/eventDetail.ts';
+import { linkedAgentsRemembered } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 
 export interface PresenceSink {
@@ -31,16 +32,9 @@ export function createPresenceSink(parts: Pick<ControlParts, 'store' | 'log'>): 
     },
     async event({ agentId, atMs, kind, detail }) {
       if (kind === 'connected') await linked(agentId, atMs);
-      const kept = plain(detail.slice(0, longestDetail));
+      // The end of a link may carry the agent's own words.
+      const kept = eventDetail(detail);
       await store.insertAgentEvent({ agentId, atMs, kind, actor: 'agent', detail: kept });
     },
   };
-}
-
-/**
- * The end of a link may carry the agent's own words. PostgreSQL refuses a NUL, and an event that is
- * refused for ever holds up those of all agents.
- */
-function plain(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cs}]+/gu, ' ');
 }

@@ -40,6 +40,7 @@ function agentAnswer(view: AgentView, live: Live): AgentAnswer {
     region: view.region,
     ...stateOf(view, presence),
     suspended_reason: view.suspendedReason,
+    stop_mode: view.state === 'enrolled' ? null : view.stopMode,
     last_seen_at: isoTimeOrNull(view.lastSeenAtMs),
     created_at: isoTime(view.createdAtMs),
     supported_tiers: view.supportedTiers === null ? null : [...view.supportedTiers],

@@ -1,7 +1,11 @@
 /** Agents over HTTP, with the real router and links behind them. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { AgentAnswer, ChangedAgentAnswer } from '../../api/control/agents.ts';
+import type {
+  AgentAnswer,
+  AgentEventAnswer,
+  ChangedAgentAnswer,
+} from '../../api/control/agents.ts';
 import type { Router } from '../../router/router.ts';
 import { enrolledAgent } from '../../testing/controlHarness.ts';
 import type { FakeAgent } from '../../testing/fakeAgent.ts';
@@ -177,4 +181,29 @@ test('an operator misses shared agents in a project’s list, or an owner sees t
   const byOperator = await seen(harness.call('GET', whole, { headers: operator }));
   assert.equal(byOperator.at(-1), 'shared');
   assert.ok(!(await seen(asOwner('GET', whole))).includes('shared'));
+});
+
+test('a stop without its mode, or credentials that outlive their revocation', async () => {
+  const { agentId } = await enrolledAgent(harness);
+  const post = async (what: string, body?: object): Promise<AgentAnswer> =>
+    answered(await asOwner('POST', `${agents}/${agentId}/${what}`, { body }));
+  assert.equal((await post('suspend')).stop_mode, 'drain');
+  const cut = await post('suspend', { mode: 'cut', reason: 'too warm' });
+  assert.deepEqual(
+    [cut.state, cut.stop_mode, cut.suspended_reason],
+    ['suspended', 'cut', 'too warm'],
+  );
+  assert.equal((await post('resume')).stop_mode, null);
+  const odd = await asOwner('POST', `${agents}/${agentId}/suspend`, { body: { mode: 'kill' } });
+  assert.deepEqual(refused(odd).slice(0, 3), [400, 'invalid_value', 'mode']);
+  assert.equal((await post('revoke-credentials', { reason: 'stolen' })).state, 'dead');
+  const resumed = await asOwner('POST', `${agents}/${agentId}/resume`);
+  assert.deepEqual(refused(resumed).slice(0, 2), [409, 'conflict']);
+  const { data } = answered<{ data: AgentEventAnswer[] }>(
+    await asOwner('GET', `${agents}/${agentId}/events?limit=3`),
+  );
+  assert.deepEqual(
+    data.map(({ kind, detail }) => `${kind}: ${detail}`),
+    ['credentials_revoked: stolen', 'resumed: resumed by its owner', 'suspended: too warm'],
+  );
 });

@@ -5,7 +5,11 @@ import type {
   UpdateAgentRequest,
 } from '../../api/control/agents.ts';
 import type { AgentWish } from '../../control/agents/changeAgent.ts';
-import type { AgentCommand, AgentCommandOutcome } from '../../control/agents/agentLifecycle.ts';
+import type {
+  AgentCommand,
+  AgentCommandOutcome,
+  StopCommand,
+} from '../../control/agents/agentLifecycle.ts';
 import type { Control } from '../../control/control.ts';
 import type { AgentEventView } from '../../control/agents/agents.ts';
 import type { AgentAnswers } from './agentAnswer.ts';
@@ -25,6 +29,7 @@ interface Options {
     | 'suspendAgent'
     | 'resumeAgent'
     | 'removeAgent'
+    | 'revokeAgentCredentials'
   >;
   router: Pick<LiveView, 'linkedAgentIds'>;
   answers: AgentAnswers;
@@ -32,7 +37,7 @@ interface Options {
 
 type Contracts = typeof agentContracts;
 type Name = keyof Options['control'];
-type UseCase = (command: AgentCommand) => Promise<AgentCommandOutcome>;
+type UseCase<Command> = (command: Command) => Promise<AgentCommandOutcome>;
 
 export function createAgentRoutes(options: Options): TopicHandlers<Contracts> {
   const own = routesOf(options, ofProject);
@@ -46,6 +51,7 @@ export function createAgentRoutes(options: Options): TopicHandlers<Contracts> {
     suspendPlatformAgent: shared.suspendAgent,
     resumePlatformAgent: shared.resumeAgent,
     removePlatformAgent: shared.removeAgent,
+    revokePlatformAgentCredentials: shared.revokeAgentCredentials,
   };
 }
 
@@ -58,9 +64,16 @@ function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contra
     agentId: call.part('agent'),
   });
   const command =
-    (useCase: UseCase) =>
-    async (call: ControlCall<Contracts['suspendAgent']>): Promise<Response> => {
+    (useCase: UseCase<AgentCommand>) =>
+    async (call: ControlCall<Contracts['resumeAgent']>): Promise<Response> => {
       const outcome = await useCase({ ...about(call), reason: call.body.reason });
+      return outcome.ok ? call.json(answers.one(outcome.agent)) : call.refuse(outcome);
+    };
+  const stop =
+    (useCase: UseCase<StopCommand>) =>
+    async (call: ControlCall<Contracts['suspendAgent']>): Promise<Response> => {
+      const { reason, mode } = call.body;
+      const outcome = await useCase({ ...about(call), reason, mode });
       return outcome.ok ? call.json(answers.one(outcome.agent)) : call.refuse(outcome);
     };
   return {
@@ -97,9 +110,10 @@ function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contra
       if (!outcome.ok) return call.refuse(outcome);
       return call.json(pageAnswer(outcome.events, eventAnswer));
     },
-    suspendAgent: command(control.suspendAgent),
+    suspendAgent: stop(control.suspendAgent),
     resumeAgent: command(control.resumeAgent),
-    removeAgent: command(control.removeAgent),
+    removeAgent: stop(control.removeAgent),
+    revokeAgentCredentials: command(control.revokeAgentCredentials),
   };
 }
 

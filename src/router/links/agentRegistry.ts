@@ -8,7 +8,8 @@
  * P3 The scheduler hears of a link's death before the streams of that link do, so that nothing is
  *    tried again on it.
  * P4 A link is up only while the directory says `enrolled` and its token is at most
- *    `tokenGraceMs` late (R2).
+ *    `tokenGraceMs` late (R2). One of an agent that was stopped softly stays until what runs on it
+ *    has ended, `stopDrainMs` at most: it gets no work, no CONFIG and needs no token.
  */
 
 import type { AgentEntry } from '../../domain/directory.ts';
@@ -33,12 +34,13 @@ import {
   linkSweepMs,
   maxAcked,
   maxStrangers,
+  stopDrainMs,
   tokenGraceMs,
 } from '../limits.ts';
 import type { LogBook } from '../logs/logBook.ts';
 import { sumOfGrants, type AgentLink, type LinkGrant } from './agentLink.ts';
 import { DesiredModels } from './desiredModels.ts';
-import { judgeState, type Turned } from './handshake.ts';
+import { drains, judgeState, type Turned } from './handshake.ts';
 import { LinkSession, type LinkOwner } from './linkSession.ts';
 import type { PresenceReporter } from './presenceReporter.ts';
 
@@ -52,6 +54,8 @@ export interface AgentProcess {
   models: readonly ModelState[];
   /** Epoch ms. */
   linkedSinceMs: number;
+  /** Monotonic: until then what runs on it may end. Undefined: it was not stopped. */
+  drainsUntilMs: number | undefined;
 }
 
 interface RegistryOptions {
@@ -247,7 +251,8 @@ export class AgentRegistry implements LinkOwner {
     const { agentId, nonce, address } = link;
     const linkedSinceMs = this.options.clock.now();
     const links = new Map([[link.number, link]]);
-    const process = { agentId, nonce, links, grants: [], models: [], linkedSinceMs };
+    const drainsUntilMs = undefined;
+    const process = { agentId, nonce, links, grants: [], models: [], linkedSinceMs, drainsUntilMs };
     this.processes.set(agentId, process);
     this.options.tell({ type: 'join', agentId, nonce });
     this.options.log.info({ agentId, address }, 'agent linked');
@@ -285,9 +290,27 @@ export class AgentRegistry implements LinkOwner {
       entry === null
         ? { ok: false, reason: 'unauthorized', detail: 'agent was removed', goaway: 'dead' }
         : judgeState(entry);
-    if (turned === undefined) return this.tellGrants(process);
+    if (turned === undefined) {
+      process.drainsUntilMs = undefined;
+      return this.tellGrants(process);
+    }
+    if (entry !== null && drains(entry)) {
+      process.drainsUntilMs ??= this.options.clock.monotonic() + stopDrainMs;
+      return this.finish(process, turned);
+    }
     // P4: running requests are cut; before their first byte they are tried elsewhere.
     for (const link of process.links.values()) this.turnAway(link, turned);
+  }
+
+  /** P4: an agent that was stopped softly loses its links once nothing runs on it. */
+  private finish(process: AgentProcess, turned: Turned): void {
+    const { links, drainsUntilMs = 0 } = process;
+    const running = [...links.values()].reduce((sum, link) => sum + link.inFlight, 0);
+    if (running > 0 && this.options.clock.monotonic() < drainsUntilMs) return;
+    for (const link of links.values()) {
+      this.sendAck(link);
+      this.turnAway(link, turned);
+    }
   }
 
   private turnAway(link: AgentLink, turned: Turned): void {
@@ -300,7 +323,8 @@ export class AgentRegistry implements LinkOwner {
 
   private sendConfig(process: AgentProcess, when: 'when_changed' | AgentLink): void {
     const entry = this.options.directory.agent(process.agentId);
-    if (entry === undefined) return;
+    // What it holds, it needs until what runs has ended.
+    if (entry === undefined || entry.state !== 'enrolled') return;
     const { maxConcurrentRequests, storageLimitBytes } = entry;
     const models = this.desired.of(entry);
     const config: RouterControl = {
@@ -349,13 +373,19 @@ export class AgentRegistry implements LinkOwner {
     const nowMs = this.options.clock.monotonic();
     const late: AgentLink[] = [];
     const seen: { agentId: string; lastFrameAtMs: number }[] = [];
-    for (const { agentId, links } of this.processes.values()) {
+    const stopped: string[] = [];
+    for (const { agentId, links, drainsUntilMs } of this.processes.values()) {
       let lastFrameAtMs = -Infinity;
       for (const link of links.values()) {
         lastFrameAtMs = Math.max(lastFrameAtMs, link.peer.lastFrameAtMs());
-        if (nowMs > link.tokenExpiresAtMs + tokenGraceMs) late.push(link);
+        const isLate = nowMs > link.tokenExpiresAtMs + tokenGraceMs;
+        if (isLate && drainsUntilMs === undefined) late.push(link);
       }
       seen.push({ agentId, lastFrameAtMs });
+      if (drainsUntilMs !== undefined) stopped.push(agentId);
+    }
+    for (const agentId of stopped) {
+      this.onAgentEntry(agentId, this.options.directory.agent(agentId) ?? null);
     }
     const detail = 'the access token was not renewed';
     for (const link of late) {

@@ -120,6 +120,11 @@ export function judgeState(agent: AgentEntry): Turned | undefined {
   return { ok: false, reason: goaway === 'dead' ? 'unauthorized' : 'suspended', detail, goaway };
 }
 
+/** It was stopped, and what runs on it may end by itself. */
+export function drains(agent: AgentEntry): boolean {
+  return agent.state !== 'enrolled' && agent.stopMode === 'drain';
+}
+
 /** H2. */
 function isVoid(claims: TokenClaims, agent: AgentEntry): boolean {
   return claims.gen < agent.generation - 1;

@@ -28,7 +28,7 @@ import { linkVersions } from '../../protocol/version.ts';
 import type { Directory } from '../directory.ts';
 import { maxTokensPerMinute } from '../limits.ts';
 import { AgentLink } from './agentLink.ts';
-import { judgeHello, judgeToken, type Accepted, type Turned } from './handshake.ts';
+import { drains, judgeHello, judgeToken, type Accepted, type Turned } from './handshake.ts';
 
 /** Whom a session reports to: the registry. */
 export interface LinkOwner {
@@ -175,6 +175,12 @@ export class LinkSession implements RouterPeerHandlers {
     const verdict = await judgeToken(accessToken, { ...this.options, agentId });
     if (this.phase.is !== 'linked') return;
     if (verdict.ok) link.tokenExpiresAtMs = verdict.tokenExpiresAtMs;
-    else this.turnAway(verdict, agentId);
+    else if (!this.mayFinish(agentId)) this.turnAway(verdict, agentId);
+  }
+
+  /** A token that crossed the order to stop is no reason to cut what may finish. */
+  private mayFinish(agentId: string): boolean {
+    const agent = this.options.directory.agent(agentId);
+    return agent !== undefined && drains(agent);
   }
 }

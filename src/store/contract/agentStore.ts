@@ -1,5 +1,5 @@
 /** Agents, their stored states and their history. */
-import type { AgentEntry, StoredAgentState } from '../../domain/directory.ts';
+import type { AgentEntry, StopMode, StoredAgentState } from '../../domain/directory.ts';
 import type { Page, Paged } from '../../lib/page.ts';
 import type { TierSlug } from '../../domain/tiers.ts';
 import type { AuditNote } from './auditStore.ts';
@@ -87,9 +87,17 @@ export interface AgentStore {
     | Refused<'dead' | 'name_taken'>
     | BindingRefusal
   >;
+  /**
+   * The state that it is in already is no change, but `cut` ends what an earlier `drain` lets run.
+   * Dead is final.
+   */
   setAgentState(input: {
     agentId: string;
-    state: 'enrolled' | 'suspended' | 'dead';
+    state: StoredAgentState;
+    /** Of running requests, when it is suspended or removed. Left out: cut. */
+    mode?: StopMode | undefined;
+    /** Of the event, where the state alone does not say it. */
+    kind?: string | undefined;
     atMs: number;
     actor: string;
     reason: string;

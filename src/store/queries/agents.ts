@@ -1,7 +1,7 @@
 /** Agents: their rows, their stored states, and when they were seen. */
 import { sql } from 'kysely';
 import { mayBecome } from '../../domain/agentState.ts';
-import type { AgentEntry, StoredAgentState } from '../../domain/directory.ts';
+import type { AgentEntry, StopMode, StoredAgentState } from '../../domain/directory.ts';
 import type { TierSlug } from '../../domain/tiers.ts';
 import { rowsPerStatement } from '../limits.ts';
 import type { AgentRow } from '../contract/agentStore.ts';
@@ -51,20 +51,22 @@ export async function lockAgent(tx: Tx, id: string): Promise<Row<'agents'> | und
   return forUpdate(tx, query).executeTakeFirst();
 }
 
-/** The state that it is in already is no change; dead is final. */
 export async function setAgentState(
   tx: Tx,
   input: Parameters<Store['setAgentState']>[0],
 ): Promise<{ ok: true; agent: AgentRow } | Refused<'unknown' | 'dead'>> {
-  const agent = await lockAgent(tx, input.agentId);
+  const { agentId, state, mode = 'cut' } = input;
+  const agent = await lockAgent(tx, agentId);
   if (agent === undefined) return { ok: false, reason: 'unknown' };
-  if (agent.state === 'dead') return { ok: false, reason: 'dead' };
-  if (!mayBecome({ from: agent.state, to: input.state })) {
+  const isCut = agent.state === state && agent.stop_mode === 'drain' && mode === 'cut';
+  if (agent.state === 'dead' && !isCut) return { ok: false, reason: 'dead' };
+  if (!isCut && !mayBecome({ from: agent.state, to: state })) {
     noteNothing(tx);
     return { ok: true, agent: toAgentRow(agent) };
   }
   const changed = await changeAgentState(tx, { ...input, agent });
-  noteChanges(tx, { from: toAgentRow(agent), to: changed, fields: ['state', 'suspendedReason'] });
+  const fields = ['state', 'suspendedReason', 'stopMode'] as const;
+  noteChanges(tx, { from: toAgentRow(agent), to: changed, fields });
   return { ok: true, agent: changed };
 }
 
@@ -75,16 +77,19 @@ export async function changeAgentState(
     agent: Row<'agents'>;
     state: StoredAgentState;
     atMs: number;
+    mode?: StopMode | undefined;
+    kind?: string | undefined;
     actor: string;
     reason: string;
   },
 ): Promise<AgentRow> {
-  const { agent, state, atMs, actor, reason } = input;
+  const { agent, state, atMs, mode = 'cut', actor, reason, kind = eventKinds[state] } = input;
   const row = await tx.db
     .updateTable('agents')
     .set({
       state,
       state_since_ms: atMs,
+      stop_mode: state === 'enrolled' ? 'cut' : mode,
       suspended_reason: state === 'suspended' ? reason : null,
       version: agent.version + 1,
       // B1: the dead are bound to nothing; their endpoints stay closed to others (B2).
@@ -96,7 +101,7 @@ export async function changeAgentState(
   await appendAgentEvent(tx, {
     agentId: agent.id,
     atMs,
-    kind: eventKinds[state],
+    kind,
     actor,
     detail: reason,
   });
@@ -119,7 +124,11 @@ export async function markFirstLinked(
   if (agent.first_linked_at_ms !== null) return { ok: true, first: false };
   await tx.db
     .updateTable('agents')
-    .set({ first_linked_at_ms: atMs, last_seen_at_ms: atMs })
+    .set({
+      first_linked_at_ms: atMs,
+      // A sighting may have been written before: time does not go back.
+      last_seen_at_ms: Math.max(agent.last_seen_at_ms ?? 0, atMs),
+    })
     .where('id', '=', agentId)
     .execute();
   await appendChanges(tx, [{ kind: 'agent', id: agentId }]);
@@ -177,7 +186,8 @@ export async function expireAgents(
     const rule = agent.first_linked_at_ms === null ? 'never_linked' : 'silent_too_long';
     const reason = rule;
     const actor = `rule:${rule}`;
-    dead.push(await changeAgentState(tx, { agent, state: 'dead', atMs, actor, reason }));
+    const death = { agent, state: 'dead', atMs, actor, reason } as const;
+    dead.push(await changeAgentState(tx, death));
   }
   return dead;
 }
@@ -195,6 +205,7 @@ export async function insertAgent({ db }: Tx, agent: AgentRow): Promise<AgentRow
       public_key: agent.publicKey,
       region: agent.region,
       state: agent.state,
+      stop_mode: agent.stopMode,
       state_since_ms: agent.stateSinceMs,
       suspended_reason: agent.suspendedReason,
       generation: agent.generation,
@@ -239,6 +250,7 @@ export const agentEntryColumns = [
   'project_id',
   'region',
   'state',
+  'stop_mode',
   'generation',
   'public_key',
   'supported_tiers',
@@ -259,6 +271,7 @@ export function toAgent(row: Pick<Row<'agents'>, (typeof agentEntryColumns)[numb
     projectId: row.project_id,
     region: row.region,
     state: row.state,
+    stopMode: row.stop_mode,
     generation: row.generation,
     publicKey: row.public_key,
     supportedTiers: fromListOrNull<TierSlug>(row.supported_tiers),
