@@ -11,6 +11,8 @@ export interface Terminal {
   out(text: string): void;
   /** What a person should know beside it: notes, progress, errors. */
   note(text: string): void;
+  /** Whether what `out` says is looked at on a screen. */
+  readonly screen: boolean;
 }
 
 /** Standard input: a person, or what is piped in. */
@@ -22,7 +24,26 @@ export interface TerminalInput {
    * Undefined: there is none. What is secret is not shown while it is typed.
    */
   line(question: string, options?: { secret?: boolean }): Promise<string | undefined>;
+  /** Something is piped in by a shell, or read from a file. */
+  readonly piped: boolean;
+  /** All of it that was not read yet, to its end. */
+  rest(): Promise<string>;
+  /** Line after line with a person, to whom ^C is a word. Only where it is interactive. */
+  dialogue(): Dialogue;
 }
+
+export interface Dialogue {
+  next(prompt: string): Promise<DialogueLine>;
+  /** From now until `done`, ^C aborts the signal. */
+  interruption(): { signal: AbortSignal; done(): void };
+  close(): void;
+}
+
+export type DialogueLine =
+  | { kind: 'line'; text: string }
+  /** ^C at the prompt. */
+  | { kind: 'interrupted' }
+  | { kind: 'ended' };
 
 export interface CommandContext {
   terminal: Terminal;

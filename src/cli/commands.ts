@@ -1,4 +1,5 @@
 /** The commands that talk to a server over HTTP. `main/` adds those that start something. */
+import { chat } from './chat/chat.ts';
 import type { Command } from './command.ts';
 import { agentCommands } from './resources/agentCommands.ts';
 import { auditCommands } from './resources/auditCommands.ts';
@@ -19,6 +20,7 @@ export const serverCommands: readonly Command[] = [
   login,
   ...contextCommands,
   status,
+  chat,
   ...requestCommands,
   ...endpointCommands,
   ...modelCommands,

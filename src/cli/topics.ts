@@ -18,7 +18,10 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
     { word: 'models', about: 'What endpoints serve' },
     { word: 'tiers', about: 'Limits, price and what was measured' },
   ],
-  Requests: [{ word: 'requests', about: 'What was asked, and what became of it' }],
+  Requests: [
+    { word: 'chat' },
+    { word: 'requests', about: 'What was asked, and what became of it' },
+  ],
   Machines: [
     { word: 'agent' },
     { word: 'agents', about: 'Machines that serve' },

@@ -15,6 +15,7 @@ export const processContext: CommandContext = {
   terminal: {
     out: (text) => void process.stdout.write(text),
     note: (text) => void process.stderr.write(text),
+    screen: process.stdout.isTTY,
   },
   input,
   env: process.env,

@@ -1,6 +1,7 @@
 /** Standard input of a command: questions to a person, or the lines that are piped in. */
+import { fstatSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { TerminalInput } from '../cli/command.ts';
+import type { Dialogue, DialogueLine, TerminalInput } from '../cli/command.ts';
 
 const [endOfText, endOfInput, backspace, deleteKey, eraseLine] = [
   '\u0003',
@@ -18,15 +19,37 @@ export interface ProcessInput extends TerminalInput {
 /** Of this process. Questions go to standard error, so that output can be piped. */
 export function terminalInput(): ProcessInput {
   const interactive = process.stdin.isTTY && process.stderr.isTTY;
-  const piped = pipedLines();
+  const lines = pipedLines();
   return {
     interactive,
-    close: () => piped.close(),
+    close: () => lines.close(),
     line(question, { secret = false } = {}) {
-      if (!interactive) return piped.next();
+      if (!interactive) return lines.next();
       return secret ? hiddenLine(question) : askedLine(question);
     },
+    get piped() {
+      return isPiped();
+    },
+    async rest() {
+      const all: string[] = [];
+      for (;;) {
+        const line = await lines.next();
+        if (line === undefined) return all.join('\n');
+        all.push(line);
+      }
+    },
+    dialogue: terminalDialogue,
   };
+}
+
+/** A shell's pipe or file; a program that starts us may leave a socket open and never end it. */
+function isPiped(): boolean {
+  try {
+    const stat = fstatSync(0);
+    return stat.isFIFO() || stat.isFile();
+  } catch {
+    return false;
+  }
 }
 
 /** What is piped in, a line a call. Nothing is read before it is asked for. */
@@ -41,6 +64,58 @@ function pipedLines(): { next(): Promise<string | undefined>; close(): void } {
     close() {
       if (lines !== undefined) process.stdin.destroy();
     },
+  };
+}
+
+/**
+ * One reader for the whole of it: what is typed or pasted while an answer comes is the next line,
+ * and earlier lines come back with the arrow keys. It reads keys one by one, so that ^C reaches it
+ * as a key and not the process as a signal.
+ */
+function terminalDialogue(): Dialogue {
+  const reader = createInterface({ input: process.stdin, output: process.stderr });
+  const waiting: string[] = [];
+  let ended = false;
+  let wake: ((line: DialogueLine) => void) | undefined;
+  let interrupt: (() => void) | undefined;
+  const tell = (line: DialogueLine): void => {
+    const told = wake;
+    wake = undefined;
+    told?.(line);
+  };
+  reader.on('line', (text) => {
+    if (wake === undefined) waiting.push(text);
+    else tell({ kind: 'line', text });
+  });
+  reader.on('close', () => {
+    ended = true;
+    tell({ kind: 'ended' });
+  });
+  reader.on('SIGINT', () => {
+    if (interrupt !== undefined) return interrupt();
+    process.stderr.write('\n');
+    // What was typed so far is dropped, as in a shell.
+    reader.write(null, { ctrl: true, name: 'e' });
+    reader.write(null, { ctrl: true, name: 'u' });
+    tell({ kind: 'interrupted' });
+  });
+  return {
+    next(prompt) {
+      const text = waiting.shift();
+      if (text !== undefined) return Promise.resolve({ kind: 'line', text });
+      if (ended) return Promise.resolve({ kind: 'ended' });
+      return new Promise((resolve) => {
+        wake = resolve;
+        reader.setPrompt(prompt);
+        reader.prompt(true);
+      });
+    },
+    interruption() {
+      const stop = new AbortController();
+      interrupt = () => stop.abort();
+      return { signal: stop.signal, done: () => (interrupt = undefined) };
+    },
+    close: () => reader.close(),
   };
 }
 

@@ -12,7 +12,7 @@ import path from 'node:path';
 import type { Contract } from '../api/contract.ts';
 import { contracts } from '../api/contracts.ts';
 import { routes, type HandlerOf } from '../api/routes.ts';
-import type { Command, CommandContext } from '../cli/command.ts';
+import type { Command, CommandContext, Dialogue } from '../cli/command.ts';
 import { runCli } from '../cli/runCli.ts';
 import type { Credentials } from '../cli/serverContext.ts';
 import { readCallInput } from '../http/control/callInput.ts';
@@ -33,7 +33,9 @@ export interface SeenCall {
 
 export interface CannedAnswer {
   status?: number;
-  body: unknown;
+  /** As JSON; or `text` as it is. */
+  body?: unknown;
+  text?: string;
   headers?: Record<string, string>;
   /** Cuts the connection instead. */
   cut?: true;
@@ -168,6 +170,7 @@ function paperTerminal(options: {
     terminal: {
       out: (text: string) => void (said.out += text),
       note: (text: string) => void (said.notes += text),
+      screen: options.interactive,
     },
     input: {
       interactive: options.interactive,
@@ -175,12 +178,36 @@ function paperTerminal(options: {
         said.asked.push(question);
         return Promise.resolve(rest.shift());
       },
+      piped: !options.interactive && options.lines.length > 0,
+      rest: () => Promise.resolve(rest.splice(0).join('\n')),
+      dialogue: () => paperDialogue(rest, said.asked),
     },
     clock: options.clock,
     random: seededRandom(1),
     machine: 'lab-1',
   };
   return { context, said };
+}
+
+/** `^C` among the lines is the key. */
+function paperDialogue(rest: string[], asked: string[]): Dialogue {
+  return {
+    next(prompt) {
+      asked.push(prompt);
+      const text = rest.shift();
+      if (text === undefined) return Promise.resolve({ kind: 'ended' });
+      return Promise.resolve(text === '^C' ? { kind: 'interrupted' } : { kind: 'line', text });
+    },
+    interruption() {
+      const stop = new AbortController();
+      if (rest[0] === '^C') {
+        rest.shift();
+        stop.abort();
+      }
+      return { signal: stop.signal, done: () => undefined };
+    },
+    close: () => undefined,
+  };
 }
 
 async function readText(request: http.IncomingMessage): Promise<string> {
@@ -208,7 +235,7 @@ function serve(
     checkContract({ method, target: url, status, json: answer.body });
   }
   const json = { 'content-type': 'application/json', ...answer.headers };
-  response.writeHead(status, json).end(JSON.stringify(answer.body));
+  response.writeHead(status, json).end(answer.text ?? JSON.stringify(answer.body));
 }
 
 /** The call is one that the real server would take. */

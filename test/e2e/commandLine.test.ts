@@ -37,6 +37,9 @@ after(async () => {
   await base.remove();
 });
 
+/** The prompt of a conversation, and the cursor behind it. */
+const prompt = new RegExp(`> ${String.fromCodePoint(0x1b)}\\[3G$`);
+
 /** The stranger's machine has nothing of the server's. */
 const home = (): Record<string, string> => ({
   XDG_CONFIG_HOME: path.join(base.path, 'config'),
@@ -157,4 +160,44 @@ test('a machine that joins by the printed line, and cannot be led from here', as
   assert.match((await xim(['agents', 'events', 'lab-3'])).out, /suspended .*lunch/);
   assert.equal((await xim(['agents', 'resume', 'lab-3'])).code, 0);
   assert.match((await xim(['audit', 'list'])).out, /agent\.\w+ .*endpoint\.create/s);
+});
+
+test('a question that gets no answer, in a pipe or without a key', async () => {
+  const first = await xim(['chat', 'hello', '--endpoint', 'chat']);
+  assert.deepEqual([first.code, first.out], [0, 'w0 w1 w2 w3 w4 \n'], first.err);
+  assert.match(first.err, /Made the API key "xim chat on/);
+  const line = [process.execPath, entry, 'chat', 'Sum up:', '-o', 'json'].map(shellQuote);
+  const shell = `echo 'of a file' | ${line.join(' ')}`;
+  const piped = startProcess('/bin/sh', ['-c', shell], { env: home(), group: true });
+  assert.equal(await piped.exited, 0, piped.err());
+  const { text, agent } = JSON.parse(piped.out()) as { text: string; agent: string };
+  assert.deepEqual([text, agent], ['w0 w1 w2 w3 w4 ', 'lab-3']);
+  assert.match(JSON.stringify(engine.bodies.at(-1)), /Sum up:\\n\\nof a file/);
+  const { data } = await ximJson<{ data: { outcome: string }[] }>('requests', 'list');
+  assert.deepEqual(data[0]?.outcome, 'completed');
+});
+
+test('^C that ends the conversation with the answer, or leaves the engine at work', async (t) => {
+  const script = systemBinary({ names: ['script'], debianPackage: 'bsdutils' });
+  if (script.kind === 'missing') return t.skip(script.reason);
+  const terminal = ximOnTerminal(['chat', '--endpoint', 'chat'], script.path);
+  const type = (text: string): void => void terminal.child.stdin?.write(text);
+  await terminal.seen(prompt);
+  engine.set({ tickMs: 50, chunks: 10_000 });
+  const { aborted } = engine.stats();
+  type('go on for ever\r');
+  await terminal.seen(/w0 w1 w2/);
+  type('\u0003');
+  await terminal.seen(/cancelled\./);
+  await until(() => engine.stats().aborted > aborted, { what: 'the engine to be told' });
+  engine.set({ tickMs: 0, chunks: 3 });
+  await terminal.seen(new RegExp(`cancelled[^]*${prompt.source}`));
+  type('what did you say?\r');
+  await terminal.seen(/w0 w1 w2 \r\n\(lab-3, /);
+  const said = JSON.stringify(engine.bodies.at(-1)?.['messages']);
+  assert.match(said, /go on for ever.*w0 w1 w2.*what did you say/);
+  type('half a word\u0003');
+  await terminal.seen(/\^D or \/exit ends/);
+  type('\u0004');
+  assert.equal(await terminal.exited, 0);
 });

@@ -55,6 +55,8 @@ export interface ContextStore {
   read(name: string): ContextRead;
   /** Throws the system's error, as all that write. */
   write(name: string, context: ServerContext): void;
+  /** Of what it is now; nothing, where it is gone. */
+  update(name: string, change: (now: ServerContext) => ServerContext): void;
   remove(name: string): void;
   /** The one in use; undefined: the server's of this machine. */
   current(): string | undefined;
@@ -66,6 +68,20 @@ export function contextStore(env: Readonly<Record<string, string | undefined>>):
   const contexts = path.join(directory, 'contexts');
   const currentFile = path.join(directory, 'current');
   const fileOf = (name: string): string => path.join(contexts, `${name}.json`);
+  const read = (name: string): ContextRead => {
+    const file = fileOf(name);
+    const text = textOf(file);
+    if (text === undefined) return { kind: 'none' };
+    if (typeof text !== 'string') return { kind: 'unusable', file, why: text.why };
+    const context = parseContext(text);
+    if (context === undefined) return { kind: 'unusable', file, why: 'is damaged' };
+    return { kind: 'ok', context };
+  };
+  const write = (name: string, context: ServerContext): void => {
+    openPrivateDirectory({ directory: contexts, signs: [] });
+    const text = JSON.stringify({ version: 1, ...context }, null, 2);
+    writeFileAtomic(fileOf(name), `${text}\n`, 0o600);
+  };
   return {
     list() {
       return filesIn(contexts)
@@ -73,19 +89,11 @@ export function contextStore(env: Readonly<Record<string, string | undefined>>):
         .filter(isContextName)
         .toSorted();
     },
-    read(name) {
-      const file = fileOf(name);
-      const text = textOf(file);
-      if (text === undefined) return { kind: 'none' };
-      if (typeof text !== 'string') return { kind: 'unusable', file, why: text.why };
-      const context = parseContext(text);
-      if (context === undefined) return { kind: 'unusable', file, why: 'is damaged' };
-      return { kind: 'ok', context };
-    },
-    write(name, context) {
-      openPrivateDirectory({ directory: contexts, signs: [] });
-      const text = JSON.stringify({ version: 1, ...context }, null, 2);
-      writeFileAtomic(fileOf(name), `${text}\n`, 0o600);
+    read,
+    write,
+    update(name, change) {
+      const found = read(name);
+      if (found.kind === 'ok') write(name, change(found.context));
     },
     remove: (name) => rmSync(fileOf(name), { force: true }),
     current() {

@@ -148,6 +148,7 @@ test('an endpoint that is made or changed otherwise than it was asked for', asyn
     'endpoints set chat --unset agents,region,minimum-isolation,fallback-tier',
     'endpoints set chat --no-active',
     'endpoints delete chat --yes',
+    'endpoints use chat',
   ];
   assertGolden('cli/endpoints.txt', await cli.transcript(lines));
 });

@@ -1,7 +1,11 @@
 /** `xim endpoints`: what clients call. */
 import type { ChangedEndpointAnswer, EndpointAnswer } from '../../api/control/endpoints.ts';
 import { formatDuration } from '../../lib/quantities.ts';
-import type { Command } from '../command.ts';
+import { defineCommand, type Command } from '../command.ts';
+import { contextStore } from '../connection/contextStore.ts';
+import { endCommand, print, withServer } from '../connection/withServer.ts';
+import { exitCodes } from '../exitCodes.ts';
+import { serverOptions } from '../serverContext.ts';
 import { ago, fieldTable, joined, onOff } from '../textTable.ts';
 import { agentRef } from './agentRef.ts';
 import type { Asked, BodyFields } from './bodyFields.ts';
@@ -145,6 +149,28 @@ function fallbackText({
   return `${when}, on ${other ?? 'the same tier'}`;
 }
 
+const use = defineCommand({
+  words: ['endpoints', 'use'],
+  operands: ['SLUG'],
+  summary: 'Choose the endpoint that xim chat talks to',
+  options: serverOptions,
+  run: (context, { options, operands: [slug = ''] }) =>
+    withServer({ name: 'endpoints use', context, options }, async (session) => {
+      const at = `${session.scopePath(false)}/endpoints/${encodeURIComponent(slug)}`;
+      const found = await session.call<EndpointAnswer>({ method: 'GET', path: at });
+      if (session.contextName === null) {
+        endCommand(
+          'credentials.json keeps its endpoint. Sign in first (xim login), or name another with ' +
+            'xim chat --endpoint.',
+          exitCodes.usage,
+        );
+      }
+      const store = contextStore(context.env);
+      store.update(session.contextName, (now) => ({ ...now, endpoint: found.slug }));
+      print({ context, options }, found, () => `xim chat talks to ${found.slug} now.\n`);
+    }),
+});
+
 export const endpointCommands: readonly Command[] = [
   listing<EndpointAnswer>({
     words: ['endpoints', 'list'],
@@ -182,6 +208,7 @@ export const endpointCommands: readonly Command[] = [
     operands: [{ name: 'SLUG', member: 'slug' }],
     fields: { model: { ...model, required: true }, tier: { ...tier, required: true }, ...settings },
     say,
+    note: ({ slug }) => `Try it with: xim chat --endpoint ${slug}\n`,
   }),
   changing<ChangedEndpointAnswer>({
     words: ['endpoints', 'set'],
@@ -206,4 +233,5 @@ export const endpointCommands: readonly Command[] = [
       `${slug} is deleted. ${keys.length === 0 ? '' : `Revoked keys: ${keys.join(', ')}. `}` +
       'Its usage records stay.\n',
   }),
+  use,
 ];

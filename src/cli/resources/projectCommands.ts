@@ -50,10 +50,11 @@ const use = defineCommand({
           exitCodes.usage,
         );
       }
-      const before = session.context;
-      const endpoint = before.project === found.slug ? before.endpoint : null;
-      const now = { ...before, project: found.slug, endpoint };
-      contextStore(context.env).write(session.contextName, now);
+      contextStore(context.env).update(session.contextName, (now) => ({
+        ...now,
+        project: found.slug,
+        endpoint: now.project === found.slug ? now.endpoint : null,
+      }));
       print({ context, options }, found, () => `Commands are about ${found.slug} now.\n`);
     }),
 });
