@@ -195,6 +195,8 @@ async function assertFullHouse(stage: StormStage): Promise<void> {
 async function assertJournalEmpty(stage: StormStage): Promise<void> {
   const { router, routerDirectory } = stage.harness;
   await stage.endFleet();
+  // A router that stops does not wait for a slow store.
+  assertOneRecordEach(stage, await recordsOf(stage));
   await router.stop();
   assert.deepEqual(readdirSync(path.join(routerDirectory, 'journal')), []);
 }
