@@ -3,6 +3,7 @@
  * error; with `--json` the last line on standard output is one object. Exits with 1 when what was
  * offered did not arrive whole, whatever the figures are: then they say nothing.
  */
+import { cancelBench, cancelHelp } from './cancel.ts';
 import { relayBench } from './relay.ts';
 import { relayHelp } from './relay/plan.ts';
 
@@ -18,6 +19,11 @@ interface Outcome {
 }
 
 const benches: Readonly<Record<string, Bench>> = {
+  cancel: {
+    help: cancelHelp,
+    // An abort that does not arrive ends the bench with an error.
+    run: async (args, tell) => ({ report: await cancelBench(args, tell), whole: true }),
+  },
   relay: {
     help: relayHelp,
     async run(args, tell) {

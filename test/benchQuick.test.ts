@@ -1,10 +1,11 @@
-/** The short version of the bench `relay` works: what it offers arrives. No figure is judged. */
+/** The short versions of the benches work: what they offer arrives. No figure is judged. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { test } from 'node:test';
 import { AnswerReader } from '../bench/load/answerReader.ts';
 import { LoadWindow } from '../bench/load/loadWindow.ts';
+import type { CancelReport } from '../bench/cancel/report.ts';
 import type { RelayReport } from '../bench/relay/summary.ts';
 
 const root = path.join(import.meta.dirname, '..');
@@ -22,6 +23,16 @@ test('a bench that cannot run, or that loses what it measures', { timeout: 120_0
   assert.ok((report.cpu_us_per_request.router.median ?? 0) > 0);
   assert.ok((report.resident_mib.many_streams?.router ?? 0) > 0);
   assert.equal(report.targets.length, 11);
+});
+
+test('a bench in which an abort does not reach the engine, or frees nothing', () => {
+  const args = ['bench/run.ts', 'cancel', '--json', '--samples', '2', '--background', '4'];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+  const last = stdout.trim().split('\n').at(-1) ?? '';
+  assert.match(last, /^\{.*\}$/, stderr);
+  const { slot_free_ms: free, targets } = JSON.parse(last) as CancelReport;
+  for (const [phase, { p50 }] of Object.entries(free)) assert.ok((p50 ?? 0) > 0, phase);
+  assert.equal(targets.length, 4);
 });
 
 test('a bench that says of a refusal only that it was one', () => {

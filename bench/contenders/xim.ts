@@ -24,6 +24,8 @@ const environment = { NODE_COMPILE_CACHE: path.join(repository, 'build', 'compil
 const entry = (name: string): string => path.join(repository, 'src', 'main', name);
 
 type Profiled = Surroundings & {
+  /** Requests that the agent serves at once; more than any load by default. */
+  slots?: number;
   /** Router and agent each write a CPU profile into a folder there when they end. */
   profileDirectory: string | undefined;
 };
@@ -80,7 +82,7 @@ function startAgent(
     '--state-dir': stateDir,
     '--engine': 'url',
     '--engine-url': `http://127.0.0.1:${mockPort}`,
-    '--slots': String(manySlots),
+    '--slots': String(options.slots ?? manySlots),
     '--log-level': 'warn',
   };
   return children.start({

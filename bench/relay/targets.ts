@@ -46,8 +46,11 @@ export interface Verdict {
 }
 
 /** What became of each target. A figure that could not be measured meets none. */
-export function verdicts(values: Readonly<Record<string, number | null>>): Verdict[] {
-  return targets.map(({ figure, better, must, aim }) => {
+export function verdicts(
+  values: Readonly<Record<string, number | null>>,
+  of: readonly Target[] = targets,
+): Verdict[] {
+  return of.map(({ figure, better, must, aim }) => {
     const value = values[figure] ?? null;
     const reaches = (bound: number): boolean =>
       value !== null && (better === 'smaller' ? value <= bound : value >= bound);
