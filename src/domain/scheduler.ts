@@ -436,6 +436,7 @@ export class Scheduler {
       modelId: instance.modelId,
       stage,
       tier,
+      shared: instance.agent.entry.projectId === null,
       attempt: waiting.tried.length + waiting.turnedDown,
       waitedMs: this.nowMs - waiting.arrivedAtMs,
       candidates,

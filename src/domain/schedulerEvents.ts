@@ -93,6 +93,8 @@ export interface Dispatch {
   stage: Stage;
   /** The tier that serves. */
   tier: TierSlug;
+  /** A shared agent serves: its tier's limits and price hold. */
+  shared: boolean;
   /** From 0. */
   attempt: number;
   /** Since arrival, in ms. */

@@ -106,6 +106,10 @@ export interface UsageRecord {
   stream: boolean;
   /** Usage that the agent reported was out of the range of what was relayed. */
   usageClamped: boolean;
+  /** A shared agent served it: its tokens are charged at the tier's price. */
+  shared: boolean;
+  /** Millionths of the operator's unit, at the price of the moment. */
+  costMicros: number;
 }
 
 export interface UsageSink {

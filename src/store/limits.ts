@@ -55,3 +55,6 @@ export const listenLongestDelayMs = 10_000;
 /** Agents that one endpoint is bound to, and endpoints that one agent is bound to, at most. */
 export const boundAgentsPerEndpoint = 256;
 export const boundEndpointsPerAgent = 64;
+
+/** Hours that one page of filtered requests is looked for in. */
+export const usageHoursOfPage = 1_000;

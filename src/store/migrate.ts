@@ -14,6 +14,7 @@ import { frame } from './migrations/0002Frame.ts';
 import { people } from './migrations/0003People.ts';
 import { catalogue } from './migrations/0004Catalogue.ts';
 import { agents } from './migrations/0005Agents.ts';
+import { usage } from './migrations/0006Usage.ts';
 import { migrationSchema } from './migrations/migration.ts';
 import type { Migration } from './migrations/migration.ts';
 import { StoreError } from './storeError.ts';
@@ -21,7 +22,14 @@ import type { Tables } from './tables.ts';
 import type { Dialect } from './transaction.ts';
 
 /** In order of version. */
-export const migrations: readonly Migration[] = [foundation, frame, people, catalogue, agents];
+export const migrations: readonly Migration[] = [
+  foundation,
+  frame,
+  people,
+  catalogue,
+  agents,
+  usage,
+];
 
 /**
  * Runs what is missing and returns the versions that it ran. Throws `StoreError` of kind `too_new`

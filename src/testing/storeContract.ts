@@ -27,6 +27,7 @@ import { secondFactorCases } from './storeContract/secondFactorCases.ts';
 import type { StoreCases, StoreFixture } from './storeContract/storeCases.ts';
 import { tokenCases } from './storeContract/tokenCases.ts';
 import { usageCases } from './storeContract/usageCases.ts';
+import { usageSumCases } from './storeContract/usageSumCases.ts';
 
 const topics: StoreCases[] = [
   openingCases,
@@ -48,6 +49,7 @@ const topics: StoreCases[] = [
   agentListCases,
   agentLifeCases,
   usageCases,
+  usageSumCases,
   directoryCases,
   auditCases,
   idempotencyCases,

@@ -172,6 +172,8 @@ export function usageRow(number: number, over: Partial<UsageRow> = {}): UsageRow
     outcome: 'completed',
     stream: true,
     usageClamped: false,
+    shared: false,
+    costMicros: 0,
     ...over,
   };
 }

@@ -37,6 +37,8 @@ async function usage(fields: Pick<UsageRow, 'requestId' | 'agentId' | 'startedAt
     outcome: 'completed',
     stream: true,
     usageClamped: false,
+    shared: false,
+    costMicros: 0,
   };
   await harness.control.usageSink.record([row]);
   await harness.control.usageSink.record([row]);

@@ -31,6 +31,8 @@ const record = (requestId: string, over: Partial<UsageRecord> = {}): UsageRecord
   outcome: 'completed',
   stream: true,
   usageClamped: false,
+  shared: false,
+  costMicros: 0,
   ...over,
 });
 const begun = (requestId: string): UsageRecord =>

@@ -40,8 +40,13 @@ function parseLine(text: string): JournalLine | undefined {
     return undefined;
   }
   const { begin, end } = (value ?? {}) as { begin?: unknown; end?: unknown };
-  if (isRecord(begin)) return { kind: 'begin', record: begin };
-  return isRecord(end) ? { kind: 'end', record: end } : undefined;
+  if (isRecord(begin)) return { kind: 'begin', record: completed(begin) };
+  return isRecord(end) ? { kind: 'end', record: completed(end) } : undefined;
+}
+
+/** A journal that an earlier version has left says nothing of prices. */
+function completed(record: UsageRecord): UsageRecord {
+  return { ...record, shared: record.shared ?? false, costMicros: record.costMicros ?? 0 };
 }
 
 function isRecord(value: unknown): value is UsageRecord {

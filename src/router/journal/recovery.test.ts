@@ -29,6 +29,8 @@ const record = (requestId: string, over: Partial<UsageRecord> = {}): UsageRecord
   outcome: 'completed',
   stream: true,
   usageClamped: false,
+  shared: false,
+  costMicros: 0,
   ...over,
 });
 

@@ -19,6 +19,7 @@
 import { isolationOf } from '../../domain/matching.ts';
 import type { AgentEntry } from '../../domain/directory.ts';
 import type { Dispatch, Reject, UntimedEvent } from '../../domain/schedulerEvents.ts';
+import { tokensCostMicros } from '../../domain/price.ts';
 import type { TierTable } from '../../domain/tiers.ts';
 import { errorEnvelope } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -423,8 +424,15 @@ export class RequestRun implements AttemptOwner {
       outcome: ending.outcome,
       stream: request.stream,
       usageClamped: clamped?.clamped ?? false,
+      shared: attempt?.dispatch.shared ?? false,
+      costMicros: attempt === undefined || clamped === undefined ? 0 : costOf(attempt, clamped),
     };
   }
+}
+
+/** Of own agents the time is charged, not the tokens. */
+function costOf({ dispatch, tier }: Attempt, used: ClampedUsage): number {
+  return dispatch.shared ? tokensCostMicros(tier.price, used) : 0;
 }
 
 /** An engine that refuses a request and says nothing of tokens has used none. */

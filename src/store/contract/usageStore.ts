@@ -1,4 +1,8 @@
-/** One row for each request that was served or refused after admission. */
+/**
+ * One row for each request that was served or refused after admission, and what they come to by the
+ * hour.
+ */
+import type { UsageDimension } from '../../domain/usageDimensions.ts';
 import type { Page, Paged } from '../../lib/page.ts';
 
 export interface UsageRow {
@@ -21,10 +25,74 @@ export interface UsageRow {
   outcome: string;
   stream: boolean;
   usageClamped: boolean;
+  /** A shared agent served it. */
+  shared: boolean;
+  /** Millionths of the operator's unit. */
+  costMicros: number;
 }
+
+/** What was left out is not looked at. */
+export interface UsageFilter {
+  /** Epoch ms; from it on, and before it. */
+  fromMs?: number | undefined;
+  toMs?: number | undefined;
+  /** Slug or id. */
+  endpoint?: string | undefined;
+  modelId?: string | undefined;
+  apiKeyId?: string | undefined;
+  /** `shared`: every shared one. */
+  agentId?: string | undefined;
+  tier?: string | undefined;
+}
+
+export interface UsageSums {
+  requests: number;
+  /** Those that were answered whole. */
+  succeeded: number;
+  inputTokens: number;
+  cachedTokens: number;
+  outputTokens: number;
+  costMicros: number;
+}
+
+/** Sums of one group. Only what was asked for is there. */
+export interface UsageGroup extends UsageSums {
+  /** Beginning of its hour or day, in epoch ms. */
+  atMs?: number;
+  endpointId?: string;
+  endpointSlug?: string;
+  modelId?: string;
+  apiKeyId?: string;
+  /** `shared`, or empty when nobody served. */
+  agentId?: string;
+  tier?: string;
+}
+
+export type Names = Readonly<Record<string, string>>;
 
 export interface UsageStore {
   recordUsage(batch: readonly UsageRow[]): Promise<void>;
   /** Newest first; a place is `[startedAtMs, requestId]`. */
-  recentUsage(input: { projectId: string; page: Page }): Promise<Paged<UsageRow>>;
+  recentUsage(input: {
+    projectId: string;
+    filter?: UsageFilter & { outcome?: string | undefined };
+    page: Page;
+  }): Promise<Paged<UsageRow>>;
+  /**
+   * Sums by the dimensions that are asked for; `from` and `to` count in whole hours. By time first,
+   * then the costliest first; `more`: there were more groups than `limit`.
+   */
+  usageSummary(input: {
+    projectId: string;
+    filter: UsageFilter;
+    by: readonly UsageDimension[];
+    limit: number;
+  }): Promise<{ total: UsageSums; groups: UsageGroup[]; more: boolean }>;
+  /** What things of a project are called, by id; shared agents are none of its. */
+  usageNames(input: {
+    projectId: string;
+    agentIds: readonly string[];
+    apiKeyIds: readonly string[];
+    modelIds: readonly string[];
+  }): Promise<{ agents: Names; apiKeys: Names; models: Names }>;
 }

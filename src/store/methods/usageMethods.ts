@@ -1,8 +1,12 @@
 import type { UsageStore } from '../contract/usageStore.ts';
-import { recentUsage, recordUsage } from '../queries/usage.ts';
+import { recordUsage } from '../queries/usage.ts';
+import { recentUsage } from '../queries/usageRecords.ts';
+import { usageNames, usageSummary } from '../queries/usageSummary.ts';
 import type { MethodsOf } from './method.ts';
 
 export const usageMethods: MethodsOf<UsageStore> = {
   recordUsage: { access: 'write', run: recordUsage },
   recentUsage: { access: 'read', run: recentUsage },
+  usageSummary: { access: 'read', run: usageSummary },
+  usageNames: { access: 'read', run: usageNames },
 };

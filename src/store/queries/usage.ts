@@ -1,53 +1,36 @@
-/**
- * One record per request, written from the journal in batches (S4).
- *
- * Batches are of every size. A statement for each size would be built, compiled and prepared anew
- * each time, which was nearly half of what a record cost; so a batch goes in pieces of few sizes,
- * whose statements are made once.
- */
-import type { CompiledQuery } from 'kysely';
-import { mapPage, type Page, type Paged } from '../../lib/page.ts';
-import { usageRowsPerStatement } from '../limits.ts';
+/** One record per request, written from the journal in batches (S4). */
 import type { UsageRow } from '../contract/usageStore.ts';
 import type { Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
-import { fromFlag, toFlag } from './columns.ts';
-import { pageAfter } from './pageAfter.ts';
+import { toFlag } from './columns.ts';
+import { inPieces } from './inPieces.ts';
+import { addToHours } from './usageHours.ts';
 
-/** By dialect and number of rows. */
-const statements = new Map<string, CompiledQuery>();
-
-/** The first record of a request stays as it is. */
+/** S4: the first record of a request stays as it is, and is counted once. */
 export async function recordUsage(tx: Tx, batch: readonly UsageRow[]): Promise<void> {
-  let from = 0;
-  for (const size of usageRowsPerStatement) {
-    for (; batch.length - from >= size; from += size) {
-      const rows = batch.slice(from, from + size).map(fromUsage);
-      const statement = statements.get(`${tx.dialect} ${size}`) ?? prepare(tx, rows);
-      // The columns stand in the order of the members, which is that of `fromUsage` for every row.
-      await tx.db.executeQuery({ ...statement, parameters: rows.flatMap(Object.values) });
-    }
-  }
+  const rows = batch.map(fromUsage);
+  const recorded = new Set(await insertRecords(tx, rows));
+  // A request that stands twice in one batch is recorded once.
+  await addToHours(
+    tx,
+    rows.filter((row) => recorded.delete(row.request_id)),
+  );
 }
 
-function prepare({ db, dialect }: Tx, rows: Row<'usage_records'>[]): CompiledQuery {
-  const statement = db
-    .insertInto('usage_records')
-    .values(rows)
-    .onConflict((conflict) => conflict.column('request_id').doNothing())
-    .compile();
-  statements.set(`${dialect} ${rows.length}`, statement);
-  return statement;
-}
-
-/** Newest first. */
-export async function recentUsage(
-  { db }: Tx,
-  { projectId, page }: { projectId: string; page: Page },
-): Promise<Paged<UsageRow>> {
-  const query = db.selectFrom('usage_records').selectAll().where('project_id', '=', projectId);
-  const order = ['started_at_ms', 'request_id'] as const;
-  return mapPage(await pageAfter(query, { order, direction: 'desc', page }), toUsage);
+/** Gives the ids of those that were not there. */
+async function insertRecords(tx: Tx, rows: readonly Row<'usage_records'>[]): Promise<string[]> {
+  const inserted = await inPieces(tx, {
+    name: 'usage_records',
+    rows,
+    build: (piece) =>
+      tx.db
+        .insertInto('usage_records')
+        .values(piece)
+        .onConflict((conflict) => conflict.column('request_id').doNothing())
+        .returning('request_id')
+        .compile(),
+  });
+  return inserted.map(({ request_id: id }) => id);
 }
 
 function fromUsage(record: UsageRow): Row<'usage_records'> {
@@ -71,32 +54,10 @@ function fromUsage(record: UsageRow): Row<'usage_records'> {
     outcome: record.outcome,
     stream: toFlag(record.stream),
     usage_clamped: toFlag(record.usageClamped),
+    shared: toFlag(record.shared),
+    cost_micros: record.costMicros,
   };
 }
 
 /** Spans are measured with digits after the point; integer columns take none. */
 const wholeMs = (ms: number): number => Math.round(ms);
-
-function toUsage(row: Row<'usage_records'>): UsageRow {
-  return {
-    requestId: row.request_id,
-    projectId: row.project_id,
-    endpointId: row.endpoint_id,
-    endpointSlug: row.endpoint_slug,
-    apiKeyId: row.api_key_id,
-    modelId: row.model_id,
-    agentId: row.agent_id,
-    tier: row.tier,
-    startedAtMs: row.started_at_ms,
-    inputTokens: row.input_tokens,
-    cachedTokens: row.cached_tokens,
-    outputTokens: row.output_tokens,
-    ttftMs: row.ttft_ms,
-    latencyMs: row.latency_ms,
-    queueMs: row.queue_ms,
-    status: row.status,
-    outcome: row.outcome,
-    stream: fromFlag(row.stream),
-    usageClamped: fromFlag(row.usage_clamped),
-  };
-}

@@ -22,8 +22,32 @@ interface UsageRecords {
   outcome: string;
   stream: Flag;
   usage_clamped: Flag;
+  shared: Flag;
+  cost_micros: number;
+}
+
+/**
+ * Records summed by the hour in which they began, and by whatever is asked for. Nobody's agent is
+ * the empty text, and every shared one is `shared`.
+ */
+interface UsageHours {
+  project_id: string;
+  hour_ms: number;
+  endpoint_id: string;
+  model_id: string;
+  api_key_id: string;
+  agent_id: string;
+  tier: string;
+  endpoint_slug: string;
+  requests: number;
+  succeeded: number;
+  input_tokens: number;
+  cached_tokens: number;
+  output_tokens: number;
+  cost_micros: number;
 }
 
 export interface UsageTables {
   usage_records: UsageRecords;
+  usage_hours: UsageHours;
 }

@@ -98,6 +98,8 @@ async function checkLists(store: Store): Promise<void> {
       ['req_1', 34],
     ],
   );
+  const { total } = await store.usageSummary({ projectId, filter: {}, by: [], limit: 1 });
+  assert.deepEqual([total.requests, total.succeeded, total.outputTokens], [2, 1, 34]);
   const slices = await store.tierSlices({ fromMs: historyMs, toMs: historyMs + 1_000 });
   assert.equal(slices.length > 0, true);
 }
