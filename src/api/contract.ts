@@ -28,6 +28,8 @@ export interface Contract {
   /** Absent: nothing, or `{}`. */
   body?: z.ZodType;
   answer: z.ZodType | MediaAnswer | RedirectAnswer;
+  /** The same as a stream, for callers who ask for it with `?follow=true`. */
+  stream?: MediaAnswer;
   /** Of success. */
   status: 200 | 201 | 202 | 302;
   /** Its own, beside those that every control route has (`commonRefusals.ts`). */

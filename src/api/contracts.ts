@@ -5,6 +5,7 @@ import { apiKeyContracts } from './control/apiKeys.ts';
 import { auditContracts } from './control/audit.ts';
 import { endpointContracts } from './control/endpoints.ts';
 import { joinKeyContracts } from './control/joinKeys.ts';
+import { logContracts } from './control/logs.ts';
 import { memberContracts } from './control/members.ts';
 import { modelContracts } from './control/models.ts';
 import { projectContracts } from './control/projects.ts';
@@ -29,6 +30,7 @@ export const contracts = {
   ...regionContracts,
   ...requestContracts,
   ...agentContracts,
+  ...logContracts,
   ...joinKeyContracts,
   ...auditContracts,
 } as const satisfies Readonly<Record<HandlerOf<'control'>, Contract>>;

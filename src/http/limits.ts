@@ -43,7 +43,7 @@ export interface HttpLimits {
   drainMs: number;
   /** Keys of each per-address limit; the one that was quiet longest is forgotten. */
   limitedAddresses: number;
-  /** Browsers that watch live, over all projects. */
+  /** Clients that watch live or follow a log, over all projects. */
   liveClients: number;
   /** Between two snapshots to a browser, in ms. */
   liveIntervalMs: number;
@@ -88,6 +88,9 @@ export const longestRequestedHeaders = 1024;
 export const liveKeepAliveMs = 5_000;
 export const liveRecheckMs = 15_000;
 export const liveRequests = 50;
+/** Entries of a log in one piece of a stream, and how often one without news says that it lives. */
+export const logEntriesPerPiece = 200;
+export const logKeepAliveMs = 15_000;
 /** How much of a file is in hand at once, and how deep the dashboard's folders go. */
 export const filePieceBytes = 64 * 1024;
 export const dashboardDepth = 4;

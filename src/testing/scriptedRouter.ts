@@ -6,6 +6,8 @@ import type { WebSocket } from 'ws';
 import type { RouterPlane } from '../http/server.ts';
 import { systemClock } from '../lib/clock.ts';
 import { silentLogger } from '../lib/log.ts';
+import { systemRandom } from '../lib/random.ts';
+import { LogBook } from '../router/logs/logBook.ts';
 import { Directory } from '../router/directory.ts';
 import type { ClientSink, DirectoryFeed, InferenceRequest, SubmitResult } from '../router/ports.ts';
 
@@ -62,6 +64,7 @@ export async function createScriptedRouter(feed: DirectoryFeed): Promise<Scripte
     acceptWebSocket: (socket, { address }) => void router.links.push({ socket, address }),
     agent: () => undefined,
     linkedAgentIds: () => [],
+    logs: new LogBook({ directory, clock: systemClock, random: systemRandom }),
     endpointStats: () => ({ running: 0, waiting: 0, agentsReady: 0 }),
     stats: () => ({
       running: 0,

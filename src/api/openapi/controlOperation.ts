@@ -30,7 +30,12 @@ export function controlOperation(route: Route, contract: Contract): Operation {
     ...(contract.body === undefined
       ? {}
       : { body: contract.body, bodyOptional: contract.body.safeParse({}).success }),
-    answers: [answerOf(contract)],
+    answers: [
+      answerOf(contract),
+      ...(contract.stream === undefined
+        ? []
+        : [answerOf({ ...contract, answer: contract.stream })]),
+    ],
     answerHeaders: {
       ...('redirect' in contract.answer ? { location: 'Where the browser goes on' } : {}),
       ...(versioned ? { etag: 'The version of the thing, for if-match' } : {}),

@@ -39,6 +39,8 @@ import { createEndpointRoutes } from './endpointRoutes.ts';
 import { serveOnce } from './idempotentCall.ts';
 import { createJoinKeyRoutes, type BuildJoinCommand } from './joinKeyRoutes.ts';
 import { createLiveRoute } from './live.ts';
+import { LiveStreams } from './liveStreams.ts';
+import { createLogRoutes } from './logRoutes.ts';
 import type { LiveView } from './liveView.ts';
 import { createModelRoutes } from './modelRoutes.ts';
 import { createMemberRoutes } from './memberRoutes.ts';
@@ -229,15 +231,17 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
   const publicBase = (): string => options.knownHosts().publicBase();
   const projectAnswers = createProjectAnswers({ ...options, publicBase });
   const endpointAnswer = createEndpointAnswer({ router, publicBase });
+  const streams = new LiveStreams(options);
+  const stillAllowed = async (context: ControlContext): Promise<boolean> => {
+    const access = { by: 'session_or_key', role: 'member' } as const;
+    return (await callerOf(context, { control, auth }, access)).ok;
+  };
+  const watching = { ...options, streams, stillAllowed };
   const live = createLiveRoute({
-    ...options,
+    ...watching,
     agents: answers,
     projects: projectAnswers,
     endpointAnswer,
-    stillAllowed: async (context) => {
-      const access = { by: 'session_or_key', role: 'member' } as const;
-      return (await callerOf(context, { control, auth }, access)).ok;
-    },
   });
   return {
     ...createSessionRoutes({ ...options, publicBase }),
@@ -251,6 +255,7 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
     ...createTierRoutes({ control }),
     live,
     ...createAgentRoutes({ control, router, answers }),
+    ...createLogRoutes(watching),
     ...createJoinKeyRoutes(options),
     ...createAuditRoutes({ control }),
   };

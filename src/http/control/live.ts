@@ -3,10 +3,7 @@
  * `snapshot` a second at most, and only when something changed; one each `liveKeepAliveMs` in any
  * case, so that a silent stream is a broken one.
  *
- * Invariants
- * V1 A browser that does not read costs one pending snapshot: the next is made when it takes more.
- * V2 At most `liveClients` watch at once; each ends with its session or key, within
- *    `liveRecheckMs`.
+ * V3 Each ends with its session or key, within `liveRecheckMs` (`liveStreams.ts` has V1 and V2).
  */
 import type { LiveSnapshot, statusContracts } from '../../api/control/status.ts';
 import type { Control } from '../../control/control.ts';
@@ -16,10 +13,11 @@ import type { Logger } from '../../lib/log.ts';
 import { liveKeepAliveMs, liveRecheckMs, liveRequests, type HttpLimits } from '../limits.ts';
 import type { AgentAnswers } from './agentAnswer.ts';
 import type { ControlHandler } from './controlCall.ts';
-import { refuse, type ControlContext } from './controlContext.ts';
+import type { ControlContext } from './controlContext.ts';
 import type { ControlRefusal } from './controlRefusals.ts';
 import type { EndpointAnswerOf } from './endpointAnswer.ts';
 import { isoTime } from './isoTime.ts';
+import type { LiveStreams } from './liveStreams.ts';
 import type { ProjectAnswers } from './projectRoutes.ts';
 
 interface Options {
@@ -30,59 +28,22 @@ interface Options {
   clock: Clock;
   log: Logger;
   limits: HttpLimits;
-  /** Ends every stream when the server drains. */
-  stopped: AbortSignal;
-  /** Whether the caller may still call (V2). */
+  streams: LiveStreams;
+  /** Whether the caller may still call (V3). */
   stillAllowed: (context: ControlContext) => Promise<boolean>;
 }
 
 type Snapshot = { ok: true; snapshot: LiveSnapshot } | ({ ok: false } & ControlRefusal);
 
 export function createLiveRoute(options: Options): ControlHandler<typeof statusContracts.live> {
-  const { limits, stopped } = options;
-  let watching = 0;
-
-  return async ({ caller, context, part, refuse: refuseBecause }) => {
-    if (watching >= limits.liveClients) {
-      const message = `At most ${limits.liveClients} browsers may watch at once.`;
-      return refuse(context, 'concurrency_exceeded', message, { retryAfterMs: 10_000 });
-    }
+  return async ({ caller, context, part, refuse }) => {
     const viewer = { caller, project: part('project') };
     const first = await snapshotOf(options, viewer);
-    if (!first.ok) return refuseBecause(first);
-    const ended = new AbortController();
-    const signal = AbortSignal.any([stopped, ended.signal, context.req.raw.signal]);
-    watching += 1;
-    let counted = true;
-    const leave = (): void => {
-      ended.abort();
-      if (counted) watching -= 1;
-      counted = false;
-    };
-    const snapshots = follow(options, { context, viewer, first: first.snapshot, signal });
-    const body = new ReadableStream<Uint8Array>(
-      {
-        async pull(controller) {
-          const next = await snapshots.next();
-          if (next.done === true) {
-            leave();
-            controller.close();
-          } else {
-            controller.enqueue(next.value);
-          }
-        },
-        cancel: leave,
-      },
-      // V1: nothing is made ahead.
-      { highWaterMark: 0 },
+    if (!first.ok) return refuse(first);
+    const { snapshot } = first;
+    return options.streams.answer(context, (signal) =>
+      follow(options, { context, viewer, first: snapshot, signal }),
     );
-    return new Response(body, {
-      headers: {
-        'content-type': 'text/event-stream; charset=utf-8',
-        'cache-control': 'no-cache, no-transform',
-        'x-accel-buffering': 'no',
-      },
-    });
   };
 }
 

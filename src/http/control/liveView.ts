@@ -3,5 +3,5 @@ import type { Router } from '../../router/router.ts';
 
 export type LiveView = Pick<
   Router,
-  'agent' | 'linkedAgentIds' | 'endpointStats' | 'stats' | 'directory'
+  'agent' | 'linkedAgentIds' | 'logs' | 'endpointStats' | 'stats' | 'directory'
 >;

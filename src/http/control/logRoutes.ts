@@ -1,0 +1,117 @@
+/**
+ * What agents log. The log of an agent is its owner's. What a shared agent logs of a request is the
+ * request's project's, and stands in the log of that project.
+ */
+import type { logContracts } from '../../api/control/logs.ts';
+import type { Control } from '../../control/control.ts';
+import type { Denied } from '../../control/principal.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { decodeCursor } from '../../lib/page.ts';
+import type { LogName, LogPlace } from '../../router/logs/logBook.ts';
+import type { ControlCall } from './controlCall.ts';
+import type { ControlContext } from './controlContext.ts';
+import type { LiveStreams } from './liveStreams.ts';
+import type { LiveView } from './liveView.ts';
+import { followLog, logCursor, logEntryAnswer } from './logStream.ts';
+import { ofPlatform, ofProject, type OwnerOf } from './ownerOf.ts';
+import type { TopicHandlers } from './topicHandlers.ts';
+
+interface Options {
+  control: Pick<Control, 'agent' | 'project'>;
+  router: Pick<LiveView, 'logs'>;
+  streams: LiveStreams;
+  clock: Clock;
+  log: Logger;
+  /** Whether the caller is still somebody. */
+  stillAllowed: (context: ControlContext) => Promise<boolean>;
+}
+
+type Contracts = typeof logContracts;
+type LogCall = ControlCall<Contracts['agentLogs']>;
+
+/** Whose log it is, if the caller may read it. */
+type FindLog = () => Promise<FoundLog | { ok: false; reason: 'not_found' } | Denied>;
+
+interface FoundLog {
+  ok: true;
+  name: LogName;
+  /** Nothing more will come. */
+  isOver: boolean;
+}
+
+export function createLogRoutes(options: Options): TopicHandlers<Contracts> {
+  const { control } = options;
+  const ofAgent =
+    (ownerOf: OwnerOf) =>
+    (call: LogCall): Promise<Response> => {
+      const asked = { caller: call.caller, owner: ownerOf(call), agentId: call.part('agent') };
+      return answerLog(options, call, async () => {
+        const found = await control.agent(asked);
+        if (!found.ok) return found;
+        const { id, state } = found.agent;
+        return { ok: true, name: `agent:${id}`, isOver: state === 'dead' };
+      });
+    };
+  return {
+    agentLogs: ofAgent(ofProject),
+    platformAgentLogs: ofAgent(ofPlatform),
+    projectLogs: (call) =>
+      answerLog(options, call, async () => {
+        const { caller } = call;
+        const found = await control.project({ caller, project: call.part('project') });
+        if (!found.ok) return found;
+        return { ok: true, name: `project:${found.project.id}`, isOver: false };
+      }),
+  };
+}
+
+async function answerLog(options: Options, call: LogCall, find: FindLog): Promise<Response> {
+  const found = await find();
+  if (!found.ok) return call.refuse(found);
+  const { name, isOver } = found;
+  const { limit, follow } = call.query;
+  // A browser that has lost its stream names the last event that it has seen.
+  const cursor = call.query.after ?? call.context.req.header('last-event-id');
+  const after = cursor === undefined ? null : placeOf(cursor);
+  if (after === undefined) {
+    const message = "'after' is neither a next_cursor nor the id of an event of a log.";
+    return call.refuse({ reason: 'invalid_value', param: 'after', message });
+  }
+  const { logs } = options.router;
+  if (follow === 'true') {
+    if (isOver) return call.refuse({ reason: 'agent_dead' });
+    const { streams, clock } = options;
+    const mayGoOn = (): Promise<boolean> => isStillOpen(options, { call, find });
+    return streams.answer(call.context, (signal) =>
+      followLog({ logs, name, after, limit, clock, signal, mayGoOn }),
+    );
+  }
+  const { entries, place, more } = logs.read(name, { after, limit });
+  return call.json({
+    data: entries.map(logEntryAnswer),
+    has_more: more,
+    next_cursor: logCursor(place),
+  });
+}
+
+async function isStillOpen(
+  { stillAllowed, log }: Options,
+  { call, find }: { call: LogCall; find: FindLog },
+): Promise<boolean> {
+  try {
+    if (!(await stillAllowed(call.context))) return false;
+    const found = await find();
+    return found.ok && !found.isOver;
+  } catch (error) {
+    // A slow or absent database ends no stream.
+    log.warn({ err: error }, 'whether a log may be followed on cannot be found out');
+    return true;
+  }
+}
+
+/** Undefined: not a cursor of a log. */
+function placeOf(cursor: string): LogPlace | undefined {
+  const [epoch, seq] = decodeCursor(cursor, ['string', 'number']) ?? [];
+  return epoch === undefined ? undefined : { epoch: String(epoch), seq: Number(seq) };
+}
