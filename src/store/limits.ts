@@ -27,6 +27,9 @@ export const preparedStatementsMax = 256;
 /** Size to which SQLite cuts its write-ahead log back once it is in the file, in bytes. */
 export const sqliteJournalSizeBytes = 64 * 1024 * 1024;
 
+/** Calls that somebody waits for, in a row, before one of upkeep has its turn. */
+export const urgentInRow = 8;
+
 /** How long SQLite waits for another process that holds the file, in ms. */
 export const sqliteBusyTimeoutMs = 5_000;
 
@@ -35,6 +38,10 @@ export const sqliteBackupPagesPerStep = 1_000;
 
 /** Connections to PostgreSQL for calls; one more listens. */
 export const postgresConnections = 10;
+
+/** Of these, how many may write at a time, and how many may do what nobody waits for. */
+export const postgresWriteConnections = 7;
+export const postgresUpkeepConnections = 2;
 
 /** The longest wait for a connection to PostgreSQL, in ms. */
 export const postgresConnectTimeoutMs = 10_000;

@@ -22,6 +22,9 @@ export class PresenceReporter {
   /** The telling under way: one at a time keeps the events in order. */
   private telling: Promise<void> | undefined;
   private lost = 0;
+  /** When agents were last seen, as far as nobody was told yet. */
+  private readonly dueSeen = new Map<string, number>();
+  private tellingSeen: Promise<void> | undefined;
 
   constructor(options: { sink: PresenceSink; clock: Clock; log: Logger }) {
     this.sink = options.sink;
@@ -40,14 +43,15 @@ export class PresenceReporter {
     if (this.events.size > 0) this.tell();
     const nowMs = this.clock.monotonic();
     const wallOffsetMs = this.clock.now() - nowMs;
-    const batch: { agentId: string; lastSeenAtMs: number }[] = [];
     for (const { agentId, lastFrameAtMs } of agents) {
       if (nowMs - (this.toldAtMs.get(agentId) ?? -Infinity) < seenEveryMs) continue;
       this.toldAtMs.set(agentId, nowMs);
-      batch.push({ agentId, lastSeenAtMs: Math.round(wallOffsetMs + lastFrameAtMs) });
+      this.dueSeen.set(agentId, Math.round(wallOffsetMs + lastFrameAtMs));
     }
-    // Told again within a minute if it is lost; it never rejects.
-    if (batch.length > 0) void this.tellSeen(batch);
+    // It never rejects; what is lost is told again within a minute.
+    this.tellingSeen ??= this.tellSeen().then(() => {
+      this.tellingSeen = undefined;
+    });
   }
 
   /** The agent's last link is down: its next `seen` is told at once. */
@@ -82,11 +86,16 @@ export class PresenceReporter {
     this.lost = 0;
   }
 
-  private async tellSeen(batch: { agentId: string; lastSeenAtMs: number }[]): Promise<void> {
-    try {
-      await this.sink.seen(batch);
-    } catch (error) {
-      this.log.warn({ err: error, agents: batch.length }, 'last_seen_at cannot be told');
+  /** One batch at a time: behind a slow store they become fewer and larger, and not more. */
+  private async tellSeen(): Promise<void> {
+    while (this.dueSeen.size > 0) {
+      const batch = [...this.dueSeen].map(([agentId, lastSeenAtMs]) => ({ agentId, lastSeenAtMs }));
+      this.dueSeen.clear();
+      try {
+        await this.sink.seen(batch);
+      } catch (error) {
+        this.log.warn({ err: error, agents: batch.length }, 'last_seen_at cannot be told');
+      }
     }
   }
 }

@@ -18,9 +18,9 @@ export const agentMethods: MethodsOf<AgentStore> = {
   agentPage: { access: 'read', run: agentPage },
   updateAgent: { access: 'change', run: updateAgent },
   setAgentState: { access: 'change', run: setAgentState },
-  markFirstLinked: { access: 'write', run: markFirstLinked },
-  expireAgents: { access: 'write', run: expireAgents },
-  markSeen: { access: 'write', run: markSeen },
-  insertAgentEvent: { access: 'write', run: insertAgentEvent },
+  markFirstLinked: { access: 'upkeep', run: markFirstLinked },
+  expireAgents: { access: 'upkeep', run: expireAgents },
+  markSeen: { access: 'upkeep', run: markSeen },
+  insertAgentEvent: { access: 'upkeep', run: insertAgentEvent },
   agentEvents: { access: 'read', run: agentEvents },
 };

@@ -19,5 +19,5 @@ export const apiKeyMethods: MethodsOf<ApiKeyStore> = {
   updateApiKey: { access: 'change', run: updateApiKey },
   rotateApiKey: { access: 'change', run: rotateApiKey },
   revokeApiKey: { access: 'change', run: revokeApiKey },
-  markApiKeysUsed: { access: 'write', run: markApiKeysUsed },
+  markApiKeysUsed: { access: 'upkeep', run: markApiKeysUsed },
 };

@@ -4,5 +4,5 @@ import type { MethodsOf } from './method.ts';
 
 export const auditMethods: MethodsOf<AuditStore> = {
   auditNotes: { access: 'read', run: auditNotes },
-  deleteOldAuditNotes: { access: 'write', run: deleteOldAuditNotes },
+  deleteOldAuditNotes: { access: 'upkeep', run: deleteOldAuditNotes },
 };

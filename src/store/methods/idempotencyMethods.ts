@@ -11,5 +11,5 @@ export const idempotencyMethods: MethodsOf<IdempotencyStore> = {
   claimIdempotencyKey: { access: 'write', run: claimIdempotencyKey },
   keepIdempotentAnswer: { access: 'write', run: keepIdempotentAnswer },
   releaseIdempotencyKey: { access: 'write', run: releaseIdempotencyKey },
-  deleteExpiredIdempotencyKeys: { access: 'write', run: deleteExpiredIdempotencyKeys },
+  deleteExpiredIdempotencyKeys: { access: 'upkeep', run: deleteExpiredIdempotencyKeys },
 };

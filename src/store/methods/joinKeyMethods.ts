@@ -13,5 +13,5 @@ export const joinKeyMethods: MethodsOf<JoinKeyStore> = {
   joinKeyById: { access: 'read', run: joinKeyById },
   joinKeysPage: { access: 'read', run: joinKeysPage },
   revokeJoinKey: { access: 'change', run: revokeJoinKey },
-  deleteOldJoinKeys: { access: 'write', run: deleteOldJoinKeys },
+  deleteOldJoinKeys: { access: 'upkeep', run: deleteOldJoinKeys },
 };

@@ -17,7 +17,7 @@ export const memberMethods: MethodsOf<MemberStore> = {
   removeMember: { access: 'change', run: removeMember },
   invitationsOf: { access: 'read', run: invitationsOf },
   invitationByHash: { access: 'read', run: invitationByHash },
-  deleteOldInvitations: { access: 'write', run: deleteOldInvitations },
+  deleteOldInvitations: { access: 'upkeep', run: deleteOldInvitations },
   insertInvitation: { access: 'change', run: insertInvitation },
   revokeInvitation: { access: 'change', run: revokeInvitation },
   acceptInvitation: { access: 'change', run: acceptInvitation },

@@ -23,5 +23,5 @@ export const peopleMethods: MethodsOf<PeopleStore> = {
   insertSession: { access: 'write', run: insertSession },
   sessionByHash: { access: 'read', run: sessionByHash },
   deleteSession: { access: 'write', run: deleteSession },
-  deleteExpiredSessions: { access: 'write', run: deleteExpiredSessions },
+  deleteExpiredSessions: { access: 'upkeep', run: deleteExpiredSessions },
 };

@@ -5,7 +5,7 @@ import { usageNames, usageSummary } from '../queries/usageSummary.ts';
 import type { MethodsOf } from './method.ts';
 
 export const usageMethods: MethodsOf<UsageStore> = {
-  recordUsage: { access: 'write', run: recordUsage },
+  recordUsage: { access: 'upkeep', run: recordUsage },
   recentUsage: { access: 'read', run: recentUsage },
   usageSummary: { access: 'read', run: usageSummary },
   usageNames: { access: 'read', run: usageNames },

@@ -12,7 +12,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
 import { pendingCallsMax, postgresAttempts } from '../limits.ts';
 import { createListeners } from '../listeners.ts';
-import { methodsOver, runInTransaction } from '../methods.ts';
+import { methods, methodsOver, runInTransaction } from '../methods.ts';
 import type { Call } from '../methods.ts';
 import { migrate } from '../migrate.ts';
 import type { Store } from '../store.ts';
@@ -20,6 +20,7 @@ import { StoreError } from '../storeError.ts';
 import type { Tables } from '../tables.ts';
 import { createChangeListener } from './changeListener.ts';
 import type { ChangeListener } from './changeListener.ts';
+import { ConnectionShares } from './connectionShares.ts';
 import { isWorthRepeating, toStoreError } from './postgresErrors.ts';
 import { clientConfig, createPostgresPool } from './postgresPool.ts';
 
@@ -36,6 +37,7 @@ export interface PostgresStoreOptions {
 
 export function createPostgresStore(options: PostgresStoreOptions): Store {
   const listeners = createListeners(options.log);
+  const shares = new ConnectionShares();
   let state: State = { kind: 'closed' };
   return {
     ...methodsOver(async (call) => {
@@ -45,7 +47,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
         const message = `the store is overloaded: ${pendingCallsMax} calls wait already`;
         throw new StoreError('unavailable', message);
       }
-      const running = runRepeatedly(db, call);
+      const running = shares.run(methods[call.name].access, () => runRepeatedly(db, call));
       calls.add(running);
       try {
         return await running;

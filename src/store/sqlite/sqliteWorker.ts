@@ -1,14 +1,15 @@
 /**
  * The worker thread of the embedded store: owns one connection and runs one method at a time, in
- * the order in which they came. The main thread never waits for the disk.
+ * the order of `CallOrder`. The main thread never waits for the disk.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Kysely } from 'kysely';
 import { releaseMemory } from '../../lib/releaseMemory.ts';
 import { migrate } from '../migrate.ts';
 import { runInTransaction } from '../methods.ts';
 import type { Call } from '../methods.ts';
 import type { Tables } from '../tables.ts';
+import { CallOrder } from './callOrder.ts';
 import { nodeSqliteDialect } from './nodeSqliteDialect.ts';
 import { toStoreError } from './sqliteErrors.ts';
 import { openForReading, openForWriting } from './sqliteFile.ts';
@@ -75,8 +76,36 @@ async function start(): Promise<State> {
   }
 }
 
-/** Messages wait here while the one before them is handled. */
-let last: Promise<State> = Promise.resolve(undefined);
+/** What was sent and is not done yet. */
+const order = new CallOrder();
+let busy = false;
+
+/** Does one thing after another; what comes meanwhile may go before what waits already. */
+async function work(): Promise<void> {
+  if (busy) return;
+  busy = true;
+  let db: State = opened;
+  for (let next = order.next(); next !== undefined; next = order.next()) {
+    db = await handle(db, next);
+    takeWaiting();
+  }
+  opened = db;
+  busy = false;
+}
+
+let opened: State;
+
+/** Messages that wait in the port: it delivers none while a call is in the database. */
+function takeWaiting(): void {
+  for (;;) {
+    const received = receiveMessageOnPort(port);
+    if (received === undefined) return;
+    order.push(received.message as ToWorker);
+  }
+}
+
 port.on('message', (message: ToWorker) => {
-  last = last.then((db) => handle(db, message));
+  order.push(message);
+  // It never rejects: `handle` answers for what goes wrong.
+  void work();
 });
