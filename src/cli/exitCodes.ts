@@ -21,4 +21,6 @@ export const exitCodes = {
   refused: 7,
   /** The server could not be reached. */
   unreachable: 8,
+  /** `xim doctor` found something that should be looked at. */
+  warnings: 9,
 } as const;

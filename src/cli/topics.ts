@@ -35,5 +35,11 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
     { word: 'users', about: 'Accounts, for operators' },
     { word: 'audit', about: 'Who changed what' },
   ],
-  'This program': [{ word: 'version' }],
+  'This machine': [
+    { word: 'doctor' },
+    { word: 'backup' },
+    { word: 'restore' },
+    { word: 'completion', about: 'Complete command lines by the tab key' },
+    { word: 'version' },
+  ],
 };

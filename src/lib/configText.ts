@@ -1,6 +1,7 @@
 /** What people read of a configuration table: `--help` and the documentation's table. */
 import type { ConfigRow, ConfigTable } from './config.ts';
 import { formatDuration, formatSize } from './quantities.ts';
+import { wrapText } from './wrapText.ts';
 
 const widthColumns = 100;
 const firstColumn = 30;
@@ -10,7 +11,7 @@ const firstColumn = 30;
  * the rows that only the environment has.
  */
 export function configHelp(table: ConfigTable, about: { usage: string; summary: string }): string {
-  const lines = [`Usage: ${about.usage}`, '', ...wrap(about.summary, widthColumns)];
+  const lines = [`Usage: ${about.usage}`, '', ...wrapText(about.summary, widthColumns)];
   for (const [group, rows] of byGroup(table)) {
     lines.push('', `${group}:`);
     for (const row of rows) lines.push(...helpLines(row));
@@ -25,7 +26,7 @@ function helpLines(row: ConfigRow): string[] {
     ...(saysDefault(row) ? [`default ${defaultText(row)}`] : []),
   ];
   const right = facts.length === 0 ? row.help : `${row.help} [${facts.join('; ')}]`;
-  const wrapped = wrap(right, widthColumns - firstColumn);
+  const wrapped = wrapText(right, widthColumns - firstColumn);
   if (left.length >= firstColumn) {
     return [left, ...wrapped.map((line) => ' '.repeat(firstColumn) + line)];
   }
@@ -84,16 +85,4 @@ function defaultText(row: ConfigRow): string {
 /** A pipe divides cells, so it is written as the entity that shows the same. */
 function escapeCell(text: string): string {
   return text.replaceAll('|', '\\|');
-}
-
-function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(/\s+/)) {
-    if (line !== '' && line.length + 1 + word.length > columns) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }

@@ -62,6 +62,8 @@ export interface CliHarness {
   answer: (call: SeenCall) => CannedAnswer | undefined;
   /** Answers by method and path, e.g. `GET /api/v1/status`, the query left out. */
   answers(table: Readonly<Record<string, CannedAnswer>>): void;
+  /** Whether an agent's link is let through. */
+  upgrades: boolean;
   /** Runs a command line; `lines` is what comes on standard input. */
   run(
     line: string | readonly string[],
@@ -95,6 +97,11 @@ export async function openCliHarness(
       }
     });
   });
+  server.on('upgrade', (_request, socket) => {
+    const status = harness.upgrades ? '101 Switching Protocols' : '400 Bad Request';
+    const more = harness.upgrades ? 'connection: upgrade\r\nupgrade: websocket\r\n' : '';
+    socket.end(`HTTP/1.1 ${status}\r\n${more}content-length: 0\r\n\r\n`);
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const credentials = credentialsAt(origin);
@@ -104,6 +111,7 @@ export async function openCliHarness(
     directory,
     credentials,
     seen: [],
+    upgrades: true,
     answer: () => undefined,
     answers(table) {
       harness.answer = ({ method, url }) => table[`${method} ${url.split('?')[0]}`];

@@ -162,6 +162,14 @@ test('a machine that joins by the printed line, and cannot be led from here', as
   assert.match((await xim(['audit', 'list'])).out, /agent\.\w+ .*endpoint\.create/s);
 });
 
+test('a doctor who finds a healthy server ill', async () => {
+  const { out } = await xim(['doctor', '-o', 'json']);
+  const { findings } = JSON.parse(out) as { findings: { check: string; level: string }[] };
+  for (const check of ['Node', 'System', 'Server', 'Clock', 'Sign-in', 'Link', 'Version']) {
+    assert.equal(findings.find((one) => one.check === check)?.level, 'ok', `${check}\n${out}`);
+  }
+});
+
 test('a question that gets no answer, in a pipe or without a key', async () => {
   const first = await xim(['chat', 'hello', '--endpoint', 'chat']);
   assert.deepEqual([first.code, first.out], [0, 'w0 w1 w2 w3 w4 \n'], first.err);
