@@ -25,7 +25,7 @@ export async function runCli(
     const asked = args.length > words.length && isHelp(args.slice(words.length));
     return asked ? help(commands, context, words) : unknownCommand(commands, context, words);
   }
-  const rest = shortFlags(args.slice(command.words.length));
+  const rest = longFlags(args.slice(command.words.length));
   const { foreignEnv } = command;
   const slips = foreignEnv === undefined ? {} : { envPrefix: 'XIM_', foreignEnv };
   const outcome = readConfig(command.options, { args: rest, env: context.env, ...slips });
@@ -55,9 +55,14 @@ function leadingWords(args: readonly string[]): string[] {
 const isHelp = (args: readonly string[]): boolean =>
   args.every((argument) => argument === '--help' || argument === '-h');
 
-/** `-o json` is what people type for `--output json`. */
-function shortFlags(args: readonly string[]): string[] {
-  return args.map((argument) => (argument === '-o' ? '--output' : argument));
+/** What people type: `-o json`, `logs -f`. */
+const shorts: ReadonlyMap<string, string> = new Map([
+  ['-o', '--output'],
+  ['-f', '--follow'],
+]);
+
+function longFlags(args: readonly string[]): string[] {
+  return args.map((argument) => shorts.get(argument) ?? argument);
 }
 
 function longestMatch(commands: readonly Command[], words: readonly string[]): Command | undefined {

@@ -5,7 +5,7 @@ export function textTable(
   head: readonly string[],
   rows: readonly (readonly (string | null)[])[],
 ): string {
-  const lines = [head, ...rows.map((row) => row.map((cell) => plain(cell ?? '–')))];
+  const lines = [head, ...rows.map((row) => row.map((cell) => plainText(cell ?? '–')))];
   const widths = head.map((_, column) =>
     Math.max(...lines.map((line) => (line[column] ?? '').length)),
   );
@@ -19,13 +19,13 @@ export function textTable(
 export function fieldTable(fields: readonly (readonly [string, string | null])[]): string {
   const width = Math.max(...fields.map(([name]) => name.length)) + 2;
   return fields
-    .map(([name, value]) => `${name.padEnd(width)}${plain(value ?? '–')}`.trimEnd())
+    .map(([name, value]) => `${name.padEnd(width)}${plainText(value ?? '–')}`.trimEnd())
     .map((line) => `${line}\n`)
     .join('');
 }
 
-/** A cell comes from other people: nothing in it may move the cursor or colour the screen. */
-function plain(text: string): string {
+/** What comes from other people: nothing in it may move the cursor or colour the screen. */
+export function plainText(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '?');
 }
 

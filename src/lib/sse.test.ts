@@ -61,6 +61,7 @@ test('a byte order mark before the first event is not part of it', () => {
 
 test('fields are read as the standard says', () => {
   const raw = Buffer.from('event: delta\r\ndata: a\r\ndata:b\r\n: note\r\ndata\r\nid: 1');
-  assert.deepEqual(parseSseEvent(raw), { name: 'delta', data: 'a\nb\n' });
-  assert.deepEqual(parseSseEvent(Buffer.from(': ping')), { name: 'message', data: undefined });
+  assert.deepEqual(parseSseEvent(raw), { name: 'delta', data: 'a\nb\n', id: '1' });
+  const ping = { name: 'message', data: undefined, id: undefined };
+  assert.deepEqual(parseSseEvent(Buffer.from(': ping')), ping);
 });

@@ -134,11 +134,14 @@ export interface SseEvent {
   name: string;
   /** The `data` lines joined by LF; undefined when the event has none (a comment, say). */
   data: string | undefined;
+  /** By which a stream can be taken up again; undefined when it has none. */
+  id: string | undefined;
 }
 
 /** Reads the fields of one raw event. Bytes that are not UTF-8 become replacement characters. */
 export function parseSseEvent(raw: Buffer): SseEvent {
   let name = 'message';
+  let id: string | undefined;
   const data: string[] = [];
   for (const line of raw.toString('utf8').split(/\r\n|\n|\r/)) {
     const colon = line.indexOf(':');
@@ -147,6 +150,7 @@ export function parseSseEvent(raw: Buffer): SseEvent {
     const value = rest.startsWith(' ') ? rest.slice(1) : rest;
     if (field === 'data') data.push(value);
     else if (field === 'event') name = value;
+    else if (field === 'id') id = value;
   }
-  return { name, data: data.length === 0 ? undefined : data.join('\n') };
+  return { name, data: data.length === 0 ? undefined : data.join('\n'), id };
 }

@@ -155,10 +155,15 @@ test('a machine that joins by the printed line, and cannot be led from here', as
   assert.match((await xim(['endpoints', 'list'])).out, /^chat .* 1 +0 +0 +http/m);
   const set = await xim(['agents', 'set', 'lab-3', '--at-once', '2', '--endpoints', 'chat']);
   assert.match(set.out, /^at once +2$/m, set.err);
+  assert.match((await xim(['agents', 'logs', 'lab-3'])).out, /^\S+Z {2}info +agent {3}\w/m);
   assert.match((await xim(['agents', 'suspend', 'lab-3', '--reason', 'lunch'])).out, /suspended/);
   assert.match((await xim(['agents', 'show', 'lab-3'])).out, /^state +suspended.*lunch$/m);
   assert.match((await xim(['agents', 'events', 'lab-3'])).out, /suspended .*lunch/);
+  const args = [entry, 'agents', 'logs', 'lab-3', '-f'];
+  const followed = startProcess(process.execPath, args, { env: home() });
+  await followed.seen(/Z {2}info +agent {3}\w/);
   assert.equal((await xim(['agents', 'resume', 'lab-3'])).code, 0);
+  assert.equal(await followed.end('SIGINT'), 'SIGINT');
   assert.match((await xim(['audit', 'list'])).out, /agent\.\w+ .*endpoint\.create/s);
 });
 

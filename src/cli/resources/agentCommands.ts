@@ -7,9 +7,10 @@ import type {
 } from '../../api/control/agents.ts';
 import type { Command } from '../command.ts';
 import { ago, fieldTable, joined, milliseconds, sizeText, textTable } from '../textTable.ts';
+import { agentLogs } from './agentLogs.ts';
 import { agentRef } from './agentRef.ts';
 import type { Asked, BodyFields } from './bodyFields.ts';
-import { listRow, textRow } from './optionRows.ts';
+import { listRow, switchRow, textRow } from './optionRows.ts';
 import { idOf, type Reference } from './reference.ts';
 import { changing, listing, showing, type Field, type Operand } from './resourceCommand.ts';
 
@@ -215,6 +216,21 @@ const reason: BodyFields = {
   },
 };
 
+/** Either says the same, in the words of whoever asks. */
+const stopping: BodyFields = {
+  cut: {
+    row: switchRow({ flag: 'cut', help: 'Cut what runs; clients get an error.' }),
+    member: 'mode',
+    to: (cut: boolean) => (cut ? 'cut' : 'drain'),
+  },
+  drain: {
+    row: switchRow({ flag: 'drain', help: 'Let what runs finish, which is usual.' }),
+    member: 'mode',
+    to: (drain: boolean) => (drain ? 'drain' : 'cut'),
+  },
+  ...reason,
+};
+
 const sayState = ({ name, state }: AgentAnswer): string => `${name} is ${state}.\n`;
 
 export const agentCommands: readonly Command[] = [
@@ -258,7 +274,7 @@ export const agentCommands: readonly Command[] = [
     method: 'POST',
     path: `${path}/suspend`,
     operands: [operand],
-    fields: reason,
+    fields: stopping,
     say: sayState,
   }),
   changing<AgentAnswer>({
@@ -279,9 +295,22 @@ export const agentCommands: readonly Command[] = [
     method: 'DELETE',
     path,
     operands: [operand],
-    fields: reason,
+    fields: stopping,
     confirm: ([name]) => `Remove ${name} for good?`,
     say: ({ name }) => `${name} is removed. Its machine joins again with a new join key.\n`,
+  }),
+  changing<AgentAnswer>({
+    words: ['agents', 'revoke-credentials'],
+    summary: 'Void an agent’s credentials at once, for good',
+    details: 'For a machine that was stolen: nothing that lies on it opens anything any more.',
+    scope: 'either',
+    method: 'POST',
+    path: `${path}/revoke-credentials`,
+    operands: [operand],
+    fields: reason,
+    confirm: ([name]) => `Void the credentials of ${name}, and cut what runs on it?`,
+    say: ({ name }) =>
+      `The credentials of ${name} are void. Its machine joins with a new join key.\n`,
   }),
   listing<AgentEventAnswer>({
     words: ['agents', 'events'],
@@ -293,4 +322,5 @@ export const agentCommands: readonly Command[] = [
     row: (event, nowMs) => [ago(event.at, nowMs), event.kind, event.actor, event.detail || null],
     empty: 'Nothing happened to it yet.',
   }),
+  agentLogs,
 ];

@@ -209,7 +209,8 @@ interface Running {
   };
 }
 
-const platform = {
+/** `--platform`. */
+export const platformSwitch = {
   type: 'switch',
   flag: 'platform',
   default: false,
@@ -222,7 +223,7 @@ function scopeOptions(scope: Scope): ConfigTable {
     case 'project':
       return projectOptions;
     case 'either':
-      return { platform, ...projectOptions };
+      return { platform: platformSwitch, ...projectOptions };
     case 'platform':
     case 'none':
       return serverOptions;
