@@ -16,8 +16,11 @@ import {
   type UnreachableReason,
 } from './openRequest.ts';
 
-/** Longest wait for an answer, in ms. */
-const callTimeoutMs = 15_000;
+/**
+ * Longest wait for an answer, in ms. A creation writes three times (its idempotency key, the thing,
+ * the answer), and a database that has a bad hour takes seconds for each.
+ */
+const callTimeoutMs = 60_000;
 /** Largest answer that is read, in bytes. */
 const maxAnswerBytes = 16 * 1024 * 1024;
 
