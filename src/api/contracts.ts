@@ -14,6 +14,7 @@ import { requestContracts } from './control/requests.ts';
 import { sessionContracts } from './control/sessions.ts';
 import { statusContracts } from './control/status.ts';
 import { tierContracts } from './control/tiers.ts';
+import { usageContracts } from './control/usage.ts';
 import { userContracts } from './control/users.ts';
 import type { HandlerOf } from './routes.ts';
 
@@ -29,6 +30,7 @@ export const contracts = {
   ...tierContracts,
   ...regionContracts,
   ...requestContracts,
+  ...usageContracts,
   ...agentContracts,
   ...logContracts,
   ...joinKeyContracts,

@@ -207,6 +207,9 @@ test('the last requests without what became of them', async () => {
     input_tokens: 12,
     cached_tokens: 0,
     output_tokens: 40,
+    cost: '0.000000',
+    model_id: 'mdl_1',
+    api_key_id: 'key_1',
   };
   const refused = {
     ...request,

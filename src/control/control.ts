@@ -8,7 +8,8 @@
  * - `catalogue/`  endpoints, models, tiers, the map of near regions
  * - `enrolment/`  join keys, nonces, enrolment, refresh, the agents' tokens
  * - `agents/`     lists, events, suspend, resume, remove, the sweep
- * - `platform/`   the first start, the default model, what a project shows
+ * - `platform/`   the first start, the default model
+ * - `usage/`      what was served, and what it comes to
  * - `feeds/`      what the data plane is fed with and feeds back (the router's ports)
  * - `secrets.ts`, `keyFile.ts`  the server's own secrets
  *
@@ -51,9 +52,9 @@ import {
   type RenewInput,
   type RenewOutcome,
 } from './platform/renewCredentials.ts';
-import { viewUseCases } from './platform/viewUseCases.ts';
 import { projectUseCases } from './projects/projectUseCases.ts';
 import type { ServerSecrets } from './secrets.ts';
+import { usageUseCases } from './usage/usageUseCases.ts';
 import { bindUseCases, type Bound } from './useCases.ts';
 
 /** Use-cases that stand on `ControlParts` alone, by topic. */
@@ -62,7 +63,7 @@ const useCases = {
   ...peopleUseCases,
   ...projectUseCases,
   ...catalogueUseCases,
-  ...viewUseCases,
+  ...usageUseCases,
   ...apiKeyUseCases,
   ...joinKeyUseCases,
   ...agentUseCases,

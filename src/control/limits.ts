@@ -151,3 +151,8 @@ export const tierMeasuresKeptMs = 60_000;
 /** A join key is forgotten this long after its expiry, so many at a time. */
 export const joinKeysKeptMs = 30 * 86_400_000;
 export const joinKeysForgottenAtOnce = 1_000;
+
+/** Usage is shown for so long, in ms, where nobody says, and at most; in so many groups. */
+export const usualUsageRangeMs = 30 * 86_400_000;
+export const longestUsageRangeMs = 400 * 86_400_000;
+export const usageGroups = 5_000;

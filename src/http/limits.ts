@@ -91,6 +91,8 @@ export const liveRequests = 50;
 /** Entries of a log in one piece of a stream, and how often one without news says that it lives. */
 export const logEntriesPerPiece = 200;
 export const logKeepAliveMs = 15_000;
+/** Rows that a CSV file is read in at a time. */
+export const csvPageRows = 500;
 /** How much of a file is in hand at once, and how deep the dashboard's folders go. */
 export const filePieceBytes = 64 * 1024;
 export const dashboardDepth = 4;

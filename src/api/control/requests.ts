@@ -1,6 +1,7 @@
 /** Finished requests. */
 import { z } from 'zod';
 import { isoTimeSchema, pagedList } from '../contract.ts';
+import { costSchema, usageQuery } from './usage.ts';
 
 export const requestSchema = z
   .strictObject({
@@ -19,11 +20,19 @@ export const requestSchema = z
     input_tokens: z.int().nullable(),
     cached_tokens: z.int().nullable(),
     output_tokens: z.int().nullable(),
+    cost: costSchema,
+    model_id: z.string(),
+    api_key_id: z.string(),
   })
   .meta({ id: 'FinishedRequest' });
 export type RequestAnswer = z.infer<typeof requestSchema>;
 
 /** Newest first. */
 export const requestContracts = {
-  requests: pagedList({ item: requestSchema, place: ['number', 'string'], refusals: [] }),
+  requests: pagedList({
+    item: requestSchema,
+    place: ['number', 'string'],
+    query: { ...usageQuery, outcome: z.string().min(1).max(64).optional() },
+    refusals: [],
+  }),
 };

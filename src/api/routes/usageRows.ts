@@ -5,8 +5,15 @@ import type { RouteRow, Summaries } from './routeRow.ts';
 
 export const usageRows = [
   ['GET', `${project}/requests`, 'control', member, 'requests'],
+  ['GET', `${project}/usage`, 'control', member, 'usage'],
+  ['GET', `${project}/usage/records`, 'control', member, 'requests'],
+  ['GET', `${project}/usage/summary.csv`, 'control', member, 'usageCsv'],
+  ['GET', `${project}/usage/records.csv`, 'control', member, 'requestsCsv'],
 ] as const satisfies readonly RouteRow[];
 
 export const usageSummaries: Summaries<typeof usageRows> = {
-  requests: 'Last requests of a project',
+  requests: 'Requests of a project, newest first',
+  usage: 'What the requests of a project come to',
+  usageCsv: 'The same as CSV',
+  requestsCsv: 'Requests of a project as CSV, newest first',
 };

@@ -48,6 +48,7 @@ import { createProjectAnswers, createProjectRoutes, type Notices } from './proje
 import { createProjectsRoutes } from './projectsRoutes.ts';
 import { createSessionRoutes } from './sessionRoutes.ts';
 import { createTierRoutes } from './tierRoutes.ts';
+import { createUsageRoutes } from './usageRoutes.ts';
 import { createUserRoutes } from './userRoutes.ts';
 import type { TopicHandlers } from './topicHandlers.ts';
 
@@ -249,7 +250,8 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
     ...createProjectsRoutes(control),
     ...createMemberRoutes({ control, publicBase }),
     ...createApiKeyRoutes(control),
-    ...createProjectRoutes({ control, answers: projectAnswers }),
+    ...createProjectRoutes({ answers: projectAnswers }),
+    ...createUsageRoutes({ control }),
     ...createEndpointRoutes({ control, answer: endpointAnswer }),
     ...createModelRoutes({ control }),
     ...createTierRoutes({ control }),

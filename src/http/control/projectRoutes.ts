@@ -1,14 +1,14 @@
-/** Status of the server, and the last requests of a project. */
+/** Status of the server, and what its live stream shows of a project. */
 import { openApiDocument } from '../../api/openapi/openApiDocument.ts';
-import type { RequestAnswer, requestContracts } from '../../api/control/requests.ts';
+import type { RequestAnswer } from '../../api/control/requests.ts';
 import type { StatusAnswer, statusContracts } from '../../api/control/status.ts';
 import type { Control } from '../../control/control.ts';
-import type { RequestView } from '../../control/platform/projects.ts';
+import type { RequestView } from '../../control/usage/recentRequests.ts';
 import type { Caller } from '../../control/principal.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { pageAnswer } from './controlCall.ts';
 import { isoTime } from './isoTime.ts';
 import type { LiveView } from './liveView.ts';
+import { requestAnswer } from './requestAnswer.ts';
 import type { TopicHandlers } from './topicHandlers.ts';
 
 /** What an operator should know, e.g. that shared agents run without a sandbox. */
@@ -55,43 +55,14 @@ export function createProjectAnswers(options: ProjectAnswerOptions): ProjectAnsw
   };
 }
 
-function requestAnswer(view: RequestView): RequestAnswer {
-  return {
-    id: view.requestId,
-    started_at: isoTime(view.startedAtMs),
-    endpoint: view.endpointSlug,
-    tier: view.tier,
-    agent: view.agentName,
-    outcome: view.outcome,
-    status: view.status,
-    stream: view.stream,
-    queue_ms: view.queueMs,
-    ttft_ms: view.ttftMs,
-    latency_ms: view.latencyMs,
-    input_tokens: view.inputTokens,
-    cached_tokens: view.cachedTokens,
-    output_tokens: view.outputTokens,
-  };
-}
-
-type Contracts = Pick<typeof statusContracts, 'openApi' | 'status'> & typeof requestContracts;
-
 export function createProjectRoutes(options: {
-  control: Pick<Control, 'recentRequests'>;
   answers: ProjectAnswers;
-}): TopicHandlers<Contracts> {
-  const { control, answers } = options;
+}): TopicHandlers<Pick<typeof statusContracts, 'openApi' | 'status'>> {
+  const { answers } = options;
   const document = openApiText();
   return {
     openApi: ({ context }) => context.body(document(), 200, { 'content-type': 'application/json' }),
     status: async (call) => call.json(await answers.status(call.caller)),
-    async requests(call) {
-      const { caller, page } = call;
-      const project = call.part('project');
-      const outcome = await control.recentRequests({ caller, project, page });
-      if (!outcome.ok) return call.refuse(outcome);
-      return call.json(pageAnswer(outcome.requests, requestAnswer));
-    },
   };
 }
 
