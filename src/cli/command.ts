@@ -11,6 +11,8 @@ export interface Terminal {
   out(text: string): void;
   /** What a person should know beside it: notes, progress, errors. */
   note(text: string): void;
+  /** Resolves when what `out` has said so far is not in the way of more. */
+  drained(): Promise<void>;
   /** Whether what `out` says is looked at on a screen. */
   readonly screen: boolean;
 }

@@ -13,6 +13,7 @@ import { projectCommands } from './resources/projectCommands.ts';
 import { requestCommands } from './resources/requestCommands.ts';
 import { status } from './resources/status.ts';
 import { tierCommands } from './resources/tierCommands.ts';
+import { usage } from './resources/usage.ts';
 import { contextCommands } from './session/contextCommands.ts';
 import { login } from './session/login.ts';
 
@@ -22,6 +23,7 @@ export const serverCommands: readonly Command[] = [
   status,
   chat,
   ...requestCommands,
+  usage,
   ...endpointCommands,
   ...modelCommands,
   ...tierCommands,

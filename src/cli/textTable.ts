@@ -69,3 +69,12 @@ export function sizeText(bytes: number | null): string | null {
   const value = bytes / 1000 ** step;
   return `${Number(value.toFixed(value < 10 ? 1 : 0))} ${units[step]}`;
 }
+
+/** `12 345`: groups of three. */
+export const countText = (value: number): string =>
+  String(value).replaceAll(/\B(?=(\d{3})+$)/g, ' ');
+
+/** A decimal number with two digits behind its point, or as many as it has. */
+export function costText(cost: string): string {
+  return cost.replace(/(\.\d{2}\d*?)0+$/, '$1');
+}

@@ -21,6 +21,7 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
   Requests: [
     { word: 'chat' },
     { word: 'requests', about: 'What was asked, and what became of it' },
+    { word: 'usage' },
   ],
   Machines: [
     { word: 'agent' },

@@ -11,10 +11,24 @@ import { terminalInput } from './terminalInput.ts';
 
 const input = terminalInput();
 
+/** A reader that is gone takes nothing more, and is in nobody's way. */
+function drained(): Promise<void> {
+  const { stdout } = process;
+  if (!stdout.writableNeedDrain || stdout.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stdout.off('drain', done).off('close', done);
+      resolve();
+    };
+    stdout.on('drain', done).on('close', done);
+  });
+}
+
 export const processContext: CommandContext = {
   terminal: {
     out: (text) => void process.stdout.write(text),
     note: (text) => void process.stderr.write(text),
+    drained,
     screen: process.stdout.isTTY,
   },
   input,

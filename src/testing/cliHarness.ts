@@ -37,6 +37,8 @@ export interface CannedAnswer {
   body?: unknown;
   text?: string;
   headers?: Record<string, string>;
+  /** Cuts the connection behind the text. */
+  breaksOff?: true;
   /** Cuts the connection instead. */
   cut?: true;
   /** Of something in between, which knows no contract. */
@@ -178,6 +180,7 @@ function paperTerminal(options: {
     terminal: {
       out: (text: string) => void (said.out += text),
       note: (text: string) => void (said.notes += text),
+      drained: () => Promise.resolve(),
       screen: options.interactive,
     },
     input: {
@@ -244,7 +247,10 @@ function serve(
     checkContract({ method, target: url, status, json: answer.body });
   }
   const json = { 'content-type': 'application/json', ...answer.headers };
-  response.writeHead(status, json).end(answer.text ?? JSON.stringify(answer.body));
+  const whole = answer.text ?? JSON.stringify(answer.body);
+  if (answer.breaksOff === true) {
+    response.writeHead(status, json).write(whole, () => response.destroy());
+  } else response.writeHead(status, json).end(whole);
 }
 
 /** The call is one that the real server would take. */

@@ -188,6 +188,16 @@ test('a question that gets no answer, in a pipe or without a key', async () => {
   assert.match(JSON.stringify(engine.bodies.at(-1)), /Sum up:\\n\\nof a file/);
   const { data } = await ximJson<{ data: { outcome: string }[] }>('requests', 'list');
   assert.deepEqual(data[0]?.outcome, 'completed');
+  // A record is in the database a moment after its answer.
+  await until(
+    async () => /^chat +2 +100\.0 % /m.test((await xim(['usage', '--by', 'endpoint'])).out),
+    {
+      what: 'both questions in the usage',
+    },
+  );
+  const csv = await xim(['usage', '--by', 'endpoint', '--csv']);
+  assert.match(csv.out, /^endpoint,.*requests.*\r\n.*chat,/);
+  assert.equal((await xim(['requests', 'list', '--csv'])).out.split('\r\n').length, 4);
 });
 
 test('^C that ends the conversation with the answer, or leaves the engine at work', async (t) => {

@@ -6,7 +6,7 @@ import type { Asked, BodyFields } from './bodyFields.ts';
 import type { Reference } from './reference.ts';
 import { changing, listing, showing, type Field, type Operand } from './resourceCommand.ts';
 
-const keyRef: Reference<ApiKeyAnswer> = {
+export const keyRef: Reference<ApiKeyAnswer> = {
   what: 'key',
   list: '/api-keys',
   topic: 'keys',

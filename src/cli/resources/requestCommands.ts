@@ -1,8 +1,10 @@
 /** `xim requests`: what was asked, and what became of it. */
 import type { RequestAnswer } from '../../api/control/requests.ts';
 import type { Command } from '../command.ts';
-import { ago, milliseconds } from '../textTable.ts';
+import { ago, costText, milliseconds } from '../textTable.ts';
+import { textRow } from './optionRows.ts';
 import { listing } from './resourceCommand.ts';
+import { usageFields } from './usageFields.ts';
 
 export const requestCommands: readonly Command[] = [
   listing<RequestAnswer>({
@@ -10,6 +12,18 @@ export const requestCommands: readonly Command[] = [
     summary: 'List the last requests, newest first',
     scope: 'project',
     path: '/requests',
+    csv: '/usage/records.csv',
+    fields: {
+      ...usageFields,
+      outcome: {
+        row: textRow({
+          flag: 'outcome',
+          placeholder: 'OUTCOME',
+          help: 'Only those that ended so, e.g. queue_timeout.',
+        }),
+        member: 'outcome',
+      },
+    },
     usualLimit: 20,
     head: [
       'ID',
@@ -22,6 +36,7 @@ export const requestCommands: readonly Command[] = [
       'TTFT',
       'TOTAL',
       'TOKENS',
+      'COST',
     ],
     row: (request, nowMs) => [
       request.id,
@@ -34,6 +49,7 @@ export const requestCommands: readonly Command[] = [
       milliseconds(request.ttft_ms),
       milliseconds(request.latency_ms),
       `${request.input_tokens ?? '–'} → ${request.output_tokens ?? '–'}`,
+      costText(request.cost),
     ],
     empty: 'No requests yet.',
   }),

@@ -10,6 +10,7 @@ import { exitCodes } from '../exitCodes.ts';
 import { projectOptions, serverOptions, type ServerOptions } from '../serverContext.ts';
 import { fieldTable, textTable } from '../textTable.ts';
 import { fieldOptions, fieldsProblem, membersOf, type BodyFields } from './bodyFields.ts';
+import { csvSwitch, printCsv } from './printCsv.ts';
 import { idOf, readPages, type ListedPage, type Reference } from './reference.ts';
 
 /**
@@ -50,6 +51,8 @@ export interface Listing<Item> extends Shape {
   empty: string;
   /** The list is short and comes whole. */
   whole?: true;
+  /** Where the server writes all of it as CSV. */
+  csv?: string;
   /** Rows, where nobody says how many; 100 otherwise. */
   usualLimit?: number;
 }
@@ -68,12 +71,16 @@ export function listing<Item>(spec: Listing<Item>): Command {
   const own: ConfigTable = {
     ...fieldOptions(spec.fields ?? {}, { changes: false }),
     ...(spec.whole === true ? {} : { limit }),
+    ...(spec.csv === undefined ? {} : { csv: csvSwitch }),
   };
-  return command(spec, own, async ({ call, session, context, options, scope }) => {
+  return resourceCommand(spec, own, async ({ call, session, context, options, scope }) => {
     const nowMs = context.clock.now();
     const path = await call.path();
     const filters = await membersOf(spec.fields ?? {}, options, { session, scope, nowMs });
     const query = filters as Readonly<Record<string, string | undefined>>;
+    if (spec.csv !== undefined && options['csv'] === true) {
+      return printCsv({ session, context, path: `${scope}${spec.csv}`, query });
+    }
     const page =
       spec.whole === true
         ? await session.call<ListedPage<Item>>({ method: 'GET', path, query })
@@ -89,6 +96,7 @@ export function listing<Item>(spec: Listing<Item>): Command {
     if (page.has_more === true) {
       context.terminal.note(`There are more; show them with --limit ${2 * page.data.length}.\n`);
     }
+    return undefined;
   });
 }
 
@@ -98,7 +106,7 @@ export interface Showing<Item> extends Shape {
 
 /** `xim THINGS show ID`. */
 export function showing<Item>(spec: Showing<Item>): Command {
-  return command(spec, {}, async ({ call, session, context, options }) => {
+  return resourceCommand(spec, {}, async ({ call, session, context, options }) => {
     const item = await session.call<Item>({ method: 'GET', path: await call.path() });
     print({ context, options: options as never }, item, () =>
       fieldTable(spec.show(item, context.clock.now())),
@@ -150,31 +158,35 @@ export function changing<Answer>(spec: Changing<Answer>): Command {
     ...(spec.versioned === true ? { ifVersion } : {}),
     ...(spec.confirm === undefined ? {} : { yes }),
   };
-  return command(spec, own, async ({ call, session, context, options, scope, operands }) => {
-    const problem = fieldsProblem(fields, options, { changes });
-    if (problem !== undefined) {
-      endCommand(`${problem}. Help: xim ${spec.words.join(' ')} --help`, exitCodes.usage);
-    }
-    if (spec.confirm !== undefined) await confirmed(spec.confirm(operands), context, options);
-    const nowMs = context.clock.now();
-    const path = await call.path();
-    const members = await membersOf(fields, options, { session, scope, nowMs });
-    const asked = { ...call.members(), ...members };
-    const whole = await spec.complete?.(asked, { session, path });
-    const body = whole?.body ?? asked;
-    const answer = await session.call<Answer>({
-      method,
-      path,
-      ...(Object.keys(body).length === 0 ? {} : { body }),
-      ifVersion: (options['ifVersion'] as number | undefined) ?? whole?.version,
-      creates: spec.creates === true,
-    });
-    for (const warning of warningsOf(answer)) context.terminal.note(`Warning: ${warning}\n`);
-    if (options['output'] !== 'json') context.terminal.note(spec.note?.(answer, nowMs) ?? '');
-    print({ context, options: options as never }, answer, () =>
-      spec.say(answer, { operands, nowMs }),
-    );
-  });
+  return resourceCommand(
+    spec,
+    own,
+    async ({ call, session, context, options, scope, operands }) => {
+      const problem = fieldsProblem(fields, options, { changes });
+      if (problem !== undefined) {
+        endCommand(`${problem}. Help: xim ${spec.words.join(' ')} --help`, exitCodes.usage);
+      }
+      if (spec.confirm !== undefined) await confirmed(spec.confirm(operands), context, options);
+      const nowMs = context.clock.now();
+      const path = await call.path();
+      const members = await membersOf(fields, options, { session, scope, nowMs });
+      const asked = { ...call.members(), ...members };
+      const whole = await spec.complete?.(asked, { session, path });
+      const body = whole?.body ?? asked;
+      const answer = await session.call<Answer>({
+        method,
+        path,
+        ...(Object.keys(body).length === 0 ? {} : { body }),
+        ifVersion: (options['ifVersion'] as number | undefined) ?? whole?.version,
+        creates: spec.creates === true,
+      });
+      for (const warning of warningsOf(answer)) context.terminal.note(`Warning: ${warning}\n`);
+      if (options['output'] !== 'json') context.terminal.note(spec.note?.(answer, nowMs) ?? '');
+      print({ context, options: options as never }, answer, () =>
+        spec.say(answer, { operands, nowMs }),
+      );
+    },
+  );
 }
 
 function warningsOf(answer: unknown): readonly string[] {
@@ -230,10 +242,11 @@ function scopeOptions(scope: Scope): ConfigTable {
   }
 }
 
-function command(
+/** A command of this shape, whose work is its own. */
+export function resourceCommand(
   spec: Shape,
   own: ConfigTable,
-  work: (running: Running) => Promise<void>,
+  work: (running: Running) => Promise<number | void>,
 ): Command {
   const { words, summary, details, scope, operands = [] } = spec;
   return {

@@ -1,11 +1,10 @@
 /** `xim tiers`: what serves an endpoint, at which limits and price. */
 import type { TierAnswer } from '../../api/control/tiers.ts';
 import type { Command } from '../command.ts';
-import { milliseconds, sizeText } from '../textTable.ts';
+import { countText, milliseconds, sizeText } from '../textTable.ts';
 import { listing } from './resourceCommand.ts';
 
-const count = (limit: number | null): string =>
-  limit === null ? 'not limited' : limit.toLocaleString('en-GB').replaceAll(',', ' ');
+const count = (limit: number | null): string => (limit === null ? 'not limited' : countText(limit));
 
 function priceText({ kind, amount }: TierAnswer['price']): string {
   if (amount === 0) return 'free';
