@@ -163,7 +163,18 @@ async function bind(
       changes: { issuer: { from: null, to: issuer } },
     }),
   });
-  return outcome.ok ? allowed : { ok: false, reason: 'bound_to_another' };
+  return outcome.ok ? allowed : boundMeanwhile(parts.store, { identity, user });
+}
+
+/** The same person came twice at once: whoever was first has bound, or even made, the account. */
+async function boundMeanwhile(
+  store: ControlParts['store'],
+  { identity, user }: { identity: OidcIdentity; user: UserRow | null },
+): Promise<{ ok: true; user: UserRow } | OidcRefusal> {
+  const { issuer, subject } = identity;
+  const bound = await store.userByIdentity({ issuer, subject });
+  const isOther = bound === null || (user !== null && bound.id !== user.id);
+  return isOther ? { ok: false, reason: 'bound_to_another' } : enabled(bound);
 }
 
 async function create(
@@ -182,10 +193,7 @@ async function create(
       changes: { email: { from: null, to: email }, issuer: { from: null, to: issuer } },
     }),
   });
-  if (outcome.ok) return { ok: true, user };
-  // The same person came twice at once: whoever was first has made the account.
-  const bound = await parts.store.userByIdentity({ issuer, subject });
-  return bound === null ? { ok: false, reason: 'bound_to_another' } : enabled(bound);
+  return outcome.ok ? { ok: true, user } : boundMeanwhile(parts.store, { identity, user: null });
 }
 
 /** Whoever arrives is the account, as far as the audit log is concerned. */

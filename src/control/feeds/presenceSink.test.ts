@@ -24,5 +24,5 @@ test('words of an agent that a database refuses hold up the events of all agents
   await tell('normal bye\0\u001b[2J\r\nfor\ud800good');
   assert.equal(await newest(), 'normal bye [2J for good');
   await tell(`${'x'.repeat(longestDetail - 1)}\u{1f600}`);
-  assert.equal(await newest(), `${'x'.repeat(longestDetail - 1)} `, 'half a character');
+  assert.equal(await newest(), 'x'.repeat(longestDetail - 1), 'half a character');
 });

@@ -32,6 +32,8 @@ export class Journal {
   private readonly ledger = new SegmentLedger();
   private readonly writer: JournalWriter;
   private readonly delivery: UsageDelivery;
+  /** Segments that are being removed. It never rejects. */
+  private removing: Promise<void> = Promise.resolve();
 
   constructor(options: {
     files: JournalFiles;
@@ -47,8 +49,7 @@ export class Journal {
       ledger: this.ledger,
       onSegment: (event) => {
         if (event === 'spilled') this.delivery.wake();
-        // It never rejects.
-        else void this.removeNeedless();
+        else this.removeSoon();
       },
     });
     this.delivery = new UsageDelivery({
@@ -110,14 +111,19 @@ export class Journal {
     await this.writer.flushed();
     await this.delivery.stop();
     await this.writer.stop();
-    await this.removeNeedless();
+    this.removeSoon();
+    await this.removing;
   }
 
   private settle(batch: readonly UsageRecord[]): void {
     for (const record of batch) this.ledger.settle(record.requestId);
     if (this.writer.stuck) this.writer.giveUp(new Set(batch.map(({ requestId }) => requestId)));
-    // It never rejects: a segment that cannot be removed is delivered once more after a restart.
-    void this.removeNeedless();
+    this.removeSoon();
+  }
+
+  /** A segment that cannot be removed is delivered once more after a restart. */
+  private removeSoon(): void {
+    this.removing = Promise.all([this.removing, this.removeNeedless()]).then(() => undefined);
   }
 
   private async removeNeedless(): Promise<void> {
