@@ -1,8 +1,9 @@
 /** What `xim backup` does: the copy, its progress, and what else is to be kept. */
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 import type { CommandContext } from '../cli/command.ts';
 import { exitCodes } from '../cli/exitCodes.ts';
+import { directoryProblem } from '../lib/makeDirectory.ts';
 import { roundedSize } from '../lib/quantities.ts';
 import { userDataDirectory } from '../lib/userDirectories.ts';
 import { backupSqlite } from '../store/sqlite/backupSqlite.ts';
@@ -28,6 +29,7 @@ export async function backUp(
   const { context, options } = run;
   const { directory, database } = embeddedDatabase(run);
   const file = path.resolve(run.file);
+  requireWritable(path.dirname(file));
   const outcome = await backupSqlite({
     database,
     file,
@@ -46,6 +48,18 @@ export async function backUp(
   ].join('');
   context.terminal.out(options.output === 'json' ? `${JSON.stringify(answer)}\n` : text);
   return exitCodes.done;
+}
+
+function requireWritable(directory: string): void {
+  if (!existsSync(directory)) {
+    throw new StartupError('failed', `There is no directory ${directory}; make it first.`);
+  }
+  try {
+    accessSync(directory, constants.W_OK);
+  } catch (error) {
+    const why = directoryProblem(error);
+    throw new StartupError('failed', `Nothing can be written to ${directory}: ${why}.`);
+  }
 }
 
 /** Where the database is; throws when there is none of ours. */

@@ -107,6 +107,9 @@ test('a backup needs a stopped server, stops requests, or says nothing of the ke
   const again = await xim('backup', place('backup.db'));
   assert.equal(again.code, 1);
   assert.match(again.err, /is there already; --force takes its place/);
+  const nowhere = await xim('backup', place('nowhere/backup.db'));
+  assert.equal(nowhere.code, 1);
+  assert.match(nowhere.err, /There is no directory .*nowhere; make it first/);
 });
 
 test('a restore under a running server', async () => {
