@@ -3,11 +3,15 @@
  * are passed on to the runner; paths narrow the run (`npm test -- src/protocol/frame.test.ts`).
  */
 import { spawnSync } from 'node:child_process';
+import path from 'node:path';
 
 const args = process.argv.slice(2);
 const paths = args.filter((argument) => !argument.startsWith('-'));
 const options = args.filter((argument) => argument.startsWith('-'));
 const everything = ['src/**/*.test.ts', 'dashboard/src/**/*.test.ts', 'test/**/*.test.ts'];
+
+/** Each file is a process, and many start others: a quarter of their CPU time went into reading. */
+const compiled = path.join(import.meta.dirname, '..', 'build', 'compiled');
 
 const { status } = spawnSync(
   process.execPath,
@@ -18,6 +22,6 @@ const { status } = spawnSync(
     ...options,
     ...(paths.length > 0 ? paths : everything),
   ],
-  { stdio: 'inherit' },
+  { stdio: 'inherit', env: { NODE_COMPILE_CACHE: compiled, ...process.env } },
 );
 process.exitCode = status ?? 1;

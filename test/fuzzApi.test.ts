@@ -12,8 +12,9 @@ test(
     skip,
   },
   async () => {
-    const outcome = await prove(['--examples', '3', '--database', 'sqlite']);
+    const little = ['--examples', '10', '--phases', 'examples,fuzzing', '--seed', '1'];
+    const outcome = await prove([...little, '--database', 'sqlite']);
     assert.ok(outcome.passed, JSON.stringify(outcome, null, 2));
-    assert.ok((outcome['calls'] as number) > 1_000);
+    assert.ok((outcome['calls'] as number) > 500);
   },
 );

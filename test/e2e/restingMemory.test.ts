@@ -22,7 +22,8 @@ test('a server at rest that keeps what its start has used', async (t) => {
   const command = scripts.start.replace(/NODE_COMPILE_CACHE=\S+ /, '');
   assert.notEqual(command, scripts.start);
   const options = `--port 0 --json --no-agent --data-dir ${directory.path}`;
-  const running = startProcess('sh', ['-c', `${command} ${options}`]);
+  const env = { NODE_DISABLE_COMPILE_CACHE: '1' };
+  const running = startProcess('sh', ['-c', `${command} ${options}`], { env });
   const [line] = await running.seen(/^\{"ready".*\}$/m);
   const { pid } = JSON.parse(line) as ReadyLine;
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
