@@ -70,7 +70,7 @@ const tried = readdirSync(folder).filter(
   (name) => !first.includes(name) && !last.includes(name) && scriptOf(name) !== undefined,
 );
 
-/** Undefined when there is nothing to run. `XIM` and `KEY` are as the page about the API sets them. */
+/** Undefined when there is nothing to run. `XIM` and `KEY` are as the page about the API says. */
 function scriptOf(name: string): string | undefined {
   const blocks = guideBlocks(path.join(folder, name));
   if (!blocks.some(({ info }) => /^sh( endless)?$/.test(info))) return undefined;
