@@ -128,7 +128,7 @@ export function createControl(
     refresh: createRefresh({ ...parts, nonces, tokens }),
 
     directoryFeed: createDirectoryFeed({ store, secrets }),
-    usageSink: createUsageSink(store),
+    usageSink: createUsageSink(parts),
     presenceSink: createPresenceSink(parts),
   };
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { tierTable } from '../domain/tiers.ts';
 import { refuses, type Script } from '../testing/fakeAgent.ts';
+import { FakeClock } from '../testing/fakeClock.ts';
 import { RouterHarness, until } from '../testing/routerHarness.ts';
 
 const counted: Script = (request) => {
@@ -43,4 +44,29 @@ test('own agents’ tokens are charged, or those of shared ones at another price
     ['cpu_amd_optimized', true, null, 0],
     ['cpu_amd_optimized', false, 900, 0],
   ]);
+});
+
+test('a link that ends, a second one or the router’s stop is counted wrong', async () => {
+  const clock = new FakeClock();
+  const one = new RouterHarness({ clock });
+  await one.router.start();
+  const seconds = (): number =>
+    Math.round(one.ports.uptimes.reduce((sum, up) => sum + up.toMs - up.fromMs, 0) / 1000);
+  const { identity, pair } = one.link({ entry: { projectId: 'proj_a' }, slots: 1 });
+  const shared = one.link({ slots: 1 });
+  await clock.advanceAsync(20_000);
+  one.link({ identity, link: 1, slots: 1 });
+  await clock.advanceAsync(70_000);
+  assert.equal(seconds(), 60, 'told each minute');
+  pair.cut();
+  await clock.advanceAsync(30_000);
+  assert.equal(seconds(), 120, 'the second link holds it');
+  for (const agent of one.router.agents()) assert.equal(agent.links, 1);
+  assert.notEqual(shared.identity.agentId, identity.agentId);
+  await clock.advanceAsync(5_000);
+  const stopped = one.router.stop();
+  await clock.advanceAsync(2_000);
+  await stopped;
+  assert.equal(seconds(), 125);
+  assert.ok(one.ports.uptimes.every(({ agentId }) => agentId === identity.agentId));
 });

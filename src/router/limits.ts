@@ -51,6 +51,12 @@ export const maxAcked = 256;
 /** How long an acknowledgement waits for others. The agent keeps a thousand trailers for it. */
 export const ackDelayMs = 100;
 
+/** How long private agents were linked is told so often: what a crash leaves uncharged. */
+export const uptimeEveryMs = 60_000;
+/** Spans of such time that wait for the store, and that one call carries. */
+export const maxUntoldUptimes = 100_000;
+export const uptimeBatch = 1_000;
+
 // Requests
 
 /** How often timeouts of running requests are looked at: their resolution. */

@@ -112,12 +112,22 @@ export interface UsageRecord {
   costMicros: number;
 }
 
+/** A private agent had a link for this time; epoch ms. */
+export interface Uptime {
+  agentId: string;
+  projectId: string;
+  fromMs: number;
+  toMs: number;
+}
+
 export interface UsageSink {
   /**
    * Durable when it resolves. Rejects when the store is away (`isAway`), or when it takes nothing
    * of the kind; the journal keeps it and goes on.
    */
   record(batch: readonly UsageRecord[]): Promise<void>;
+  /** Rejects when it was not taken. Each moment of an agent is counted once, however often told. */
+  uptime(batch: readonly Uptime[]): Promise<void>;
 }
 
 /**

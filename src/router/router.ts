@@ -34,6 +34,7 @@ import { agentPresence, type AgentPresence } from './links/agentPresence.ts';
 import { AgentRegistry } from './links/agentRegistry.ts';
 import { LogBook } from './logs/logBook.ts';
 import { PresenceReporter } from './links/presenceReporter.ts';
+import { UptimeMeter } from './links/uptimeMeter.ts';
 import type {
   ClientSink,
   InferenceRequest,
@@ -123,6 +124,7 @@ export class Router {
   private readonly requests: RequestTable;
   private readonly registry: AgentRegistry;
   private readonly presence: PresenceReporter;
+  private readonly uptime: UptimeMeter;
   private phase: Phase = 'new';
 
   constructor(options: RouterOptions) {
@@ -153,6 +155,10 @@ export class Router {
       logs: this.logs,
       tell: (event) => this.requests.driver.send(event),
     });
+    this.uptime = new UptimeMeter({ sink: ports.usage, clock, log, directory: this.directory });
+    this.registry.onChange((agentId) => {
+      this.uptime.note(agentId, this.registry.process(agentId) !== undefined);
+    });
     this.directory.onChange((event) => this.onDirectory(event));
   }
 
@@ -162,6 +168,7 @@ export class Router {
     await this.directory.start();
     this.requests.start();
     this.registry.start();
+    this.uptime.start();
     this.phase = 'serving';
   }
 
@@ -286,7 +293,7 @@ export class Router {
     this.directory.stop();
     const aborter = new AbortController();
     const deadline = sleep(this.clock, stopTimeoutMs, aborter.signal);
-    const closing = Promise.all([this.journal.stop(), this.presence.stop()]);
+    const closing = Promise.all([this.journal.stop(), this.presence.stop(), this.uptime.stop()]);
     if ((await Promise.race([closing, deadline])) === 'elapsed') {
       this.log.warn({}, 'usage that the store did not take stays in the journal');
     }

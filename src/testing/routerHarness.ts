@@ -18,6 +18,7 @@ import type {
   InferenceRequest,
   RouterPorts,
   SubmitResult,
+  Uptime,
   UsageRecord,
 } from '../router/ports.ts';
 import { createRouter, type Router, type RouterConfig } from '../router/router.ts';
@@ -44,6 +45,7 @@ export class MemoryPorts implements RouterPorts {
   readonly changes: DirectoryChange[] = [];
   readonly hints = new Set<() => void>();
   readonly usageRecords: UsageRecord[] = [];
+  readonly uptimes: Uptime[] = [];
   readonly events: { agentId: string; kind: string; detail: string }[] = [];
   readonly seenAgents: string[] = [];
   /** Make the store refuse, or never answer. */
@@ -96,6 +98,11 @@ export class MemoryPorts implements RouterPorts {
       if (unfit !== undefined) return Promise.reject(new TypeError(`unfit ${unfit.requestId}`));
       const known = new Set(this.usageRecords.map((one) => one.requestId));
       this.usageRecords.push(...batch.filter((one) => !known.has(one.requestId)));
+      return Promise.resolve();
+    },
+    uptime: (batch: readonly Uptime[]): Promise<void> => {
+      if (this.storeAway) return Promise.reject(storeIsAway());
+      this.uptimes.push(...batch);
       return Promise.resolve();
     },
   };

@@ -26,6 +26,7 @@ import { quotaCases } from './storeContract/quotaCases.ts';
 import { secondFactorCases } from './storeContract/secondFactorCases.ts';
 import type { StoreCases, StoreFixture } from './storeContract/storeCases.ts';
 import { tokenCases } from './storeContract/tokenCases.ts';
+import { agentHourCases } from './storeContract/agentHourCases.ts';
 import { usageCases } from './storeContract/usageCases.ts';
 import { usageSumCases } from './storeContract/usageSumCases.ts';
 
@@ -50,6 +51,7 @@ const topics: StoreCases[] = [
   agentLifeCases,
   usageCases,
   usageSumCases,
+  agentHourCases,
   directoryCases,
   auditCases,
   idempotencyCases,

@@ -35,7 +35,11 @@ const sums = {
   /** Of the input tokens. */
   cached_tokens: z.int(),
   output_tokens: z.int(),
+  /** Of tokens, and of private agents' time. */
   cost: costSchema,
+  /** For how long private agents were linked, all together, and what of the cost that is. */
+  agent_seconds: z.int(),
+  agent_cost: costSchema,
 };
 
 const groupSchema = z

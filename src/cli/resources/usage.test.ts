@@ -29,6 +29,8 @@ const sums = {
   cached_tokens: 12_000,
   output_tokens: 98_765,
   cost: '1.234500',
+  agent_seconds: 0,
+  agent_cost: '0.000000',
 };
 const usage: UsageAnswer = {
   from: '2026-01-30T12:00:00.000Z',
@@ -50,6 +52,10 @@ const usage: UsageAnswer = {
   truncated: true,
 };
 const total = { ...usage, group_by: [], data: [], truncated: false };
+const timed = {
+  ...total,
+  total: { ...sums, requests: 0, succeeded: 0, agent_seconds: 5_400, agent_cost: '0.041096' },
+};
 const nothing = { ...total, total: { ...sums, requests: 0 } };
 
 test('usage of other requests than those that were asked for', async () => {
@@ -63,8 +69,11 @@ test('usage of other requests than those that were asked for', async () => {
   ]);
   answer = total;
   const second = await cli.transcript(['usage --by tier --endpoint chat', 'usage -o json']);
+  answer = timed;
+  const third = await cli.transcript(['usage --by agent']);
   answer = nothing;
-  assertGolden('cli/usage.txt', [first, second, await cli.transcript(['usage'])].join('\n'));
+  const last = await cli.transcript(['usage']);
+  assertGolden('cli/usage.txt', [first, second, third, last].join('\n'));
 });
 
 test('CSV with anything else in it, or that looks whole when it broke off', async () => {

@@ -54,16 +54,18 @@ const wireName = (name: string): string => (name === 'key' ? 'api_key' : name);
 
 function usageTable({ from, to, group_by: groups, data, total }: UsageAnswer): string {
   const span = `${from.slice(0, 16)}Z to ${to.slice(0, 16)}Z\n\n`;
-  if (total.requests === 0) return `${span}No requests.\n`;
+  if (total.requests + total.agent_seconds === 0) return `${span}No requests.\n`;
+  const withTime = total.agent_seconds > 0;
+  const cells = (sums: UsageAnswer['total']): string[] => sumsOf(sums, withTime);
   const heads = groups.map((name) => name.replace('api_', '').toUpperCase());
   const blank = groups.map((_, at) => (at === 0 ? 'total' : ''));
   return (
     span +
     textTable(
-      [...heads, 'REQUESTS', 'WELL', 'INPUT', 'CACHED', 'OUTPUT', 'COST'],
+      [...heads, 'REQUESTS', 'WELL', 'INPUT', 'CACHED', 'OUTPUT', ...timeHead(withTime), 'COST'],
       [
-        ...data.map((group) => [...groups.map((name) => nameIn(group, name)), ...sumsOf(group)]),
-        [...(groups.length === 0 ? [] : blank), ...sumsOf(total)],
+        ...data.map((group) => [...groups.map((name) => nameIn(group, name)), ...cells(group)]),
+        [...(groups.length === 0 ? [] : blank), ...cells(total)],
       ],
     )
   );
@@ -76,7 +78,10 @@ function nameIn(group: UsageGroupAnswer, name: string): string | null {
   return found === null ? null : String(found);
 }
 
-function sumsOf(sums: UsageAnswer['total']): string[] {
+/** Only for those who have agents of their own. */
+const timeHead = (withTime: boolean): string[] => (withTime ? ['AGENT HOURS'] : []);
+
+function sumsOf(sums: UsageAnswer['total'], withTime: boolean): string[] {
   const share = sums.requests === 0 ? 0 : (100 * sums.succeeded) / sums.requests;
   return [
     countText(sums.requests),
@@ -84,6 +89,7 @@ function sumsOf(sums: UsageAnswer['total']): string[] {
     countText(sums.input_tokens),
     countText(sums.cached_tokens),
     countText(sums.output_tokens),
+    ...(withTime ? [(sums.agent_seconds / 3600).toFixed(1)] : []),
     costText(sums.cost),
   ];
 }

@@ -60,6 +60,8 @@ test('sums of a month are not those of its requests', async () => {
     cached_tokens: 0,
     output_tokens: rows * 34,
     cost: '1.500000',
+    agent_seconds: 0,
+    agent_cost: '0.000000',
   });
   assert.deepEqual([data, by, truncated], [[], [], false]);
 });
@@ -132,7 +134,9 @@ test('a CSV file breaks at a page, or runs what a name says', async () => {
   );
   const sums = await get('/usage/summary.csv?group_by=endpoint');
   assert.deepEqual(
-    sums.text.split('\r\n').map((line) => line.split(',').filter((_cell, at) => at !== 1)),
+    sums.text
+      .split('\r\n')
+      .map((line) => line.split(',').filter((_cell, at) => at !== 1 && at < 8)),
     [
       [
         'endpoint',
@@ -157,4 +161,18 @@ test('the source platform’s address answers otherwise', async () => {
   const reply = await harness.call('GET', '/default/v1/usage?group_by=day', { key });
   assert.equal(reply.status, 200);
   assert.equal((reply.json as UsageAnswer).total.requests, rows);
+});
+
+test('the time of an own agent is not on the bill', async () => {
+  const { id: projectId } = harness.credentials.project;
+  const fromMs = midnightMs - 3 * hourMs;
+  const span = { agentId: 'gone', projectId, fromMs, toMs: fromMs + 1.5 * hourMs };
+  await harness.control.usageSink.uptime([span]);
+  await harness.control.usageSink.uptime([span]);
+  const { total, data } = await usage('?group_by=day,agent&tier=self_hosted');
+  assert.deepEqual([total.agent_seconds, total.agent_cost], [5_400, '0.041096']);
+  assert.deepEqual(
+    data.map(({ agent, agent_id: id, agent_seconds: seconds, cost }) => [agent, id, seconds, cost]),
+    [[null, 'gone', 5_400, '0.041096']],
+  );
 });

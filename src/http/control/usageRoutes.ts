@@ -112,6 +112,8 @@ function sumsAnswer(sums: UsageSummaryView['total']): UsageAnswer['total'] {
     cached_tokens: sums.cachedTokens,
     output_tokens: sums.outputTokens,
     cost: costText(sums.costMicros),
+    agent_seconds: Math.round(sums.agentMs / 1000),
+    agent_cost: costText(sums.agentCostMicros),
   };
 }
 
@@ -145,6 +147,8 @@ const sumNames = [
   'cached_tokens',
   'output_tokens',
   'cost',
+  'agent_seconds',
+  'agent_cost',
 ] as const;
 
 const keyNames: Readonly<Record<UsageDimension, readonly (keyof Keys)[]>> = {

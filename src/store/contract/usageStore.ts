@@ -52,7 +52,11 @@ export interface UsageSums {
   inputTokens: number;
   cachedTokens: number;
   outputTokens: number;
+  /** Of tokens, and of agents' time. */
   costMicros: number;
+  /** For how long private agents were linked, and what of the cost that is. */
+  agentMs: number;
+  agentCostMicros: number;
 }
 
 /** Sums of one group. Only what was asked for is there. */
@@ -70,8 +74,24 @@ export interface UsageGroup extends UsageSums {
 
 export type Names = Readonly<Record<string, string>>;
 
+/** A private agent had a link for this time, at this price. */
+export interface UptimeRow {
+  agentId: string;
+  projectId: string;
+  /** Epoch ms. */
+  fromMs: number;
+  toMs: number;
+  /** Millionths of the operator's unit. */
+  hourPriceMicros: number;
+}
+
 export interface UsageStore {
   recordUsage(batch: readonly UsageRow[]): Promise<void>;
+  /**
+   * Counts each moment of an agent once, however often it is told, as long as times of one agent
+   * are told in their order: what lies before the last moment of an hour that was counted is known.
+   */
+  recordUptime(batch: readonly UptimeRow[]): Promise<void>;
   /** Newest first; a place is `[startedAtMs, requestId]`. */
   recentUsage(input: {
     projectId: string;

@@ -1,4 +1,4 @@
-/** What requests cost, and usage by the hour. */
+/** What requests cost, usage by the hour, and for how long private agents were linked. */
 import { sql } from 'kysely';
 import type { Migration, MigrationSchema } from './migration.ts';
 
@@ -9,6 +9,7 @@ export const usage: Migration = {
     await addCosts(schema);
     await createHours(schema);
     await fillHours(schema);
+    await createAgentHours(schema);
   },
 };
 
@@ -66,4 +67,22 @@ async function fillHours({ db }: MigrationSchema): Promise<void> {
       coalesce(sum(output_tokens), 0), 0
     from usage_records
     group by project_id, ${hour}, endpoint_id, model_id, api_key_id, ${agent}, tier`.execute(db);
+}
+
+async function createAgentHours({ db, createTable, integer }: MigrationSchema): Promise<void> {
+  await createTable('agent_hours')
+    .addColumn('agent_id', 'text', (column) => column.notNull())
+    .addColumn('hour_ms', integer, (column) => column.notNull())
+    .addColumn('project_id', 'text', (column) => column.notNull())
+    .addColumn('up_ms', integer, (column) => column.notNull())
+    .addColumn('counted_from_ms', integer, (column) => column.notNull())
+    .addColumn('counted_to_ms', integer, (column) => column.notNull())
+    .addColumn('price_micros', integer, (column) => column.notNull())
+    .addPrimaryKeyConstraint('agent_hours_by_agent', ['agent_id', 'hour_ms'])
+    .execute();
+  await db.schema
+    .createIndex('agent_hours_by_project')
+    .on('agent_hours')
+    .columns(['project_id', 'hour_ms'])
+    .execute();
 }

@@ -1,12 +1,13 @@
-/** What requests come to, by day, endpoint, model, key, agent, tier: from the hours. */
-import { sql, type RawBuilder } from 'kysely';
+/** What requests and agents come to, by day, endpoint, model, key, agent, tier: from the hours. */
+import { sql, type RawBuilder, type SelectQueryBuilder } from 'kysely';
 import type { UsageDimension } from '../../domain/usageDimensions.ts';
 import { rowsPerStatement } from '../limits.ts';
-import type { Names, UsageGroup, UsageSums } from '../contract/usageStore.ts';
+import type { Names, UsageFilter, UsageGroup, UsageSums } from '../contract/usageStore.ts';
 import type { Store } from '../store.ts';
+import type { Tables } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
 import { chunks } from './columns.ts';
-import { passing } from './usageHours.ts';
+import { hourMs, passing } from './usageHours.ts';
 
 type Input = Parameters<Store['usageSummary']>[0];
 type Answer = Awaited<ReturnType<Store['usageSummary']>>;
@@ -24,43 +25,46 @@ const columns: Readonly<Record<UsageDimension, Readonly<Record<string, RawBuilde
   tier: { tier: sql`tier` },
 };
 
-const sums = {
+const sums: Readonly<Record<keyof UsageSums, RawBuilder<unknown>>> = {
   requests: sql`requests`,
   succeeded: sql`succeeded`,
   inputTokens: sql`input_tokens`,
   cachedTokens: sql`cached_tokens`,
   outputTokens: sql`output_tokens`,
   costMicros: sql`cost_micros`,
+  agentMs: sql`agent_ms`,
+  agentCostMicros: sql`agent_cost_micros`,
 };
 
-const nothing: UsageSums = {
-  requests: 0,
-  succeeded: 0,
-  inputTokens: 0,
-  cachedTokens: 0,
-  outputTokens: 0,
-  costMicros: 0,
-};
+/** An agent's time belongs to these, and to no endpoint, model or key. */
+const dimensionsOfTime: readonly UsageDimension[] = ['hour', 'day', 'agent', 'tier'];
 
 export async function usageSummary(tx: Tx, input: Input): Promise<Answer> {
   const { by, limit } = input;
   const [total] = await sumsOf(tx, { ...input, by: [], limit: 1 });
-  const whole = { ...nothing, ...total };
-  if (by.length === 0 || whole.requests === 0) return { total: whole, groups: [], more: false };
+  // A sum over no rows is one row all the same.
+  const whole = total as UsageSums;
+  if (by.length === 0) return { total: whole, groups: [], more: false };
   const groups = await sumsOf(tx, { ...input, limit: limit + 1 });
   return { total: whole, groups: groups.slice(0, limit), more: groups.length > limit };
 }
 
 async function sumsOf({ db }: Tx, input: Input): Promise<UsageGroup[]> {
+  const { by, limit } = input;
   const keys: (typeof columns)[UsageDimension] = Object.assign(
     {},
-    ...input.by.map((one) => columns[one]),
+    ...by.map((one) => columns[one]),
   );
-  let query = passing(db.selectFrom('usage_hours'), input).select(
-    Object.entries(sums).map(([name, column]) =>
-      sql<number>`cast(coalesce(sum(${column}), 0) as bigint)`.as(name),
-    ),
-  );
+  const requests = requestsOf(passing(db.selectFrom('usage_hours'), input));
+  const withTime = by.every((one) => dimensionsOfTime.includes(one)) && hasTime(input.filter);
+  const rows = withTime ? requests.unionAll(timeOf(db, input)) : requests;
+  let query = db
+    .selectFrom(rows.as('hours'))
+    .select(
+      Object.entries(sums).map(([name, column]) =>
+        sql<number>`cast(coalesce(sum(${column}), 0) as bigint)`.as(name),
+      ),
+    );
   for (const [name, column] of Object.entries(keys)) {
     query = query.select(column.as(name)).groupBy(sql`${column}`);
   }
@@ -68,9 +72,41 @@ async function sumsOf({ db }: Tx, input: Input): Promise<UsageGroup[]> {
   query = query.orderBy(sql`sum(cost_micros) desc`).orderBy(sql`sum(requests) desc`);
   // Whatever is left to chance is decided, so that two answers are alike.
   for (const column of Object.values(keys)) query = query.orderBy(column);
-  const rows = await query.limit(input.limit).execute();
-  return rows as unknown as UsageGroup[];
+  return (await query.limit(limit).execute()) as unknown as UsageGroup[];
 }
+
+/** Whether what the filter asks for can be an agent's time. */
+function hasTime({ endpoint, modelId, apiKeyId, tier }: UsageFilter): boolean {
+  const ofRequests = [endpoint, modelId, apiKeyId].some((value) => value !== undefined);
+  return !ofRequests && (tier === undefined || tier === 'self_hosted');
+}
+
+function requestsOf<Output>(query: SelectQueryBuilder<Tables, 'usage_hours', Output>) {
+  return query
+    .select(['hour_ms', 'endpoint_id', 'endpoint_slug', 'model_id', 'api_key_id', 'agent_id'])
+    .select(['tier', 'requests', 'succeeded', 'input_tokens', 'cached_tokens', 'output_tokens'])
+    .select(['cost_micros', none.as('agent_ms'), none.as('agent_cost_micros')]);
+}
+
+/** The same columns. A part of a millionth is rounded. */
+function timeOf(db: Tx['db'], { projectId, filter }: Input) {
+  const { fromMs, toMs, agentId } = filter;
+  const cost = sql<number>`(up_ms * price_micros + ${sql.lit(hourMs / 2)}) / ${sql.lit(hourMs)}`;
+  let query = db.selectFrom('agent_hours').where('project_id', '=', projectId);
+  if (fromMs !== undefined) query = query.where('hour_ms', '>=', fromMs - (fromMs % hourMs));
+  if (toMs !== undefined) query = query.where('hour_ms', '<', toMs);
+  if (agentId !== undefined) query = query.where('agent_id', '=', agentId);
+  return query
+    .select(['hour_ms', nobody.as('endpoint_id'), nobody.as('endpoint_slug')])
+    .select([nobody.as('model_id'), nobody.as('api_key_id'), 'agent_id'])
+    .select([sql<string>`'self_hosted'`.as('tier'), none.as('requests'), none.as('succeeded')])
+    .select([none.as('input_tokens'), none.as('cached_tokens'), none.as('output_tokens')])
+    .select([cost.as('cost_micros'), sql<number>`up_ms`.as('agent_ms')])
+    .select(cost.as('agent_cost_micros'));
+}
+
+const none = sql<number>`0`;
+const nobody = sql<string>`''`;
 
 export async function usageNames(
   { db }: Tx,

@@ -47,7 +47,20 @@ interface UsageHours {
   cost_micros: number;
 }
 
+/** For how long a private agent was linked. */
+interface AgentHours {
+  agent_id: string;
+  hour_ms: number;
+  project_id: string;
+  up_ms: number;
+  /** The span that was counted last. */
+  counted_from_ms: number;
+  counted_to_ms: number;
+  price_micros: number;
+}
+
 export interface UsageTables {
+  agent_hours: AgentHours;
   usage_records: UsageRecords;
   usage_hours: UsageHours;
 }

@@ -90,6 +90,8 @@ function sumOf(rows: readonly UsageRow[]): UsageSums {
     cachedTokens: sum((row) => row.cachedTokens),
     outputTokens: sum((row) => row.outputTokens),
     costMicros: sum((row) => row.costMicros),
+    agentMs: 0,
+    agentCostMicros: 0,
   };
 }
 
