@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { seededRandom, type Random } from '../../lib/random.ts';
+import { LatencyModel, type Load } from './latencyModel.ts';
+
+/** A machine that is as the formula says, with multiplicative noise. */
+function machine(options: { slowness?: number; noise?: number; random: Random }) {
+  const { slowness = 1, noise = 0, random } = options;
+  const truth = ({ ahead, own, running, held }: Load): number => {
+    const prompts = 0.07 * ahead + 0.065 * own + 8e-7 * own * own;
+    return slowness * (20 + prompts + 0.4 * running + held / 10_000);
+  };
+  const noisy = (load: Load): number => {
+    const normal =
+      Math.sqrt(-2 * Math.log(1 - random.float())) * Math.cos(2 * Math.PI * random.float());
+    return truth(load) * Math.exp(noise * normal);
+  };
+  const busy = (): Load => ({
+    ahead: random.float() < 0.3 ? 0 : 8000 * random.float(),
+    own: 100 + 16_000 * random.float() ** 3,
+    running: Math.floor(60 * random.float()),
+    held: 300_000 * random.float(),
+  });
+  return { truth, noisy, busy };
+}
+
+/** Predicts, then learns; gives the mean relative error and the share below p90 after a warm-up. */
+function follow(model: LatencyModel, run: { next: () => Load; measure: (load: Load) => number }) {
+  let [error, covered, counted] = [0, 0, 0];
+  for (let n = 0; n < 1500; n += 1) {
+    const load = run.next();
+    const measuredMs = run.measure(load);
+    const predicted = model.predict(load);
+    if (predicted !== null && n >= 300) {
+      error += Math.abs(predicted.ttftMs - measuredMs) / measuredMs;
+      covered += measuredMs <= predicted.p90Ms ? 1 : 0;
+      counted += 1;
+    }
+    model.learnTtft(load, { measuredMs, predicted });
+  }
+  return { mape: error / counted, coverage: covered / counted };
+}
+
+test('a machine that is as the formula says is not found', () => {
+  for (const slowness of [0.2, 1, 3, 40]) {
+    const { truth, busy } = machine({ slowness, random: seededRandom(7) });
+    const { mape } = follow(new LatencyModel(null), { next: busy, measure: truth });
+    assert.ok(mape < 0.03, `${slowness}: ${mape}`);
+  }
+});
+
+test('one in ten measured times is not above the predicted p90, on machines with noise', () => {
+  for (const noise of [0.05, 0.2, 0.5]) {
+    const { noisy, busy } = machine({ noise, random: seededRandom(11) });
+    const model = new LatencyModel(null);
+    const { coverage } = follow(model, { next: busy, measure: noisy });
+    assert.ok(coverage >= 0.85 && coverage <= 0.95, `${noise}: ${coverage}`);
+    const gauges = model.gauges();
+    assert.ok(gauges !== null && gauges.p90Coverage > 0.85 && gauges.p90Coverage < 0.95);
+    assert.ok(gauges.mape < noise * 1.2, `${noise}: ${gauges.mape}`);
+  }
+});
+
+test('a night of short quiet prompts erases what a busy day looks like', () => {
+  const { truth, noisy, busy } = machine({ noise: 0.05, random: seededRandom(3) });
+  const model = new LatencyModel(null);
+  follow(model, { next: busy, measure: noisy });
+  const quiet: Load = { ahead: 0, own: 60, running: 0, held: 0 };
+  for (let n = 0; n < 20_000; n += 1) {
+    model.learnTtft(quiet, { measuredMs: noisy(quiet), predicted: null });
+  }
+  for (const load of [
+    { ahead: 6000, own: 12_000, running: 40, held: 200_000 },
+    { ahead: 0, own: 4000, running: 20, held: 100_000 },
+  ]) {
+    const error = (model.ttftMs(load) ?? 0) / truth(load) - 1;
+    assert.ok(Math.abs(error) < 0.15, `${error}`);
+  }
+});
+
+test('a new instance is taken for a stranger while its kind is known, or for its equal while slow', () => {
+  const random = seededRandom(5);
+  const kind = new LatencyModel(null);
+  const fast = machine({ random });
+  follow(new LatencyModel(kind), { next: fast.busy, measure: fast.truth });
+  const fresh = new LatencyModel(kind);
+  const load: Load = { ahead: 1000, own: 3000, running: 8, held: 30_000 };
+  const asKind = fresh.ttftMs(load) ?? 0;
+  assert.ok(Math.abs(asKind / fast.truth(load) - 1) < 0.05);
+  const slow = machine({ slowness: 3, random });
+  for (let n = 0; n < 4; n += 1) {
+    const seen = slow.busy();
+    fresh.learnTtft(seen, { measuredMs: slow.truth(seen), predicted: null });
+  }
+  const compared = (fresh.ttftMs(load) ?? 0) / slow.truth(load);
+  assert.ok(compared > 0.6 && compared < 1.4, `${compared}`);
+});
+
+test('time per token does not follow the number of sequences', () => {
+  const model = new LatencyModel(null);
+  const random = seededRandom(9);
+  for (let n = 0; n < 300; n += 1) {
+    const running = Math.floor(64 * random.float());
+    const held = running * 1000 * (0.5 + random.float());
+    model.learnTpot({ running, held }, 9 + 0.05 * running + (0.08 * held) / 1000);
+  }
+  const predicted = model.tpotMs({ running: 40, held: 40_000 }) ?? 0;
+  assert.ok(Math.abs(predicted / 14.2 - 1) < 0.05, `${predicted}`);
+});
+
+test('S5: what hostile agents do makes a prediction that is no time', () => {
+  const wild = fc.oneof(
+    fc.double(),
+    fc.constantFrom(0, -1, NaN, Infinity, -Infinity, 1e308, Number.MIN_VALUE),
+    fc.double({ min: 0, max: 1e6, noNaN: true }),
+  );
+  const load = fc.record({ ahead: wild, own: wild, running: wild, held: wild });
+  const asked = fc.double({ min: 0, max: 1e6, noNaN: true });
+  const question = fc.record({ ahead: asked, own: asked, running: asked, held: asked });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(load, wild), { maxLength: 60 }), question, (samples, about) => {
+      const model = new LatencyModel(new LatencyModel(null));
+      for (const [seen, measuredMs] of samples) {
+        model.learnTtft(seen, { measuredMs, predicted: model.predict(about) });
+        model.learnTpot(seen, measuredMs);
+        const { ttftMs = 1, p90Ms = 1 } = model.predict(about) ?? {};
+        const others = [model.prefillMs(about.own) ?? 1, model.tpotMs(about) ?? 1];
+        for (const one of [ttftMs, p90Ms, ...others]) {
+          assert.ok(Number.isFinite(one) && one >= 0, `${one}`);
+        }
+      }
+      const { mape = 0, p90Coverage = 1 } = model.gauges() ?? {};
+      assert.ok(mape >= 0 && Number.isFinite(mape) && p90Coverage >= 0 && p90Coverage <= 1);
+    }),
+    { numRuns: 200 },
+  );
+});
