@@ -79,7 +79,7 @@ test('a night of short quiet prompts erases what a busy day looks like', () => {
   }
 });
 
-test('a new instance is taken for a stranger while its kind is known, or for its equal while slow', () => {
+test('a new instance is a stranger though its kind is known, or stays as fast though slow', () => {
   const random = seededRandom(5);
   const kind = new LatencyModel(null);
   const fast = machine({ random });

@@ -1,9 +1,9 @@
 /**
- * Linear least squares that learns online and forgets, one stratum at a time: each stratum keeps its
- * own sums of `x·xᵀ` and `x·y`, and only the stratum that a sample falls into fades. So a long spell
- * of samples of one kind leaves what was learned of the others as it was. This is recursive least
- * squares with exponential forgetting in information form (Ljung and Söderström, 1983), with a sum for
- * each stratum; it needs no covariance that could wind up.
+ * Linear least squares that learns online and forgets, one stratum at a time: each stratum keeps
+ * its own sums of `x·xᵀ` and `x·y`, and only the stratum that a sample falls into fades. So a long
+ * spell of samples of one kind leaves what was learned of the others as it was. This is recursive
+ * least squares with exponential forgetting in information form (Ljung and Söderström, 1983), with
+ * a sum for each stratum; it needs no covariance that could wind up.
  *
  * Coefficients are held at zero or above: the ones that come out below are fixed at zero and the
  * others solved again. A weak pull towards a prior keeps those of which nothing was seen.
