@@ -14,7 +14,7 @@ test('a beginning that was sent to an instance is not found there', () => {
   index.sent(other, prompt(numbers(0, 4)));
   const longer = prompt([...numbers(0, 8), 100, 101]);
   assert.equal(index.held(one, longer).blocks, 8);
-  assert.deepEqual([...index.holders(longer).values()].toSorted(), [4, 8]);
+  assert.deepEqual([...index.holders(longer).values()], [8, 4]);
   assert.equal(index.held(newCacheAccount(), longer).blocks, 0);
 });
 
