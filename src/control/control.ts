@@ -45,7 +45,7 @@ import type { ControlParts } from './parts.ts';
 import { peopleUseCases } from './people/peopleUseCases.ts';
 import { bootstrap, type BootstrapInput } from './platform/bootstrap.ts';
 import { auditUseCases } from './platform/auditUseCases.ts';
-import { defaultModelOf } from './platform/defaultModel.ts';
+import { defaultEndpointOf, defaultModelOf } from './platform/defaultModel.ts';
 import { platformUseCases } from './platform/platformUseCases.ts';
 import {
   renewCredentials,
@@ -75,7 +75,10 @@ export interface Control extends Bound<typeof useCases>, AccessControl {
   isBootstrapped(): Promise<boolean>;
   bootstrap(input: BootstrapInput): ReturnType<typeof bootstrap>;
   renewCredentials(input: RenewInput): Promise<RenewOutcome>;
+  defaultEndpoint(): ReturnType<typeof defaultEndpointOf>;
   defaultModel(): ReturnType<typeof defaultModelOf>;
+  /** Whether there is such an agent, and it is not dead. */
+  hasLivingAgent(agentId: string): Promise<boolean>;
 
   /** When keys were used; the data plane notes it, main has it written down. */
   keyUse: KeyUse;
@@ -116,7 +119,12 @@ export function createControl(
     isBootstrapped: () => store.isBootstrapped(),
     bootstrap: (input) => bootstrap({ ...parts, passwords }, input),
     renewCredentials: (input) => renewCredentials({ ...parts, passwords }, input),
+    defaultEndpoint: () => defaultEndpointOf(parts),
     defaultModel: () => defaultModelOf(parts),
+    hasLivingAgent: async (agentId) => {
+      const agent = await store.agentById(agentId);
+      return agent !== null && agent.state !== 'dead';
+    },
 
     ...createTiers(parts),
     ...createAccessControl({ ...options, passwords, oidc: options.oidc ?? null }),

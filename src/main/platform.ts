@@ -4,7 +4,6 @@
  */
 import { probeHardware } from '../agent/joining/hardware.ts';
 import type { Control } from '../control/control.ts';
-import { defaultEndpointSlug } from '../control/platform/bootstrap.ts';
 import type { ModelWish, SharedTier } from '../control/platform/bootstrap.ts';
 import { defaultTierForCpu } from '../domain/tiers.ts';
 import type { CredentialsFile } from './credentialsFile.ts';
@@ -60,8 +59,7 @@ async function machineTier(): Promise<SharedTier> {
 
 /** The tier of the endpoint `default`, which the shared agent has to carry. */
 async function storedTier(control: Control): Promise<SharedTier | undefined> {
-  const { endpoints } = await control.directoryFeed.snapshot();
-  const tier = endpoints.find(({ slug }) => slug === defaultEndpointSlug)?.tier;
+  const tier = (await control.defaultEndpoint())?.tier;
   return tier === 'self_hosted' ? undefined : tier;
 }
 

@@ -236,10 +236,8 @@ async function joinKeyFor(
 ): Promise<JoinKeyOutcome> {
   try {
     const enrolled = enrolledAgent(data.file('agent', 'agent.json'));
-    if (enrolled !== undefined) {
-      const { agents } = await plane.control.directoryFeed.snapshot();
-      const known = agents.find(({ id }) => id === enrolled);
-      if (known !== undefined && known.state !== 'dead') return { kind: 'not_needed' };
+    if (enrolled !== undefined && (await plane.control.hasLivingAgent(enrolled))) {
+      return { kind: 'not_needed' };
     }
     const first = platform.firstJoinKey;
     if (first !== undefined && first.expiresAtMs - clock.now() > firstKeyMarginMs) {

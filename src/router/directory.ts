@@ -17,7 +17,7 @@ import type {
 import { emptyRegionMap, type RegionMap } from '../domain/regionMap.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import { directoryBatch, directoryPollMs, directoryReloadEveryMs } from './limits.ts';
+import { directoryBatch, directoryPollMs, tokenKeysReadEveryMs } from './limits.ts';
 import type { DirectoryChange, DirectoryFeed, DirectorySnapshot, TokenKey } from './ports.ts';
 
 /** What has changed, as far as somebody has to act on it. */
@@ -42,7 +42,8 @@ export class Directory {
   private near: RegionMap = emptyRegionMap;
   private tokenKeys: readonly TokenKey[] = [];
   private revision = -1;
-  private loadedAtMs = -Infinity;
+  private isLoaded = false;
+  private tokenKeysReadAtMs = -Infinity;
   /** The read under way; a second wish while it runs is served by one more read after it. */
   private reading: Promise<void> | undefined;
   private again = false;
@@ -71,7 +72,7 @@ export class Directory {
 
   /** Whether the first snapshot is in. */
   get ready(): boolean {
-    return this.loadedAtMs > -Infinity;
+    return this.isLoaded;
   }
 
   /** Calls `listener` after each change was applied. Returns the unsubscriber. */
@@ -90,14 +91,15 @@ export class Directory {
     await this.reading;
   }
 
-  /** Loads a whole snapshot, not too often: token keys are in no change. Never rejects. */
-  async reload(): Promise<void> {
-    if (!this.ready || this.clock.monotonic() - this.loadedAtMs < directoryReloadEveryMs) return;
-    this.loadedAtMs = this.clock.monotonic();
+  /** Reads the token keys, which are in no change, not too often. Never rejects (D3). */
+  async reloadTokenKeys(): Promise<void> {
+    const nowMs = this.clock.monotonic();
+    if (!this.ready || nowMs - this.tokenKeysReadAtMs < tokenKeysReadEveryMs) return;
+    this.tokenKeysReadAtMs = nowMs;
     try {
-      await this.load();
+      this.tokenKeys = await this.feed.tokenKeys();
     } catch (error) {
-      this.log.warn({ err: error }, 'the directory cannot be read; the last state stays in force');
+      this.log.warn({ err: error }, 'token keys cannot be read; the last ones stay in force');
     }
   }
 
@@ -206,9 +208,10 @@ export class Directory {
     // A change that was read while the snapshot was on its way is newer (D2).
     if (snapshot.revision < this.revision) return;
     this.tokenKeys = snapshot.tokenKeys;
+    this.tokenKeysReadAtMs = this.clock.monotonic();
     this.revision = snapshot.revision;
     this.takeSnapshot(snapshot);
-    this.loadedAtMs = this.clock.monotonic();
+    this.isLoaded = true;
   }
 
   private takeSnapshot(snapshot: DirectorySnapshot): void {
@@ -221,9 +224,7 @@ export class Directory {
       { kind: 'api_key', known: this.apiKeys, entries: snapshot.apiKeys },
     ] as const;
     for (const { kind, known, entries } of sets) {
-      const present = new Set(entries.map((entry) => entry.id));
-      const gone = [...known.keys()].filter((id) => !present.has(id));
-      for (const id of gone) this.put({ revision, kind, id, entry: null });
+      for (const id of goneFrom(known, entries)) this.put({ revision, kind, id, entry: null });
       for (const entry of entries) {
         this.put({ revision, kind, id: entry.id, entry } as DirectoryChange);
       }
@@ -299,6 +300,16 @@ export class Directory {
 function hashesOf(entry: ApiKeyEntry | undefined): string[] {
   if (entry === undefined) return [];
   return entry.previous === null ? [entry.sha256] : [entry.sha256, entry.previous.sha256];
+}
+
+/** Ids that are known and are not among the entries. */
+function goneFrom(
+  known: ReadonlyMap<string, unknown>,
+  entries: readonly { id: string }[],
+): string[] {
+  if (known.size === 0) return [];
+  const present = new Set(entries.map((entry) => entry.id));
+  return [...known.keys()].filter((id) => !present.has(id));
 }
 
 function putOrDelete<Entry>(

@@ -9,8 +9,8 @@ const MiB = 1024 * KiB;
 export const directoryPollMs = 1000;
 /** Changes that are read at once. */
 export const directoryBatch = 1000;
-/** A whole snapshot is not asked for more often, whoever asks. */
-export const directoryReloadEveryMs = 2000;
+/** Token keys are not asked for more often, whoever asks. */
+export const tokenKeysReadEveryMs = 2000;
 
 // Links
 

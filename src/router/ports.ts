@@ -50,6 +50,8 @@ export type DirectoryChanges =
 
 export interface DirectoryFeed {
   snapshot(): Promise<DirectorySnapshot>;
+  /** The token keys alone: they are in no change. */
+  tokenKeys(): Promise<TokenKey[]>;
   /** Changes after `revision`, oldest first, at most `limit`. */
   changesSince(revision: number, limit: number): Promise<DirectoryChanges>;
   /** Calls `hint` soon after a change was committed. Returns the unsubscriber. */

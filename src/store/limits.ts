@@ -12,6 +12,15 @@ export const workerYoungGenerationMb = 4;
 /** Rows of `changes` that are kept for readers that lag; who is further behind takes a snapshot. */
 export const changesKept = 10_000;
 
+/** Entries of the directory that are read at once: the main thread opens them in some ms. */
+export const directoryPageEntries = 1_000;
+
+/** Readings of the directory in a row that more than `changesKept` changes overtook. */
+export const directoryReadAttempts = 5;
+
+/** Different lists of a column that are kept to be shared. */
+export const sharedListsMax = 4_096;
+
 /** Events kept of one agent. */
 export const agentEventsKept = 1_000;
 

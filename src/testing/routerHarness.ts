@@ -15,6 +15,7 @@ import type {
   ClientSink,
   DirectoryChange,
   DirectorySnapshot,
+  TokenKey,
   InferenceRequest,
   RouterPorts,
   SubmitResult,
@@ -55,7 +56,9 @@ export class MemoryPorts implements RouterPorts {
   readonly unfit = new Set<string>();
   usageCalls = 0;
   reads = 0;
-  private readonly signer = newKeyPair();
+  snapshots = 0;
+  private signer = newKeyPair();
+  private signerId = 'key-1';
   private readonly base: DirectorySnapshot;
 
   constructor(base: Partial<DirectorySnapshot> = {}) {
@@ -73,7 +76,11 @@ export class MemoryPorts implements RouterPorts {
   }
 
   directory = {
-    snapshot: (): Promise<DirectorySnapshot> => Promise.resolve(structuredClone(this.base)),
+    snapshot: (): Promise<DirectorySnapshot> => {
+      this.snapshots += 1;
+      return Promise.resolve(structuredClone(this.base));
+    },
+    tokenKeys: (): Promise<TokenKey[]> => Promise.resolve(structuredClone(this.base.tokenKeys)),
     changesSince: (
       revision: number,
       limit: number,
@@ -124,11 +131,18 @@ export class MemoryPorts implements RouterPorts {
     if (options.hint !== false) for (const hint of this.hints) hint();
   }
 
+  /** Tokens are signed with another key from now on; nobody tells the router. */
+  rotateTokenKey(): void {
+    this.signer = newKeyPair();
+    this.signerId = 'key-2';
+    this.base.tokenKeys.unshift({ keyId: 'key-2', x: publicKeyText(this.signer.publicKey) });
+  }
+
   token(claims: { agentId: string; nowMs: number; gen?: number; lifeMs?: number }): string {
     const { agentId, nowMs, gen = 1, lifeMs = 600_000 } = claims;
     return signToken({
       claims: { aud: 'link', sub: agentId, gen, exp: Math.floor((nowMs + lifeMs) / 1000) },
-      keyId: 'key-1',
+      keyId: this.signerId,
       privateKey: this.signer.privateKey,
     });
   }

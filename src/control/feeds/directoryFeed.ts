@@ -14,6 +14,7 @@ import type {
   RegionMapEntry,
 } from '../../domain/directory.ts';
 import type { ChangesOutcome } from '../../store/contract/directoryStore.ts';
+import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import type { ServerSecrets } from '../secrets.ts';
 
@@ -26,12 +27,18 @@ export interface DirectorySnapshot {
   models: ModelEntry[];
   agents: AgentEntry[];
   regionMap: RegionMapEntry;
-  /** Public keys that access tokens are checked with. */
-  tokenKeys: { keyId: string; x: string }[];
+  tokenKeys: TokenKey[];
+}
+
+interface TokenKey {
+  keyId: string;
+  x: string;
 }
 
 export interface DirectoryFeed {
   snapshot(): Promise<DirectorySnapshot>;
+  /** Public keys that access tokens are checked with; they are in no change. */
+  tokenKeys(): Promise<TokenKey[]>;
   /** Changes after `revision`, oldest first; `snapshot_needed` when they are no longer kept. */
   changesSince(revision: number, limit: number): Promise<ChangesOutcome>;
   /** Calls `hint` soon after a change was committed. Returns the unsubscriber. */
@@ -39,15 +46,14 @@ export interface DirectoryFeed {
 }
 
 export function createDirectoryFeed(options: {
-  store: Pick<Store, 'directory' | 'changesSince' | 'onChange'>;
+  store: Pick<Store, 'directoryHead' | 'directoryPage' | 'changesSince' | 'onChange'>;
   secrets: Pick<ServerSecrets, 'verificationKeys'>;
 }): DirectoryFeed {
   const { store, secrets } = options;
+  const tokenKeys = async (): Promise<TokenKey[]> => [...(await secrets.verificationKeys())];
   return {
-    snapshot: async () => ({
-      ...(await store.directory()),
-      tokenKeys: [...(await secrets.verificationKeys())],
-    }),
+    snapshot: async () => ({ ...(await readDirectory(store)), tokenKeys: await tokenKeys() }),
+    tokenKeys,
     changesSince: (revision, limit) => store.changesSince({ revision, limit }),
     onHint: (hint) => store.onChange(hint),
   };

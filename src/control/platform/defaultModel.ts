@@ -1,5 +1,5 @@
 /** Another `--model` at a later start: the endpoint `default` goes on with another model. */
-import type { ModelEntry } from '../../domain/directory.ts';
+import type { EndpointEntry, ModelEntry } from '../../domain/directory.ts';
 import type { ControlParts } from '../parts.ts';
 import { defaultEndpointSlug, defaultProjectSlug, type ModelWish } from './bootstrap.ts';
 
@@ -8,14 +8,21 @@ export type DefaultModelOutcome =
   /** Somebody has removed or renamed what the first start made. */
   | { ok: false; reason: 'no_default_endpoint' };
 
-/** The catalogue model of the endpoint `default`. */
-export async function defaultModelOf({
+/** The endpoint `default` of the project `default`; null: somebody has removed or renamed it. */
+export async function defaultEndpointOf({
   store,
-}: Pick<ControlParts, 'store'>): Promise<ModelEntry | null> {
+}: Pick<ControlParts, 'store'>): Promise<EndpointEntry | null> {
   const found = await store.projectAccess({ project: defaultProjectSlug, userId: null });
   const endpoints = found === null ? [] : await store.endpointsOf(found.project.id);
-  const endpoint = endpoints.find(({ slug }) => slug === defaultEndpointSlug);
-  return endpoint === undefined ? null : store.modelById(endpoint.modelId);
+  return endpoints.find(({ slug }) => slug === defaultEndpointSlug) ?? null;
+}
+
+/** The catalogue model of the endpoint `default`. */
+export async function defaultModelOf(
+  parts: Pick<ControlParts, 'store'>,
+): Promise<ModelEntry | null> {
+  const endpoint = await defaultEndpointOf(parts);
+  return endpoint === null ? null : parts.store.modelById(endpoint.modelId);
 }
 
 /**

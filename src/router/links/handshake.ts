@@ -76,7 +76,7 @@ export async function judgeToken(
   const first = weighToken(accessToken, options);
   if (first.ok || first.lookAgainFor === undefined) return first;
   if (first.lookAgainFor === 'agent') await options.directory.refresh();
-  else await options.directory.reload();
+  else await options.directory.reloadTokenKeys();
   return weighToken(accessToken, options);
 }
 

@@ -75,6 +75,19 @@ test('an agent that links in the moment of its enrolment is looked up, not refus
   await until(() => agent.isLinked);
 });
 
+test('a new key of the tokens keeps agents out, or costs a whole snapshot each time', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  await clock.advanceAsync(5000);
+  const before = one.enrol();
+  one.ports.rotateTokenKey();
+  for (const options of [{}, { identity: before }]) {
+    const { agent } = one.link(options);
+    await until(() => agent.isLinked);
+  }
+  assert.equal(one.ports.snapshots, 1);
+});
+
 const wrong: [string, Parameters<RouterHarness['link']>[0], string][] = [
   [
     'another agent’s signature',

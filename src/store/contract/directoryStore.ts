@@ -23,16 +23,36 @@ export type ChangesOutcome =
   /** The reader's revision is older than the oldest kept one, or is not of this database. */
   | Refused<'snapshot_needed'>;
 
+/** What the data plane knows, by kind. */
+export interface DirectoryEntries {
+  project: ProjectEntry;
+  model: ModelEntry;
+  endpoint: EndpointEntry;
+  agent: AgentEntry;
+  api_key: ApiKeyEntry;
+}
+
+export type EntryKind = keyof DirectoryEntries;
+
+/**
+ * Entries in the order of their ids, packed: there may be hundreds of thousands of them, which as
+ * objects would take seconds on their way out of a worker. `readDirectory.ts` opens it.
+ */
+export interface PackedPage {
+  /** JSON: a list of rows, each a list of the kind's columns. */
+  rows: string;
+  /** The last id, when more may follow. */
+  next: string | null;
+}
+
 export interface DirectoryStore {
-  directory(): Promise<{
-    revision: number;
-    projects: ProjectEntry[];
-    apiKeys: ApiKeyEntry[];
-    endpoints: EndpointEntry[];
-    models: ModelEntry[];
-    agents: AgentEntry[];
-    regionMap: RegionMapEntry;
-  }>;
+  directoryHead(): Promise<{ revision: number; regionMap: RegionMapEntry }>;
+  /** Entries behind the id `after`; null: the first ones. */
+  directoryPage(input: {
+    kind: EntryKind;
+    after: string | null;
+    limit: number;
+  }): Promise<PackedPage>;
   /** Changes after `revision` with the present entry (null = gone), oldest first. */
   changesSince(input: { revision: number; limit: number }): Promise<ChangesOutcome>;
 }

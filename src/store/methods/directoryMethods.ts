@@ -1,8 +1,10 @@
 import type { DirectoryStore } from '../contract/directoryStore.ts';
-import { changesSince, directory } from '../queries/directory.ts';
+import { changesSince, directoryHead } from '../queries/directory.ts';
+import { directoryPage } from '../queries/directoryPage.ts';
 import type { MethodsOf } from './method.ts';
 
 export const directoryMethods: MethodsOf<DirectoryStore> = {
-  directory: { access: 'read', run: directory },
+  directoryHead: { access: 'read', run: directoryHead },
+  directoryPage: { access: 'read', run: directoryPage },
   changesSince: { access: 'read', run: changesSince },
 };

@@ -252,7 +252,7 @@ function quotaColumns(quota: ApiKeyQuota | null) {
   };
 }
 
-function toQuota(row: Row<'api_keys'>): ApiKeyQuota | null {
+function toQuota(row: EntryColumns): ApiKeyQuota | null {
   const quota = {
     requestsPerMinute: row.requests_per_minute,
     tokensPerMinute: row.tokens_per_minute,
@@ -261,13 +261,32 @@ function toQuota(row: Row<'api_keys'>): ApiKeyQuota | null {
   return Object.values(quota).every((limit) => limit === null) ? null : quota;
 }
 
-function toPrevious(row: Row<'api_keys'>): ApiKeyEntry['previous'] {
+function toPrevious(row: EntryColumns): ApiKeyEntry['previous'] {
   const { previous_sha256: sha256, previous_until_ms: untilMs } = row;
   return sha256 === null || untilMs === null ? null : { sha256, untilMs };
 }
 
+/** The columns of what the data plane sees. */
+export const apiKeyEntryColumns = [
+  'id',
+  'project_id',
+  'sha256',
+  'previous_sha256',
+  'previous_until_ms',
+  'scopes',
+  'endpoint_id',
+  'expires_at_ms',
+  'ip_allow_list',
+  'requests_per_minute',
+  'tokens_per_minute',
+  'tokens_per_day',
+  'revoked',
+] as const satisfies (keyof Row<'api_keys'>)[];
+
+type EntryColumns = Pick<Row<'api_keys'>, (typeof apiKeyEntryColumns)[number]>;
+
 /** As the directory has it. */
-export function toApiKey(row: Row<'api_keys'>): ApiKeyEntry {
+export function toApiKey(row: EntryColumns): ApiKeyEntry {
   return {
     id: row.id,
     projectId: row.project_id,

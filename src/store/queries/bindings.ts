@@ -221,7 +221,7 @@ async function writeBinding(
   return { kind: 'agent', id: agent.id };
 }
 
-const endpointsOf = (agent: Row<'agents'>): string[] =>
+const endpointsOf = (agent: Row<'agents'>): readonly string[] =>
   fromListOrNull(agent.bound_endpoint_ids) ?? [];
 
 const tooMany = (limit: number): BindingRefusal => ({

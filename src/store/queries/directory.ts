@@ -1,7 +1,6 @@
-/** What feeds the directory of the data plane: a snapshot, then numbered changes (S2, S6). */
+/** What feeds the directory of the data plane after its first load: numbered changes (S2, S6). */
 import { rowsPerStatement } from '../limits.ts';
-import type { Change, ChangesOutcome } from '../contract/directoryStore.ts';
-import type { Store } from '../store.ts';
+import type { Change, ChangesOutcome, DirectoryStore } from '../contract/directoryStore.ts';
 import type { Row } from '../tables.ts';
 import type { ChangeKind } from '../tables/frameTables.ts';
 import type { Tx } from '../transaction.ts';
@@ -13,24 +12,8 @@ import { selectModels, toModel } from './models.ts';
 import { toProject } from './projects.ts';
 import { regionMapEntry } from './regionMap.ts';
 
-/** Everything at one revision: the caller's transaction reads from one snapshot. */
-export async function directory(tx: Tx): Promise<Awaited<ReturnType<Store['directory']>>> {
-  const { db } = tx;
-  const revision = await headRevision(tx);
-  const projects = await db.selectFrom('projects').selectAll().execute();
-  const apiKeys = await db.selectFrom('api_keys').selectAll().execute();
-  const endpoints = await db.selectFrom('endpoints').selectAll().execute();
-  const models = await selectModels(tx).execute();
-  const agents = await db.selectFrom('agents').select(agentEntryColumns).execute();
-  return {
-    revision,
-    projects: projects.map(toProject),
-    apiKeys: apiKeys.map(toApiKey),
-    endpoints: endpoints.map(toEndpoint),
-    models: models.map(toModel),
-    agents: agents.map(toAgent),
-    regionMap: await regionMapEntry(tx),
-  };
+export async function directoryHead(tx: Tx): ReturnType<DirectoryStore['directoryHead']> {
+  return { revision: await headRevision(tx), regionMap: await regionMapEntry(tx) };
 }
 
 /** A thing that changed twice appears twice, both times as it is now. */

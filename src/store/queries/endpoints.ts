@@ -120,7 +120,28 @@ export function toEndpointRow(row: Row<'endpoints'>): EndpointRow {
   return { ...toEndpoint(row), updatedAtMs: row.updated_at_ms, version: row.version };
 }
 
-export function toEndpoint(row: Row<'endpoints'>): EndpointEntry {
+/** The columns of what the data plane sees. */
+export const endpointEntryColumns = [
+  'id',
+  'project_id',
+  'slug',
+  'model_id',
+  'tier',
+  'active',
+  'fallback_enabled',
+  'fallback_after_ms',
+  'fallback_tier',
+  'region',
+  'exclusive',
+  'minimum_isolation',
+  'resume',
+  'queue_timeout_ms',
+  'created_at_ms',
+] as const satisfies (keyof Row<'endpoints'>)[];
+
+export function toEndpoint(
+  row: Pick<Row<'endpoints'>, (typeof endpointEntryColumns)[number]>,
+): EndpointEntry {
   return {
     id: row.id,
     projectId: row.project_id,

@@ -15,12 +15,13 @@ import { pageAfter } from './pageAfter.ts';
 /** A row of the table, with whether the operator has approved its digest. */
 export type ModelRecord = Selectable<Tables['models']> & { approved: Flag };
 
-const approved = sql<Flag>`case when exists (
+/** Whether the operator has approved the digest, beside the table's own columns. */
+export const approvedColumn = sql<Flag>`case when exists (
   select 1 from model_approvals where model_approvals.sha256 = models.sha256
-) then 1 else 0 end`.as('approved');
+) then 1 else 0 end`;
 
 export function selectModels({ db }: Pick<Tx, 'db'>) {
-  return db.selectFrom('models').selectAll().select(approved);
+  return db.selectFrom('models').selectAll().select(approvedColumn.as('approved'));
 }
 
 export async function modelById(tx: Tx, id: string): Promise<ModelRow | null> {
@@ -107,7 +108,21 @@ export function toModelRow(row: ModelRecord): ModelRow {
   };
 }
 
-export function toModel(row: ModelRecord): ModelEntry {
+/** The columns of what the data plane sees. */
+export const modelEntryColumns = [
+  'id',
+  'project_id',
+  'name',
+  'source',
+  'format',
+  'task',
+  'size_bytes',
+  'sha256',
+  'context_length',
+  'approved',
+] as const satisfies (keyof ModelRecord)[];
+
+export function toModel(row: Pick<ModelRecord, (typeof modelEntryColumns)[number]>): ModelEntry {
   return {
     id: row.id,
     projectId: row.project_id,

@@ -181,8 +181,18 @@ async function deleteOf(
   return rows.map(({ id }) => id);
 }
 
+/** The columns of what the data plane sees. */
+export const projectEntryColumns = [
+  'id',
+  'slug',
+  'name',
+  'shared_access',
+] as const satisfies (keyof Row<'projects'>)[];
+
 /** As the directory has it. */
-export function toProject(row: Row<'projects'>): ProjectEntry {
+export function toProject(
+  row: Pick<Row<'projects'>, (typeof projectEntryColumns)[number]>,
+): ProjectEntry {
   return {
     id: row.id,
     slug: row.slug,

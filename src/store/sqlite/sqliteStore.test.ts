@@ -87,7 +87,7 @@ void test('a file that is no database is taken for one', async (t) => {
     message: 'database file corrupt: xim.db; restore a backup or move it away',
   });
   // The refusal leaves nothing open: what waits is told, and closing is no trouble.
-  await assert.rejects(store.directory(), { kind: 'unavailable' });
+  await assert.rejects(store.directoryHead(), { kind: 'unavailable' });
   await store.close();
 });
 

@@ -1,5 +1,6 @@
 /** The rows of `historyRows.ts`, read and changed through the store of today. */
 import assert from 'node:assert/strict';
+import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import { auditNote, firstPage as page, revocation, usageRow } from '../storeRows.ts';
 import { historyMs } from './historyRows.ts';
@@ -37,7 +38,7 @@ async function checkPeople(store: Store): Promise<void> {
 }
 
 async function checkDirectory(store: Store): Promise<void> {
-  const { revision, projects, endpoints, models, apiKeys, agents } = await store.directory();
+  const { revision, projects, endpoints, models, apiKeys, agents } = await readDirectory(store);
   assert.equal(revision, 2);
   assert.deepEqual(projects, [{ id: 'proj_a', slug: 'a', name: 'A', sharedAccess: true }]);
   const byId = <Entry extends { id: string }>(entries: Entry[], id: string): Entry | undefined =>
@@ -140,6 +141,6 @@ export async function checkWrites(store: Store): Promise<void> {
   await store.recordUsage([usageRow(9)]);
   const usage = await store.recentUsage({ projectId: 'proj_a', page });
   assert.equal(usage.items.length, 3);
-  const { revision } = await store.directory();
+  const { revision } = await store.directoryHead();
   assert.equal(revision, 5);
 }

@@ -8,7 +8,7 @@ import { enrolled, withJoinKey } from './enrollCases.ts';
 const by = { atMs: startMs + 100, actor: 'user:user_a', reason: 'moving house' };
 
 async function revisionOf(store: Store): Promise<number> {
-  return (await store.directory()).revision;
+  return (await store.directoryHead()).revision;
 }
 
 const stateCases: StoreCases = {

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { mayBecome } from '../../domain/agentState.ts';
 import type { StoredAgentState, StopMode } from '../../domain/directory.ts';
+import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import { withAgent, withCatalogue } from '../catalogueRows.ts';
 import { firstPage } from '../firstPage.ts';
@@ -125,7 +126,7 @@ async function assertLife(store: Store, life: { agentId: string; batch: Step[]; 
     assert.ok(mayBecome({ from: told[at - 1] ?? 'enrolled', to }), told.join(' → '));
   }
   assert.equal(now.state, told.at(-1) ?? 'enrolled', 'the history ends with another state');
-  const { agents } = await store.directory();
+  const { agents } = await readDirectory(store);
   assert.equal(agents.find(({ id }) => id === agentId)?.stopMode, now.stopMode);
   return now;
 }
@@ -140,14 +141,14 @@ export const agentLifeCases: StoreCases = {
       const outcome = await order(store, agentId, { state: wanted, mode: how });
       return outcome.ok ? outcome.agent.stopMode : outcome.reason;
     };
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     assert.equal(await become('suspended', 'drain'), 'drain');
     assert.equal(await become('suspended', 'cut'), 'cut');
     assert.equal(await become('suspended', 'drain'), 'cut', 'what was cut is over');
     assert.equal(await become('dead', 'drain'), 'drain');
     assert.equal(await become('dead', 'cut'), 'cut');
     assert.equal(await become('dead', 'cut'), 'dead');
-    assert.equal((await store.directory()).revision, revision + 4);
+    assert.equal((await store.directoryHead()).revision, revision + 4);
     const { items } = await store.agentEvents({ agentId, page: firstPage });
     assert.deepEqual(
       items.map((event) => event.kind),

@@ -1,6 +1,7 @@
 /** Lists of agents in pieces, and what people change of one. */
 import assert from 'node:assert/strict';
 import type { AgentQuery, AgentStore } from '../../store/contract/agentStore.ts';
+import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import {
   endpointUpdate,
@@ -101,7 +102,7 @@ const changeCases: StoreCases = {
   'a change of an agent is lost, told to nobody or noted without its fields': async ({ store }) => {
     await withCatalogue(store);
     const agentId = await withAgent(store, 1);
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     const patch = {
       name: 'rack-7',
       description: 'in the cellar',
@@ -154,7 +155,7 @@ const changeCases: StoreCases = {
       const outcome = await update(store, agentId, { ...wish, ...over });
       assert.ok(!outcome.ok);
       assert.deepEqual(await store.agentById(agentId), before);
-      const { endpoints } = await store.directory();
+      const { endpoints } = await readDirectory(store);
       assert.deepEqual(
         endpoints.filter(({ exclusive }) => exclusive),
         [],

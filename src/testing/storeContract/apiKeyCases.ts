@@ -1,6 +1,7 @@
 /** API keys: made, changed, rotated, revoked. */
 import assert from 'node:assert/strict';
 import type { ApiKeyRow } from '../../store/contract/apiKeyStore.ts';
+import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import {
   apiKeyRow,
@@ -45,7 +46,7 @@ const rotate = (
 };
 
 async function entryOf(store: Store, id: string) {
-  return (await store.directory()).apiKeys.find((key) => key.id === id);
+  return (await readDirectory(store)).apiKeys.find((key) => key.id === id);
 }
 
 export const apiKeyCases: StoreCases = {
@@ -155,7 +156,7 @@ export const apiKeyCases: StoreCases = {
 
   'a rotation forgets the value before it, or remembers the one before that': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     const first = await rotate(store, 1);
     assert.ok(first.ok && first.key.version === 2 && first.key.lastFour === 'wxyz');
     const before = { sha256: 'b'.repeat(64), untilMs: startMs + dayMs };
@@ -243,7 +244,7 @@ export const apiKeyCases: StoreCases = {
 
   'a revoked key goes on working, or another project revokes it': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     const unknown = { ok: false, reason: 'unknown' };
     assert.deepEqual(await store.revokeApiKey(revocation('key_a', 'proj_b')), unknown);
     assert.deepEqual(await store.revokeApiKey(revocation('key_x')), unknown);
@@ -262,7 +263,7 @@ export const apiKeyCases: StoreCases = {
 
   'a use from before the last one, or of a key that is gone, is written': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     const usedAt = async () => (await store.apiKeyById({ id: 'key_b', projectId }))?.lastUsedAtMs;
     await store.markApiKeysUsed([
       { id: 'key_x', atMs: startMs },
@@ -272,6 +273,6 @@ export const apiKeyCases: StoreCases = {
     await store.markApiKeysUsed([{ id: 'key_b', atMs: startMs + 4 }]);
     assert.equal(await usedAt(), startMs + 5);
     await store.markApiKeysUsed([]);
-    assert.equal((await store.directory()).revision, revision, 'the directory need not know');
+    assert.equal((await store.directoryHead()).revision, revision, 'the directory need not know');
   },
 };

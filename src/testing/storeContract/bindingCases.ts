@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import {
   endpointDeletion,
@@ -45,7 +46,7 @@ async function sides(store: Store): Promise<{
   lists: Record<string, readonly string[] | null>;
   exclusive: Record<string, boolean>;
 }> {
-  const { agents, endpoints } = await store.directory();
+  const { agents, endpoints } = await readDirectory(store);
   return {
     lists: Object.fromEntries(agents.map((agent) => [agent.id, agent.boundEndpointIds])),
     exclusive: Object.fromEntries(endpoints.map(({ id, exclusive }) => [id, exclusive])),
@@ -63,7 +64,7 @@ async function assertNotEmpty(store: Store, round: Round): Promise<void> {
 
 /** B1 and B3 of `queries/bindings.ts`. */
 async function assertTwoSided(store: Store): Promise<void> {
-  const { agents, endpoints } = await store.directory();
+  const { agents, endpoints } = await readDirectory(store);
   const byId = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]));
   for (const { id, state, boundEndpointIds } of agents) {
     if (state === 'dead') assert.equal(boundEndpointIds, null, `${id} is dead and bound`);
@@ -150,7 +151,7 @@ export const bindingCases: StoreCases = {
     await store.bootstrap(bootstrapRows());
     const [one, two] = [await withAgent(store, 1), await withAgent(store, 2)];
     assert.ok((await store.createEndpoint(newEndpoint({ id: 'ep_b', slug: 'b', ...closed }))).ok);
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     const boundTo = (boundAgentIds: string[]) =>
       store.updateEndpoint(endpointUpdate({ id: 'ep_b', boundAgentIds }));
     const bound = await boundTo([one, two]);

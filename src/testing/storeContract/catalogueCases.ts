@@ -35,7 +35,7 @@ export const catalogueCases: StoreCases = {
 
   'the data plane does not hear of another source of a model': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     const source = {
       name: 'other',
       source: 'file:/models/other.gguf',

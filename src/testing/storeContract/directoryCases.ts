@@ -1,6 +1,8 @@
 /** The directory: a snapshot, then numbered changes. */
 import assert from 'node:assert/strict';
-import type { Change } from '../../store/contract/directoryStore.ts';
+import type { Change, DirectoryStore } from '../../store/contract/directoryStore.ts';
+import { directoryPageEntries } from '../../store/limits.ts';
+import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
 import { projectEntry } from '../directoryEntries.ts';
@@ -36,11 +38,11 @@ async function rotate(store: Store, agentId: string, count: number): Promise<voi
 
 export const directoryCases: StoreCases = {
   'the snapshot lacks something, or its revision is of another moment': async ({ store }) => {
-    const empty = await store.directory();
+    const empty = await readDirectory(store);
     assert.equal(empty.revision, 0);
     await withJoinKey(store);
     const agent = await enrolled(store, 1);
-    const { revision, projects, endpoints, models, apiKeys, agents } = await store.directory();
+    const { revision, projects, endpoints, models, apiKeys, agents } = await readDirectory(store);
     // A project, a model, an endpoint, two keys, an agent.
     assert.equal(revision, 6);
     assert.deepEqual(projects, [projectEntry()]);
@@ -69,7 +71,7 @@ export const directoryCases: StoreCases = {
         [6, 'agent', 'agent-0001'],
       ],
     );
-    const snapshot = await store.directory();
+    const snapshot = await readDirectory(store);
     assert.deepEqual(
       all.map(({ entry }) => entry),
       [
@@ -96,7 +98,7 @@ export const directoryCases: StoreCases = {
     const reader = another();
     await Promise.all([other.open(), reader.open()]);
     await withJoinKey(store, { maxUses: 8 });
-    const { revision: base } = await store.directory();
+    const { revision: base } = await store.directoryHead();
     const agents = Array.from({ length: 8 }, (_none, at) => agentRow(at));
     const done = Promise.all(
       agents.map(async (agent, at) => {
@@ -121,13 +123,13 @@ export const directoryCases: StoreCases = {
     await reader.open();
     await withJoinKey(store);
     const { id } = await enrolled(store, 1);
-    const { revision: base } = await store.directory();
+    const { revision: base } = await store.directoryHead();
     let isDone = false;
     const done = rotate(store, id, 40).then(() => {
       isDone = true;
     });
     do {
-      const { revision, agents } = await reader.directory();
+      const { revision, agents } = await readDirectory(reader);
       // Every rotation is one generation and one revision.
       assert.equal(agents[0]?.generation, revision - base + 1);
     } while (!isDone);
@@ -135,12 +137,59 @@ export const directoryCases: StoreCases = {
     await reader.close();
   },
 
+  'of many pages one is left out, or what changes while they are read': async ({ store }) => {
+    const count = 2 * directoryPageEntries + 7;
+    const keys = Array.from({ length: count }, (_none, at) =>
+      apiKeyRow({ id: `key_${at}`, sha256: String(at).padStart(64, '0') }),
+    );
+    await store.bootstrap(bootstrapRows({ apiKeys: keys, joinKeys: [joinKeyRow()] }));
+    let pages = 0;
+    const changing: DirectoryStore = {
+      ...store,
+      async directoryPage(input) {
+        const page = await store.directoryPage(input);
+        if (input.kind !== 'api_key') return page;
+        pages += 1;
+        // Keys of the first page, and an agent: all agents are read by now.
+        if (pages === 2) await store.revokeApiKey(revocation('key_0'));
+        if (pages === 3) await enrolled(store, 1);
+        return page;
+      },
+    };
+    const read = await readDirectory(changing);
+    assert.equal(pages, 3);
+    const { revision } = await store.directoryHead();
+    assert.equal(read.revision, revision);
+    assert.deepEqual(new Set(read.apiKeys.map(({ id }) => id)), new Set(keys.map(({ id }) => id)));
+    assert.equal(read.apiKeys.find(({ id }) => id === 'key_0')?.revoked, true);
+    assert.equal(read.agents.length, 1);
+    assert.deepEqual(await readDirectory(store), read);
+  },
+
+  'a directory is mixed with changes that are not kept any more': async ({ store }) => {
+    await withJoinKey(store);
+    let answers = 0;
+    const forgetful: DirectoryStore = {
+      ...store,
+      async changesSince(input) {
+        answers += 1;
+        return answers === 1 ? { ok: false, reason: 'snapshot_needed' } : store.changesSince(input);
+      },
+    };
+    assert.deepEqual(await readDirectory(forgetful), await readDirectory(store));
+    const hopeless: DirectoryStore = {
+      ...store,
+      changesSince: () => Promise.resolve({ ok: false, reason: 'snapshot_needed' }),
+    };
+    await assert.rejects(readDirectory(hopeless), { kind: 'unavailable' });
+  },
+
   'a reader that lags behind what is kept misses changes in silence': async ({ store }) => {
     const keys = Array.from({ length: 10_050 }, (_none, at) =>
       apiKeyRow({ id: `key_${at}`, sha256: String(at).padStart(64, '0') }),
     );
     await store.bootstrap(bootstrapRows({ apiKeys: keys, joinKeys: [joinKeyRow()] }));
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     assert.equal(revision, 10_053);
     const needed = { ok: false, reason: 'snapshot_needed' };
     assert.deepEqual(await store.changesSince({ revision: 0, limit: 10 }), needed);

@@ -50,7 +50,7 @@ export const endpointCases: StoreCases = {
 
   'the data plane does not hear of a new, a changed or a deleted endpoint': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     const { endpoint } = newEndpoint({ slug: 'chat' });
     assert.ok((await store.createEndpoint(newEndpoint({ slug: 'chat' }))).ok);
     const patch = { active: false };
@@ -181,7 +181,7 @@ export const endpointCases: StoreCases = {
   'a pin outlives its endpoint, usage does not, or the slug stays taken': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
     await store.recordUsage([usageRow(1)]);
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     const outcome = await store.deleteEndpoint(endpointDeletion());
     assert.deepEqual(outcome, { ok: true, revokedKeyIds: ['key_b'] });
     const keys = await store.apiKeysOf({ projectId: 'proj_a', page: firstPage });

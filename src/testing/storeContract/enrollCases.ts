@@ -197,11 +197,11 @@ const refusalCases: StoreCases = {
   'an enrolment that fails half-way has consumed its use (S1)': async ({ store }) => {
     await withJoinKey(store, { maxUses: 2 });
     await enrolled(store, 1);
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     // The id of an agent that is there already, with another key pair.
     await assert.rejects(store.enroll(enrollInput(agentRow(2, { id: 'agent-0001' }))));
     assert.equal(await usesOf(store), 1);
-    assert.equal((await store.directory()).revision, revision);
+    assert.equal((await store.directoryHead()).revision, revision);
     assert.equal(
       (await store.agentEvents({ agentId: 'agent-0001', page: { after: null, limit: 10 } })).items
         .length,

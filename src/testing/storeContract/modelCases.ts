@@ -1,5 +1,6 @@
 /** Models of projects and of the catalogue, and the digests that shared agents may serve. */
 import assert from 'node:assert/strict';
+import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import {
   endpointUpdate,
@@ -77,7 +78,7 @@ export const modelCases: StoreCases = {
     await store.bootstrap(bootstrapRows());
     const wish = newModel({ id: 'model_b', sha256, sizeBytes: 5, contextLength: 99 });
     assert.ok((await store.createModel(wish)).ok);
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     const about = { id: 'model_b', projectId: 'proj_a' };
     const moved = await store.updateModel(
       modelUpdate({ ...about, patch: { source: 'hf:org/other' }, expectedVersion: 1 }),
@@ -160,7 +161,7 @@ export const modelCases: StoreCases = {
     await store.bootstrap(bootstrapRows());
     const wish = newModel({ id: 'model_b', sha256 });
     assert.ok((await store.createModel(wish)).ok);
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     assert.ok((await approve(store)).ok);
     assert.ok((await approve(store)).ok, 'again');
     const entry = async () => {
@@ -181,7 +182,7 @@ export const modelCases: StoreCases = {
       ok: false,
       reason: 'not_found',
     });
-    const { models } = await store.directory();
+    const { models } = await readDirectory(store);
     assert.deepEqual(
       models.filter(({ approvedForShared }) => approvedForShared),
       [],

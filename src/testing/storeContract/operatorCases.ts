@@ -30,8 +30,8 @@ export const operatorCases: StoreCases = {
 
   'the data plane does not hear of the map of near regions': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
-    assert.deepEqual((await store.directory()).regionMap, { id: 'near', groups: [] });
-    const { revision } = await store.directory();
+    assert.deepEqual((await store.directoryHead()).regionMap, { id: 'near', groups: [] });
+    const { revision } = await store.directoryHead();
     const audit = auditNote({ action: 'region_map.update', projectId: null });
     const groups = [
       ['eu-1', 'eu-2'],
@@ -55,7 +55,7 @@ export const operatorCases: StoreCases = {
         },
       ],
     });
-    assert.deepEqual((await store.directory()).regionMap.groups, groups);
+    assert.deepEqual((await store.directoryHead()).regionMap.groups, groups);
     assert.deepEqual(await store.regionMap(), set.map);
   },
 

@@ -1,6 +1,7 @@
 /** The first rows, users and sessions. */
 import assert from 'node:assert/strict';
 import type { SessionRow, UserChange } from '../../store/contract/peopleStore.ts';
+import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
 import { endpointEntry } from '../directoryEntries.ts';
@@ -68,7 +69,7 @@ export const peopleCases: StoreCases = {
     const twice = [endpointEntry(), endpointEntry({ id: 'ep_b' })];
     await assert.rejects(store.bootstrap(bootstrapRows({ endpoints: twice })));
     assert.equal(await store.isBootstrapped(), false);
-    const { revision, projects } = await store.directory();
+    const { revision, projects } = await readDirectory(store);
     assert.deepEqual({ revision, projects }, { revision: 0, projects: [] });
     assert.deepEqual(await store.bootstrap(bootstrapRows()), { ok: true });
     assert.equal(await store.isBootstrapped(), true);

@@ -1,5 +1,6 @@
 /** Projects and who may do what in them. */
 import assert from 'node:assert/strict';
+import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import {
   apiKeyRow,
@@ -100,7 +101,7 @@ export const projectCases: StoreCases = {
 
   'a changed project is not seen by the data plane, or an old change wins': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     const change = { name: 'Lab', sharedAccess: false };
     const update = (expectedVersion: number | null, id = 'proj_a') =>
       store.updateProject({ id, expectedVersion, change, audit });
@@ -148,7 +149,7 @@ export const projectCases: StoreCases = {
     assert.ok(key);
     await sql("delete from api_keys where id = 'key_b'");
     await sql("delete from endpoints where project_id = 'proj_a'");
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     assert.deepEqual(await store.deleteProject({ id: 'proj_a', audit }), { ok: true });
     assert.equal(await store.projectAccess({ project: 'a', userId: 'user_a' }), null);
     assert.deepEqual((await store.projectsOf({ userId: 'user_a', page: firstPage })).items, []);
@@ -186,7 +187,7 @@ export const projectCases: StoreCases = {
     for (const outcome of outcomes) {
       assert.ok(outcome.ok || outcome.reason === 'unknown_project', JSON.stringify(outcome));
     }
-    const { apiKeys } = await store.directory();
+    const { apiKeys } = await readDirectory(store);
     assert.deepEqual(
       apiKeys.filter(({ projectId }) => slugs.includes(projectId.slice(5))),
       [],

@@ -57,7 +57,7 @@ export const tokenCases: StoreCases = {
     const { id: agentId } = await enrolled(store, 1);
     await present(store, { agentId, token: 1, generation: 1 });
     await present(store, { agentId, token: 2, generation: 2 });
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     assert.deepEqual(await present(store, { agentId, token: 1, generation: 3 }), {
       ok: false,
       reason: 'reused',

@@ -58,8 +58,8 @@ export const usageCases: StoreCases = {
 
   'usage writes to the directory': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
-    const { revision } = await store.directory();
+    const { revision } = await store.directoryHead();
     await store.recordUsage([usageRow(1)]);
-    assert.equal((await store.directory()).revision, revision);
+    assert.equal((await store.directoryHead()).revision, revision);
   },
 };
