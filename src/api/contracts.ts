@@ -1,5 +1,6 @@
 /** The contract of every handler of the control plane; a forgotten one does not compile. */
 import type { Contract } from './contract.ts';
+import { agentHealthContracts } from './control/agentHealth.ts';
 import { agentContracts } from './control/agents.ts';
 import { apiKeyContracts } from './control/apiKeys.ts';
 import { auditContracts } from './control/audit.ts';
@@ -32,6 +33,7 @@ export const contracts = {
   ...requestContracts,
   ...usageContracts,
   ...agentContracts,
+  ...agentHealthContracts,
   ...logContracts,
   ...joinKeyContracts,
   ...auditContracts,

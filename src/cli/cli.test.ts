@@ -51,6 +51,7 @@ const agent: AgentAnswer = {
   bound_endpoint_ids: null,
   storage_limit_enabled: false,
   storage_limit_bytes: null,
+  storage: null,
   facts: null,
   agent_version: '0.1.0',
   rtt_ms: 1.4,

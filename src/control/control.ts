@@ -39,6 +39,7 @@ import { joinKeyUseCases } from './enrolment/joinKeyUseCases.ts';
 import { createNonces } from './enrolment/nonces.ts';
 import { createRefresh, type Refresh } from './enrolment/refresh.ts';
 import { createDirectoryFeed, type DirectoryFeed } from './feeds/directoryFeed.ts';
+import { createHealthSink, type HealthSink } from './feeds/healthSink.ts';
 import { createPresenceSink, type PresenceSink } from './feeds/presenceSink.ts';
 import { createUsageSink, type UsageSink } from './feeds/usageSink.ts';
 import type { ControlParts } from './parts.ts';
@@ -99,6 +100,7 @@ export interface Control extends Bound<typeof useCases>, AccessControl {
   directoryFeed: DirectoryFeed;
   usageSink: UsageSink;
   presenceSink: PresenceSink;
+  healthSink: HealthSink;
 }
 
 export function createControl(
@@ -138,5 +140,6 @@ export function createControl(
     directoryFeed: createDirectoryFeed({ store, secrets }),
     usageSink: createUsageSink(parts),
     presenceSink: createPresenceSink(parts),
+    healthSink: createHealthSink(store),
   };
 }

@@ -106,6 +106,12 @@ export const listRows = 500;
 /** Agents that are remembered to have linked before; beyond it the memory starts anew. */
 export const linkedAgentsRemembered = 100_000;
 
+/** Samples of agents' health are kept for this long, in ms; so many of one are shown. */
+export const healthKeptMs = 86_400_000;
+export const healthSamplesShown = 500;
+/** Samples that one sweep forgets; the rest goes in the next one. */
+export const healthForgottenAtOnce = 20_000;
+
 /** Longest text of an event or a reason that is kept, in characters. */
 export const longestDetail = 512;
 

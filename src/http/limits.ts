@@ -88,6 +88,8 @@ export const longestRequestedHeaders = 1024;
 export const liveKeepAliveMs = 5_000;
 export const liveRecheckMs = 15_000;
 export const liveRequests = 50;
+/** How long the change of a storage limit waits for the agent's word on it. */
+export const storageAnswerMs = 5_000;
 /** Entries of a log in one piece of a stream, and how often one without news says that it lives. */
 export const logEntriesPerPiece = 200;
 export const logKeepAliveMs = 15_000;

@@ -165,6 +165,7 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
       directory: control.directoryFeed,
       usage: control.usageSink,
       presence: control.presenceSink,
+      health: control.healthSink,
     },
     config: {
       routerId: newId('rtr', random),

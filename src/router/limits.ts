@@ -110,6 +110,20 @@ export const refusedAtOnce = 16;
 export const maxRefusalsOfRecord = 20;
 export const refusedRecordMs = 3_600_000;
 
+// Health of agents
+
+/** Heartbeats of so long become one sample, where agents are few. */
+export const healthSpanMs = 300_000;
+/** Samples of all agents together: with more agents than these allow, spans are longer. */
+export const healthSamplesPerDay = 2_500_000;
+/** How often it is looked which spans are over. */
+export const healthTickMs = 10_000;
+/** Samples that are told at once, and that wait for it. */
+export const healthBatch = 500;
+export const maxPendingHealthSamples = 20_000;
+/** Numbers of one engine, under the engine's own names. */
+export const maxEngineNumbers = 32;
+
 // Logs of agents
 
 /** Lines that are kept of one agent, or of one project's requests on shared agents. */

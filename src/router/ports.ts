@@ -5,6 +5,7 @@
  * The directory is fed from the `changes` table only: a snapshot, then numbered changes. Hints make
  * it quick, the poll each second makes it true.
  */
+import type { HealthSample } from '../domain/agentHealth.ts';
 import type { ErrorName } from '../api/errors.ts';
 import type {
   EndpointEntry,
@@ -148,10 +149,16 @@ export interface PresenceSink {
   event(event: { agentId: string; atMs: number; kind: string; detail: string }): Promise<void>;
 }
 
+/** Samples of agents' health. Never awaited but by the next batch; what it refuses is lost. */
+export interface HealthSink {
+  record(batch: readonly HealthSample[]): Promise<void>;
+}
+
 export interface RouterPorts {
   directory: DirectoryFeed;
   usage: UsageSink;
   presence: PresenceSink;
+  health: HealthSink;
 }
 
 /** Where an answer goes: an HTTP response in the product, an array in tests. */

@@ -3,9 +3,9 @@
  * world through `ports.ts` alone.
  *
  * Parts: `directory` (durable things in memory), `links/` (who is linked, handshake, grants),
- * `logs/` (what agents say), `requests/` (one request from arrival to outcome; the relay is
- * `requests/attempt.ts`), `journal/` (what happened, on disk and then in the store). Decisions are
- * `domain/scheduler.ts`.
+ * `logs/` (what agents say), `health/` (how they are), `requests/` (one request from arrival to
+ * outcome; the relay is `requests/attempt.ts`), `journal/` (what happened, on disk and then in the
+ * store). Decisions are `domain/scheduler.ts`.
  *
  * Invariants (numbered as in ARCHITECTURE.md; each file says how it keeps them)
  * R1 Every accepted request ends in exactly one outcome, and its slot is released exactly once.
@@ -29,6 +29,7 @@ import { createWsTransport, wsServerOptions } from '../protocol/wsTransport.ts';
 import { Directory, type DirectoryEvent } from './directory.ts';
 import { Journal } from './journal/journal.ts';
 import { diskJournalFiles, type JournalFiles } from './journal/journalFiles.ts';
+import { HealthBook, type AgentHealth } from './health/healthBook.ts';
 import { stopTimeoutMs } from './limits.ts';
 import { agentPresence, type AgentPresence } from './links/agentPresence.ts';
 import { AgentRegistry } from './links/agentRegistry.ts';
@@ -125,6 +126,7 @@ export class Router {
   private readonly registry: AgentRegistry;
   private readonly presence: PresenceReporter;
   private readonly uptime: UptimeMeter;
+  private readonly health: HealthBook;
   private phase: Phase = 'new';
 
   constructor(options: RouterOptions) {
@@ -136,6 +138,7 @@ export class Router {
     this.logs = new LogBook({ directory: this.directory, clock, random });
     this.journal = new Journal({ files, sink: ports.usage, clock, random, log });
     this.presence = new PresenceReporter({ sink: ports.presence, clock, log });
+    this.health = new HealthBook({ sink: ports.health, clock, random, log });
     const { tiers = tierTable(), waiting = {}, region = 'local' } = config;
     const { routerId, linkSilentAfterMs } = config;
     this.requests = new RequestTable({
@@ -152,6 +155,7 @@ export class Router {
       linkLimits: silenceOf(linkSilentAfterMs),
       directory: this.directory,
       presence: this.presence,
+      health: this.health,
       logs: this.logs,
       tell: (event) => this.requests.driver.send(event),
     });
@@ -169,6 +173,7 @@ export class Router {
     this.requests.start();
     this.registry.start();
     this.uptime.start();
+    this.health.start();
     this.phase = 'serving';
   }
 
@@ -214,6 +219,11 @@ export class Router {
   agent(agentId: string): AgentPresence | undefined {
     const process = this.registry.process(agentId);
     return process === undefined ? undefined : this.presenceOf(process);
+  }
+
+  /** How an agent that has a link was at its last heartbeat. */
+  agentHealth(agentId: string): AgentHealth | undefined {
+    return this.health.latest(agentId);
   }
 
   /** Calls `listener` when an agent's links, grants or models have changed. */
@@ -291,6 +301,7 @@ export class Router {
     this.registry.stop('shutting_down');
     this.requests.stop();
     this.directory.stop();
+    this.health.stop();
     const aborter = new AbortController();
     const deadline = sleep(this.clock, stopTimeoutMs, aborter.signal);
     const closing = Promise.all([this.journal.stop(), this.presence.stop(), this.uptime.stop()]);

@@ -10,6 +10,7 @@ import { auditMethods } from './methods/auditMethods.ts';
 import { catalogueMethods } from './methods/catalogueMethods.ts';
 import { directoryMethods } from './methods/directoryMethods.ts';
 import { enrolmentMethods } from './methods/enrolmentMethods.ts';
+import { healthMethods } from './methods/healthMethods.ts';
 import { idempotencyMethods } from './methods/idempotencyMethods.ts';
 import { identityMethods } from './methods/identityMethods.ts';
 import { joinKeyMethods } from './methods/joinKeyMethods.ts';
@@ -43,6 +44,7 @@ export const methods: MethodsOf<StoreMethods> = {
   ...joinKeyMethods,
   ...enrolmentMethods,
   ...agentMethods,
+  ...healthMethods,
   ...usageMethods,
   ...directoryMethods,
   ...auditMethods,

@@ -27,6 +27,7 @@ import type { AuditStore } from './contract/auditStore.ts';
 import type { CatalogueStore } from './contract/catalogueStore.ts';
 import type { DirectoryStore } from './contract/directoryStore.ts';
 import type { EnrolmentStore } from './contract/enrolmentStore.ts';
+import type { HealthStore } from './contract/healthStore.ts';
 import type { IdempotencyStore } from './contract/idempotencyStore.ts';
 import type { IdentityStore } from './contract/identityStore.ts';
 import type { JoinKeyStore } from './contract/joinKeyStore.ts';
@@ -53,6 +54,7 @@ export interface StoreMethods
     JoinKeyStore,
     EnrolmentStore,
     AgentStore,
+    HealthStore,
     UsageStore,
     DirectoryStore,
     AuditStore,

@@ -92,9 +92,10 @@ export async function openPlatformHarness(
 ): Promise<PlatformHarness> {
   const control = await openControlHarness(options.control, controlOptions(options));
   const dataDir = await mkdtemp(path.join(tmpdir(), 'xim-router-'));
-  const { directoryFeed, usageSink, presenceSink } = control.control;
+  const { directoryFeed, usageSink, presenceSink, healthSink } = control.control;
+  const sinks = { usage: usageSink, presence: presenceSink, health: healthSink };
   const router = createRouter({
-    ports: { directory: directoryFeed, usage: usageSink, presence: presenceSink },
+    ports: { directory: directoryFeed, ...sinks },
     clock: sharedClock(control),
     random: systemRandom,
     log: silentLogger,

@@ -3,6 +3,7 @@
  * memory with faults, and fake agents over the in-memory transport or a real WebSocket.
  */
 import { randomUUID } from 'node:crypto';
+import type { HealthSample } from '../domain/agentHealth.ts';
 import type { AgentEntry, EndpointEntry } from '../domain/directory.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { newKeyPair, publicKeyText } from '../lib/ed25519.ts';
@@ -49,6 +50,7 @@ export class MemoryPorts implements RouterPorts {
   readonly uptimes: Uptime[] = [];
   readonly events: { agentId: string; kind: string; detail: string }[] = [];
   readonly seenAgents: string[] = [];
+  readonly healthSamples: HealthSample[] = [];
   /** Make the store refuse, or never answer. */
   storeAway = false;
   storeHangs = false;
@@ -121,6 +123,14 @@ export class MemoryPorts implements RouterPorts {
     },
     event: (event: { agentId: string; kind: string; detail: string }): Promise<void> => {
       this.events.push(event);
+      return Promise.resolve();
+    },
+  };
+
+  health = {
+    record: (batch: readonly HealthSample[]): Promise<void> => {
+      if (this.storeAway) return Promise.reject(storeIsAway());
+      this.healthSamples.push(...batch);
       return Promise.resolve();
     },
   };

@@ -63,6 +63,8 @@ export async function createScriptedRouter(feed: DirectoryFeed): Promise<Scripte
     },
     acceptWebSocket: (socket, { address }) => void router.links.push({ socket, address }),
     agent: () => undefined,
+    agentHealth: () => undefined,
+    onAgentChange: () => () => {},
     linkedAgentIds: () => [],
     logs: new LogBook({ directory, clock: systemClock, random: systemRandom }),
     endpointStats: () => ({ running: 0, waiting: 0, agentsReady: 0 }),

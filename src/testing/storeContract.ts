@@ -14,6 +14,7 @@ import { catalogueCases } from './storeContract/catalogueCases.ts';
 import { directoryCases } from './storeContract/directoryCases.ts';
 import { endpointCases } from './storeContract/endpointCases.ts';
 import { enrollCases } from './storeContract/enrollCases.ts';
+import { healthCases } from './storeContract/healthCases.ts';
 import { idempotencyCases } from './storeContract/idempotencyCases.ts';
 import { joinKeyModelCases } from './storeContract/joinKeyModelCases.ts';
 import { memberCases } from './storeContract/memberCases.ts';
@@ -49,6 +50,7 @@ const topics: StoreCases[] = [
   agentCases,
   agentListCases,
   agentLifeCases,
+  healthCases,
   usageCases,
   usageSumCases,
   agentHourCases,

@@ -7,6 +7,7 @@ import { createAgent, type Agent, type AgentEnd } from '../agent/agent.ts';
 import type { AgentConfig } from '../agent/agentConfig.ts';
 import type { AgentEvent } from '../agent/agentEvent.ts';
 import type { AgentLog } from '../agent/linking/agentLog.ts';
+import type { ModelEnsurer } from '../agent/engines/engine.ts';
 import { UrlEngine } from '../agent/engines/url.ts';
 import { parseEngineUrl } from '../agent/engines/urlAddress.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
@@ -32,6 +33,8 @@ export interface TestAgentOptions extends Partial<AgentConfig> {
   log?: Logger;
   /** Takes the place of the engine's `run`: for adapters that are broken. */
   run?: UrlEngine['run'];
+  /** Models come as files first, as for an engine that loads them itself. */
+  models?: ModelEnsurer;
 }
 
 /** A directory that is gone after the test. */
@@ -43,7 +46,8 @@ export async function stateDirectory(t: Pick<TestContext, 'after'>): Promise<str
 
 /** Starts the agent; it is stopped after the test. */
 export function startAgent(t: Pick<TestContext, 'after'>, options: TestAgentOptions): TestAgent {
-  const { engineUrl, slots = 4, clock = systemClock, log = silentLogger, run, ...config } = options;
+  const { engineUrl, slots = 4, clock = systemClock, log = silentLogger, ...rest } = options;
+  const { run, models = null, ...config } = rest;
   const address = parseEngineUrl(engineUrl);
   if (address.kind !== 'ok') throw new Error(address.message);
   const events: AgentEvent[] = [];
@@ -68,9 +72,10 @@ export function startAgent(t: Pick<TestContext, 'after'>, options: TestAgentOpti
         random: systemRandom,
         log: parts.log,
       });
-      return run === undefined ? engine : Object.assign(engine, { run });
+      if (run !== undefined) Object.assign(engine, { run });
+      return models === null ? engine : Object.assign(engine, { needsFiles: true });
     },
-    models: null,
+    models,
     clock,
     random: systemRandom,
     log,

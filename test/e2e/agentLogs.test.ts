@@ -1,7 +1,8 @@
-/** What a real agent process logs, read and followed over HTTP. */
+/** What a real agent process logs, and how it is, read and followed over HTTP. */
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
+import type { AgentHealthAnswer } from '../../src/api/control/agentHealth.ts';
 import type { AgentAnswer } from '../../src/api/control/agents.ts';
 import type { LogAnswer, LogEntryAnswer } from '../../src/api/control/logs.ts';
 import { joinAgent } from '../../src/testing/agentProcess.ts';
@@ -101,6 +102,24 @@ test('what an agent said before somebody looked is gone', async () => {
   const times = said.map(({ at }) => at);
   assert.deepEqual(times, times.toSorted());
   assert.doesNotMatch(JSON.stringify(said), /xjk_|xrt_/);
+});
+
+test('the numbers of a machine and its engine do not reach its owner', async () => {
+  const health = logs.replace('/logs', '/health');
+  const { now } = await control<AgentHealthAnswer>(health);
+  assert.ok((now?.memory_total_bytes ?? 0) > 2 ** 20);
+  assert.ok((now?.disk_total_bytes ?? 0) > (now?.disk_free_bytes ?? 0));
+  assert.ok((now?.resident_bytes ?? 0) > 2 ** 20);
+  const busy = ask('fake:{"chunks":400,"tickMs":20}');
+  await until(
+    async () => {
+      const { now: later } = await control<AgentHealthAnswer>(health);
+      const [one] = later?.engines ?? [];
+      return later?.in_flight === 1 && one?.waiting === 3 && one.kv_cache_use === 0.25;
+    },
+    { what: 'the engine’s own numbers' },
+  );
+  assert.equal((await busy).status, 200);
 });
 
 test('a failure of a request is not told while it happens, or not of which request', async (t) => {

@@ -18,6 +18,27 @@ const agentModelSchema = z.strictObject({
 });
 export type AgentModelAnswer = z.infer<typeof agentModelSchema>;
 
+/** The model cache under its limit, as the agent has said last. */
+const storageSchema = z.strictObject({
+  /** What binds: `storage_limit_bytes`, or the machine's own smaller one. */
+  limit_bytes: z.number().nullable(),
+  used_bytes: z.number(),
+  /** Went for the present limit. */
+  evicted_bytes: z.number(),
+  /** Above the limit, because the files are in use. */
+  over_bytes: z.number(),
+  /** Largest first; of another agent that shares the cache, without a model. */
+  in_use: z.array(
+    z.strictObject({
+      model_id: z.string().nullable(),
+      model: z.string().nullable(),
+      bytes: z.number(),
+    }),
+  ),
+  /** Whether it follows `storage_limit_bytes` as it is now. */
+  up_to_date: z.boolean(),
+});
+
 export const agentSchema = z
   .strictObject({
     id: z.string(),
@@ -41,6 +62,8 @@ export const agentSchema = z
     bound_endpoint_ids: z.array(z.string()).nullable(),
     storage_limit_enabled: z.boolean(),
     storage_limit_bytes: z.int().nullable(),
+    /** Null while no link is up, and for agents that keep no models. */
+    storage: storageSchema.nullable(),
     facts: factsSchema.nullable(),
     agent_version: z.string().nullable(),
     /** Null while no link is up. */

@@ -88,6 +88,7 @@ const agent: AgentAnswer = {
   bound_endpoint_ids: null,
   storage_limit_enabled: false,
   storage_limit_bytes: null,
+  storage: null,
   facts: {
     hostname: 'lab-3',
     os: 'Linux 6.12',

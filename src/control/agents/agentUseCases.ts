@@ -6,12 +6,14 @@ import {
   revokeAgentCredentials,
   suspendAgent,
 } from './agentLifecycle.ts';
+import { agentHealth } from './agentHealth.ts';
 import { agentEvents, agentOf, listAgents } from './agents.ts';
 
 export const agentUseCases = {
   agents: listAgents,
   agent: agentOf,
   agentEvents,
+  agentHealth,
   updateAgent,
   suspendAgent,
   resumeAgent,

@@ -8,6 +8,8 @@ import { pendingDiesAfterMs } from '../../domain/agentState.ts';
 import {
   auditKeptMs,
   auditNotesForgottenAtOnce,
+  healthForgottenAtOnce,
+  healthKeptMs,
   invitationsKeptMs,
   joinKeysForgottenAtOnce,
   joinKeysKeptMs,
@@ -43,6 +45,7 @@ export async function sweep(
     beforeMs: ago(joinKeysKeptMs),
     limit: joinKeysForgottenAtOnce,
   });
+  await store.deleteOldHealth({ beforeMs: nowMs - healthKeptMs, limit: healthForgottenAtOnce });
   await store.deleteOldInvitations(ago(invitationsKeptMs));
   const dead = await store.expireAgents({
     atMs: nowMs,

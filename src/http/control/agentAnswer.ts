@@ -49,6 +49,7 @@ function agentAnswer(view: AgentView, live: Live): AgentAnswer {
     bound_endpoint_ids: view.boundEndpointIds === null ? null : [...view.boundEndpointIds],
     storage_limit_enabled: view.storageLimitBytes !== null,
     storage_limit_bytes: view.storageLimitBytes,
+    storage: storageOf(view, live),
     facts,
     agent_version: presence?.agentVersion ?? facts?.agentVersion ?? null,
     rtt_ms: presence?.rttMs ?? null,
@@ -78,6 +79,23 @@ function stateOf(
     case 'dead':
       return { state, state_since: isoTime(view.stateSinceMs) };
   }
+}
+
+function storageOf(view: AgentView, { presence, modelName }: Live): AgentAnswer['storage'] {
+  const storage = presence?.storage ?? null;
+  if (storage === null) return null;
+  return {
+    limit_bytes: storage.limitBytes,
+    used_bytes: storage.usedBytes,
+    evicted_bytes: storage.evictedBytes,
+    over_bytes: storage.overBytes,
+    in_use: storage.inUse.map(({ modelId, bytes }) => ({
+      model_id: modelId,
+      model: modelId === null ? null : (modelName(modelId) ?? null),
+      bytes,
+    })),
+    up_to_date: storage.configuredLimitBytes === view.storageLimitBytes,
+  };
 }
 
 function modelsOf(

@@ -12,10 +12,12 @@ import type {
 } from '../../control/agents/agentLifecycle.ts';
 import type { Control } from '../../control/control.ts';
 import type { AgentEventView } from '../../control/agents/agents.ts';
+import type { Clock } from '../../lib/clock.ts';
 import type { AgentAnswers } from './agentAnswer.ts';
 import { pageAnswer, type ControlCall } from './controlCall.ts';
 import { isoTime } from './isoTime.ts';
 import type { LiveView } from './liveView.ts';
+import { storageApplied, storageWarnings } from './storageApplied.ts';
 import { ofPlatform, ofProject, type OwnerOf } from './ownerOf.ts';
 import type { TopicHandlers } from './topicHandlers.ts';
 
@@ -31,8 +33,9 @@ interface Options {
     | 'removeAgent'
     | 'revokeAgentCredentials'
   >;
-  router: Pick<LiveView, 'linkedAgentIds'>;
+  router: Pick<LiveView, 'agent' | 'linkedAgentIds' | 'onAgentChange'>;
   answers: AgentAnswers;
+  clock: Clock;
 }
 
 type Contracts = typeof agentContracts;
@@ -57,7 +60,7 @@ export function createAgentRoutes(options: Options): TopicHandlers<Contracts> {
 
 /** The routes for the owner that the address names. */
 function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contracts>, Name> {
-  const { control, router, answers } = options;
+  const { control, router, answers, clock } = options;
   const about = (call: Pick<ControlCall, 'caller' | 'part'>) => ({
     caller: call.caller,
     owner: ownerOf(call),
@@ -103,7 +106,14 @@ function routesOf(options: Options, ownerOf: OwnerOf): Pick<TopicHandlers<Contra
       const wish = agentWish(body);
       const outcome = await control.updateAgent({ ...about(call), wish, expectedVersion });
       if (!outcome.ok) return call.refuse(outcome);
-      return call.json({ ...answers.one(outcome.agent), warnings: outcome.warnings });
+      const { agent, warnings } = outcome;
+      if (wish.storageLimitBytes !== undefined) {
+        const { id: agentId, storageLimitBytes: limitBytes } = agent;
+        const { signal } = call.context.req.raw;
+        const applied = await storageApplied({ router, clock, agentId, limitBytes, signal });
+        warnings.push(...storageWarnings(applied, answers.one(agent).storage));
+      }
+      return call.json({ ...answers.one(agent), warnings });
     },
     async agentEvents(call) {
       const outcome = await control.agentEvents({ ...about(call), page: call.page });

@@ -27,6 +27,7 @@ import type { HttpLimits } from '../limits.ts';
 import { readOrRefuse, type ReadingBudget } from '../readBody.ts';
 import { storeIsAway } from '../storeIsAway.ts';
 import { createAgentAnswers } from './agentAnswer.ts';
+import { createAgentHealthRoutes } from './agentHealthRoutes.ts';
 import { createAgentRoutes } from './agentRoutes.ts';
 import { createApiKeyRoutes } from './apiKeyRoutes.ts';
 import { createAuditRoutes } from './auditRoutes.ts';
@@ -226,7 +227,7 @@ function foreignOrigin(context: ControlContext, hosts: KnownHosts): Response | u
 }
 
 function controlHandlers(options: ControlAppOptions): ControlHandlers {
-  const { control, router, auth } = options;
+  const { control, router, auth, clock } = options;
   const modelName = (id: string): string | undefined => router.directory.model(id)?.name;
   const answers = createAgentAnswers({ router, modelName });
   const publicBase = (): string => options.knownHosts().publicBase();
@@ -256,7 +257,8 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
     ...createModelRoutes({ control }),
     ...createTierRoutes({ control }),
     live,
-    ...createAgentRoutes({ control, router, answers }),
+    ...createAgentRoutes({ control, router, answers, clock }),
+    ...createAgentHealthRoutes({ control, router, answers, modelName }),
     ...createLogRoutes(watching),
     ...createJoinKeyRoutes(options),
     ...createAuditRoutes({ control }),

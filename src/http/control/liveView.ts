@@ -3,5 +3,12 @@ import type { Router } from '../../router/router.ts';
 
 export type LiveView = Pick<
   Router,
-  'agent' | 'linkedAgentIds' | 'logs' | 'endpointStats' | 'stats' | 'directory'
+  | 'agent'
+  | 'agentHealth'
+  | 'onAgentChange'
+  | 'linkedAgentIds'
+  | 'logs'
+  | 'endpointStats'
+  | 'stats'
+  | 'directory'
 >;

@@ -1,6 +1,6 @@
 /** An agent with a link up, as the control routes and the dashboard show it. */
 import type { Scheduler } from '../../domain/scheduler.ts';
-import type { ModelState } from '../../protocol/messages/agentControl.ts';
+import type { ModelState, StorageReport } from '../../protocol/messages/agentControl.ts';
 import type { AgentProcess } from './agentRegistry.ts';
 
 export interface AgentPresence {
@@ -16,6 +16,8 @@ export interface AgentPresence {
   slots: number;
   instances: AgentInstance[];
   models: readonly ModelState[];
+  /** The model cache under its limit; null: nothing was said of one. */
+  storage: StorageReport | null;
 }
 
 export interface AgentInstance {
@@ -30,7 +32,7 @@ export interface AgentInstance {
 }
 
 export function agentPresence(process: AgentProcess, scheduler: Scheduler): AgentPresence {
-  const { agentId, nonce, linkedSinceMs, models } = process;
+  const { agentId, nonce, linkedSinceMs, models, storage = null } = process;
   const links = [...process.links.values()];
   const rtts = links.flatMap((link) => link.peer.rttMs() ?? []);
   const instances = process.grants.map((grant) => {
@@ -48,5 +50,6 @@ export function agentPresence(process: AgentProcess, scheduler: Scheduler): Agen
     ...scheduler.agentLoad(agentId),
     instances,
     models,
+    storage,
   };
 }

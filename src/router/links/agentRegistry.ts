@@ -23,6 +23,7 @@ import type {
   HeartbeatMessage,
   LogMessage,
   ModelState,
+  StorageReport,
 } from '../../protocol/messages/agentControl.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { RouterControl } from '../../protocol/messages/routerControl.ts';
@@ -37,6 +38,7 @@ import {
   stopDrainMs,
   tokenGraceMs,
 } from '../limits.ts';
+import type { HealthBook } from '../health/healthBook.ts';
 import type { LogBook } from '../logs/logBook.ts';
 import { sumOfGrants, type AgentLink, type LinkGrant } from './agentLink.ts';
 import { DesiredModels } from './desiredModels.ts';
@@ -52,6 +54,8 @@ export interface AgentProcess {
   /** Over all links. */
   grants: readonly LinkGrant[];
   models: readonly ModelState[];
+  /** Undefined: it has said nothing of a model cache. */
+  storage: StorageReport | undefined;
   /** Epoch ms. */
   linkedSinceMs: number;
   /** Monotonic: until then what runs on it may end. Undefined: it was not stopped. */
@@ -61,6 +65,7 @@ export interface AgentProcess {
 interface RegistryOptions {
   directory: Directory;
   presence: PresenceReporter;
+  health: HealthBook;
   logs: LogBook;
   /** Takes events for the scheduler. */
   tell: (event: UntimedEvent) => void;
@@ -213,12 +218,14 @@ export class AgentRegistry implements LinkOwner {
     const process = this.processOf(link);
     if (process === undefined) return;
     const { agentId, nonce } = link;
-    const { models } = message;
-    const same = JSON.stringify(process.models) === JSON.stringify(models);
+    const { models, storage } = message;
+    this.options.health.take(agentId, message);
+    const sameModels = isSame(process.models, models);
+    const sameStorage = isSame(process.storage, storage);
     process.models = models;
-    if (same) return;
-    this.options.tell({ type: 'models', agentId, nonce, models });
-    this.changed(agentId);
+    process.storage = storage;
+    if (!sameModels) this.options.tell({ type: 'models', agentId, nonce, models });
+    if (!sameModels || !sameStorage) this.changed(agentId);
   }
 
   onLog(link: AgentLink, message: LogMessage): void {
@@ -251,9 +258,8 @@ export class AgentRegistry implements LinkOwner {
     const { agentId, nonce, address } = link;
     const linkedSinceMs = this.options.clock.now();
     const links = new Map([[link.number, link]]);
-    const drainsUntilMs = undefined;
-    const process = { agentId, nonce, links, grants: [], models: [], linkedSinceMs, drainsUntilMs };
-    this.processes.set(agentId, process);
+    const nothing = { grants: [], models: [], storage: undefined, drainsUntilMs: undefined };
+    this.processes.set(agentId, { agentId, nonce, links, linkedSinceMs, ...nothing });
     this.options.tell({ type: 'join', agentId, nonce });
     this.options.log.info({ agentId, address }, 'agent linked');
     this.report({ agentId, kind: 'connected', detail: `from ${address}` });
@@ -269,6 +275,7 @@ export class AgentRegistry implements LinkOwner {
     this.processes.delete(agentId);
     this.options.tell({ type: 'leave', agentId, nonce });
     this.options.presence.forget(agentId);
+    this.options.health.forget(agentId);
     this.report({ agentId, kind: 'disconnected', detail: `${why.reason} ${why.detail}`.trim() });
     this.changed(agentId);
   }
@@ -413,3 +420,6 @@ export class AgentRegistry implements LinkOwner {
     };
   }
 }
+
+const isSame = (one: unknown, other: unknown): boolean =>
+  JSON.stringify(one) === JSON.stringify(other);

@@ -20,6 +20,8 @@ export interface MigrationSchema {
   dialect: Dialect;
   /** The type of a 64-bit integer. */
   integer: ColumnDataType;
+  /** The type of a 64-bit floating-point number. */
+  real: ColumnDataType;
   /** A new table, strict about its types on SQLite as PostgreSQL always is. */
   createTable: <Name extends string>(name: Name) => CreateTableBuilder<Name>;
 }
@@ -29,6 +31,7 @@ export function migrationSchema(db: Kysely<unknown>, dialect: Dialect): Migratio
     db,
     dialect,
     integer: dialect === 'sqlite' ? 'integer' : 'bigint',
+    real: dialect === 'sqlite' ? 'real' : 'double precision',
     createTable(name) {
       const table = db.schema.createTable(name);
       return dialect === 'sqlite' ? table.modifyEnd(sql`strict`) : table;

@@ -30,6 +30,10 @@ export function fromListOrNull<Item extends string>(text: JsonText | null): read
  */
 const lists = new Map<JsonText, readonly string[]>();
 
+/** `storageLimitBytes` → `storage_limit_bytes`. */
+export const snakeCase = (name: string): string =>
+  name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
 /** A pattern for `like … escape '!'` that a text with this part fits. */
 export const containing = (part: string): string => `%${part.replaceAll(/[!%_]/g, '!$&')}%`;
 

@@ -7,7 +7,7 @@ import { agentById, lockAgent, toAgentRow } from './agents.ts';
 import { noteChanges, noteNothing } from './audit.ts';
 import { bindAgentTo, lockBindings } from './bindings.ts';
 import { appendChanges } from './changes.ts';
-import { toList, toListOrNull } from './columns.ts';
+import { snakeCase, toList, toListOrNull } from './columns.ts';
 
 type Input = Parameters<AgentStore['updateAgent']>[0];
 type Outcome = Awaited<ReturnType<AgentStore['updateAgent']>>;
@@ -54,7 +54,7 @@ export async function updateAgent(tx: Tx, input: Input): Promise<Outcome> {
     atMs: audit.atMs,
     kind: 'changed',
     actor: audit.actor,
-    detail: fields.map((field) => wireName(field)).join(', '),
+    detail: fields.map((field) => snakeCase(field)).join(', '),
   });
   await appendChanges(tx, rebound ? bound.changes : [{ kind: 'agent', id: agentId }]);
   return { ok: true, agent };
@@ -101,9 +101,4 @@ async function write({ db }: Tx, agent: AgentRow): Promise<AgentRow> {
     .returningAll()
     .executeTakeFirstOrThrow();
   return toAgentRow(row);
-}
-
-/** A field as people write it. */
-function wireName(field: string): string {
-  return field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -56,8 +56,29 @@ interface AgentEvents {
   detail: string;
 }
 
+/** Numbers of a span that ends at `at_ms`; null: not known. */
+interface AgentHealth {
+  agent_id: string;
+  at_ms: number;
+  in_flight: number | null;
+  slots: number | null;
+  waiting: number | null;
+  tokens_per_second: number | null;
+  prompt_tokens_per_second: number | null;
+  kv_cache_use: number | null;
+  accelerator_use: number | null;
+  accelerator_memory_used_bytes: number | null;
+  accelerator_memory_total_bytes: number | null;
+  temperature_c: number | null;
+  disk_free_bytes: number | null;
+  disk_total_bytes: number | null;
+  memory_available_bytes: number | null;
+  memory_total_bytes: number | null;
+}
+
 export interface AgentTables {
   join_keys: JoinKeys;
   agents: Agents;
   agent_events: AgentEvents;
+  agent_health: AgentHealth;
 }
