@@ -329,6 +329,16 @@ export const historyRows: Readonly<Record<string, readonly HistoryRow[]>> = {
       detail: 'with key desk',
     },
   ],
+  agent_health: [
+    {
+      agent_id: 'agent-0001',
+      at_ms: historyMs + 300_000,
+      in_flight: 1.25,
+      slots: 4,
+      temperature_c: null,
+      disk_free_bytes: 2 ** 41,
+    },
+  ],
   usage_records: usageRecords,
   audit_events: [
     {
