@@ -39,6 +39,12 @@ export const sqliteJournalSizeBytes = 64 * 1024 * 1024;
 /** Calls that somebody waits for, in a row, before one of upkeep has its turn. */
 export const urgentInRow = 8;
 
+/**
+ * Up to this size a start checks every page of the embedded database, some 700 MB a second; of a
+ * larger one the tables that only grow, and that no start depends on, are left to backups.
+ */
+export const sqliteWholeCheckBytes = 256 * 1024 * 1024;
+
 /** How long SQLite waits for another process that holds the file, in ms. */
 export const sqliteBusyTimeoutMs = 5_000;
 

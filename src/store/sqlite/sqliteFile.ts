@@ -1,22 +1,26 @@
 /** Opening and checking database files. The workers' are opened here. */
-import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { sqliteBusyTimeoutMs, sqliteJournalSizeBytes } from '../limits.ts';
+import { sqliteBusyTimeoutMs, sqliteJournalSizeBytes, sqliteWholeCheckBytes } from '../limits.ts';
 import { StoreError } from '../storeError.ts';
 import { describe } from './sqliteErrors.ts';
 
 /**
  * Opens the file for the one writer, makes it when it is missing (0600, in a directory made 0700),
- * and checks that it is sound. Throws `StoreError` and what `toStoreError` makes one of.
+ * and checks that it is sound: all of it, or of a large one what a start depends on. Throws
+ * `StoreError` and what `toStoreError` makes one of.
  */
-export function openForWriting(file: string): DatabaseSync {
+export function openForWriting(
+  file: string,
+  { wholeCheckBytes = sqliteWholeCheckBytes }: { wholeCheckBytes?: number } = {},
+): DatabaseSync {
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   // SQLite gives its own two files beside this one the mode that this one has.
   closeSync(openSync(file, 'a', 0o600));
   const database = new DatabaseSync(file, { timeout: sqliteBusyTimeoutMs });
   try {
-    requireSound(database, file);
+    requireSound(database, { file, isWhole: statSync(file).size <= wholeCheckBytes });
     requireWal(database, file);
     database.exec(`
       pragma synchronous = full;
@@ -72,10 +76,27 @@ export function requireWhole(database: DatabaseSync, file: string): void {
   }
 }
 
-function requireSound(database: DatabaseSync, file: string): void {
-  const rows = database.prepare('pragma quick_check(1)').all();
-  const [verdict] = Object.values(rows[0] ?? {});
-  if (verdict !== 'ok') throw new StoreError('corrupt', describe('corrupt', file));
+/** Tables of what has happened: there is no end to them. */
+const records = ['usage_records', 'usage_hours', 'agent_hours', 'agent_events', 'audit_events'];
+
+/** Throws a `StoreError` when a page that was looked at is damaged. */
+function requireSound(
+  database: DatabaseSync,
+  { file, isWhole }: { file: string; isWhole: boolean },
+): void {
+  const checks = isWhole ? ['quick_check(1)'] : tablesBut(records, database).map(checkOf);
+  for (const check of checks) {
+    const [row = {}] = database.prepare(`pragma ${check}`).all();
+    const [verdict] = Object.values(row);
+    if (verdict !== 'ok') throw new StoreError('corrupt', describe('corrupt', file));
+  }
+}
+
+const checkOf = (table: string): string => `quick_check('${table}')`;
+
+function tablesBut(left: readonly string[], database: DatabaseSync): string[] {
+  const rows = database.prepare("select name from sqlite_master where type = 'table'").all();
+  return rows.map(({ name }) => String(name)).filter((name) => !left.includes(name));
 }
 
 function requireWal(database: DatabaseSync, file: string): void {

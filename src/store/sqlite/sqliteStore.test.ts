@@ -17,6 +17,9 @@ import { storeContract } from '../../testing/storeContract.ts';
 import type { StoreFixture } from '../../testing/storeContract/storeCases.ts';
 import { bootstrapRows, usageRow } from '../../testing/storeRows.ts';
 import type { Store } from '../store.ts';
+import type { StoreError } from '../storeError.ts';
+import { toStoreError } from './sqliteErrors.ts';
+import { openForWriting } from './sqliteFile.ts';
 import { createSqliteStore } from './sqliteStore.ts';
 
 const log = silentLogger;
@@ -107,6 +110,33 @@ void test('a file with damaged pages is opened', async (t) => {
   }
   await handle.close();
   await assert.rejects(createSqliteStore({ path: file, log }).open(), { kind: 'corrupt' });
+});
+
+void test('of a large file what a start depends on is not checked, or all of it is', async (t) => {
+  const file = place(t);
+  const first = await opened(t, file);
+  await first.bootstrap(bootstrapRows());
+  await first.recordUsage(Array.from({ length: 100 }, (_none, at) => usageRow(at)));
+  await first.close();
+  const pageOf = (table: string): number => {
+    const database = new DatabaseSync(file);
+    const row = database.prepare('select rootpage from sqlite_master where name = ?').get(table);
+    database.close();
+    return Number(row?.['rootpage']);
+  };
+  const damage = async (page: number): Promise<void> => {
+    const handle = await open(file, 'r+');
+    await handle.write(Buffer.alloc(4_096, 0xa5), 0, 4_096, (page - 1) * 4_096);
+    await handle.close();
+  };
+  const isCorrupt = (error: unknown): boolean =>
+    (toStoreError(error, file) as StoreError).kind === 'corrupt';
+  const pages = { usage: pageOf('usage_records'), keys: pageOf('api_keys') };
+  await damage(pages.usage);
+  openForWriting(file, { wholeCheckBytes: 0 }).close();
+  assert.throws(() => openForWriting(file), isCorrupt);
+  await damage(pages.keys);
+  assert.throws(() => openForWriting(file, { wholeCheckBytes: 0 }), isCorrupt);
 });
 
 void test('a data directory that cannot be made is no clear error', async (t) => {
