@@ -4,9 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
+import { freePort } from '../../src/testing/freePort.ts';
 import { childrenOf, until } from '../../src/testing/processes.ts';
 import { systemBinary } from '../../src/testing/systemBinary.ts';
 import type { Children } from '../machine/children.ts';
@@ -82,13 +81,4 @@ http {
   }
 }
 `;
-}
-
-/** A port that was free a moment ago: nginx cannot say which one it took. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
 }

@@ -5,12 +5,11 @@
  */
 import assert from 'node:assert/strict';
 import { createPublicKey } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { CuttingProxy } from './cuttingProxy.ts';
 import { startFakeEngine, type FakeEngine } from './fakeEngine.ts';
+import { freePort } from './freePort.ts';
 import { armKill, type KillMoment } from './killMoment.ts';
 import { repository, startProcess, until, type RunningProcess } from './processes.ts';
 import { startServerProcess, temporaryDirectory, type ServerProcess } from './serverProcess.ts';
@@ -253,16 +252,6 @@ function startServer(
   const url = `http://127.0.0.1:${ports.proxy}`;
   const args = ['--no-agent', '--port', String(ports.server), '--public-url', url];
   return startServerProcess({ dataDir: path.join(directory, 'data'), args });
-}
-
-/** A port that nobody has now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** The public key in a state file, which is whole or not there; undefined when it is not. */
