@@ -92,6 +92,14 @@ const table: Record<string, Row> = {
     },
     packages: ['undici', 'ws', 'zod', 'node-llama-cpp', '@huggingface/hub', '@huggingface/jinja'],
   },
+  sim: {
+    may: { lib: 'all' },
+    reasons: {
+      router: 'the simulator stands in for the router; it drives the decisions, not the relay',
+      '*': 'a model of engines and published rules needs nothing of the product but its decisions',
+    },
+    packages: [],
+  },
   cli: {
     may: { lib: 'all', api: 'all' },
     reasons: { '*': 'commands talk to a server over HTTP only' },
@@ -186,6 +194,27 @@ for (const [folder, row] of Object.entries(table)) {
     assert.deepEqual(found, []);
   });
 }
+
+test('a policy, an order or a router of the simulator that looks into the engine', () => {
+  const base = path.join('src', 'sim');
+  const deciding = sourcesOf(base).filter((file) =>
+    /^(policies|orders)\/|^(policyRouter|routerPort)\.ts$/.test(path.relative(base, file)),
+  );
+  assert.ok(deciding.length > 10);
+  // What they import, and what that imports: a detour is no way in either.
+  const reached = new Set<string>();
+  const open = [...deciding];
+  for (let file = open.pop(); file !== undefined; file = open.pop()) {
+    if (reached.has(file)) continue;
+    reached.add(file);
+    const next = importsOf(file)
+      .filter(({ specifier }) => specifier.startsWith('.'))
+      .map(({ specifier }) => path.join(path.dirname(file as string), specifier));
+    open.push(...next);
+  }
+  const inside = [...reached].filter((file) => file.startsWith(path.join(base, 'engine')));
+  assert.deepEqual(inside, [], 'a policy sees what a router sees');
+});
 
 test('anything imports a composition root', () => {
   const found = [...sourcesOf('src'), ...sourcesOf('scripts')]

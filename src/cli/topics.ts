@@ -40,6 +40,7 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
     { word: 'doctor' },
     { word: 'backup' },
     { word: 'restore' },
+    { word: 'simulate' },
     { word: 'completion', about: 'Complete command lines by the tab key' },
     { word: 'version' },
   ],

@@ -1,0 +1,4 @@
+/** Orders, as they are called on the command line; `orders.ts` has one for each. */
+export const orderNames = ['fcfs', 'round-robin-tenant', 'vtc'] as const;
+
+export type OrderName = (typeof orderNames)[number];

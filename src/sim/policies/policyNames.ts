@@ -1,0 +1,14 @@
+/** Published rules, as they are called on the command line; `policies.ts` has one for each. */
+export const policyNames = [
+  'round-robin',
+  'random',
+  'least-requests',
+  'power-of-two',
+  'least-tokens',
+  'sglang-cache-aware',
+  'dynamo-cost',
+  'lmetric',
+  'mooncake-ttft',
+] as const;
+
+export type PolicyName = (typeof policyNames)[number];
