@@ -62,6 +62,8 @@ export const slotWaitMs = 1_000;
 /** Longest message of an engine's error that a client sees. */
 export const maxErrorCharacters = 2_000;
 
+/** Longest sentence on why a model is not there, with what was tried. */
+export const maxModelErrorCharacters = 2_000;
 /** First and longest delay before a model that could not be had is tried again. */
 export const modelRetryFirstMs = 2_000;
 export const modelRetryLongestMs = 60_000;

@@ -231,7 +231,10 @@ const refreshRefusals: Readonly<Record<RefreshRefusal, Refusal>> = {
     'An old rotation token was used: a copy of the agent’s state may be in other hands. The ' +
       'agent is suspended; its owner sees why and can resume it.',
   ],
-  agent_suspended: enrollRefusals.agent_suspended,
+  agent_suspended: [
+    'agent_suspended',
+    'This agent is suspended. It goes on by itself when it is resumed.',
+  ],
   agent_dead: enrollRefusals.agent_dead,
   busy: ['store_unavailable', 'Too many refreshes at once. Try again in a moment.', soon],
 };

@@ -33,14 +33,14 @@ test('a failure without what was tried', async () => {
   const tried = ['model cache: nothing', 'hub: no route'];
   watch.event({ kind: 'failed', model: 'tiny', message: 'No source.', tried });
   const reason = 'No source.\n  model cache: nothing\n  hub: no route';
-  assert.deepEqual(await settled(), { kind: 'without', reason });
+  assert.deepEqual(await settled(), { kind: 'without', reason, fault: 'unfetched' });
 });
 
 test('a file that the engine does not take, told as one that could not be had', async () => {
   const { watch, settled } = watched();
   const reason = 'llama.cpp cannot load tiny: no.';
   watch.event({ kind: 'failed', model: 'tiny', message: reason, tried: [] });
-  assert.deepEqual(await settled(), { kind: 'without', reason, unloadable: true });
+  assert.deepEqual(await settled(), { kind: 'without', reason, fault: 'unloadable' });
 });
 
 test('a start that waits for ever on an agent that says nothing or cannot link', async () => {

@@ -20,8 +20,8 @@ export type ModelOutcome =
   | {
       kind: 'without';
       reason: string;
-      /** Its file was there, and the engine did not take it. */
-      unloadable?: true;
+      /** It could not be had; or its file was there, and the engine did not take it. */
+      fault?: 'unfetched' | 'unloadable';
     }
   | { kind: 'stopped' };
 
@@ -81,7 +81,8 @@ export function watchModel(options: {
       if (event.kind === 'failed') {
         const tried = event.tried.map((line) => `  ${line}`);
         const reason = [event.message, ...tried].join('\n');
-        settle({ kind: 'without', reason, ...(tried.length === 0 ? { unloadable: true } : {}) });
+        const fault = tried.length === 0 ? 'unloadable' : 'unfetched';
+        settle({ kind: 'without', reason, fault });
       }
     },
   };

@@ -149,16 +149,27 @@ function updateFile(
   }
 }
 
-/** An attached engine may come up later; a model that could not be had says itself how to go on. */
+/** How to go on without the model. An attached engine may come up later. */
 function withAdvice(outcome: ModelOutcome, { engineUrl }: ServeConfig): ModelOutcome {
   if (outcome.kind !== 'without') return outcome;
-  if (engineUrl === undefined && outcome.unloadable !== true) return outcome;
-  const advice =
-    engineUrl === undefined
-      ? 'The file is cut off, damaged or of a kind that the engine does not know. Serve another ' +
-        'with --model FILE, or attach an engine with --engine-url URL.'
-      : 'Start the engine, give another with --engine-url URL, or serve a file with --model FILE.';
-  return { kind: 'without', reason: `${outcome.reason}\n${advice}` };
+  const { reason, fault } = outcome;
+  const said = (advice: string): ModelOutcome => ({ ...outcome, reason: `${reason}\n${advice}` });
+  if (engineUrl !== undefined) {
+    return said(
+      'Start the engine, give another with --engine-url URL, or serve a file with --model FILE.',
+    );
+  }
+  switch (fault) {
+    case 'unfetched':
+      return said('Give a GGUF file with --model FILE, or attach an engine with --engine-url URL.');
+    case 'unloadable':
+      return said(
+        'The file is cut off, damaged or of a kind that the engine does not know. Serve another ' +
+          'with --model FILE, or attach an engine with --engine-url URL.',
+      );
+    default:
+      return outcome;
+  }
 }
 
 interface AgentSurroundings {

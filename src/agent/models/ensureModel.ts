@@ -100,9 +100,7 @@ export async function ensureModel(
 function conclude(job: Job, file: CachedFile | undefined): EnsureModelOutcome {
   const { tried } = job;
   if (file !== undefined) return { kind: 'ready', ...file, tried };
-  const message =
-    `The model ${job.desired.name} could not be had from any source. ` +
-    'Give a GGUF file with --model FILE, or attach an engine with --engine-url URL.';
+  const message = `The model ${job.desired.name} could not be had from any source.`;
   const retry = tried.some(({ reason }) => reason !== 'used' && mayPass(reason));
   return { kind: 'failed', tried, message, retry };
 }

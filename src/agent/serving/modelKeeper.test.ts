@@ -151,6 +151,7 @@ test('a failure that time may cure is final, or tried without a pause', async ()
   ensure.set('a', [failed, failed]);
   await wish(model('a'), model('b'));
   assert.deepEqual(states(keeper), ['a failed', 'b ready']);
+  assert.equal(keeper.states()[0]?.error, 'no hub: no', 'its owner reads what was tried');
   assert.equal(calls.filter((call) => call === 'fetch a').length, 1);
   await clock.advanceAsync(120_000);
   assert.equal(calls.filter((call) => call === 'fetch a').length, 3);

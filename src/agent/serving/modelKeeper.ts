@@ -14,7 +14,7 @@ import type { Random } from '../../lib/random.ts';
 import type { ModelState } from '../../protocol/messages/agentControl.ts';
 import type { DesiredModel } from '../../protocol/messages/routerControl.ts';
 import type { Engine, FetchProgress, ModelEnsurer, ModelFile } from '../engines/engine.ts';
-import { modelRetryFirstMs, modelRetryLongestMs } from '../limits.ts';
+import { maxModelErrorCharacters, modelRetryFirstMs, modelRetryLongestMs } from '../limits.ts';
 
 export interface ModelKeeperParts {
   engine: Engine;
@@ -231,8 +231,10 @@ export class ModelKeeper {
         return { modelId, state: 'fetching', ...stage.progress };
       case 'ready':
         return { modelId, state: 'ready' };
-      case 'failed':
-        return { modelId, state: 'failed', error: stage.message.slice(0, 2000) };
+      case 'failed': {
+        const error = [stage.message, ...stage.tried].join(' ').slice(0, maxModelErrorCharacters);
+        return { modelId, state: 'failed', error };
+      }
     }
   }
 

@@ -64,7 +64,7 @@ function show(agent: AgentAnswer, nowMs: number): Field[] {
     ['worker', agent.worker_id],
     ['description', agent.description === '' ? null : agent.description],
     ['of', agent.ownership === 'shared' ? 'the platform' : 'the project'],
-    ['state', `${agent.state}${since}${why}`],
+    ['state', `${agent.state}${since}${why}${stillRunning(agent)}`],
     ['seen', seenText(agent, nowMs)],
     ['region', agent.region],
     ['tiers', tiersText(agent)],
@@ -79,11 +79,31 @@ function show(agent: AgentAnswer, nowMs: number): Field[] {
       'storage limit',
       agent.storage_limit_enabled ? sizeText(agent.storage_limit_bytes) : 'the disk',
     ],
+    ...storageFields(agent),
     ...modelFields(agent),
     ...machineFields(agent),
     ['joined', ago(agent.created_at, nowMs)],
     ['version', String(agent.version)],
   ];
+}
+
+/** What its model cache takes, and what of that is above the limit. */
+function storageFields({ storage }: AgentAnswer): Field[] {
+  if (storage === null) return [];
+  const { used_bytes: used, over_bytes: over, in_use: inUse } = storage;
+  const models = inUse.map(({ model, bytes }) => `${model ?? 'another’s'} (${sizeText(bytes)})`);
+  const above =
+    over === 0
+      ? ''
+      : `, ${sizeText(over)} above the limit; in use: ${joined(models) ?? 'its files'}`;
+  const late = storage.up_to_date ? '' : ' (it has not followed the limit yet)';
+  return [['storage', `${sizeText(used)} used${above}${late}`]];
+}
+
+/** Of one that is stopped and drains. */
+function stillRunning({ stop_mode: mode, in_flight: running }: AgentAnswer): string {
+  if (mode !== 'drain' || running === null || running === 0) return '';
+  return running === 1 ? '; 1 request still runs there' : `; ${running} requests still run there`;
 }
 
 function modelFields({ models }: AgentAnswer): Field[] {
@@ -231,7 +251,8 @@ const stopping: BodyFields = {
   ...reason,
 };
 
-const sayState = ({ name, state }: AgentAnswer): string => `${name} is ${state}.\n`;
+const sayState = (agent: AgentAnswer): string =>
+  `${agent.name} is ${agent.state}${stillRunning(agent)}.\n`;
 
 export const agentCommands: readonly Command[] = [
   listing<AgentAnswer>({

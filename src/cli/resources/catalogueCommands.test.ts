@@ -190,13 +190,21 @@ test('a model that is not the one that was named, or is of somebody else', async
 test('an agent that is stopped, changed or removed by a slip', async () => {
   const at = `${here}/agents/${agentId}`;
   const event = { id: 7, at: yesterday, kind: 'enrolled', actor: 'system', detail: 'key jk_1' };
-  const suspended = { ...agent, state: 'suspended', suspended_reason: 'maintenance' } as const;
+  const stopped = { suspended_reason: 'maintenance', stop_mode: 'drain' } as const;
+  const suspended = { ...agent, state: 'suspended', ...stopped } as const;
+  const oldId = agentId.replace(/1$/, '2');
+  const old = { ...agent, id: oldId, name: 'lab-2', state: 'dead' } as const;
+  const inUse = [{ model_id: modelId, model: 'Qwen3-8B', bytes: 16e9 }];
+  const limit = { storage_limit_enabled: true, storage_limit_bytes: 12e9 };
+  const storage = { limit_bytes: 12e9, used_bytes: 16e9, evicted_bytes: 5e9, over_bytes: 4e9 };
+  const over = { ...agent, ...limit, storage: { ...storage, in_use: inUse, up_to_date: true } };
   const shared = { ...agent, name: 'pool-1', ownership: 'shared', facts: null } as const;
   cli.answers({
-    [`GET ${here}/agents`]: { body: wholePage([agent]) },
+    [`GET ${here}/agents`]: { body: wholePage([agent, { ...old, name: agent.name }, old]) },
+    [`GET ${here}/agents/${oldId}/events`]: { body: wholePage([event]) },
     [`GET ${here}/endpoints`]: { body: wholePage([endpoint]) },
     [`GET ${at}`]: { body: agent },
-    [`PATCH ${at}`]: { body: { ...agent, warnings: ['800 MB are over the limit still.'] } },
+    [`PATCH ${at}`]: { body: { ...over, warnings: ['800 MB are over the limit still.'] } },
     [`POST ${at}/suspend`]: { body: suspended },
     [`POST ${at}/resume`]: { body: agent },
     [`DELETE ${at}`]: { body: { ...agent, state: 'dead' } },
@@ -221,6 +229,7 @@ test('an agent that is stopped, changed or removed by a slip', async () => {
     'agents remove lab-3 --yes --reason sold --cut',
     'agents revoke-credentials lab-3 --reason stolen --yes',
     'agents events lab-3 --limit 5',
+    'agents events lab-2',
     'agents show lab-9',
   ];
   assertGolden('cli/agents.txt', await cli.transcript(lines));

@@ -14,7 +14,7 @@ export interface Reference<Item> {
   paged: boolean;
   idOf(item: Item): string;
   nameOf(item: Item): string;
-  /** A name means what is alive; what is over is named by its id. */
+  /** A name means what is alive; only where nothing of this name is, what is over. */
   isAlive?(item: Item): boolean;
 }
 
@@ -38,9 +38,11 @@ export async function idOf<Item>(
   { session, scope }: { session: ServerSession; scope: string },
 ): Promise<string> {
   if (isId(text) || uuid.test(text)) return text;
-  const found = (await allOf(reference, { session, scope })).filter(
-    (item) => reference.idOf(item) === text || isNamed(reference, item, text),
+  const named = (await allOf(reference, { session, scope })).filter(
+    (item) => reference.idOf(item) === text || reference.nameOf(item) === text,
   );
+  const alive = named.filter((item) => reference.isAlive?.(item) !== false);
+  const found = alive.length > 0 ? alive : named;
   const [first, ...others] = found;
   const { what, topic } = reference;
   if (first === undefined) {
@@ -54,10 +56,6 @@ export async function idOf<Item>(
     endCommand(`"${text}" names more than one ${what}. Give the id: ${ids}`, exitCodes.usage);
   }
   return reference.idOf(first);
-}
-
-function isNamed<Item>(reference: Reference<Item>, item: Item, text: string): boolean {
-  return reference.nameOf(item) === text && reference.isAlive?.(item) !== false;
 }
 
 async function allOf<Item>(
