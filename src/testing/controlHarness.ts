@@ -58,7 +58,12 @@ export interface ControlHarness {
   /** The platform's admin. */
   admin: Caller & { principal: Extract<Principal, { kind: 'user' }> };
   /** A join key of project `default`, as pasted. */
-  joinKey(wish?: { maxUses?: number; ttlMs?: number; name?: string }): Promise<string>;
+  joinKey(wish?: {
+    maxUses?: number;
+    ttlMs?: number;
+    name?: string;
+    region?: string;
+  }): Promise<string>;
   /** A second control plane over the same database, as another process would have it. */
   anotherServer(): Promise<Control>;
   close(): Promise<void>;

@@ -35,13 +35,13 @@ async function usesOf(joinKey: string): Promise<number | undefined> {
 
 test('an enrolled agent is not what its join key says', async () => {
   const { control, store, secrets, clock, credentials } = harness;
-  const joinKey = await harness.joinKey({ name: 'bench' });
+  const joinKey = await harness.joinKey({ name: 'bench', region: 'lab-9' });
   const machine = newTestAgent(control);
   const outcome = await machine.enroll({ joinKey });
   assert.ok(outcome.ok);
   const { agent } = outcome;
   assert.equal(agent.name, 'bench');
-  assert.equal(agent.region, 'local');
+  assert.equal(agent.region, 'lab-9');
   assert.equal(agent.ownership, 'project');
   const row = await store.agentById(agent.agentId);
   assert.equal(row?.projectId, credentials.project.id);
