@@ -21,6 +21,7 @@ import { tierTable } from '../domain/tiers.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
+import type { DirectoryFeed } from '../router/ports.ts';
 import { createRouter, type Router, type RouterConfig } from '../router/router.ts';
 import { checkContract } from './contractCheck.ts';
 import { openControlHarness, type ControlHarness } from './controlHarness.ts';
@@ -72,6 +73,8 @@ export interface HttpHarnessOptions {
   oidc?: OidcConfig;
   /** Of the real router. */
   router?: Partial<Omit<RouterConfig, 'dataDir'>>;
+  /** The real router hears of a change when it is told, and not by the look that comes anyway. */
+  toldOnly?: boolean;
 }
 
 export interface PlatformHarness extends HttpHarness<Router> {
@@ -92,7 +95,9 @@ export async function openPlatformHarness(
 ): Promise<PlatformHarness> {
   const control = await openControlHarness(options.control, controlOptions(options));
   const dataDir = await mkdtemp(path.join(tmpdir(), 'xim-router-'));
-  const { directoryFeed, usageSink, presenceSink, healthSink } = control.control;
+  const { usageSink, presenceSink, healthSink } = control.control;
+  const { directoryFeed: feed } = control.control;
+  const directoryFeed = options.toldOnly === true ? toldOnly(feed) : feed;
   const sinks = { usage: usageSink, presence: presenceSink, health: healthSink };
   const router = createRouter({
     ports: { directory: directoryFeed, ...sinks },
@@ -113,6 +118,26 @@ export async function openPlatformHarness(
   };
   const harness = await serveHarness(control, { ...options, router, stop });
   return { ...harness, routerDirectory: dataDir };
+}
+
+/** A look that nobody has called for finds nothing. */
+function toldOnly(feed: DirectoryFeed): DirectoryFeed {
+  let told = false;
+  return {
+    ...feed,
+    onHint: (hint) =>
+      feed.onHint(() => {
+        told = true;
+        hint();
+      }),
+    async changesSince(revision, limit) {
+      if (!told) return { ok: true, changes: [] };
+      told = false;
+      const outcome = await feed.changesSince(revision, limit);
+      told ||= !outcome.ok || outcome.changes.length === limit;
+      return outcome;
+    },
+  };
 }
 
 function controlOptions({ url, oidc }: HttpHarnessOptions): { url?: string; oidc?: OidcConfig } {
