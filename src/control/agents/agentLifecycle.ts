@@ -43,7 +43,7 @@ export function suspendAgent(parts: Parts, command: StopCommand): Promise<AgentC
     state: 'suspended',
     mode,
     verb: 'suspend',
-    fallback: 'suspended by its owner',
+    fallback: 'suspended',
   };
   return carryOut(parts, command, change);
 }
@@ -54,7 +54,7 @@ export function resumeAgent(parts: Parts, command: AgentCommand): Promise<AgentC
     state: 'enrolled',
     mode: 'cut',
     verb: 'resume',
-    fallback: 'resumed by its owner',
+    fallback: 'resumed',
   };
   return carryOut(parts, command, change);
 }
@@ -62,7 +62,7 @@ export function resumeAgent(parts: Parts, command: AgentCommand): Promise<AgentC
 /** Final: its credentials are void at once, it must enrol again. Idempotent. */
 export function removeAgent(parts: Parts, command: StopCommand): Promise<AgentCommandOutcome> {
   const { mode = 'drain' } = command;
-  const change: Change = { state: 'dead', mode, verb: 'remove', fallback: 'removed by its owner' };
+  const change: Change = { state: 'dead', mode, verb: 'remove', fallback: 'removed' };
   return carryOutFinally(parts, command, change);
 }
 
@@ -80,7 +80,7 @@ export function revokeAgentCredentials(
     mode: 'cut',
     verb: 'revoke_credentials',
     kind: 'credentials_revoked',
-    fallback: 'credentials revoked by its owner',
+    fallback: 'credentials revoked',
   });
 }
 
@@ -91,7 +91,7 @@ interface Change {
   verb: string;
   /** Of the event, where it is not the state's. */
   kind?: string;
-  /** The reason of somebody who gave none. */
+  /** What was done, as the reason of somebody who gave none. */
   fallback: string;
 }
 
@@ -123,7 +123,7 @@ async function carryOut(
     kind,
     atMs: parts.clock.now(),
     actor: actorOf(caller.principal),
-    reason: eventDetail(command.reason ?? '') || fallback,
+    reason: eventDetail(command.reason ?? '') || `${fallback} by ${whoIs(found.agent.projectId)}`,
     audit: auditOf(parts, caller, {
       action: `agent.${verb}`,
       target: agentId,
@@ -136,3 +136,6 @@ async function carryOut(
   parts.log.info({ agentId, state, mode, actor: actorOf(caller.principal) }, 'agent changed');
   return { ok: true, agent: agentView(outcome.agent) };
 }
+
+const whoIs = (projectId: string | null): string =>
+  projectId === null ? 'an operator' : 'its owner';

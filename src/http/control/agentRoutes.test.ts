@@ -168,11 +168,14 @@ test('a list of agents mixes up states, owners or pages', async () => {
   assert.deepEqual(paged, all);
 });
 
-test('an operator misses shared agents in a project’s list, or an owner sees them', async () => {
+test('an operator misses shared agents, or is taken for their owner', async () => {
   const owner = { kind: 'platform' } as const;
   const made = await harness.control.createJoinKey({ caller: harness.admin, owner, wish: {} });
   assert.ok(made.ok);
-  await enrolledAgent({ ...harness, joinKey: () => Promise.resolve(made.text) });
+  const { agentId } = await enrolledAgent({
+    ...harness,
+    joinKey: () => Promise.resolve(made.text),
+  });
   const seen = async (reply: Promise<Reply>): Promise<string[]> => {
     const { data } = answered<{ data: AgentAnswer[] }>(await reply);
     return data.map(({ ownership }) => ownership);
@@ -181,6 +184,9 @@ test('an operator misses shared agents in a project’s list, or an owner sees t
   const byOperator = await seen(harness.call('GET', whole, { headers: operator }));
   assert.equal(byOperator.at(-1), 'shared');
   assert.ok(!(await seen(asOwner('GET', whole))).includes('shared'));
+  const stop = `/api/v1/platform/agents/${agentId}/suspend`;
+  const stopped = answered<AgentAnswer>(await harness.call('POST', stop, { headers: operator }));
+  assert.equal(stopped.suspended_reason, 'suspended by an operator');
 });
 
 test('a stop without its mode, or credentials that outlive their revocation', async () => {
