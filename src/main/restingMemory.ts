@@ -5,8 +5,14 @@
 import type { Clock } from '../lib/clock.ts';
 import { releaseMemory } from '../lib/releaseMemory.ts';
 
-/** Nothing ran for so long: it is looked at whether memory is worth giving back, in ms. */
-const restMs = 10_000;
+/** How often it is looked at, in ms. */
+const lookMs = 10_000;
+/**
+ * Nothing ran for so many looks in a row. The collection takes the shapes of objects with it that
+ * no request holds at that moment, and so the machine code that was compiled for them: the first
+ * thousands of requests afterwards cost half more. A pause between two bursts is no rest.
+ */
+const restLooks = 6;
 /** Fewer requests since the last time leave too little. */
 const worthRequests = 500;
 
@@ -29,17 +35,19 @@ export function keepMemoryAtRest(options: {
 }): void {
   const { traffic, clock, stopped, release = releaseMemory } = options;
   let endedAtLook = 0;
+  let quietLooks = 0;
   let endedAtRelease = 0;
   const look = (): void => {
     if (stopped.aborted) return;
     const { running, waiting, ended } = traffic();
-    const rests = running + waiting === 0 && ended === endedAtLook;
+    const isQuiet = running + waiting === 0 && ended === endedAtLook;
+    quietLooks = isQuiet ? quietLooks + 1 : 0;
     endedAtLook = ended;
-    if (rests && ended - endedAtRelease >= worthRequests) {
+    if (quietLooks >= restLooks && ended - endedAtRelease >= worthRequests) {
       endedAtRelease = ended;
       release();
     }
-    clock.setTimer(restMs, look);
+    clock.setTimer(lookMs, look);
   };
-  clock.setTimer(restMs, look);
+  clock.setTimer(lookMs, look);
 }
