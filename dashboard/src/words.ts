@@ -166,6 +166,7 @@ export const words = {
     queue_full: 'Refused: queue full',
     rate_limit_exceeded: 'Refused: over a limit',
     concurrency_exceeded: 'Refused: too many at once',
+    insufficient_quota: 'Refused: budget used up',
     no_agent_available: 'Refused: no agent',
     model_loading: 'Refused: model loading',
     engine_refused: 'Refused by the engine',

@@ -4,6 +4,7 @@ import { agentHealthContracts } from './control/agentHealth.ts';
 import { agentContracts } from './control/agents.ts';
 import { apiKeyContracts } from './control/apiKeys.ts';
 import { auditContracts } from './control/audit.ts';
+import { budgetContracts } from './control/budgets.ts';
 import { endpointContracts } from './control/endpoints.ts';
 import { joinKeyContracts } from './control/joinKeys.ts';
 import { logContracts } from './control/logs.ts';
@@ -32,6 +33,7 @@ export const contracts = {
   ...regionContracts,
   ...requestContracts,
   ...usageContracts,
+  ...budgetContracts,
   ...agentContracts,
   ...agentHealthContracts,
   ...logContracts,

@@ -38,6 +38,7 @@ import { createEnroll, type Enroll } from './enrolment/enroll.ts';
 import { joinKeyUseCases } from './enrolment/joinKeyUseCases.ts';
 import { createNonces } from './enrolment/nonces.ts';
 import { createRefresh, type Refresh } from './enrolment/refresh.ts';
+import { createBudgetLedger, type BudgetLedger } from './feeds/budgetLedger.ts';
 import { createDirectoryFeed, type DirectoryFeed } from './feeds/directoryFeed.ts';
 import { createHealthSink, type HealthSink } from './feeds/healthSink.ts';
 import { createPresenceSink, type PresenceSink } from './feeds/presenceSink.ts';
@@ -99,6 +100,7 @@ export interface Control extends Bound<typeof useCases>, AccessControl {
   // The data plane's ports.
   directoryFeed: DirectoryFeed;
   usageSink: UsageSink;
+  budgetLedger: BudgetLedger;
   presenceSink: PresenceSink;
   healthSink: HealthSink;
 }
@@ -139,6 +141,7 @@ export function createControl(
 
     directoryFeed: createDirectoryFeed({ store, secrets }),
     usageSink: createUsageSink(parts),
+    budgetLedger: createBudgetLedger(parts),
     presenceSink: createPresenceSink(parts),
     healthSink: createHealthSink(store),
   };

@@ -1,8 +1,10 @@
 /**
  * Refusals on arrival. By a limit: a request that shared agents alone can serve is refused when it
  * is over what its project may use on each tier that could serve it; one that own agents serve too
- * waits. The quota of its key binds whoever serves.
+ * waits. The same goes for a budget that is used up: what own agents serve costs nothing. The quota
+ * of its key binds whoever serves.
  */
+import type { BudgetStop } from './budget.ts';
 import type { LimitHit, Rates } from './limitAccount.ts';
 import type { LimitBook } from './limitBook.ts';
 import type { Verdict } from './schedulerEvents.ts';
@@ -38,19 +40,38 @@ function limitRefusal(
   const { waiting, limits } = where;
   const { request } = waiting;
   const met: { tier: TierSlug; hit: LimitHit }[] = [];
+  let budget: BudgetStop | null = null;
   for (const tier of sharedTiers(fleet, request)) {
-    const hit = limits.hitOn(tier, waiting);
-    if (hit === null) return null;
-    met.push({ tier, hit });
+    const stop = limits.stopOn(tier, request);
+    const hit = stop === null ? limits.hitOn(tier, waiting) : null;
+    if (stop !== null) budget = stop;
+    else if (hit === null) return null;
+    else met.push({ tier, hit });
   }
+  if (ownAgentsServe(fleet, request)) return null;
   const [nearest] = met.toSorted((one, other) => waitOf(one.hit) - waitOf(other.hit));
-  if (nearest === undefined || ownAgentsServe(fleet, request)) return null;
+  if (nearest === undefined) {
+    return budget && { verdict: { kind: 'insufficient_quota', budget }, rates: null };
+  }
   const { tier, hit } = nearest;
   const isConcurrency = hit.limit === 'concurrent_requests';
   const kind = isConcurrency ? 'concurrency_exceeded' : 'rate_limit_exceeded';
   const waitMs = hit.waitMs ?? expectedWaitMs(fleet, request);
   const verdict = { kind, hit, tier, expectedWaitMs: waitMs } as const;
   return { verdict, rates: limits.ratesOn(tier, request) };
+}
+
+/** Those that wait for what a budget does not let them have any more. */
+export function stoppedRequests(
+  fleet: Fleet,
+  where: { limits: LimitBook; queue: WaitingQueue },
+): { waiting: WaitingRequest; verdict: Verdict }[] {
+  const { limits, queue } = where;
+  return [...queue.all()].flatMap((waiting) => {
+    const refusal = limitRefusal(fleet, { waiting, limits });
+    const isStopped = refusal?.verdict.kind === 'insufficient_quota';
+    return isStopped ? [{ waiting, verdict: refusal.verdict }] : [];
+  });
 }
 
 /** Why the quota of its key refuses a request, whoever would serve it; null: it holds its part. */

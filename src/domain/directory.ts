@@ -41,6 +41,18 @@ export interface ApiKeyQuota {
   tokensPerDay: number | null;
 }
 
+/** What a project, or one of its keys, may cost in a month. Its id is theirs. */
+export interface BudgetEntry {
+  id: string;
+  projectId: string;
+  /** Null: of the whole project. */
+  apiKeyId: string | null;
+  /** Millionths of the operator's unit. */
+  amountMicros: number;
+  /** What would cost more is refused when it is used up. */
+  hardStop: boolean;
+}
+
 export interface FallbackOptions {
   enabled: boolean;
   afterMs: number;

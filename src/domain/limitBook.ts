@@ -12,7 +12,9 @@
  *    and is tried again when the account has changed for the better, or when time has filled it.
  * L4 What is refused, and what never ran to a byte, costs nothing.
  * L5 A request holds its part of its key's quota from its arrival to its one end.
+ * L6 What would cost something is not claimed while a budget stops it, its key's or its project's.
  */
+import type { BudgetStop } from './budget.ts';
 import type { AgentEntry } from './directory.ts';
 import { DeadlineHeap } from './deadlineHeap.ts';
 import {
@@ -52,6 +54,8 @@ export class LimitBook {
   private readonly heap = new DeadlineHeap<LimitAccount>();
   /** Those with requests to try again. */
   private readonly improved = new Set<LimitAccount>();
+  /** L6: by the id of the project or key. */
+  private readonly stops = new Map<string, BudgetStop>();
   private accounts = 0;
   private sweepAt = minLimitAccounts;
   private nowMs = 0;
@@ -95,7 +99,12 @@ export class LimitBook {
 
   /** Whether this agent may take the request now; holds it back (L3) when it may not. */
   admits(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): boolean {
-    const account = this.accountOf(waiting.request, accountName(waiting.request, where));
+    const name = accountName(waiting.request, where);
+    const account = this.accountOf(waiting.request, name);
+    if (name !== 'own' && this.stopOn(name, waiting.request) !== null) {
+      this.holdBack(waiting, { account, wakeAtMs: Infinity });
+      return false;
+    }
     const hit = account.hit(account.amountOf(waiting.tokens), this.nowMs);
     if (hit === null) return true;
     this.holdBack(waiting, { account, wakeAtMs: this.nowMs + (hit.waitMs ?? Infinity) });
@@ -130,6 +139,21 @@ export class LimitBook {
   hitOn(tier: TierSlug, { request, tokens }: WaitingRequest): LimitHit | null {
     const account = this.accountOf(request, tier);
     return account.hit(account.amountOf(tokens), this.nowMs);
+  }
+
+  /** L6. The end of a stop lets those go on that it held back. */
+  setStop(id: string, stop: BudgetStop | null): void {
+    if (stop !== null) this.stops.set(id, stop);
+    else if (this.stops.delete(id)) {
+      const all = [...this.projects.values()].flatMap((accounts) => Object.values(accounts));
+      for (const account of all) if (account.heldBack.size > 0) this.improved.add(account);
+    }
+  }
+
+  /** L6. The budget that keeps a request from what shared agents serve on a tier. */
+  stopOn(tier: TierSlug, { project, key }: RoutedRequest): BudgetStop | null {
+    if (this.stops.size === 0 || this.tiers[tier].price.amount === 0) return null;
+    return this.stops.get(key?.id ?? '') ?? this.stops.get(project.id) ?? null;
   }
 
   /** What a project has left on a tier of shared agents. */

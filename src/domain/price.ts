@@ -27,6 +27,12 @@ export function timeCostMicros(price: TierPrice, seconds: number): number {
   return Math.round((price.amount * microsPerUnit * seconds) / 3600);
 }
 
+/** Of a decimal number with at most six digits behind the point. */
+export function microsOf(amount: string): number {
+  const [whole = '0', rest = ''] = amount.split('.');
+  return Number(whole) * microsPerUnit + Number(rest.padEnd(6, '0'));
+}
+
 /** Six digits behind the point: `0.001250`. */
 export function costText(micros: number): string {
   const whole = Math.trunc(Math.abs(micros) / microsPerUnit);

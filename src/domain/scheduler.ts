@@ -22,7 +22,7 @@
  */
 import { addTo } from '../lib/addTo.ts';
 import type { Random } from '../lib/random.ts';
-import { arrivalRefusal, quotaRefusal } from './admission.ts';
+import { arrivalRefusal, quotaRefusal, stoppedRequests } from './admission.ts';
 import { AgentIndex } from './agentIndex.ts';
 import { chooseInstance, type Regions } from './choice.ts';
 import type { AgentEntry } from './directory.ts';
@@ -149,6 +149,8 @@ export class Scheduler {
       case 'regions':
         this.regions.map = event.map;
         return undefined;
+      case 'budget':
+        return this.noteBudget(event);
       case 'first_byte':
         return this.noteFirstByte(event.claim);
       case 'failed':
@@ -221,6 +223,15 @@ export class Scheduler {
     const verdict = hopeless(this.fleet, { waiting, nowMs: this.nowMs });
     if (verdict === null) this.queue.add(waiting);
     else this.reject(waiting, verdict);
+  }
+
+  private noteBudget({ id, stop }: Extract<SchedulerEvent, { type: 'budget' }>): void {
+    const { fleet, limits, queue } = this;
+    limits.setStop(id, stop);
+    for (const { waiting, verdict } of stoppedRequests(fleet, { limits, queue })) {
+      queue.remove(waiting);
+      this.reject(waiting, verdict);
+    }
   }
 
   private fail(event: { claim: number; slotFree: boolean; blameless?: boolean }): void {

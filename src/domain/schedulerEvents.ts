@@ -2,6 +2,7 @@
  * What goes into the scheduler and what comes out. Every event carries its time (monotonic ms of
  * the caller), so that the router and the simulator drive the same machine.
  */
+import type { BudgetStop } from './budget.ts';
 import type { AgentEntry, EndpointEntry, ModelEntry, ProjectEntry } from './directory.ts';
 import type { GrantedInstance } from './instancePools.ts';
 import type { LimitHit, Rates } from './limitAccount.ts';
@@ -38,6 +39,11 @@ export type SchedulerEvent = { atMs: number } & (
       model: ModelEntry;
     }
   | /** Which regions are near one another. */ { type: 'regions'; map: RegionMap }
+  | /** The budget of a project or key (its id) is used up and stops it; null: not any more. */ {
+      type: 'budget';
+      id: string;
+      stop: BudgetStop | null;
+    }
   | { type: 'arrive'; request: RoutedRequest }
   | /** The first body byte of the claim's answer: from here on nobody else is tried. */ {
       type: 'first_byte';
@@ -149,6 +155,7 @@ export type Verdict =
       tier: TierSlug | null;
       expectedWaitMs: number | null;
     }
+  | { kind: 'insufficient_quota'; budget: BudgetStop }
   | { kind: 'model_loading'; waitedMs: number; progress: ModelProgress | null }
   | { kind: 'unsupported_parameter'; missing: string[] }
   | { kind: 'upstream_error'; attempts: number; waitedMs: number }

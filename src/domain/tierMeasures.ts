@@ -40,6 +40,7 @@ export const clientOutcomes: readonly string[] = [
   'revoked',
   'rate_limit_exceeded',
   'concurrency_exceeded',
+  'insufficient_quota',
 ];
 
 /** The outcome of a request that was answered whole. */

@@ -12,6 +12,7 @@ const exposed = [
   'openai-processing-ms',
   'x-xim-agent',
   'x-xim-isolation',
+  'x-xim-budget-used',
   'retry-after',
   'retry-after-ms',
   'x-should-retry',

@@ -164,6 +164,7 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
     ports: {
       directory: control.directoryFeed,
       usage: control.usageSink,
+      budgets: control.budgetLedger,
       presence: control.presenceSink,
       health: control.healthSink,
     },

@@ -10,6 +10,7 @@
 import type {
   AgentEntry,
   ApiKeyEntry,
+  BudgetEntry,
   EndpointEntry,
   ModelEntry,
   ProjectEntry,
@@ -24,6 +25,7 @@ import type { DirectoryChange, DirectoryFeed, DirectorySnapshot, TokenKey } from
 export type DirectoryEvent =
   | { kind: 'agent'; id: string; entry: AgentEntry | null }
   | { kind: 'api_key'; id: string; entry: ApiKeyEntry | null }
+  | { kind: 'budget'; id: string; entry: BudgetEntry | null }
   | { kind: 'endpoint' | 'model' | 'project' | 'region_map'; id: string };
 
 export class Directory {
@@ -39,6 +41,7 @@ export class Directory {
   private readonly endpointsByProject = new Map<string, Map<string, EndpointEntry>>();
   private readonly models = new Map<string, ModelEntry>();
   private readonly agentsById = new Map<string, AgentEntry>();
+  private readonly budgets = new Map<string, BudgetEntry>();
   private near: RegionMap = emptyRegionMap;
   private tokenKeys: readonly TokenKey[] = [];
   private revision = -1;
@@ -222,6 +225,7 @@ export class Directory {
       { kind: 'endpoint', known: this.endpoints, entries: snapshot.endpoints },
       { kind: 'agent', known: this.agentsById, entries: snapshot.agents },
       { kind: 'api_key', known: this.apiKeys, entries: snapshot.apiKeys },
+      { kind: 'budget', known: this.budgets, entries: snapshot.budgets },
     ] as const;
     for (const { kind, known, entries } of sets) {
       for (const id of goneFrom(known, entries)) this.put({ revision, kind, id, entry: null });
@@ -256,6 +260,9 @@ export class Directory {
       case 'agent':
         putOrDelete(this.agentsById, change);
         return this.tell({ kind: 'agent', id: change.id, entry: change.entry });
+      case 'budget':
+        putOrDelete(this.budgets, change);
+        return this.tell({ kind: 'budget', id: change.id, entry: change.entry });
       case 'region_map':
         this.near = change.entry ?? emptyRegionMap;
         return this.tell({ kind: 'region_map', id: change.id });

@@ -57,6 +57,16 @@ export const uptimeEveryMs = 60_000;
 export const maxUntoldUptimes = 100_000;
 export const uptimeBatch = 1_000;
 
+// Budgets
+
+/** What the store says of the month that runs is read anew so often. */
+export const budgetReadEveryMs = 600_000;
+/** So often, and so long apart, a reading is tried beside which no record was written. */
+export const budgetReadTries = 5;
+export const budgetQuietMs = 200;
+/** Costs whose records are on the way to the store. */
+export const maxCostsOnTheWay = 200_000;
+
 // Requests
 
 /** How often timeouts of running requests are looked at: their resolution. */

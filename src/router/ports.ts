@@ -7,10 +7,12 @@
  */
 import type { HealthSample } from '../domain/agentHealth.ts';
 import type { ErrorName } from '../api/errors.ts';
+import type { BudgetMark } from '../domain/budget.ts';
 import type {
   EndpointEntry,
   AgentEntry,
   ApiKeyEntry,
+  BudgetEntry,
   ModelEntry,
   ProjectEntry,
   RegionMapEntry,
@@ -24,6 +26,7 @@ export interface DirectorySnapshot {
   endpoints: EndpointEntry[];
   models: ModelEntry[];
   agents: AgentEntry[];
+  budgets: BudgetEntry[];
   regionMap: RegionMapEntry;
   /** Public keys that access tokens are checked with; two during a rotation. */
   tokenKeys: TokenKey[];
@@ -42,6 +45,7 @@ export type DirectoryChange =
   | { revision: number; kind: 'endpoint'; id: string; entry: EndpointEntry | null }
   | { revision: number; kind: 'model'; id: string; entry: ModelEntry | null }
   | { revision: number; kind: 'agent'; id: string; entry: AgentEntry | null }
+  | { revision: number; kind: 'budget'; id: string; entry: BudgetEntry | null }
   | { revision: number; kind: 'region_map'; id: string; entry: RegionMapEntry | null };
 
 export type DirectoryChanges =
@@ -70,6 +74,8 @@ export type Outcome =
   /** Refused on arrival by a limit of its project, or by the quota of its key. */
   | 'rate_limit_exceeded'
   | 'concurrency_exceeded'
+  /** Refused by a budget that is used up. */
+  | 'insufficient_quota'
   | 'no_agent_available'
   | 'model_loading'
   | 'unsupported_parameter'
@@ -133,6 +139,28 @@ export interface UsageSink {
   uptime(batch: readonly Uptime[]): Promise<void>;
 }
 
+/** What the budgets of `BudgetEntry` have come to. Ids are those of the entries. */
+export interface BudgetLedger {
+  /**
+   * What the records and the linked time of some month cost that the sink has taken until now: for
+   * each budget of the project, or for all there are. None is left out.
+   */
+  spent(asked: {
+    projectId: string | null;
+    /** The month, epoch ms. */
+    fromMs: number;
+    toMs: number;
+  }): Promise<{ id: string; spentMicros: number }[]>;
+  /** A mark was passed. To tell it twice in one month has the effect of once. */
+  reached(budget: {
+    entry: BudgetEntry;
+    mark: BudgetMark;
+    spentMicros: number;
+    /** Begin of the month, epoch ms. */
+    monthMs: number;
+  }): Promise<void>;
+}
+
 /**
  * Whether a port rejected because durable state is away, and not because of what it was given. Told
  * by the error's class name: the router must not know the store.
@@ -157,6 +185,7 @@ export interface HealthSink {
 export interface RouterPorts {
   directory: DirectoryFeed;
   usage: UsageSink;
+  budgets: BudgetLedger;
   presence: PresenceSink;
   health: HealthSink;
 }

@@ -26,6 +26,7 @@ import type { Random } from '../lib/random.ts';
 import { linkLimits, type LinkLimits } from '../protocol/limits.ts';
 import type { Transport } from '../protocol/link.ts';
 import { createWsTransport, wsServerOptions } from '../protocol/wsTransport.ts';
+import { BudgetBook, type BudgetView } from './budgetBook.ts';
 import { Directory, type DirectoryEvent } from './directory.ts';
 import { Journal } from './journal/journal.ts';
 import { diskJournalFiles, type JournalFiles } from './journal/journalFiles.ts';
@@ -127,6 +128,7 @@ export class Router {
   private readonly presence: PresenceReporter;
   private readonly uptime: UptimeMeter;
   private readonly health: HealthBook;
+  private readonly budgets: BudgetBook;
   private phase: Phase = 'new';
 
   constructor(options: RouterOptions) {
@@ -136,10 +138,19 @@ export class Router {
     this.log = log;
     this.directory = new Directory({ feed: ports.directory, clock, log });
     this.logs = new LogBook({ directory: this.directory, clock, random });
-    this.journal = new Journal({ files, sink: ports.usage, clock, random, log });
+    const { tiers = tierTable(), waiting = {}, region = 'local' } = config;
+    this.budgets = new BudgetBook({
+      ledger: ports.budgets,
+      sink: ports.usage,
+      hourPrice: tiers.self_hosted.price,
+      tell: (event) => this.requests.driver.send(event),
+      clock,
+      log,
+    });
+    const { sink } = this.budgets;
+    this.journal = new Journal({ files, sink, clock, random, log });
     this.presence = new PresenceReporter({ sink: ports.presence, clock, log });
     this.health = new HealthBook({ sink: ports.health, clock, random, log });
-    const { tiers = tierTable(), waiting = {}, region = 'local' } = config;
     const { routerId, linkSilentAfterMs } = config;
     this.requests = new RequestTable({
       ...options,
@@ -148,6 +159,7 @@ export class Router {
       directory: this.directory,
       registry: () => this.registry,
       logs: this.logs,
+      budgets: this.budgets,
     });
     this.registry = new AgentRegistry({
       ...options,
@@ -159,7 +171,7 @@ export class Router {
       logs: this.logs,
       tell: (event) => this.requests.driver.send(event),
     });
-    this.uptime = new UptimeMeter({ sink: ports.usage, clock, log, directory: this.directory });
+    this.uptime = new UptimeMeter({ sink, clock, log, directory: this.directory });
     this.registry.onChange((agentId) => {
       this.uptime.note(agentId, this.registry.process(agentId) !== undefined);
     });
@@ -170,6 +182,7 @@ export class Router {
   async start(): Promise<void> {
     await this.journal.start();
     await this.directory.start();
+    await this.budgets.start();
     this.requests.start();
     this.registry.start();
     this.uptime.start();
@@ -242,6 +255,11 @@ export class Router {
     };
   }
 
+  /** Budgets of a project and of its keys, and what they have come to. */
+  budgetsOf(projectId: string): BudgetView[] {
+    return this.budgets.ofProject(projectId);
+  }
+
   /** Zeroes for an endpoint that is not there. */
   endpointStats(endpointId: string): EndpointStats {
     const { scheduler } = this.requests.driver;
@@ -302,6 +320,7 @@ export class Router {
     this.requests.stop();
     this.directory.stop();
     this.health.stop();
+    this.budgets.stop();
     const aborter = new AbortController();
     const deadline = sleep(this.clock, stopTimeoutMs, aborter.signal);
     const closing = Promise.all([this.journal.stop(), this.presence.stop(), this.uptime.stop()]);
@@ -317,6 +336,7 @@ export class Router {
       if (event.entry === null) driver.send({ type: 'agent_gone', agentId: event.id });
       else driver.send({ type: 'agent', entry: event.entry });
     }
+    if (event.kind === 'budget') this.budgets.onDirectory(event);
     if (event.kind === 'api_key') this.requests.endUnauthorized(event.id, event.entry);
     this.requests.reroute(event);
     this.registry.onDirectory(event);

@@ -7,6 +7,7 @@ import type { Kysely } from 'kysely';
 import { agentMethods } from './methods/agentMethods.ts';
 import { apiKeyMethods } from './methods/apiKeyMethods.ts';
 import { auditMethods } from './methods/auditMethods.ts';
+import { budgetMethods } from './methods/budgetMethods.ts';
 import { catalogueMethods } from './methods/catalogueMethods.ts';
 import { directoryMethods } from './methods/directoryMethods.ts';
 import { enrolmentMethods } from './methods/enrolmentMethods.ts';
@@ -46,6 +47,7 @@ export const methods: MethodsOf<StoreMethods> = {
   ...agentMethods,
   ...healthMethods,
   ...usageMethods,
+  ...budgetMethods,
   ...directoryMethods,
   ...auditMethods,
   ...idempotencyMethods,

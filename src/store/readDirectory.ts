@@ -24,6 +24,7 @@ export interface DirectoryContents {
   endpoints: DirectoryEntries['endpoint'][];
   models: DirectoryEntries['model'][];
   agents: DirectoryEntries['agent'][];
+  budgets: DirectoryEntries['budget'][];
   regionMap: RegionMapEntry;
 }
 
@@ -50,6 +51,7 @@ async function attemptToRead(store: DirectoryStore): Promise<DirectoryContents |
     endpoint: await load('endpoint'),
     agent: await load('agent'),
     api_key: await load('api_key'),
+    budget: await load('budget'),
   };
   let { revision, regionMap } = head;
   for (let isLast = false; !isLast;) {
@@ -69,6 +71,7 @@ async function attemptToRead(store: DirectoryStore): Promise<DirectoryContents |
     endpoints: [...loaded.endpoint.values()],
     models: [...loaded.model.values()],
     agents: [...loaded.agent.values()],
+    budgets: [...loaded.budget.values()],
     regionMap,
   };
 }

@@ -24,6 +24,7 @@
 import type { AgentStore } from './contract/agentStore.ts';
 import type { ApiKeyStore } from './contract/apiKeyStore.ts';
 import type { AuditStore } from './contract/auditStore.ts';
+import type { BudgetStore } from './contract/budgetStore.ts';
 import type { CatalogueStore } from './contract/catalogueStore.ts';
 import type { DirectoryStore } from './contract/directoryStore.ts';
 import type { EnrolmentStore } from './contract/enrolmentStore.ts';
@@ -56,6 +57,7 @@ export interface StoreMethods
     AgentStore,
     HealthStore,
     UsageStore,
+    BudgetStore,
     DirectoryStore,
     AuditStore,
     IdempotencyStore {}

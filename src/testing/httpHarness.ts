@@ -96,9 +96,9 @@ export async function openPlatformHarness(
   const control = await openControlHarness(options.control, controlOptions(options));
   const dataDir = await mkdtemp(path.join(tmpdir(), 'xim-router-'));
   const { usageSink, presenceSink, healthSink } = control.control;
-  const { directoryFeed: feed } = control.control;
+  const { directoryFeed: feed, budgetLedger: budgets } = control.control;
   const directoryFeed = options.toldOnly === true ? toldOnly(feed) : feed;
-  const sinks = { usage: usageSink, presence: presenceSink, health: healthSink };
+  const sinks = { usage: usageSink, budgets, presence: presenceSink, health: healthSink };
   const router = createRouter({
     ports: { directory: directoryFeed, ...sinks },
     clock: sharedClock(control),

@@ -13,6 +13,7 @@ import { signToken } from '../lib/signedToken.ts';
 import { createMemoryPair, type MemoryPair } from '../protocol/memoryTransport.ts';
 import type { JournalFile, JournalFiles } from '../router/journal/journalFiles.ts';
 import type {
+  BudgetLedger,
   ClientSink,
   DirectoryChange,
   DirectorySnapshot,
@@ -71,6 +72,7 @@ export class MemoryPorts implements RouterPorts {
       endpoints: [endpointEntry()],
       models: [modelEntry()],
       agents: [],
+      budgets: [],
       regionMap: { id: 'near', groups: [] },
       tokenKeys: [{ keyId: 'key-1', x: publicKeyText(this.signer.publicKey) }],
       ...base,
@@ -112,6 +114,26 @@ export class MemoryPorts implements RouterPorts {
     uptime: (batch: readonly Uptime[]): Promise<void> => {
       if (this.storeAway) return Promise.reject(storeIsAway());
       this.uptimes.push(...batch);
+      return Promise.resolve();
+    },
+  };
+
+  /** What the store says of budgets, by id; and what it was told of them. */
+  readonly budgetSums = new Map<string, number>();
+  readonly budgetMarks: { id: string; mark: number }[] = [];
+  budgets: BudgetLedger = {
+    spent: ({ projectId }) => {
+      if (this.storeAway) return Promise.reject(storeIsAway());
+      const entries = this.changes.flatMap((one) => (one.kind === 'budget' ? [one.entry] : []));
+      const sums = [...this.base.budgets, ...entries].flatMap((entry) => {
+        if (entry === null || (projectId ?? entry.projectId) !== entry.projectId) return [];
+        return [{ id: entry.id, spentMicros: this.budgetSums.get(entry.id) ?? 0 }];
+      });
+      return Promise.resolve(sums);
+    },
+    reached: ({ entry, mark }) => {
+      if (this.storeAway) return Promise.reject(storeIsAway());
+      this.budgetMarks.push({ id: entry.id, mark });
       return Promise.resolve();
     },
   };

@@ -67,6 +67,7 @@ export async function createScriptedRouter(feed: DirectoryFeed): Promise<Scripte
     onAgentChange: () => () => {},
     linkedAgentIds: () => [],
     logs: new LogBook({ directory, clock: systemClock, random: systemRandom }),
+    budgetsOf: () => [],
     endpointStats: () => ({ running: 0, waiting: 0, agentsReady: 0 }),
     stats: () => ({
       running: 0,

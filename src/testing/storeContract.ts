@@ -28,6 +28,7 @@ import { secondFactorCases } from './storeContract/secondFactorCases.ts';
 import type { StoreCases, StoreFixture } from './storeContract/storeCases.ts';
 import { tokenCases } from './storeContract/tokenCases.ts';
 import { agentHourCases } from './storeContract/agentHourCases.ts';
+import { budgetCases } from './storeContract/budgetCases.ts';
 import { usageCases } from './storeContract/usageCases.ts';
 import { usageSumCases } from './storeContract/usageSumCases.ts';
 
@@ -54,6 +55,7 @@ const topics: StoreCases[] = [
   usageCases,
   usageSumCases,
   agentHourCases,
+  budgetCases,
   directoryCases,
   auditCases,
   idempotencyCases,

@@ -167,6 +167,7 @@ function thingOf(collection: string, cast: Cast, thing: Thing): string {
     agents: project.agentId,
     'join-keys': project.joinKeyId,
     'api-keys': project.apiKeyId,
+    budgets: project.apiKeyId,
     endpoints: project.endpointId,
     models: project.modelId,
     members: project.ownerId,

@@ -7,6 +7,7 @@ export function minimalOf(schema: Schema, root: Schema = schema): unknown {
   if (reference !== undefined) return minimalOf(at(root, reference), root);
   if ('const' in schema) return schema['const'];
   if ('default' in schema) return schema['default'];
+  if (Array.isArray(schema['examples'])) return schema['examples'][0] as unknown;
   if (Array.isArray(schema['enum'])) return schema['enum'][0] as unknown;
   const choices = (schema['anyOf'] ?? schema['oneOf']) as Schema[] | undefined;
   if (choices?.[0] !== undefined) return minimalOf(choices[0], root);

@@ -69,6 +69,10 @@ const changeables: Readonly<Record<string, Changeable>> = {
     change: (count) => ({ features_json: { count: `${count}` } }),
     readAt: () => '/api/v1/tiers',
   },
+  'PUT /api/v1/projects/{project}/budgets/{budget}': {
+    at: (cast) => `${project(cast)}/budgets/project`,
+    change: (count) => ({ amount: `${count}` }),
+  },
   'PUT /api/v1/platform/regions': {
     at: () => '/api/v1/platform/regions',
     change: (count) => ({ groups: [['a', `b${count}`]] }),

@@ -95,6 +95,7 @@ const refused = new Set([
   'queue_full',
   'rate_limit_exceeded',
   'concurrency_exceeded',
+  'insufficient_quota',
   'no_agent_available',
   'model_loading',
   'engine_refused',

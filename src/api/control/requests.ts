@@ -1,7 +1,8 @@
 /** Finished requests. */
 import { z } from 'zod';
 import { isoTimeSchema, pagedList } from '../contract.ts';
-import { costSchema, usageQuery } from './usage.ts';
+import { costSchema } from './costSchema.ts';
+import { usageQuery } from './usage.ts';
 
 export const requestSchema = z
   .strictObject({

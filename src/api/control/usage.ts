@@ -1,9 +1,8 @@
 /** What requests come to, and the list of them: as JSON, and as CSV for spreadsheets. */
 import { z } from 'zod';
 import { contract, isoTimeSchema, timeInputSchema } from '../contract.ts';
-
-/** Millionths would be too fine to read: a decimal number of the operator's unit. */
-export const costSchema = z.string().regex(/^\d+\.\d{6}$/);
+import { budgetSchema } from './budgets.ts';
+import { costSchema } from './costSchema.ts';
 
 const word = z.string().min(1).max(256).optional();
 
@@ -73,6 +72,8 @@ const usageSchema = z
     data: z.array(groupSchema),
     /** There are more groups than these: ask for a shorter time, or for fewer things. */
     truncated: z.boolean(),
+    /** The project's, in the month that runs, whatever time is asked for; null: it has none. */
+    budget: budgetSchema.nullable(),
   })
   .meta({ id: 'Usage' });
 export type UsageAnswer = z.infer<typeof usageSchema>;

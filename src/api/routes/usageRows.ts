@@ -1,5 +1,5 @@
-/** What was served. */
-import { member } from './access.ts';
+/** What was served, and what it may cost. */
+import { member, owner } from './access.ts';
 import { project } from './prefixes.ts';
 import type { RouteRow, Summaries } from './routeRow.ts';
 
@@ -9,6 +9,10 @@ export const usageRows = [
   ['GET', `${project}/usage/records`, 'control', member, 'requests'],
   ['GET', `${project}/usage/summary.csv`, 'control', member, 'usageCsv'],
   ['GET', `${project}/usage/records.csv`, 'control', member, 'requestsCsv'],
+  ['GET', `${project}/budgets`, 'control', member, 'budgets'],
+  ['GET', `${project}/budgets/{budget}`, 'control', member, 'budget'],
+  ['PUT', `${project}/budgets/{budget}`, 'control', owner, 'setBudget'],
+  ['DELETE', `${project}/budgets/{budget}`, 'control', owner, 'removeBudget'],
 ] as const satisfies readonly RouteRow[];
 
 export const usageSummaries: Summaries<typeof usageRows> = {
@@ -16,4 +20,8 @@ export const usageSummaries: Summaries<typeof usageRows> = {
   usage: 'What the requests of a project come to',
   usageCsv: 'The same as CSV',
   requestsCsv: 'Requests of a project as CSV, newest first',
+  budgets: 'Budgets of a project and of its keys, and what they have come to in this month',
+  budget: 'One of them: `project`, or the id of a key',
+  setBudget: 'Set the monthly budget of the project or of a key',
+  removeBudget: 'Remove a budget, and its hard stop with it',
 };

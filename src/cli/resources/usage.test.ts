@@ -50,6 +50,7 @@ const usage: UsageAnswer = {
     },
   ],
   truncated: true,
+  budget: null,
 };
 const total = { ...usage, group_by: [], data: [], truncated: false };
 const timed = {

@@ -8,6 +8,7 @@
 import type {
   AgentEntry,
   ApiKeyEntry,
+  BudgetEntry,
   EndpointEntry,
   ModelEntry,
   ProjectEntry,
@@ -26,6 +27,7 @@ export interface DirectorySnapshot {
   endpoints: EndpointEntry[];
   models: ModelEntry[];
   agents: AgentEntry[];
+  budgets: BudgetEntry[];
   regionMap: RegionMapEntry;
   tokenKeys: TokenKey[];
 }

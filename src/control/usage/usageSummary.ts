@@ -1,5 +1,7 @@
 /** What the requests of a project come to. */
+import { monthOf } from '../../domain/budget.ts';
 import type { UsageDimension } from '../../domain/usageDimensions.ts';
+import type { BudgetView } from '../../store/contract/budgetStore.ts';
 import type { UsageGroup, UsageSums } from '../../store/contract/usageStore.ts';
 import type { InvalidField } from '../invalidField.ts';
 import { usageGroups } from '../limits.ts';
@@ -23,6 +25,8 @@ export interface UsageSummaryView {
   groups: UsageGroupView[];
   /** There are more groups than are shown. */
   more: boolean;
+  /** The project's, in the month that runs. */
+  budget: BudgetView | null;
 }
 
 type Parts = Pick<ControlParts, 'store' | 'clock'>;
@@ -50,7 +54,9 @@ export async function usageSummary(
   });
   const { fromMs, toMs } = filter;
   const views = await named(store, { projectId, groups });
-  return { ok: true, summary: { fromMs, toMs, by, total, groups: views, more } };
+  const month = monthOf(clock.now());
+  const budget = await store.budgetOf({ projectId, id: projectId, month });
+  return { ok: true, summary: { fromMs, toMs, by, total, groups: views, more, budget } };
 }
 
 async function named(

@@ -31,6 +31,7 @@ import { createAgentHealthRoutes } from './agentHealthRoutes.ts';
 import { createAgentRoutes } from './agentRoutes.ts';
 import { createApiKeyRoutes } from './apiKeyRoutes.ts';
 import { createAuditRoutes } from './auditRoutes.ts';
+import { createBudgetRoutes } from './budgetRoutes.ts';
 import { readCallInput } from './callInput.ts';
 import { callerOf, provenanceOf } from './caller.ts';
 import { createCall, type ControlHandler } from './controlCall.ts';
@@ -252,7 +253,8 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
     ...createMemberRoutes({ control, publicBase }),
     ...createApiKeyRoutes(control),
     ...createProjectRoutes({ answers: projectAnswers }),
-    ...createUsageRoutes({ control }),
+    ...createUsageRoutes({ control, clock }),
+    ...createBudgetRoutes({ control, clock }),
     ...createEndpointRoutes({ control, answer: endpointAnswer }),
     ...createModelRoutes({ control }),
     ...createTierRoutes({ control }),

@@ -9,6 +9,7 @@ export type LiveView = Pick<
   | 'linkedAgentIds'
   | 'logs'
   | 'endpointStats'
+  | 'budgetsOf'
   | 'stats'
   | 'directory'
 >;

@@ -6,6 +6,7 @@ import type { Control } from '../../control/control.ts';
 import type { RequestView } from '../../control/usage/recentRequests.ts';
 import type { Caller } from '../../control/principal.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { budgetNotices } from './budgetNotices.ts';
 import { isoTime } from './isoTime.ts';
 import type { LiveView } from './liveView.ts';
 import { requestAnswer } from './requestAnswer.ts';
@@ -47,7 +48,7 @@ export function createProjectAnswers(options: ProjectAnswerOptions): ProjectAnsw
         running: loads.reduce((sum, { running }) => sum + running, 0),
         waiting: loads.reduce((sum, { waiting }) => sum + waiting, 0),
         journal: router.stats().journal,
-        notices: options.notices(),
+        notices: [...options.notices(), ...budgetNotices(views, router)],
         base_url: publicBase(),
       };
     },

@@ -7,6 +7,8 @@ import type { UsageWish } from '../../control/usage/usageWish.ts';
 import { costText } from '../../domain/price.ts';
 import type { UsageDimension } from '../../domain/usageDimensions.ts';
 import { csvLine } from '../../lib/csv.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { budgetAnswer } from './budgetRoutes.ts';
 import { pageAnswer, type ControlCall } from './controlCall.ts';
 import { csvAnswer } from './csvAnswer.ts';
 import { isoTime } from './isoTime.ts';
@@ -20,8 +22,9 @@ type SummaryCall = Pick<ControlCall<Contracts['usage']>, 'caller' | 'query' | 'p
 
 export function createUsageRoutes(options: {
   control: Pick<Control, 'usageSummary' | 'recentRequests'>;
+  clock: Clock;
 }): TopicHandlers<Contracts> {
-  const { control } = options;
+  const { control, clock } = options;
   const summaryOf = ({ caller, query, part }: SummaryCall) =>
     control.usageSummary({
       caller,
@@ -40,7 +43,9 @@ export function createUsageRoutes(options: {
     },
     async usage(call) {
       const outcome = await summaryOf(call);
-      return outcome.ok ? call.json(usageAnswer(outcome.summary)) : call.refuse(outcome);
+      return outcome.ok
+        ? call.json(usageAnswer(outcome.summary, clock.now()))
+        : call.refuse(outcome);
     },
     async usageCsv(call) {
       const outcome = await summaryOf(call);
@@ -92,8 +97,8 @@ function wishOf(query: {
   };
 }
 
-function usageAnswer(summary: UsageSummaryView): UsageAnswer {
-  const { fromMs, toMs, by, total, groups, more } = summary;
+function usageAnswer(summary: UsageSummaryView, nowMs: number): UsageAnswer {
+  const { fromMs, toMs, by, total, groups, more, budget } = summary;
   return {
     from: isoTime(fromMs),
     to: isoTime(toMs),
@@ -101,6 +106,7 @@ function usageAnswer(summary: UsageSummaryView): UsageAnswer {
     total: sumsAnswer(total),
     data: groups.map((group) => ({ ...keysOf(group, by), ...sumsAnswer(group) })),
     truncated: more,
+    budget: budget && budgetAnswer(budget, nowMs),
   };
 }
 

@@ -179,7 +179,8 @@ export class AgentRegistry implements LinkOwner {
 
   /** The directory has changed. */
   onDirectory(event: DirectoryEvent): void {
-    if (event.kind === 'api_key' || event.kind === 'region_map') return;
+    if (event.kind === 'api_key' || event.kind === 'budget') return;
+    if (event.kind === 'region_map') return;
     this.options.logs.onDirectory(event);
     if (event.kind === 'agent') this.onAgentEntry(event.id, event.entry);
     this.desired.invalidate();

@@ -8,6 +8,7 @@ import type { EndpointEntry } from '../../domain/directory.ts';
 import type { ExclusionReason } from '../../domain/matching.ts';
 import type { Explanation, Verdict } from '../../domain/schedulerEvents.ts';
 import type { Outcome, Refusal } from '../ports.ts';
+import { budgetRefusal } from './budgetRefusal.ts';
 import { limitRefusal } from './limitRefusal.ts';
 
 /** How a request ended that the scheduler refused. */
@@ -57,6 +58,8 @@ export function refused(
       const retryAfterMs = retryAfter(verdict.expectedWaitMs);
       return withStatus(verdict.kind, limitRefusal(verdict, { nowMs, retryAfterMs }));
     }
+    case 'insufficient_quota':
+      return withStatus('insufficient_quota', budgetRefusal(verdict.budget, nowMs));
     case 'no_agent_available':
       return withStatus('no_agent_available', noAgent(verdict, endpoint));
     case 'model_loading':

@@ -28,6 +28,7 @@ import type { ResetCode } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { HeadMessage } from '../../protocol/messages/head.ts';
 import type { OpenMessage } from '../../protocol/messages/open.ts';
+import type { BudgetBook } from '../budgetBook.ts';
 import type { AgentLink } from '../links/agentLink.ts';
 import { settleTimeoutMs } from '../limits.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -57,6 +58,7 @@ export interface RunContext {
   time: CoarseTime;
   tiers: TierTable;
   journal: Journal;
+  budgets: Pick<BudgetBook, 'ended' | 'nearEnd'>;
   tell(event: UntimedEvent): void;
   linkFor(dispatch: Dispatch): AgentLink | undefined;
   agent(agentId: string): AgentEntry | undefined;
@@ -334,7 +336,9 @@ export class RequestRun implements AttemptOwner {
     this.phase = { is: 'concluding' };
     this.dropBody();
     const { outcome, refusal } = ending;
-    this.context.journal.end(this.record(ending), () => {
+    const record = this.record(ending);
+    this.context.budgets.ended(record);
+    this.context.journal.end(record, () => {
       this.phase = { is: 'over' };
       ending.finish();
       if (ending.end !== undefined && this.attempt !== undefined) {
@@ -381,6 +385,7 @@ export class RequestRun implements AttemptOwner {
       'content-type': head.contentType,
       ...this.agentHeaders(attempt),
       ...rateHeaders(attempt.dispatch.rates),
+      ...this.budgetHeaders(),
     };
   }
 
@@ -391,6 +396,13 @@ export class RequestRun implements AttemptOwner {
       'x-xim-agent': isOwn ? encodeURIComponent(agent.name) : 'shared',
       'x-xim-isolation': agent === undefined ? 'none' : isolationOf(agent),
     };
+  }
+
+  /** A budget that is near its end says so with each answer. */
+  private budgetHeaders(): Record<string, string> {
+    const { project, apiKey } = this.request;
+    const share = this.context.budgets.nearEnd(project.id, apiKey.id);
+    return share === null ? {} : { 'x-xim-budget-used': share.toFixed(2) };
   }
 
   /** What the agent says that was used, within what was relayed. */

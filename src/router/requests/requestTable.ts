@@ -13,6 +13,7 @@ import type { RoutedRequest } from '../../domain/matching.ts';
 import type { TierTable } from '../../domain/tiers.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Random } from '../../lib/random.ts';
+import type { BudgetBook } from '../budgetBook.ts';
 import type { Directory, DirectoryEvent } from '../directory.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { LogBook } from '../logs/logBook.ts';
@@ -47,6 +48,7 @@ export class RequestTable {
     directory: Directory;
     registry: () => AgentRegistry;
     logs: Pick<LogBook, 'serve'>;
+    budgets: BudgetBook;
   }) {
     const { clock, random, config } = options;
     this.clock = clock;
@@ -192,13 +194,15 @@ export class RequestTable {
     directory: Directory;
     registry: () => AgentRegistry;
     logs: Pick<LogBook, 'serve'>;
+    budgets: BudgetBook;
   }): RunContext {
-    const { clock, tiers, journal, directory, registry, logs } = options;
+    const { clock, tiers, journal, directory, registry, logs, budgets } = options;
     const secret = options.random.bytes(32);
     return {
       clock,
       tiers,
       journal,
+      budgets,
       time: this.time,
       tell: (event) => this.driver.send(event),
       linkFor: (dispatch) => registry().linkFor(dispatch),

@@ -2,6 +2,7 @@
 import type {
   AgentEntry,
   ApiKeyEntry,
+  BudgetEntry,
   EndpointEntry,
   ModelEntry,
   ProjectEntry,
@@ -16,6 +17,7 @@ export type Change =
   | { revision: number; kind: 'endpoint'; id: string; entry: EndpointEntry | null }
   | { revision: number; kind: 'model'; id: string; entry: ModelEntry | null }
   | { revision: number; kind: 'agent'; id: string; entry: AgentEntry | null }
+  | { revision: number; kind: 'budget'; id: string; entry: BudgetEntry | null }
   | { revision: number; kind: 'region_map'; id: string; entry: RegionMapEntry | null };
 
 export type ChangesOutcome =
@@ -30,6 +32,7 @@ export interface DirectoryEntries {
   endpoint: EndpointEntry;
   agent: AgentEntry;
   api_key: ApiKeyEntry;
+  budget: BudgetEntry;
 }
 
 export type EntryKind = keyof DirectoryEntries;

@@ -1,4 +1,4 @@
-/** What requests cost, usage by the hour, and for how long private agents were linked. */
+/** What requests cost, usage by the hour, for how long private agents were linked, and budgets. */
 import { sql } from 'kysely';
 import type { Migration, MigrationSchema } from './migration.ts';
 
@@ -10,6 +10,7 @@ export const usage: Migration = {
     await createHours(schema);
     await fillHours(schema);
     await createAgentHours(schema);
+    await createBudgets(schema);
   },
 };
 
@@ -84,5 +85,35 @@ async function createAgentHours({ db, createTable, integer }: MigrationSchema): 
     .createIndex('agent_hours_by_project')
     .on('agent_hours')
     .columns(['project_id', 'hour_ms'])
+    .execute();
+}
+
+/** A budget's id is that of its project or key; an empty `api_key_id`: of the whole project. */
+async function createBudgets({ db, createTable, integer }: MigrationSchema): Promise<void> {
+  await createTable('budgets')
+    .addColumn('id', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('project_id', 'text', (column) =>
+      column.notNull().references('projects.id').onDelete('cascade'),
+    )
+    .addColumn('api_key_id', 'text', (column) => column.notNull())
+    .addColumn('amount_micros', integer, (column) => column.notNull())
+    .addColumn('hard_stop', integer, (column) => column.notNull())
+    .addColumn('version', integer, (column) => column.notNull())
+    .addColumn('updated_at_ms', integer, (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createIndex('budgets_by_project')
+    .on('budgets')
+    .columns(['project_id', 'api_key_id'])
+    .unique()
+    .execute();
+  await createTable('budget_marks')
+    .addColumn('budget_id', 'text', (column) =>
+      column.notNull().references('budgets.id').onDelete('cascade'),
+    )
+    .addColumn('month_ms', integer, (column) => column.notNull())
+    .addColumn('mark', integer, (column) => column.notNull())
+    .addColumn('at_ms', integer, (column) => column.notNull())
+    .addPrimaryKeyConstraint('budget_marks_by_budget', ['budget_id', 'month_ms', 'mark'])
     .execute();
 }

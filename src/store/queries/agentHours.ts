@@ -13,6 +13,10 @@ import { hourMs } from './usageHours.ts';
 
 type HourRow = Row<'agent_hours'>;
 
+/** What an hour of an agent costs; a part of a millionth is rounded. */
+export const timeCost = sql<number>`(up_ms * price_micros + ${sql.lit(hourMs / 2)}) /
+  ${sql.lit(hourMs)}`;
+
 export async function recordUptime(tx: Tx, batch: readonly UptimeRow[]): Promise<void> {
   for (const round of rounds(batch.flatMap(hoursOf))) {
     for (const rows of chunks(round, rowsPerStatement)) await addSpans(tx, rows);

@@ -6,6 +6,7 @@ import type { ChangeKind } from '../tables/frameTables.ts';
 import type { Tx } from '../transaction.ts';
 import { agentEntryColumns, toAgent } from './agents.ts';
 import { toApiKey } from './apiKeys.ts';
+import { toBudget } from './budgets.ts';
 import { chunks } from './columns.ts';
 import { toEndpoint } from './endpoints.ts';
 import { selectModels, toModel } from './models.ts';
@@ -57,6 +58,8 @@ const entriesByKind: Record<
     (await db.selectFrom('agents').select(agentEntryColumns).where('id', 'in', ids).execute()).map(
       toAgent,
     ),
+  budget: async ({ db }, ids) =>
+    (await db.selectFrom('budgets').selectAll().where('id', 'in', ids).execute()).map(toBudget),
   region_map: async (tx) => [await regionMapEntry(tx)],
 };
 

@@ -7,6 +7,7 @@ import type { DirectoryEntries, DirectoryStore, EntryKind } from '../contract/di
 import type { Tx } from '../transaction.ts';
 import { agentEntryColumns, toAgent } from './agents.ts';
 import { apiKeyEntryColumns, toApiKey } from './apiKeys.ts';
+import { budgetEntryColumns, toBudget } from './budgets.ts';
 import { endpointEntryColumns, toEndpoint } from './endpoints.ts';
 import { approvedColumn, modelEntryColumns, toModel } from './models.ts';
 import { projectEntryColumns, toProject } from './projects.ts';
@@ -24,6 +25,7 @@ const kinds: { [Name in EntryKind]: Kind<DirectoryEntries[Name]> } = {
   endpoint: { table: 'endpoints', columns: endpointEntryColumns, toEntry: toEndpoint },
   agent: { table: 'agents', columns: agentEntryColumns, toEntry: toAgent },
   api_key: { table: 'api_keys', columns: apiKeyEntryColumns, toEntry: toApiKey },
+  budget: { table: 'budgets', columns: budgetEntryColumns, toEntry: toBudget },
 };
 
 export async function directoryPage(

@@ -159,6 +159,10 @@ export async function deleteProject(
   const gone = [
     ...(await deleteOf(tx, 'api_keys', id)).map((key) => ({ kind: 'api_key' as const, id: key })),
     ...(await deleteOf(tx, 'models', id)).map((model) => ({ kind: 'model' as const, id: model })),
+    ...(await deleteOf(tx, 'budgets', id)).map((budget) => ({
+      kind: 'budget' as const,
+      id: budget,
+    })),
     ...(await deleteOf(tx, 'agents', id)).map((agent) => ({ kind: 'agent' as const, id: agent })),
   ];
   await deleteOf(tx, 'join_keys', id);
@@ -170,7 +174,7 @@ export async function deleteProject(
 /** Ids of what is gone. */
 async function deleteOf(
   { db }: Tx,
-  table: 'api_keys' | 'models' | 'agents' | 'join_keys',
+  table: 'api_keys' | 'models' | 'budgets' | 'agents' | 'join_keys',
   projectId: string,
 ): Promise<string[]> {
   const rows = await db

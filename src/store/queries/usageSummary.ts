@@ -6,6 +6,7 @@ import type { Names, UsageFilter, UsageGroup, UsageSums } from '../contract/usag
 import type { Store } from '../store.ts';
 import type { Tables } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
+import { timeCost } from './agentHours.ts';
 import { chunks } from './columns.ts';
 import { hourMs, passing } from './usageHours.ts';
 
@@ -88,10 +89,9 @@ function requestsOf<Output>(query: SelectQueryBuilder<Tables, 'usage_hours', Out
     .select(['cost_micros', none.as('agent_ms'), none.as('agent_cost_micros')]);
 }
 
-/** The same columns. A part of a millionth is rounded. */
+/** The same columns. */
 function timeOf(db: Tx['db'], { projectId, filter }: Input) {
   const { fromMs, toMs, agentId } = filter;
-  const cost = sql<number>`(up_ms * price_micros + ${sql.lit(hourMs / 2)}) / ${sql.lit(hourMs)}`;
   let query = db.selectFrom('agent_hours').where('project_id', '=', projectId);
   if (fromMs !== undefined) query = query.where('hour_ms', '>=', fromMs - (fromMs % hourMs));
   if (toMs !== undefined) query = query.where('hour_ms', '<', toMs);
@@ -101,8 +101,8 @@ function timeOf(db: Tx['db'], { projectId, filter }: Input) {
     .select([nobody.as('model_id'), nobody.as('api_key_id'), 'agent_id'])
     .select([sql<string>`'self_hosted'`.as('tier'), none.as('requests'), none.as('succeeded')])
     .select([none.as('input_tokens'), none.as('cached_tokens'), none.as('output_tokens')])
-    .select([cost.as('cost_micros'), sql<number>`up_ms`.as('agent_ms')])
-    .select(cost.as('agent_cost_micros'));
+    .select([timeCost.as('cost_micros'), sql<number>`up_ms`.as('agent_ms')])
+    .select(timeCost.as('agent_cost_micros'));
 }
 
 const none = sql<number>`0`;

@@ -2,7 +2,14 @@
 import type { Generated } from 'kysely';
 import type { Flag } from './columnTypes.ts';
 
-export type ChangeKind = 'project' | 'api_key' | 'endpoint' | 'model' | 'agent' | 'region_map';
+export type ChangeKind =
+  | 'project'
+  | 'api_key'
+  | 'endpoint'
+  | 'model'
+  | 'agent'
+  | 'budget'
+  | 'region_map';
 
 interface Settings {
   name: string;

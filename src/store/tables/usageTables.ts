@@ -59,7 +59,30 @@ interface AgentHours {
   price_micros: number;
 }
 
+/** Its id is that of its project or key. */
+interface Budgets {
+  id: string;
+  project_id: string;
+  /** Empty: of the whole project. */
+  api_key_id: string;
+  amount_micros: number;
+  hard_stop: Flag;
+  version: number;
+  updated_at_ms: number;
+}
+
+/** What a budget has passed in a month. */
+interface BudgetMarks {
+  budget_id: string;
+  month_ms: number;
+  /** Percent. */
+  mark: number;
+  at_ms: number;
+}
+
 export interface UsageTables {
+  budgets: Budgets;
+  budget_marks: BudgetMarks;
   agent_hours: AgentHours;
   usage_records: UsageRecords;
   usage_hours: UsageHours;

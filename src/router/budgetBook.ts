@@ -1,0 +1,286 @@
+/**
+ * What budgets have come to in the month that runs: read from the store at the start, and counted
+ * on from what ends here. Tells the scheduler whom a hard stop stops, and the control plane who is
+ * near the end of a budget.
+ *
+ * Invariants
+ * B4 A cost counts from the end of its request on, and once: while its record is on the way to the
+ *    store it is in `onTheWay`, afterwards in what the store says.
+ * B5 A request counts for the month in which it began, as it stands in the bill.
+ * B6 Nothing is awaited here by a request (R4). What the store says of a month is read anew every
+ *    `budgetReadEveryMs`: other servers' share comes in, and whatever was counted wrong goes.
+ */
+import {
+  budgetMarks,
+  budgetState,
+  hasReached,
+  monthOf,
+  type BudgetMark,
+  type BudgetState,
+  type BudgetStop,
+} from '../domain/budget.ts';
+import type { BudgetEntry } from '../domain/directory.ts';
+import { timeCostMicros } from '../domain/price.ts';
+import type { UntimedEvent } from '../domain/schedulerEvents.ts';
+import type { TierPrice } from '../domain/tiers.ts';
+import { sleep, type Clock, type Timer } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import type { DirectoryEvent } from './directory.ts';
+import { budgetQuietMs, budgetReadEveryMs, budgetReadTries, maxCostsOnTheWay } from './limits.ts';
+import type { BudgetLedger, Uptime, UsageRecord, UsageSink } from './ports.ts';
+
+/** A budget and what it has come to. */
+export interface BudgetView {
+  entry: BudgetEntry;
+  spentMicros: number;
+  state: BudgetState;
+}
+
+interface Tracked {
+  entry: BudgetEntry;
+  spentMicros: number;
+  /** Marks that the control plane knows of, or is being told. */
+  told: Set<BudgetMark>;
+  stop: BudgetStop | null;
+}
+
+type Cost = Pick<UsageRecord, 'projectId' | 'apiKeyId' | 'startedAtMs' | 'costMicros'>;
+
+interface BookOptions {
+  ledger: BudgetLedger;
+  /** Where records go. */
+  sink: UsageSink;
+  /** Of an hour of a private agent. */
+  hourPrice: TierPrice;
+  tell: (event: UntimedEvent) => void;
+  clock: Clock;
+  log: Logger;
+}
+
+export class BudgetBook {
+  /** The sink, for whoever delivers records and linked time. */
+  readonly sink: UsageSink;
+  private readonly options: BookOptions;
+  private readonly tracked = new Map<string, Tracked>();
+  private readonly onTheWay = new Map<string, Cost>();
+  private month: { fromMs: number; toMs: number };
+  /** Calls of the sink: that run, and that were ever made. */
+  private running = 0;
+  private calls = 0;
+  private timer: Timer | undefined;
+  private phase: 'new' | 'following' | 'stopped' = 'new';
+
+  constructor(options: BookOptions) {
+    this.options = options;
+    this.month = monthOf(options.clock.now());
+    const { sink } = options;
+    this.sink = {
+      record: async (batch) => {
+        await this.watch(sink.record(batch));
+        for (const record of batch) this.taken(record);
+      },
+      uptime: async (batch) => {
+        await this.watch(sink.uptime(batch));
+        for (const span of batch) this.count(this.costOf(span));
+      },
+    };
+  }
+
+  /** With the budgets that the directory has told of until now. Never rejects. */
+  async start(): Promise<void> {
+    this.phase = 'following';
+    if (this.tracked.size > 0) await this.read(null);
+    this.arm();
+  }
+
+  stop(): void {
+    this.phase = 'stopped';
+    this.timer?.cancel();
+  }
+
+  onDirectory(event: Extract<DirectoryEvent, { kind: 'budget' }>): void {
+    const { id, entry } = event;
+    const known = this.tracked.get(id);
+    if (entry === null) {
+      this.tracked.delete(id);
+      if (known !== undefined) this.setStop(known, null);
+      return;
+    }
+    if (known === undefined) {
+      this.tracked.set(id, { entry, spentMicros: 0, told: new Set(), stop: null });
+      // It never rejects.
+      if (this.phase === 'following') void this.read(entry.projectId);
+      return;
+    }
+    if (known.entry.amountMicros !== entry.amountMicros) known.told.clear();
+    known.entry = entry;
+    this.judge(known);
+  }
+
+  /** B4. A request has ended. */
+  ended(record: UsageRecord): void {
+    if (record.costMicros === 0) return;
+    const { projectId, apiKeyId, startedAtMs, costMicros } = record;
+    const [oldest] = this.onTheWay.keys();
+    if (this.onTheWay.size >= maxCostsOnTheWay && oldest !== undefined) {
+      this.onTheWay.delete(oldest);
+    }
+    const cost = { projectId, apiKeyId, startedAtMs, costMicros };
+    this.onTheWay.set(record.requestId, cost);
+    this.count(cost);
+  }
+
+  /** Those of a project, its keys' included. */
+  ofProject(projectId: string): BudgetView[] {
+    return [...this.tracked.values()]
+      .filter(({ entry }) => entry.projectId === projectId)
+      .map(viewOf);
+  }
+
+  /** Share that was spent of the key's or the project's budget, where one is near its end. */
+  nearEnd(projectId: string, apiKeyId: string): number | null {
+    if (this.tracked.size === 0) return null;
+    const shares = [this.tracked.get(apiKeyId), this.tracked.get(projectId)]
+      .filter((one) => one !== undefined)
+      .filter((one) => viewOf(one).state !== 'ok')
+      .map(({ spentMicros, entry }) => spentMicros / Math.max(1, entry.amountMicros));
+    return shares.length === 0 ? null : Math.max(...shares);
+  }
+
+  // Counting
+
+  /** The store has a record: one of an earlier process was not counted before (B4). */
+  private taken(record: UsageRecord): void {
+    if (!this.onTheWay.delete(record.requestId) && record.costMicros > 0) this.count(record);
+  }
+
+  private costOf({ projectId, fromMs, toMs }: Uptime): Cost {
+    const costMicros = timeCostMicros(this.options.hourPrice, (toMs - fromMs) / 1000);
+    return { projectId, apiKeyId: '', startedAtMs: fromMs, costMicros };
+  }
+
+  private count(cost: Cost): void {
+    if (this.tracked.size === 0) return;
+    if (cost.startedAtMs >= this.month.toMs) this.turnMonth();
+    if (!this.isOfMonth(cost)) return;
+    for (const id of [cost.projectId, cost.apiKeyId]) {
+      const budget = this.tracked.get(id);
+      if (budget === undefined) continue;
+      budget.spentMicros += cost.costMicros;
+      this.judge(budget);
+    }
+  }
+
+  /** B5. */
+  private isOfMonth({ startedAtMs }: Cost): boolean {
+    return startedAtMs >= this.month.fromMs && startedAtMs < this.month.toMs;
+  }
+
+  private turnMonth(): void {
+    this.month = monthOf(this.options.clock.now());
+    for (const budget of this.tracked.values()) {
+      budget.spentMicros = this.sumOnTheWay(budget.entry);
+      budget.told.clear();
+      this.judge(budget);
+    }
+  }
+
+  private sumOnTheWay({ projectId, apiKeyId }: BudgetEntry): number {
+    let sum = 0;
+    for (const cost of this.onTheWay.values()) {
+      const isOurs = cost.projectId === projectId && (apiKeyId ?? cost.apiKeyId) === cost.apiKeyId;
+      if (isOurs && this.isOfMonth(cost)) sum += cost.costMicros;
+    }
+    return sum;
+  }
+
+  // Judging
+
+  private judge(budget: Tracked): void {
+    const { entry, spentMicros, told } = budget;
+    const { amountMicros, apiKeyId } = entry;
+    const isStopped = viewOf(budget).state === 'stopped';
+    const scope = apiKeyId === null ? 'project' : 'api_key';
+    this.setStop(budget, isStopped ? { scope, amountMicros, spentMicros } : null);
+    for (const mark of budgetMarks) {
+      if (told.has(mark) || !hasReached(mark, { amountMicros, spentMicros })) continue;
+      told.add(mark);
+      this.tellMark(budget, mark);
+    }
+  }
+
+  private setStop(budget: Tracked, stop: BudgetStop | null): void {
+    const same = budget.stop?.amountMicros === stop?.amountMicros;
+    if (same) return;
+    budget.stop = stop;
+    this.options.tell({ type: 'budget', id: budget.entry.id, stop });
+  }
+
+  private tellMark(budget: Tracked, mark: BudgetMark): void {
+    const { ledger, log } = this.options;
+    const { entry, spentMicros } = budget;
+    ledger.reached({ entry, mark, spentMicros, monthMs: this.month.fromMs }).catch((error) => {
+      log.warn({ err: error, budget: entry.id, mark }, 'a mark of a budget cannot be told');
+      // With the next cost, or the next reading, again.
+      budget.told.delete(mark);
+    });
+  }
+
+  // Reading
+
+  private arm(): void {
+    const { clock } = this.options;
+    const delayMs = Math.min(budgetReadEveryMs, Math.max(1, this.month.toMs - clock.now()));
+    this.timer = clock.setTimer(delayMs, () => {
+      if (monthOf(clock.now()).fromMs !== this.month.fromMs) this.turnMonth();
+      // It never rejects.
+      void this.read(null).then(() => {
+        if (this.phase === 'following') this.arm();
+      });
+    });
+  }
+
+  private async watch(call: Promise<void>): Promise<void> {
+    this.running += 1;
+    this.calls += 1;
+    try {
+      await call;
+    } finally {
+      this.running -= 1;
+    }
+  }
+
+  /**
+   * B4: a sum is right when no record was between here and the store while it was read. Where that
+   * is never so, the last one counts, which may be a little too much until the next reading.
+   */
+  private async read(projectId: string | null): Promise<void> {
+    const { ledger, clock, log } = this.options;
+    const { month } = this;
+    try {
+      for (let tries = 1; ; tries += 1) {
+        const [wasQuiet, calls] = [this.running === 0, this.calls];
+        const sums = await ledger.spent({ projectId, ...month });
+        if (this.month !== month) return;
+        const isRight = wasQuiet && this.calls === calls;
+        if (isRight || tries >= budgetReadTries) return this.takeSums(sums);
+        await sleep(clock, budgetQuietMs, new AbortController().signal);
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'what budgets have come to cannot be read');
+    }
+  }
+
+  private takeSums(sums: readonly { id: string; spentMicros: number }[]): void {
+    for (const { id, spentMicros } of sums) {
+      const budget = this.tracked.get(id);
+      if (budget === undefined) continue;
+      budget.spentMicros = spentMicros + this.sumOnTheWay(budget.entry);
+      this.judge(budget);
+    }
+  }
+}
+
+function viewOf({ entry, spentMicros }: Tracked): BudgetView {
+  return { entry, spentMicros, state: budgetState({ ...entry, spentMicros }) };
+}

@@ -1,0 +1,13 @@
+import type { BudgetStore } from '../contract/budgetStore.ts';
+import { markBudget, removeBudget, setBudget } from '../queries/budgets.ts';
+import { budgetOf, budgetsOf, budgetSums } from '../queries/budgetSums.ts';
+import type { MethodsOf } from './method.ts';
+
+export const budgetMethods: MethodsOf<BudgetStore> = {
+  budgetsOf: { access: 'read', run: budgetsOf },
+  budgetOf: { access: 'read', run: budgetOf },
+  setBudget: { access: 'change', run: setBudget },
+  removeBudget: { access: 'change', run: removeBudget },
+  budgetSums: { access: 'read', run: budgetSums },
+  markBudget: { access: 'change', run: markBudget },
+};
