@@ -11,6 +11,8 @@
  * I3 A download cut short executes nothing: the shell reads the whole `main` before it runs it.
  * I4 The directory appears by one rename, whole or not at all; a second run reuses it. What a
  *    failed run has written goes with it, what a killed one left goes with the next.
+ * I5 `xim` beside the versions is a link to the one that was installed last, so that a service or a
+ *    person starts it by one name, whatever is updated. It changes by one rename, too.
  */
 import { nodeArguments } from '../lib/nodeArguments.ts';
 import { shellQuote } from './joinCommand.ts';
@@ -116,6 +118,19 @@ require(secure ? "https" : "http").get(url, options, (answer) => {
   .on("error", (error) => fail("cannot fetch " + url + ": " + error.message));
 `;
 
+/** Makes the link (I5). A file system without links is no reason not to run. */
+const linker = `
+const [link, target] = process.argv.slice(1);
+const fs = require("fs"), path = require("path"), temporary = link + ".new-" + process.pid;
+try {
+  fs.symlinkSync(path.relative(path.dirname(link), target), temporary);
+  fs.renameSync(temporary, link);
+} catch (error) {
+  fs.rmSync(temporary, { force: true });
+  console.error("xim: cannot write " + link + " (" + error.code + "). Start it as " + target);
+}
+`;
+
 /** The text of the script for one server and one package. */
 export function installScript(parts: InstallScriptParts): string {
   const { version, sha256 } = parts.package;
@@ -160,18 +175,23 @@ main() {
     home="$data/xim-agent"
   fi
   package="$home/versions/${version}-${sha256.slice(0, 12)}"
+  program="$package/package/bin/xim"
 
-  if [ ! -e "$package/package/bin/xim" ]; then
+  if [ ! -e "$program" ]; then
     echo "xim: fetching the agent ${version} from $server" >&2
     node -e '${downloader}' "$server/install/xim.tgz" "$pin" "$sha256" "$package"
+  fi
+
+  if [ ! "$home/xim" -ef "$program" ]; then
+    node -e '${linker}' "$home/xim" "$program"
   fi
 
   XIM_HOME="$home"
   export XIM_HOME
   if [ -n "$pin" ]; then
-    exec node ${node} "$package/package/bin/xim" agent --server "$server" --pin "$pin" "$@"
+    exec node ${node} "$program" agent --server "$server" --pin "$pin" "$@"
   fi
-  exec node ${node} "$package/package/bin/xim" agent --server "$server" "$@"
+  exec node ${node} "$program" agent --server "$server" "$@"
 }
 
 main "$@"

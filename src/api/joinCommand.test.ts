@@ -131,6 +131,25 @@ test('a line that needs more than sh and node, or loses key, pin or arguments', 
   }
 });
 
+test('an update after which a service still starts the old version', async () => {
+  const serverUrl = urlOf(plain);
+  const line = joinCommand({ serverUrl, pin: null, joinKey }).node;
+  const env = { XIM_HOME: path.join(directory, 'updated') };
+  for (const version of ['one', 'two']) {
+    publish({ 'package/bin/xim': `console.log('${version}')` });
+    const ran = await shell(line, env);
+    assert.equal(ran.code, 0, ran.err);
+    const started = await shell('node "$XIM_HOME/xim"', env);
+    assert.equal(started.out, `${version}\n`, started.err);
+  }
+  // What stands in the way of the link stands in nobody's way.
+  rmSync(path.join(env.XIM_HOME, 'xim'));
+  mkdirSync(path.join(env.XIM_HOME, 'xim', 'full'), { recursive: true });
+  const ran = await shell(line, env);
+  assert.deepEqual([ran.code, ran.out], [0, 'two\n']);
+  assert.match(ran.err, /cannot write .*updated\/xim \(E[A-Z]+\)\. Start it as .*\/bin\/xim/);
+});
+
 test('a line with curl that differs from the one without', async (t) => {
   publish(good);
   const env = { PATH: `${process.env['PATH']}:${bare}` };

@@ -86,7 +86,7 @@ test('a line that works only where we are installed', async (t) => {
   assert.equal(answer.agent, 'lab-3');
   assert.match(answer.text, /"content":"w0 w1 /);
   const installed = path.join(machine.home, '.local', 'share', 'xim-agent');
-  assert.deepEqual(readdirSync(installed).toSorted(), ['state', 'versions']);
+  assert.deepEqual(readdirSync(installed).toSorted(), ['state', 'versions', 'xim']);
   assert.equal(statSync(path.join(installed, 'state')).mode & 0o777, 0o700);
   const state = path.join(installed, 'state', 'agent.json');
   assert.equal(statSync(state).mode & 0o777, 0o600);
@@ -107,11 +107,9 @@ test('a join key that enrols a second machine, or is tried for ever', async (t) 
 test('a restart that needs the key or the address again', async (t) => {
   if (machine === undefined) return t.skip(reason);
   await agent.end();
-  const versions = path.join(machine.home, '.local', 'share', 'xim-agent', 'versions');
-  const [version = ''] = readdirSync(versions);
-  const xim = path.join(versions, version, 'package', 'bin', 'xim');
+  const xim = path.join(machine.home, '.local', 'share', 'xim-agent', 'xim');
   const options = `--engine-url ${engineUrl} --serve SmolLM2-135M-Instruct=fake-model`;
-  agent = machine.shell(`exec node ${xim} agent ${options}`);
+  agent = machine.shell(`exec ${xim} agent ${options}`);
   await agent.seen(/ is ready$/m);
   await until(async () => (await askOwn()).agent === 'lab-3', { what: 'an answer of lab-3' });
 });
