@@ -48,11 +48,11 @@ export interface HealthSample extends HealthNumbers {
 
 export const healthMeasureNames = Object.keys(healthMeasures) as HealthMeasure[];
 
-/** Sums a span up. Small: there is one for each agent that has a link. */
+/** Sums a span up. Small (400 bytes): there is one for each agent that has a link. */
 export class HealthSum {
   /** For each measure how many there were, and their sum or their worst. */
-  private readonly counts = new Uint32Array(healthMeasureNames.length);
-  private readonly values = new Float64Array(healthMeasureNames.length);
+  private readonly counts = healthMeasureNames.map(() => 0);
+  private readonly values = healthMeasureNames.map(() => 0);
   private taken = 0;
 
   /** Heartbeats since the last sample. */

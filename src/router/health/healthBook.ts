@@ -3,7 +3,7 @@
  * whoever keeps them.
  *
  * Why 100,000 agents fit: of each the last heartbeat is kept as its text (about 1 KiB) and the sum
- * of a span (about 300 bytes). A span lasts `healthSpanMs`, or so long that all agents make no
+ * of a span (about 400 bytes). A span lasts `healthSpanMs`, or so long that all agents make no
  * more than `healthSamplesPerDay`; spans begin at random, so that samples leave in a trickle of
  * batches and never all at once.
  *
