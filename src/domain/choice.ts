@@ -1,39 +1,55 @@
 /**
- * Which instance: the candidates of a request, stage by stage, and the one that is taken. The first
- * policy takes the least loaded by in-flight over slots; of those, the nearest by region, ties at
- * random; own agents come first.
+ * Which instance: the candidates of a request, stage by stage, and the one that is taken. Own
+ * agents come first; among the open instances of a stage the score decides (`scheduling/score`).
  */
-import { randomInt, type Random } from '../lib/random.ts';
+import type { Random } from '../lib/random.ts';
 import type { InstancePools } from './instancePools.ts';
 import type { LimitBook } from './limitBook.ts';
 import { agentExclusion, hasAbilities, type Stage } from './matching.ts';
 import { nearnessOf, type Nearness, type RegionMap } from './regionMap.ts';
-import type { EngineInstance, WaitingRequest } from './schedulerState.ts';
+import type { EngineInstance, InstancePool, WaitingRequest } from './schedulerState.ts';
+import { maxScored } from './scheduling/limits.ts';
+import type { Placement } from './scheduling/placement.ts';
+import { scoreOf, takeBest } from './scheduling/score.ts';
 import { triedKey } from './verdict.ts';
 
 export interface Choice {
   instance: EngineInstance;
   stage: Stage;
-  /** How many could have been taken. */
+  /** How many could have been taken, of those that were looked at. */
   candidates: number;
+}
+
+/** What a choice is made with. */
+export interface Chooser {
+  random: Random;
+  regions: Regions;
+  limits: LimitBook;
+  placement: Placement;
 }
 
 /** The instance to claim now; null when the request has to wait. */
 export function chooseInstance(
   pools: InstancePools,
-  where: { waiting: WaitingRequest; random: Random; regions: Regions; limits: LimitBook },
+  where: { waiting: WaitingRequest; nowMs: number; chooser: Chooser },
 ): Choice | null {
-  const { waiting, random, regions, limits } = where;
+  const { waiting, nowMs, chooser } = where;
   for (const stage of waiting.stages) {
-    const candidates: EngineInstance[] = [];
-    for (const pool of pools.of(waiting.request, stage)) {
-      for (const instance of pool.free) {
-        if (mayClaim(instance, { waiting, stage, limits })) candidates.push(instance);
-      }
-    }
-    const best = nearest(leastLoaded(candidates), { waiting, regions });
-    const instance = best.length < 2 ? best[0] : best[randomInt(random, best.length)];
-    if (instance !== undefined) return { instance, stage, candidates: candidates.length };
+    const open = pools.of(waiting.request, stage);
+    const candidates = candidatesOf(open, { waiting, stage, chooser });
+    if (candidates.length === 0) continue;
+    const nearness = nearnessFor(candidates, { waiting, regions: chooser.regions });
+    const scored = candidates.map((instance) =>
+      scoreOf(instance, {
+        load: instance.load,
+        order: chooser.placement.order(waiting, instance),
+        nearness: nearness(instance),
+        slots: instance.slots,
+        nowMs,
+      }),
+    );
+    const best = takeBest(scored, chooser.random);
+    if (best !== undefined) return { instance: best.item, stage, candidates: candidates.length };
   }
   return null;
 }
@@ -51,45 +67,62 @@ export interface Regions {
  */
 export function mayClaim(
   instance: EngineInstance,
-  where: { waiting: WaitingRequest; stage: Stage; limits: LimitBook },
+  where: {
+    waiting: WaitingRequest;
+    stage: Stage;
+    limits: LimitBook;
+    /** `any`: also more than is of use to the instance. */
+    room: 'of_use' | 'any';
+  },
 ): boolean {
-  const { waiting, stage, limits } = where;
+  const { waiting, stage, limits, room } = where;
   const { request, tried } = waiting;
   if (instance.agent.nonce !== instance.nonce) return false;
   if (agentExclusion(instance.agent.entry, { request, stage }) !== null) return false;
   if (!hasAbilities(instance.abilities, { asked: request.abilities })) return false;
   if (tried.length > 0 && tried.includes(triedKey(instance.agent))) return false;
+  if (room === 'of_use' && !instance.load.hasRoom(sizeOf(waiting))) return false;
   return limits.admits(waiting, { agent: instance.agent.entry, stage });
 }
 
-function leastLoaded(candidates: readonly EngineInstance[]): EngineInstance[] {
-  let least = Infinity;
-  let best: EngineInstance[] = [];
-  for (const candidate of candidates) {
-    const load = candidate.inFlight / candidate.slots;
-    if (load > least) continue;
-    if (load < least) best = [];
-    least = load;
-    best.push(candidate);
+const sizeOf = ({ tokens }: WaitingRequest): number => tokens.prompt + tokens.answer;
+
+/** Open instances that may be taken: all of a few, of many a part. */
+function candidatesOf(
+  pools: readonly InstancePool[],
+  where: { waiting: WaitingRequest; stage: Stage; chooser: Chooser },
+): EngineInstance[] {
+  const { waiting, stage, chooser } = where;
+  const { limits, placement, random } = chooser;
+  const passes = (one: EngineInstance): boolean =>
+    mayClaim(one, { waiting, stage, limits, room: 'of_use' });
+  const found: EngineInstance[] = [];
+  for (const { open } of pools) {
+    if (open.size <= maxScored) {
+      for (const instance of open.all()) if (passes(instance)) found.push(instance);
+      continue;
+    }
+    const part = new Set(placement.holders(waiting).filter((one) => open.has(one)));
+    for (let n = 0; n < maxScored; n += 1) {
+      const instance = open.sample(random);
+      if (instance !== undefined) part.add(instance);
+    }
+    const before = found.length;
+    for (const instance of part) if (passes(instance)) found.push(instance);
+    // Where few of many may serve it, a sample may miss them all.
+    if (found.length === before) found.push(...open.all().filter(passes));
   }
-  return best;
+  return found;
 }
 
-const distances: Readonly<Record<Nearness, number>> = { same: 0, near: 1, far: 2 };
-
-function nearest(
-  candidates: EngineInstance[],
+function nearnessFor(
+  candidates: readonly EngineInstance[],
   { waiting, regions }: { waiting: WaitingRequest; regions: Regions },
-): EngineInstance[] {
-  const [first] = candidates;
+): (instance: EngineInstance) => Nearness {
+  const region = candidates[0]?.agent.entry.region;
   // One region is the rule, and then there is nothing to compare.
-  const region = first?.agent.entry.region;
-  if (candidates.every((one) => one.agent.entry.region === region)) return candidates;
+  if (candidates.every((one) => one.agent.entry.region === region)) return () => 'same';
   const { request } = waiting;
   const from = request.region ?? request.endpoint.region ?? regions.own;
-  const distance = candidates.map(
-    (one) => distances[nearnessOf(regions.map, from, one.agent.entry.region)],
-  );
-  const least = Math.min(...distance);
-  return candidates.filter((_one, at) => distance[at] === least);
+  return (instance) => nearnessOf(regions.map, from, instance.agent.entry.region);
 }

@@ -3,13 +3,19 @@
  * waits for one, so that neither an arrival nor a release looks at the rest of the fleet.
  *
  * Invariants
- * P1 An instance is in `free` of its pools exactly while it is granted and has a free slot.
+ * P1 An instance is in `open` of its pools exactly while it is granted, has a slot to use and,
+ *    as of the last event, a short enough backlog; or it is in the heap of those that wait for
+ *    that.
  * P2 A pool exists exactly while it has an instance or somebody waits in it.
  */
 import { scopesFor, scopesOf } from './agentIndex.ts';
 import type { RoutedRequest, Stage } from './matching.ts';
 import type { EngineInstance, InstancePool, KnownAgent } from './schedulerState.ts';
-import { WaitingList } from './waitingList.ts';
+import { DeadlineHeap } from './deadlineHeap.ts';
+import type { InstanceLoad } from './scheduling/instanceLoad.ts';
+import type { Placement } from './scheduling/placement.ts';
+import { PoolQueue } from './scheduling/poolQueue.ts';
+import { SampledSet } from './scheduling/sampledSet.ts';
 
 /** What an agent grants of one engine instance. */
 export interface GrantedInstance {
@@ -17,6 +23,8 @@ export interface GrantedInstance {
   modelId: string;
   slots: number;
   abilities: readonly string[];
+  /** Tokens of keys and values that the engine holds; absent: it does not say. */
+  holdsTokens?: number | undefined;
 }
 
 /** Weight of the newest sample in a pool's mean service time. */
@@ -24,6 +32,35 @@ const serviceWeight = 0.1;
 
 export class InstancePools {
   private readonly pools = new Map<string, InstancePool>();
+  private readonly placement: Placement;
+  /** Instances that are closed by their backlog alone, by the time at which they open. */
+  private readonly closed = new DeadlineHeap<InstanceLoad>();
+  private readonly ofLoad = new Map<InstanceLoad, EngineInstance>();
+  private nowMs = 0;
+
+  constructor(placement: Placement) {
+    this.placement = placement;
+  }
+
+  /** The time of everything that follows. Gives the instances whose backlogs have drained. */
+  advance(nowMs: number): EngineInstance[] {
+    this.nowMs = nowMs;
+    const opened: EngineInstance[] = [];
+    for (let load = this.closed.peek(); load !== undefined; load = this.closed.peek()) {
+      if (load.wakeAtMs > nowMs) break;
+      const instance = this.ofLoad.get(load);
+      this.closed.remove(load);
+      if (instance === undefined) continue;
+      this.refresh(instance);
+      opened.push(instance);
+    }
+    return opened;
+  }
+
+  /** When the next instance opens by time alone; `Infinity`: none does. */
+  nextOpenMs(): number {
+    return this.closed.peek()?.wakeAtMs ?? Infinity;
+  }
 
   /** The pools that a request may draw from in a stage, as far as they exist. */
   of(request: RoutedRequest, stage: Stage): InstancePool[] {
@@ -63,10 +100,9 @@ export class InstancePools {
     }
   }
 
-  /** R5: the only place where an in-flight count goes up. */
+  /** R5: the only place where an in-flight count goes up. `refresh` has to follow. */
   claim(instance: EngineInstance): void {
     instance.inFlight += 1;
-    this.refreshFree(instance);
   }
 
   /** R5: the only place where an in-flight count goes down. `heldMs` feeds the wait estimate. */
@@ -77,7 +113,7 @@ export class InstancePools {
       pool.serviceMs = old + serviceWeight * (heldMs - old);
     }
     if (instance.pools.length === 0) this.forgetIfIdle(instance);
-    else this.refreshFree(instance);
+    else this.refresh(instance);
   }
 
   /** P2: drops a pool that nobody uses. */
@@ -92,13 +128,24 @@ export class InstancePools {
     const { nonce, one, nowMs } = what;
     const key = instanceKey(nonce, one.instance);
     const { modelId, abilities, slots } = one;
-    const instance = agent.instances.get(key) ?? newInstance({ agent, nonce, one });
+    const known = agent.instances.get(key);
+    const instance = known?.modelId === modelId ? known : this.begin({ agent, nonce, one });
+    if (known !== undefined && known !== instance) this.retire(known, nowMs);
     agent.instances.set(key, instance);
-    if (instance.modelId !== modelId) this.detach(instance, nowMs);
     for (const pool of instance.pools) pool.slots += slots - instance.slots;
     Object.assign(instance, { modelId, abilities, slots });
     if (instance.pools.length === 0) this.attach(instance);
-    else this.refreshFree(instance);
+    else this.refresh(instance);
+    return instance;
+  }
+
+  private begin(what: { agent: KnownAgent; nonce: string; one: GrantedInstance }): EngineInstance {
+    const { agent, nonce, one } = what;
+    const { instance: id, modelId, abilities } = one;
+    const load = this.placement.begin(agent.entry, one);
+    const counts = { slots: 0, inFlight: 0, load, pools: [] };
+    const instance: EngineInstance = { agent, nonce, id, modelId, abilities, ...counts };
+    this.placement.attach(instance);
     return instance;
   }
 
@@ -120,26 +167,37 @@ export class InstancePools {
       pool.instances.add(instance);
       pool.slots += instance.slots;
     }
-    this.refreshFree(instance);
+    this.ofLoad.set(instance.load, instance);
+    this.refresh(instance);
   }
 
   private detach(instance: EngineInstance, nowMs: number): void {
     for (const pool of instance.pools) {
       pool.instances.delete(instance);
-      pool.free.delete(instance);
+      pool.open.delete(instance);
       pool.slots -= instance.slots;
       if (pool.instances.size === 0) pool.lastPresentAtMs = nowMs;
       this.dropIfEmpty(pool);
     }
     instance.pools = [];
+    this.closed.remove(instance.load);
+    this.ofLoad.delete(instance.load);
   }
 
-  private refreshFree(instance: EngineInstance): void {
-    const isFree = instance.inFlight < instance.slots;
-    for (const pool of instance.pools) {
-      if (isFree) pool.free.add(instance);
-      else pool.free.delete(instance);
+  /** P1. Whatever may have opened or closed the instance has happened. */
+  refresh(instance: EngineInstance): boolean {
+    const { load, pools } = instance;
+    if (pools.length === 0) return false;
+    const hasSlot = instance.inFlight < instance.slots;
+    load.wakeAtMs = load.opensAtMs();
+    const isOpen = hasSlot && load.wakeAtMs <= this.nowMs;
+    for (const pool of pools) {
+      if (isOpen) pool.open.add(instance);
+      else pool.open.delete(instance);
     }
+    if (hasSlot && !isOpen) this.closed.put(load);
+    else this.closed.remove(load);
+    return isOpen;
   }
 
   private poolOrNew(scope: string, modelId: string): InstancePool {
@@ -149,25 +207,15 @@ export class InstancePools {
     const pool: InstancePool = {
       key,
       instances: new Set(),
-      free: new Set(),
+      open: new SampledSet(),
       slots: 0,
-      waiting: new WaitingList(),
+      waiting: new PoolQueue(),
       lastPresentAtMs: -Infinity,
       serviceMs: 0,
     };
     this.pools.set(key, pool);
     return pool;
   }
-}
-
-function newInstance(what: {
-  agent: KnownAgent;
-  nonce: string;
-  one: GrantedInstance;
-}): EngineInstance {
-  const { agent, nonce, one } = what;
-  const { instance: id, modelId, abilities } = one;
-  return { agent, nonce, id, modelId, abilities, slots: 0, inFlight: 0, pools: [] };
 }
 
 const poolKey = (scope: string, modelId: string): string => `${scope}|${modelId}`;

@@ -19,6 +19,13 @@ import type {
 import { isWeaker, type IsolationLevel } from './isolation.ts';
 import type { TierSlug } from './tiers.ts';
 
+/** Blocks of the beginning of a prompt. */
+export interface PromptBlocks {
+  /** Keyed hashes, each over its block and all before it: equal ones are equal beginnings. */
+  blocks: readonly number[];
+  blockBytes: number;
+}
+
 /** What the scheduler knows of a request. */
 export interface RoutedRequest {
   id: string;
@@ -30,6 +37,10 @@ export interface RoutedRequest {
   /** What the body asks of an engine, e.g. `tools`. */
   abilities: readonly string[];
   bodyBytes: number;
+  /** What its prompt may have in common with others; absent: nothing is known of it. */
+  prompt?: PromptBlocks | undefined;
+  /** Its first byte is seen when it is made; absent: it is. */
+  stream?: boolean | undefined;
   /** Tokens that it allows its answer to have, all choices together; null: it does not say. */
   maxTokens: number | null;
   /** Who calls; null: nobody in particular. */

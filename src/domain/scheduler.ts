@@ -2,21 +2,20 @@
  * The scheduler: one pure state machine. Events go in with their time, commands come out; it has no
  * I/O, no clock and no randomness of its own. The router and the simulator drive the same object.
  *
- * Parts: `agentIndex` (who is there), `instancePools` (free slots, and who waits for them),
- * `waitingQueue` (order, deadlines, bounds), `limitBook` (what projects may use), `choice` (which
- * instance), `verdict` (why not).
+ * Parts: `agentIndex` (who is there), `instancePools` (open instances, and who waits for them),
+ * `waitingQueue` (deadlines, bounds, whose turn), `limitBook` (what projects may use), `choice`
+ * (which instance), `verdict` (why not), and `scheduling/`: score, fair queue, latency model.
  *
- * The first policy: own agents before shared ones, among free instances the least loaded, then the
- * nearest, ties at random; first come first served, retries before everybody.
+ * Own agents come before shared ones, retries before everybody. How it chooses beyond that is in
+ * `docs/internals/scheduling.md`.
  *
  * Invariants
  * R1 An accepted request gets one `dispatch` at a time and at most one `reject`, never both;
  *    each claim's slot is released exactly once.
  * R2 A claim is made only where `agentExclusion` passes and the agent's process is linked.
  * R5 In-flight counts change at claim and release only; their sum is the number of claims.
- * W1 After every event no waiting request could be claimed by a free instance within the limits of
- *    its project: nobody waits for nothing, and an arrival never overtakes somebody who could have
- *    had its slot.
+ * W1 After every event no waiting request could be claimed by an open instance within the limits of
+ *    its project: nobody waits for nothing.
  * L1 A claim is a slot and what the project's limits set aside for it, taken in one turn and given
  *    back in one (`limitBook`).
  */
@@ -24,13 +23,15 @@ import { addTo } from '../lib/addTo.ts';
 import type { Random } from '../lib/random.ts';
 import { arrivalRefusal, quotaRefusal, stoppedRequests } from './admission.ts';
 import { AgentIndex } from './agentIndex.ts';
-import { chooseInstance, type Regions } from './choice.ts';
+import { chooseInstance, type Choice, type Chooser } from './choice.ts';
 import type { AgentEntry } from './directory.ts';
+import { dispatchOf } from './dispatchOf.ts';
 import { InstancePools, instanceKey, type GrantedInstance } from './instancePools.ts';
 import type { LimitLease, Rates } from './limitAccount.ts';
 import { LimitBook } from './limitBook.ts';
 import { maxRetries } from './limits.ts';
 import { servingTier, type RoutedRequest } from './matching.ts';
+import { Placement } from './scheduling/placement.ts';
 import { emptyRegionMap } from './regionMap.ts';
 import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
 import type { Claim, EngineInstance, KnownAgent, Usage, WaitingRequest } from './schedulerState.ts';
@@ -58,17 +59,17 @@ export interface SchedulerConfig {
 }
 
 export class Scheduler {
-  private readonly random: Random;
   private readonly agents = new AgentIndex();
-  private readonly pools = new InstancePools();
-  private readonly fleet: Fleet = { agents: this.agents, pools: this.pools };
+  private readonly placement: Placement;
+  private readonly pools: InstancePools;
+  private readonly fleet: Fleet;
   private readonly queue: WaitingQueue;
   private readonly limits: LimitBook;
   private readonly claims = new Map<number, Claim>();
   /** The claim that a running request depends on. */
   private readonly claimOf = new Map<string, Claim>();
   private readonly running = new Map<string, number>();
-  private readonly regions: Regions;
+  private readonly chooser: Chooser;
   private nextClaim = 1;
   private lives = 0;
   private timerAtMs: number | null = null;
@@ -76,11 +77,15 @@ export class Scheduler {
   private commands: SchedulerCommand[] = [];
 
   constructor(options: { random: Random; config: SchedulerConfig }) {
-    this.random = options.random;
-    const { config } = options;
-    this.regions = { map: emptyRegionMap, own: config.region ?? '' };
+    const { config, random } = options;
+    const regions = { map: emptyRegionMap, own: config.region ?? '' };
+    this.placement = new Placement(config.tiers);
+    this.pools = new InstancePools(this.placement);
+    this.fleet = { agents: this.agents, pools: this.pools };
     this.limits = new LimitBook(config);
-    this.queue = new WaitingQueue(this.fleet, { ...config, limits: this.limits });
+    const { limits, placement } = this;
+    this.chooser = { random, regions, limits, placement };
+    this.queue = new WaitingQueue(this.fleet, { ...config, limits, placement });
   }
 
   /** Takes one event and says what is to be done, in order. Times never go back. */
@@ -88,6 +93,8 @@ export class Scheduler {
     this.nowMs = Math.max(this.nowMs, event.atMs);
     this.commands = [];
     this.limits.advance(this.nowMs);
+    this.queue.advance(this.nowMs);
+    this.fillAll(this.pools.advance(this.nowMs));
     this.apply(event);
     // L3: those that a limit held back and that it may let go now.
     this.claimInOrder(this.limits.takeReady());
@@ -147,9 +154,8 @@ export class Scheduler {
       case 'endpoint':
         return this.reroute(event);
       case 'regions':
-        return void (this.regions.map = event.map);
-      case 'key_tokens':
-        return this.limits.addToDays(event.keys);
+        this.chooser.regions.map = event.map;
+        return undefined;
       case 'budget':
         return this.noteBudget(event);
       case 'first_byte':
@@ -266,6 +272,7 @@ export class Scheduler {
     const claim = this.servingClaim(event.claim);
     if (claim === undefined) return;
     this.detach(claim, 'reserved');
+    this.placement.left(claim.waiting, this.nowMs);
     if (event.slotFree) this.release(event);
   }
 
@@ -283,12 +290,16 @@ export class Scheduler {
   private free(claim: Claim): void {
     this.claims.delete(claim.id);
     this.limits.settle(claim);
+    this.placement.ended(claim, this.nowMs);
     this.pools.release(claim.instance, this.nowMs - claim.startedAtMs);
   }
 
   private noteFirstByte(claimId: number): void {
     const claim = this.servingClaim(claimId);
-    if (claim !== undefined) claim.firstByteAtMs ??= this.nowMs;
+    if (claim === undefined) return;
+    this.placement.firstByte(claim, this.nowMs);
+    this.pools.refresh(claim.instance);
+    this.fill(claim.instance);
   }
 
   private hangUp(event: {
@@ -400,9 +411,9 @@ export class Scheduler {
 
   // Claims
 
-  private choose(waiting: WaitingRequest): ReturnType<typeof chooseInstance> {
-    const { random, regions, limits } = this;
-    return chooseInstance(this.pools, { waiting, random, regions, limits });
+  private choose(waiting: WaitingRequest): Choice | null {
+    const { nowMs, chooser } = this;
+    return chooseInstance(this.pools, { waiting, nowMs, chooser });
   }
 
   /** Claims a slot for a request that stands in no queue. */
@@ -413,23 +424,23 @@ export class Scheduler {
     return true;
   }
 
-  private claim(
-    waiting: WaitingRequest,
-    choice: NonNullable<ReturnType<typeof chooseInstance>>,
-  ): void {
+  private claim(waiting: WaitingRequest, choice: Choice): void {
+    const { nowMs } = this;
     const { instance, stage, candidates } = choice;
     const { request } = waiting;
     const tier = servingTier(request, stage) ?? request.endpoint.tier;
     this.pools.claim(instance);
     const reservation = this.limits.reserve(waiting, { agent: instance.agent.entry, stage });
+    const placed = this.placement.claimed(waiting, { instance, tier, nowMs });
+    this.pools.refresh(instance);
     const claim: Claim = {
       id: this.nextClaim,
       instance,
       waiting,
       life: instance.agent.life,
       stage,
-      startedAtMs: this.nowMs,
-      firstByteAtMs: null,
+      startedAtMs: nowMs,
+      placed,
       reservation,
       spent: 'reserved',
       phase: 'serving',
@@ -438,32 +449,18 @@ export class Scheduler {
     this.claims.set(claim.id, claim);
     this.claimOf.set(request.id, claim);
     addTo(this.running, { key: request.endpoint.id, by: 1 });
-    this.commands.push({
-      type: 'dispatch',
-      requestId: request.id,
-      claim: claim.id,
-      agentId: instance.agent.entry.id,
-      nonce: instance.nonce,
-      instance: instance.id,
-      modelId: instance.modelId,
-      stage,
-      tier,
-      shared: instance.agent.entry.projectId === null,
-      attempt: waiting.tried.length + waiting.turnedDown,
-      waitedMs: this.nowMs - waiting.arrivedAtMs,
-      candidates,
-      rates: this.limits.ratesOf(reservation, request),
-    });
+    const rates = this.limits.ratesOf(reservation, request);
+    const waitedMs = nowMs - waiting.arrivedAtMs;
+    this.commands.push(dispatchOf(claim, { tier, candidates, waitedMs, rates }));
   }
 
   /** W1: gives the free slots of an instance to those who wait for it, in order. */
   private fill(instance: EngineInstance): void {
-    while (instance.inFlight < instance.slots) {
-      const waiting = this.queue.firstFor(instance);
-      if (waiting === null) return;
-      const stage = this.queue.stageFor(waiting, instance);
-      this.queue.remove(waiting);
-      if (stage !== undefined) this.claim(waiting, { instance, stage, candidates: 1 });
+    while (this.queue.size > 0 && this.pools.refresh(instance)) {
+      const next = this.queue.nextFor(instance);
+      if (next === null) return;
+      this.queue.remove(next.waiting);
+      this.claim(next.waiting, { instance, stage: next.stage, candidates: 1 });
     }
   }
 
@@ -488,11 +485,14 @@ export class Scheduler {
   private reject(waiting: WaitingRequest, verdict: Verdict, rates: Rates | null = null): void {
     this.limits.forget(waiting);
     this.limits.releaseKey(waiting);
+    this.placement.left(waiting, this.nowMs);
     this.commands.push({ type: 'reject', requestId: waiting.request.id, verdict, rates });
   }
 
   private armTimer(): void {
-    const wakeAtMs = Math.min(this.queue.nextWakeMs(), this.limits.nextWakeMs());
+    // Who opens while nobody waits is found open by the next who arrives.
+    const opensAtMs = this.queue.size === 0 ? Infinity : this.pools.nextOpenMs();
+    const wakeAtMs = Math.min(opensAtMs, this.queue.nextWakeMs(), this.limits.nextWakeMs());
     if (wakeAtMs === Infinity || (this.timerAtMs !== null && this.timerAtMs <= wakeAtMs)) return;
     this.timerAtMs = wakeAtMs;
     this.commands.push({ type: 'set_timer', atMs: wakeAtMs });

@@ -9,6 +9,7 @@ import type { LimitHit, Rates } from './limitAccount.ts';
 import type { ExclusionReason, RoutedRequest, Stage } from './matching.ts';
 import type { RegionMap } from './regionMap.ts';
 import type { ModelProgress, Usage } from './schedulerState.ts';
+import type { Prediction } from './scheduling/latencyModel.ts';
 import type { TierSlug } from './tiers.ts';
 
 export type SchedulerEvent = { atMs: number } & (
@@ -43,10 +44,6 @@ export type SchedulerEvent = { atMs: number } & (
       type: 'budget';
       id: string;
       stop: BudgetStop | null;
-    }
-  | /** What keys have used today already, before this process began to count. */ {
-      type: 'key_tokens';
-      keys: readonly { id: string; tokens: number }[];
     }
   | { type: 'arrive'; request: RoutedRequest }
   | /** The first body byte of the claim's answer: from here on nobody else is tried. */ {
@@ -111,6 +108,8 @@ export interface Dispatch {
   waitedMs: number;
   /** Instances that could have been claimed. */
   candidates: number;
+  /** Until its first byte, as far as anything is known. */
+  predicted: Prediction | null;
   /** What its project has left of the limits that it counts against. */
   rates: Rates;
 }

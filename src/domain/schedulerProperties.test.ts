@@ -135,7 +135,7 @@ class World {
       assert.deepEqual(own, [], 'own agents first');
     }
     const before = this.waiting.filter(
-      (one) => one.order < waiting.order && this.eligible(one, instance, this.stages(one)),
+      (one) => goesBefore(one, waiting) && this.eligible(one, instance, this.stages(one)),
     );
     assert.deepEqual(before, [], 'overtook somebody who could have had the slot');
     this.waiting = this.waiting.filter((one) => one !== waiting);
@@ -247,6 +247,12 @@ class World {
     this.send({ type: 'release', claim: claim.claim });
   }
 
+  firstByte(pick: number): void {
+    const serving = this.claims.filter((one) => one.serving);
+    const claim = serving[pick % serving.length];
+    if (claim !== undefined) this.send({ type: 'first_byte', claim: claim.claim });
+  }
+
   hangUp(pick: number): void {
     const waiting = this.waiting[pick % this.waiting.length];
     if (waiting === undefined) return;
@@ -313,6 +319,18 @@ class World {
   }
 }
 
+/**
+ * Retries go before everybody. Of one project, whoever came first and has the earlier deadline goes
+ * first; which project is next is the fair queue's.
+ */
+function goesBefore(one: ModelWaiting, other: ModelWaiting): boolean {
+  if (one.order < 0 || other.order < 0) return one.order < other.order;
+  if (one.request.project.id !== other.request.project.id) return false;
+  const deadline = ({ arrivedAtMs, request }: ModelWaiting): number =>
+    arrivedAtMs + request.endpoint.queueTimeoutMs;
+  return one.order < other.order && deadline(one) <= deadline(other);
+}
+
 const agentId = fc.constantFrom(...agentIds);
 const nonce = fc.constantFrom('n1', 'n2');
 const pick = fc.nat(50);
@@ -352,6 +370,14 @@ const steps = fc.oneof(
       (at): Step =>
         (world) =>
           world.release(at),
+    ),
+  ),
+  step(
+    3,
+    pick.map(
+      (at): Step =>
+        (world) =>
+          world.firstByte(at),
     ),
   ),
   step(

@@ -7,8 +7,12 @@ import type { LimitAccount } from './limitAccount.ts';
 import type { KeyHold } from './keyQuotas.ts';
 import type { Reservation } from './limitBook.ts';
 import type { RoutedRequest, Stage } from './matching.ts';
+import type { FairAccount } from './scheduling/fairQueue.ts';
+import type { InstanceLoad } from './scheduling/instanceLoad.ts';
+import type { Placed } from './scheduling/placement.ts';
+import type { Place, PoolQueue } from './scheduling/poolQueue.ts';
+import type { SampledSet } from './scheduling/sampledSet.ts';
 import type { TokenNeed } from './tokenEstimates.ts';
-import type { Place, WaitingList } from './waitingList.ts';
 
 /** How far an agent is with a model. */
 export interface ModelProgress {
@@ -23,6 +27,8 @@ export interface ModelProgress {
 export interface Usage {
   input: number;
   output: number;
+  /** Of the input: what the engine did not have to compute; absent: it did not say. */
+  cached?: number | undefined;
 }
 
 export interface KnownAgent {
@@ -63,6 +69,8 @@ export interface EngineInstance {
   slots: number;
   /** Claims that hold a slot (R5: changes at claim and release only). */
   inFlight: number;
+  /** What it has to do, and what was learned of it. */
+  load: InstanceLoad;
   /** Empty while it is not granted. */
   pools: InstancePool[];
 }
@@ -71,10 +79,10 @@ export interface EngineInstance {
 export interface InstancePool {
   key: string;
   instances: Set<EngineInstance>;
-  /** Those with a free slot. */
-  free: Set<EngineInstance>;
+  /** Those that are open: with a slot to use, and a short backlog. */
+  open: SampledSet<EngineInstance>;
   slots: number;
-  waiting: WaitingList<WaitingRequest>;
+  waiting: PoolQueue<WaitingRequest>;
   /** When the last instance went. */
   lastPresentAtMs: number;
   /** Moving mean of how long a claim holds a slot; 0 = none has ended yet. */
@@ -84,8 +92,13 @@ export interface InstancePool {
 /** A request between arrival and its claim, or between a failed claim and the next. */
 export interface WaitingRequest {
   request: RoutedRequest;
-  /** Smaller is served first: arrivals count up, retries count down below them. */
+  projectId: string;
+  /** Arrivals count up, retries count down below them and go first. */
   order: number;
+  /** Prompt tokens to be computed, where most of them are cached, when it began to wait. */
+  own: number;
+  /** What its project was served by shared agents, while it waits or runs on them. */
+  fair: FairAccount | null;
   arrivedAtMs: number;
   deadlineMs: number;
   /** Tokens that are set aside for it, as estimated on arrival. */
@@ -115,7 +128,7 @@ export interface Claim {
   life: number;
   stage: Stage;
   startedAtMs: number;
-  firstByteAtMs: number | null;
+  placed: Placed;
   reservation: Reservation;
   /**
    * What the reservation comes to: nothing for an attempt that failed before its first byte; what

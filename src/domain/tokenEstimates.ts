@@ -28,6 +28,10 @@ export interface RequestSize {
 
 /** What to set aside for a request. */
 export interface TokenNeed {
+  /** Its prompt. */
+  prompt: number;
+  /** An answer as long as they are on the average. */
+  answer: number;
   /** Its prompt, and an answer as long as they mostly are. */
   usual: number;
   /**
@@ -44,12 +48,16 @@ interface Learned {
   /** Answers by length; the bound of bin i is 2^(i/2). */
   outputs: number[];
   answers: number;
+  /** Of those answers. */
+  answerTokens: number;
 }
 
 /** Weight that earlier requests keep in the bytes per token, for each that comes after. */
 const kept = 0.95;
 /** The first figure counts as much as so many tokens. */
 const firstTokens = 100;
+/** Of an answer, before the first one. */
+const firstAnswerTokens = 256;
 const bins = 2 * Math.log2(maxReservedOutputTokens) + 1;
 const percentile = 0.9;
 
@@ -60,7 +68,8 @@ export class TokenEstimates {
     const prompt = this.promptTokens(size);
     const output = this.outputTokens(size);
     const usual = prompt + output;
-    return { usual, least: size.maxTokens === null ? prompt + 1 : usual };
+    const answer = Math.min(output, this.meanAnswer(size.endpointId));
+    return { prompt, answer, usual, least: size.maxTokens === null ? prompt + 1 : usual };
   }
 
   /** Takes in what a request came to, as its engine counted. */
@@ -89,6 +98,12 @@ export class TokenEstimates {
     return Math.min(byBytes, most, size.contextLength ?? Infinity);
   }
 
+  private meanAnswer(endpointId: string): number {
+    const learned = this.endpoints.get(endpointId);
+    if (learned === undefined || learned.answers === 0) return firstAnswerTokens;
+    return learned.answerTokens / learned.answers;
+  }
+
   private outputTokens({ endpointId, maxTokens, contextLength }: RequestSize): number {
     const learned = this.endpoints.get(endpointId);
     const usual = learned === undefined ? Infinity : longAnswer(learned);
@@ -103,6 +118,7 @@ function unlearned(): Learned {
     tokens: firstTokens,
     outputs: Array.from({ length: bins }, () => 0),
     answers: 0,
+    answerTokens: 0,
   };
 }
 
@@ -110,9 +126,11 @@ function learnOutput(learned: Learned, output: number): void {
   const bin = Math.min(bins - 1, Math.ceil(2 * Math.log2(output)));
   learned.outputs[bin] = (learned.outputs[bin] ?? 0) + 1;
   learned.answers += 1;
+  learned.answerTokens += output;
   if (learned.answers < fadeOutputsAt) return;
   learned.outputs = learned.outputs.map((count) => count / 2);
   learned.answers /= 2;
+  learned.answerTokens /= 2;
 }
 
 /** The 90th percentile, rounded up to the bound of its bin; `Infinity` while there are none. */

@@ -1,9 +1,9 @@
 /**
  * The queue: who waits, in which order, until when, and how many may. A waiting request stands in
- * the list of every pool that may serve it, and in one heap for its next deadline.
+ * the queue of every pool that may serve it, and in one heap for its next deadline.
  *
  * Invariants
- * Q1 A request waits at most `longestQueueTimeoutMs` from its arrival, retries included.
+ * Q1 A request waits at most `longestMs` from its arrival, retries included.
  * Q2 Requests, bytes and requests per project are bounded (R6); what is over is refused, not kept.
  */
 import { addTo } from '../lib/addTo.ts';
@@ -19,6 +19,8 @@ import {
 import { agentExclusion, fallbackTier, type RoutedRequest, type Stage } from './matching.ts';
 import type { Verdict } from './schedulerEvents.ts';
 import type { AgentGroup, EngineInstance, WaitingRequest } from './schedulerState.ts';
+import { nextTurn } from './scheduling/nextTurn.ts';
+import type { Placement } from './scheduling/placement.ts';
 import type { TierTable } from './tiers.ts';
 import { expectedWaitMs, type Fleet } from './verdict.ts';
 
@@ -27,12 +29,15 @@ export interface WaitingBounds {
   maxBytes: number;
   /** Waiting requests per running one that the endpoint's tier allows a project. */
   perConcurrent: number;
+  /** The longest that any may wait, in ms. */
+  longestMs: number;
 }
 
 const defaultBounds: WaitingBounds = {
   maxRequests: maxWaitingRequests,
   maxBytes: maxWaitingBytes,
   perConcurrent: waitingPerConcurrent,
+  longestMs: longestQueueTimeoutMs,
 };
 
 export class WaitingQueue {
@@ -40,6 +45,7 @@ export class WaitingQueue {
   private readonly tiers: TierTable;
   private readonly bounds: WaitingBounds;
   private readonly limits: LimitBook;
+  private readonly placement: Placement;
   private readonly byId = new Map<string, WaitingRequest>();
   private readonly heap = new DeadlineHeap<WaitingRequest>();
   private readonly perProject = new Map<string, number>();
@@ -47,15 +53,27 @@ export class WaitingQueue {
   private totalBytes = 0;
   private lastOrder = 0;
   private headOrder = 0;
+  private nowMs = 0;
 
   constructor(
     fleet: Fleet,
-    options: { tiers: TierTable; waiting?: Partial<WaitingBounds>; limits: LimitBook },
+    options: {
+      tiers: TierTable;
+      waiting?: Partial<WaitingBounds>;
+      limits: LimitBook;
+      placement: Placement;
+    },
   ) {
     this.fleet = fleet;
     this.limits = options.limits;
+    this.placement = options.placement;
     this.tiers = options.tiers;
     this.bounds = { ...defaultBounds, ...options.waiting };
+  }
+
+  /** The time of everything that follows. */
+  advance(nowMs: number): void {
+    this.nowMs = nowMs;
   }
 
   get size(): number {
@@ -95,10 +113,13 @@ export class WaitingQueue {
   /** A request that has just arrived, with its place in line; it does not wait yet. */
   newcomer(request: RoutedRequest, nowMs: number): WaitingRequest {
     this.lastOrder += 1;
-    const timeoutMs = Math.min(request.endpoint.queueTimeoutMs, longestQueueTimeoutMs);
+    const timeoutMs = Math.min(request.endpoint.queueTimeoutMs, this.bounds.longestMs);
     const waiting: WaitingRequest = {
       request,
+      projectId: request.project.id,
       order: this.lastOrder,
+      own: 0,
+      fair: null,
       arrivedAtMs: nowMs,
       deadlineMs: nowMs + timeoutMs,
       tokens: this.limits.estimate(request),
@@ -146,6 +167,7 @@ export class WaitingQueue {
     this.totalBytes += request.bodyBytes;
     addTo(this.perProject, { key: projectKey(request), by: 1 });
     addTo(this.perEndpoint, { key: request.endpoint.id, by: 1 });
+    waiting.own = this.placement.leastOwn(waiting);
     for (const stage of waiting.stages) this.stand(waiting, stage);
     this.setWake(waiting);
   }
@@ -205,22 +227,36 @@ export class WaitingQueue {
     return this.heap.peek()?.wakeAtMs ?? Infinity;
   }
 
-  /** The first in line that this instance may serve. */
-  firstFor(instance: EngineInstance): WaitingRequest | null {
-    let first: WaitingRequest | null = null;
-    const passes = (waiting: WaitingRequest): boolean =>
-      this.stageFor(waiting, instance) !== undefined;
-    for (const pool of instance.pools) {
-      const found = pool.waiting.first(passes)?.item ?? null;
-      if (found !== null && (first === null || found.order < first.order)) first = found;
-    }
-    return first;
+  /** Whose turn it is on this instance; null: nobody's who waits. */
+  nextFor(instance: EngineInstance): { waiting: WaitingRequest; stage: Stage } | null {
+    const { placement, nowMs } = this;
+    const { load } = instance;
+    let found: Stage | undefined;
+    const waiting = nextTurn<WaitingRequest>({
+      queues: instance.pools.map((pool) => pool.waiting),
+      nowMs,
+      counterOf: (one) => placement.counterOf(one, nowMs),
+      lookAt(one) {
+        const { own } = placement.order(one, instance);
+        return { own, ttftMs: load.model.ttftMs(load.loadFor(own, nowMs)) ?? 0 };
+      },
+      passes: (one, room) => {
+        const stage = this.stageFor(one, instance, room);
+        found = stage ?? found;
+        return stage !== undefined;
+      },
+    });
+    return waiting === null || found === undefined ? null : { waiting, stage: found };
   }
 
   /** The stage in which an instance may serve one that waits. */
-  stageFor(waiting: WaitingRequest, instance: EngineInstance): Stage | undefined {
+  private stageFor(
+    waiting: WaitingRequest,
+    instance: EngineInstance,
+    room: 'of_use' | 'any',
+  ): Stage | undefined {
     const { limits } = this;
-    return waiting.stages.find((stage) => mayClaim(instance, { waiting, stage, limits }));
+    return waiting.stages.find((stage) => mayClaim(instance, { waiting, stage, limits, room }));
   }
 
   /** Those of a project that wait for own agents while none is enrolled for them any more. */
@@ -259,8 +295,9 @@ export class WaitingQueue {
   }
 
   private stand(waiting: WaitingRequest, stage: Stage): void {
+    if (stage === 'shared') this.placement.entered(waiting, this.nowMs);
     for (const pool of this.fleet.pools.toWaitIn(waiting.request, stage)) {
-      waiting.places.push({ pool, place: pool.waiting.insert(waiting, waiting.order) });
+      waiting.places.push({ pool, place: pool.waiting.insert(waiting) });
     }
   }
 

@@ -7,7 +7,6 @@ import type {
 } from '../../api/control/agents.ts';
 import type { Command } from '../command.ts';
 import { ago, fieldTable, joined, milliseconds, sizeText, textTable } from '../textTable.ts';
-import { agentHealth } from './agentHealth.ts';
 import { agentLogs } from './agentLogs.ts';
 import { agentRef } from './agentRef.ts';
 import type { Asked, BodyFields } from './bodyFields.ts';
@@ -344,6 +343,5 @@ export const agentCommands: readonly Command[] = [
     row: (event, nowMs) => [ago(event.at, nowMs), event.kind, event.actor, event.detail || null],
     empty: 'Nothing happened to it yet.',
   }),
-  agentHealth,
   agentLogs,
 ];

@@ -23,3 +23,29 @@ export const idleCounterMs = 300_000;
 
 /** How often counters of idle projects are looked for, at most. */
 export const counterSweepMs = 60_000;
+
+// Choice
+
+/** An instance takes no more while computing what it has been given takes longer than this. */
+export const backlogBoundMs = 500;
+
+/** The same in tokens, where nothing is known of its speed. */
+export const backlogBoundTokens = 8000;
+
+/**
+ * Who has waited for so long is not kept waiting any more for an instance to have as much room as
+ * is of use: large requests would wait for ever behind small ones.
+ */
+export const patienceMs = 30_000;
+
+/** Open instances that are all looked at for one request; of more, a random sample of so many. */
+export const maxScored = 64;
+
+/** Waiting requests of one project that are looked at for one instance. */
+export const maxConsidered = 64;
+
+/** Those closest to their deadlines that are looked at before them. */
+export const maxUrgent = 4;
+
+/** Machines whose models are kept while they are away. */
+export const maxMachines = 16_384;

@@ -14,12 +14,16 @@ const kept = 0.98;
 /** Pull towards the prior, as a part of what was seen of a feature, and in all. */
 const pull = 0.003;
 const leastPull = 1e-9;
+/** So many first samples are solved for one by one, later ones so many at a time. */
+const solvedAtOnce = 48;
+const solveEvery = 6;
 
 export class StratifiedFit {
   /** By feature; never negative, always finite (S5). */
   readonly coefficients: Float64Array;
   private readonly size: number;
   private readonly strata: (Float64Array | undefined)[];
+  private samples = 0;
 
   constructor(shape: { features: number; strata: number }) {
     this.size = shape.features;
@@ -45,7 +49,8 @@ export class StratifiedFit {
       const place = size * size + row;
       sums[place] = at(sums, place) * kept + scaled * y;
     }
-    this.solve(prior);
+    this.samples += 1;
+    if (this.samples <= solvedAtOnce || this.samples % solveEvery === 0) this.solve(prior);
   }
 
   private solve(prior: Float64Array): void {

@@ -129,8 +129,7 @@ function queueFull(verdict: Extract<Verdict, { kind: 'queue_full' }>): Refusal {
     project: `${used} requests of this project wait on this tier, and it may have ${limit}`,
   };
   const message = `The queue is full: ${what[bound]}.`;
-  // Nobody knows when: as soon as one of those that wait is served.
-  const extra = { limit: { name: `waiting_${bound}`, value: limit, used, resets: null } };
+  const extra = { limit: { name: `waiting_${bound}`, value: limit, used } };
   return { name: 'queue_full', message, retryAfterMs: retryAfter(expectedWaitMs), extra };
 }
 

@@ -1,0 +1,124 @@
+/**
+ * The requests that wait for one pool of instances, by project, each project's in the order in
+ * which they are served: the smallest uncached prompt first, less ageing, and by deadline for those
+ * who look for the urgent ones. Ageing is the same for all that wait, so the order never changes
+ * while they do, and a sorted array is enough.
+ */
+
+/** What the order needs of a request. */
+export interface Queued {
+  projectId: string;
+  /** Prompt tokens that will have to be computed, as it looked when it began to wait. */
+  own: number;
+  arrivedAtMs: number;
+  deadlineMs: number;
+  /** Retries are below zero and go before everybody; equal ones go by this. */
+  order: number;
+}
+
+/** A request's place in one queue. */
+export interface Place<Item extends Queued> {
+  readonly item: Item;
+  key: number;
+}
+
+/** Those of one project. Never empty while it is in a queue. */
+export interface ProjectQueue<Item extends Queued> {
+  readonly projectId: string;
+  readonly byKey: Place<Item>[];
+  readonly byDeadline: Place<Item>[];
+  /** Tokens that may be computed for urgent ones before others have had their part again. */
+  credit: number;
+}
+
+/** Ageing differs from what it was by so much before all are put in order again. */
+const worthReordering = 1.5;
+
+export class PoolQueue<Item extends Queued> {
+  private readonly projects = new Map<string, ProjectQueue<Item>>();
+  private count = 0;
+  /** Tokens that a ms of waiting is worth; 0: they go by their deadlines. */
+  private agePerMs = 0;
+
+  get size(): number {
+    return this.count;
+  }
+
+  /** Those who have somebody waiting. */
+  waitingProjects(): Iterable<ProjectQueue<Item>> {
+    return this.projects.values();
+  }
+
+  of(projectId: string): ProjectQueue<Item> | undefined {
+    return this.projects.get(projectId);
+  }
+
+  /** How fast instances compute prompts, and so what waiting is worth; 0: not known. */
+  age(agePerMs: number): void {
+    const known = this.agePerMs;
+    const isNear = agePerMs < known * worthReordering && agePerMs > known / worthReordering;
+    if (isNear || agePerMs === known) return;
+    this.agePerMs = agePerMs;
+    for (const { byKey } of this.projects.values()) {
+      for (const place of byKey) place.key = this.keyOf(place.item);
+      byKey.sort(byKeyOrder);
+    }
+  }
+
+  insert(item: Item): Place<Item> {
+    const { projectId } = item;
+    const known = this.projects.get(projectId);
+    const project = known ?? { projectId, byKey: [], byDeadline: [], credit: 0 };
+    if (known === undefined) this.projects.set(projectId, project);
+    const place = { item, key: this.keyOf(item) };
+    project.byKey.splice(placeOf(project.byKey, place, byKeyOrder), 0, place);
+    project.byDeadline.splice(placeOf(project.byDeadline, place, byDeadlineOrder), 0, place);
+    this.count += 1;
+    return place;
+  }
+
+  /** Takes a place out. It must be in this queue. */
+  remove(place: Place<Item>): void {
+    const { projectId } = place.item;
+    const project = this.projects.get(projectId);
+    if (project === undefined) return;
+    const { byKey, byDeadline } = project;
+    byKey.splice(placeOf(byKey, place, byKeyOrder), 1);
+    byDeadline.splice(placeOf(byDeadline, place, byDeadlineOrder), 1);
+    this.count -= 1;
+    if (byKey.length === 0) this.projects.delete(projectId);
+  }
+
+  /** Smaller goes first, with this many tokens to be computed for it. */
+  keyOf(item: Item, own: number = item.own): number {
+    if (item.order < 0) return -Infinity;
+    if (this.agePerMs === 0) return item.deadlineMs;
+    return own + item.arrivedAtMs * this.agePerMs;
+  }
+}
+
+type Compare = (one: Place<Queued>, other: Place<Queued>) => number;
+
+const byKeyOrder: Compare = (one, other) =>
+  compare(one.key, other.key) || one.item.order - other.item.order;
+const byDeadlineOrder: Compare = (one, other) =>
+  compare(one.item.deadlineMs, other.item.deadlineMs) || one.item.order - other.item.order;
+
+/** Also of infinite ones. */
+const compare = (one: number, other: number): number => (one < other ? -1 : one > other ? 1 : 0);
+
+/** Where a place stands in such an order, or would. */
+function placeOf<Item extends Queued>(
+  places: readonly Place<Item>[],
+  place: Place<Item>,
+  order: Compare,
+): number {
+  let [from, to] = [0, places.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    const other = places[middle];
+    if (other !== undefined && order(other, place) < 0) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
