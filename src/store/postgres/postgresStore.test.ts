@@ -1,14 +1,24 @@
 /** The store over a real PostgreSQL, started for this file. */
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { after, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { Client } from 'pg';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { systemRandom } from '../../lib/random.ts';
+import { guideBlocks } from '../../testing/guide.ts';
 import { startPostgres } from '../../testing/postgres.ts';
+import { repository } from '../../testing/processes.ts';
 import { storeContract } from '../../testing/storeContract.ts';
-import { bootstrapRows, revocation, usageRow } from '../../testing/storeRows.ts';
+import {
+  auditNote,
+  bootstrapRows,
+  joinKeyRow,
+  revocation,
+  usageRow,
+} from '../../testing/storeRows.ts';
+import { changesKept } from '../limits.ts';
 import type { Store } from '../store.ts';
 import { createPostgresStore } from './postgresStore.ts';
 
@@ -108,6 +118,24 @@ void test('hints end with the connection that brings them', { skip }, async (t) 
   store.onChange(hint.resolve);
   await store.revokeApiKey(revocation('key_a'));
   await hint.promise;
+});
+
+void test('a guide whose SQL leaves in a restored database what ended', { skip }, async (t) => {
+  const guide = path.join('docs', 'operating', 'backup-and-upgrade.md');
+  const [block] = guideBlocks(path.join(repository, guide)).filter(({ info }) => info === 'sql');
+  const database = await createDatabase();
+  const store = await opened(t, database);
+  await store.bootstrap(bootstrapRows());
+  const audit = auditNote();
+  const open = { uses: 0, expiresAtMs: systemClock.now() + 900_000 };
+  await store.insertJoinKey({ row: joinKeyRow({ id: 'jk_open', ...open }), audit });
+  await store.insertJoinKey({ row: joinKeyRow({ id: 'jk_used', ...open, uses: 1 }), audit });
+  const { revision } = await store.directoryHead();
+  await withClient(database, (client) => client.query(block?.text ?? ''));
+  assert.equal(typeof (await store.joinKeyById('jk_open'))?.revokedAtMs, 'number');
+  assert.equal((await store.joinKeyById('jk_used'))?.revokedAtMs, null);
+  // Beyond what is kept, so that nobody goes on from before the restore.
+  assert.ok((await store.directoryHead()).revision > revision + changesKept);
 });
 
 void test('a restart of the server breaks the store for good', { skip }, async (t) => {
