@@ -69,6 +69,16 @@ test('a key gets more requests a minute than its quota, or its own agents let it
   assert.ok(arrive().dispatch !== undefined);
 });
 
+test('a restart gives a key its day anew', () => {
+  const { send, arrive, pass } = rig({ tokensPerDay: 100 });
+  send({ type: 'key_tokens', keys: [{ id: 'key_a', tokens: 60 }] });
+  assert.equal(hitOf(arrive(90)).used, 60);
+  assert.ok(arrive(20).dispatch !== undefined);
+  assert.equal(hitOf(arrive(20)).used, 90);
+  pass(3_600_000);
+  assert.ok(arrive(90).dispatch !== undefined, 'midnight');
+});
+
 test('tokens that were held and not used never come back', () => {
   const { arrive, end } = rig({ tokensPerMinute: 100 });
   const { dispatch } = arrive(90);

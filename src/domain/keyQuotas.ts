@@ -76,6 +76,11 @@ export class KeyQuotas {
     return { kind: 'held', hold: { minute, day, tokens } };
   }
 
+  /** Tokens of the day that were used before anything was counted here. */
+  addToDay(keyId: string, { tokens, nowMs }: { tokens: number; nowMs: number }): void {
+    this.dayOf(keyId, nowMs).tokens += tokens;
+  }
+
   /** The end of a hold: what was not spent goes back. */
   settle(hold: KeyHold, { spent, nowMs }: { spent: Spent; nowMs: number }): void {
     const { minute, day, tokens } = hold;

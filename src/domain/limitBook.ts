@@ -87,6 +87,11 @@ export class LimitBook {
     return null;
   }
 
+  /** What keys have used today already. */
+  addToDays(keys: readonly { id: string; tokens: number }[]): void {
+    for (const { id, tokens } of keys) this.keys.addToDay(id, { tokens, nowMs: this.nowMs });
+  }
+
   /** L4, L5. The request ends without having been served. */
   releaseKey(waiting: WaitingRequest): void {
     this.settleKey(waiting, 'nothing');

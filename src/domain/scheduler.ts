@@ -154,8 +154,9 @@ export class Scheduler {
       case 'endpoint':
         return this.reroute(event);
       case 'regions':
-        this.chooser.regions.map = event.map;
-        return undefined;
+        return void (this.chooser.regions.map = event.map);
+      case 'key_tokens':
+        return this.limits.addToDays(event.keys);
       case 'budget':
         return this.noteBudget(event);
       case 'first_byte':

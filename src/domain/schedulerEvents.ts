@@ -45,6 +45,10 @@ export type SchedulerEvent = { atMs: number } & (
       id: string;
       stop: BudgetStop | null;
     }
+  | /** What keys have used today already, before this process began to count. */ {
+      type: 'key_tokens';
+      keys: readonly { id: string; tokens: number }[];
+    }
   | { type: 'arrive'; request: RoutedRequest }
   | /** The first body byte of the claim's answer: from here on nobody else is tried. */ {
       type: 'first_byte';

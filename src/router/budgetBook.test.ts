@@ -55,6 +55,7 @@ function rig(options: { stored?: number; entries?: BudgetEntry[] } = {}) {
         });
         return Promise.resolve(sums);
       },
+      keyTokens: () => Promise.resolve([]),
       reached: ({ entry, mark }) => {
         if (store.away) return Promise.reject(new Error('away'));
         marks.push(`${entry.id} ${mark}`);

@@ -1,7 +1,7 @@
 /**
  * What budgets have come to in the month that runs: read from the store at the start, and counted
- * on from what ends here. Tells the scheduler whom a hard stop stops, and the control plane who is
- * near the end of a budget.
+ * on from what ends here; at the start also what keys have used of their day. Tells the scheduler
+ * whom a hard stop stops, and the control plane who is near the end of a budget.
  *
  * Invariants
  * B4 A cost counts from the end of its request on, and once: while its record is on the way to the
@@ -45,6 +45,8 @@ interface Tracked {
 }
 
 type Cost = Pick<UsageRecord, 'projectId' | 'apiKeyId' | 'startedAtMs' | 'costMicros'>;
+
+const dayMs = 86_400_000;
 
 interface BookOptions {
   ledger: BudgetLedger;
@@ -90,6 +92,7 @@ export class BudgetBook {
   async start(): Promise<void> {
     this.phase = 'following';
     if (this.tracked.size > 0) await this.read(null);
+    await this.readDay();
     this.arm();
   }
 
@@ -268,6 +271,19 @@ export class BudgetBook {
       }
     } catch (error) {
       log.warn({ err: error }, 'what budgets have come to cannot be read');
+    }
+  }
+
+  /** A daily quota is not given anew by a restart. */
+  private async readDay(): Promise<void> {
+    const { ledger, clock, log, tell } = this.options;
+    const nowMs = clock.now();
+    const fromMs = nowMs - (nowMs % dayMs);
+    try {
+      const keys = await ledger.keyTokens({ fromMs, toMs: fromMs + dayMs });
+      if (keys.length > 0) tell({ type: 'key_tokens', keys });
+    } catch (error) {
+      log.warn({ err: error }, 'what keys have used today cannot be read');
     }
   }
 

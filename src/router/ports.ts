@@ -139,7 +139,10 @@ export interface UsageSink {
   uptime(batch: readonly Uptime[]): Promise<void>;
 }
 
-/** What the budgets of `BudgetEntry` have come to. Ids are those of the entries. */
+/**
+ * What the budgets of `BudgetEntry` have come to, and daily quotas of keys. Ids are those of the
+ * entries.
+ */
 export interface BudgetLedger {
   /**
    * What the records and the linked time of some month cost that the sink has taken until now: for
@@ -151,6 +154,8 @@ export interface BudgetLedger {
     fromMs: number;
     toMs: number;
   }): Promise<{ id: string; spentMicros: number }[]>;
+  /** Tokens of each key with a daily quota in some day; one that used none may be left out. */
+  keyTokens(day: { fromMs: number; toMs: number }): Promise<{ id: string; tokens: number }[]>;
   /** A mark was passed. To tell it twice in one month has the effect of once. */
   reached(budget: {
     entry: BudgetEntry;

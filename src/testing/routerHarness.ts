@@ -121,6 +121,7 @@ export class MemoryPorts implements RouterPorts {
   /** What the store says of budgets, by id; and what it was told of them. */
   readonly budgetSums = new Map<string, number>();
   readonly budgetMarks: { id: string; mark: number }[] = [];
+  keyTokens: { id: string; tokens: number }[] = [];
   budgets: BudgetLedger = {
     spent: ({ projectId }) => {
       if (this.storeAway) return Promise.reject(storeIsAway());
@@ -131,6 +132,7 @@ export class MemoryPorts implements RouterPorts {
       });
       return Promise.resolve(sums);
     },
+    keyTokens: () => Promise.resolve(this.keyTokens),
     reached: ({ entry, mark }) => {
       if (this.storeAway) return Promise.reject(storeIsAway());
       this.budgetMarks.push({ id: entry.id, mark });

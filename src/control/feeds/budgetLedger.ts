@@ -1,4 +1,4 @@
-/** What budgets have come to, for the data plane; and what it tells of those near their end. */
+/** What budgets and daily quotas have come to, for the data plane, and which are near their end. */
 import type { BudgetMark } from '../../domain/budget.ts';
 import type { BudgetEntry } from '../../domain/directory.ts';
 import { costText } from '../../domain/price.ts';
@@ -11,6 +11,7 @@ export interface BudgetLedger {
     fromMs: number;
     toMs: number;
   }): Promise<{ id: string; spentMicros: number }[]>;
+  keyTokens(day: { fromMs: number; toMs: number }): Promise<{ id: string; tokens: number }[]>;
   /** Once a month for each mark it stands in the audit log and in the server's own. */
   reached(budget: {
     entry: BudgetEntry;
@@ -28,6 +29,7 @@ export function createBudgetLedger(
   const { store, log } = parts;
   return {
     spent: ({ projectId, ...month }) => store.budgetSums({ projectId, month }),
+    keyTokens: (day) => store.keyTokens(day),
     async reached({ entry, mark, spentMicros, monthMs }) {
       const { id, projectId, amountMicros, hardStop } = entry;
       const [amount, spent] = [costText(amountMicros), costText(spentMicros)];

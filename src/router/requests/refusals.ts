@@ -129,7 +129,8 @@ function queueFull(verdict: Extract<Verdict, { kind: 'queue_full' }>): Refusal {
     project: `${used} requests of this project wait on this tier, and it may have ${limit}`,
   };
   const message = `The queue is full: ${what[bound]}.`;
-  const extra = { limit: { name: `waiting_${bound}`, value: limit, used } };
+  // Nobody knows when: as soon as one of those that wait is served.
+  const extra = { limit: { name: `waiting_${bound}`, value: limit, used, resets: null } };
   return { name: 'queue_full', message, retryAfterMs: retryAfter(expectedWaitMs), extra };
 }
 

@@ -1,4 +1,4 @@
-/** Budgets of projects and of keys. What they come to is read from usage by the hour. */
+/** Budgets of projects and of keys: what they come to is read from usage by the hour. */
 import type { BudgetMark } from '../../domain/budget.ts';
 import type { BudgetEntry } from '../../domain/directory.ts';
 import type { Page, Paged } from '../../lib/page.ts';
@@ -19,7 +19,7 @@ export interface BudgetView extends BudgetRow {
   reachedAtMs: Readonly<Record<BudgetMark, number | null>>;
 }
 
-/** Epoch ms; `toMs` is not of it. */
+/** Whole hours in epoch ms; `toMs` is not of it. */
 export interface Month {
   fromMs: number;
   toMs: number;
@@ -48,6 +48,8 @@ export interface BudgetStore {
     projectId: string | null;
     month: Month;
   }): Promise<{ id: string; spentMicros: number }[]>;
+  /** What keys with a daily quota have used in a day; who used none is left out. */
+  keyTokens(input: Month): Promise<{ id: string; tokens: number }[]>;
   /** Once for each mark and month: `first` says whether it is that time. */
   markBudget(input: {
     id: string;

@@ -1,6 +1,6 @@
 import type { BudgetStore } from '../contract/budgetStore.ts';
 import { markBudget, removeBudget, setBudget } from '../queries/budgets.ts';
-import { budgetOf, budgetsOf, budgetSums } from '../queries/budgetSums.ts';
+import { budgetOf, budgetsOf, budgetSums, keyTokens } from '../queries/budgetSums.ts';
 import type { MethodsOf } from './method.ts';
 
 export const budgetMethods: MethodsOf<BudgetStore> = {
@@ -9,5 +9,6 @@ export const budgetMethods: MethodsOf<BudgetStore> = {
   setBudget: { access: 'change', run: setBudget },
   removeBudget: { access: 'change', run: removeBudget },
   budgetSums: { access: 'read', run: budgetSums },
+  keyTokens: { access: 'read', run: keyTokens },
   markBudget: { access: 'change', run: markBudget },
 };

@@ -1,4 +1,4 @@
-/** What budgets have come to in a month: from usage by the hour, and from linked time. */
+/** What budgets and daily quotas have come to: from usage by the hour, and from linked time. */
 import { sql } from 'kysely';
 import type { BudgetMark } from '../../domain/budget.ts';
 import { mapPage, type Paged } from '../../lib/page.ts';
@@ -42,6 +42,22 @@ export async function budgetSums(
   const rows = await query.execute();
   const sums = await sumsOf(tx, rows, month);
   return rows.map(({ id }) => ({ id, spentMicros: sums.get(id) ?? 0 }));
+}
+
+export async function keyTokens(
+  { db }: Tx,
+  { fromMs, toMs }: Input<'keyTokens'>,
+): Outcome<'keyTokens'> {
+  return db
+    .selectFrom('usage_hours')
+    .innerJoin('api_keys', 'api_keys.id', 'usage_hours.api_key_id')
+    .where('api_keys.tokens_per_day', 'is not', null)
+    .where('usage_hours.hour_ms', '>=', fromMs)
+    .where('usage_hours.hour_ms', '<', toMs)
+    .groupBy('api_keys.id')
+    .select('api_keys.id')
+    .select(sql<number>`cast(sum(input_tokens + output_tokens) as bigint)`.as('tokens'))
+    .execute();
 }
 
 async function viewed(

@@ -113,6 +113,22 @@ export const budgetCases: StoreCases = {
     assert.deepEqual([rest.items.map(({ id }) => id), rest.next], [['key_b'], null]);
   },
 
+  'a daily quota begins anew with every restart': async ({ store }) => {
+    const quota = { requestsPerMinute: null, tokensPerMinute: null, tokensPerDay: 50 };
+    const keys = [apiKeyRow({ quota }), apiKeyRow({ id: 'key_b', sha256: 'b'.repeat(64) })];
+    await store.bootstrap(bootstrapRows({ apiKeys: keys }));
+    const used = { apiKeyId: 'key_a', inputTokens: 3, outputTokens: 4 };
+    const day = { fromMs: startMs, toMs: startMs + 86_400_000 };
+    await store.recordUsage([
+      usageRow(1, { ...used, startedAtMs: day.fromMs }),
+      usageRow(2, { ...used, startedAtMs: day.toMs - 1 }),
+      usageRow(3, { ...used, startedAtMs: day.toMs }),
+      usageRow(4, { ...used, startedAtMs: day.fromMs - 1 }),
+      usageRow(5, { ...used, apiKeyId: 'key_b' }),
+    ]);
+    assert.deepEqual(await store.keyTokens(day), [{ id: 'key_a', tokens: 14 }]);
+  },
+
   'a mark is told twice in a month, or never again': async ({ store, another }) => {
     await store.bootstrap(bootstrapRows());
     await set(store, entry());
