@@ -3,6 +3,7 @@ import { chat } from './chat/chat.ts';
 import type { Command } from './command.ts';
 import { agentCommands } from './resources/agentCommands.ts';
 import { auditCommands } from './resources/auditCommands.ts';
+import { budgetCommands } from './resources/budgetCommands.ts';
 import { endpointCommands } from './resources/endpointCommands.ts';
 import { joinKeyCommands } from './resources/joinKeyCommands.ts';
 import { joinKeyCreate } from './resources/joinKeyCreate.ts';
@@ -24,6 +25,7 @@ export const serverCommands: readonly Command[] = [
   chat,
   ...requestCommands,
   usage,
+  ...budgetCommands,
   ...endpointCommands,
   ...modelCommands,
   ...tierCommands,

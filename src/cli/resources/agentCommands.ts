@@ -7,6 +7,7 @@ import type {
 } from '../../api/control/agents.ts';
 import type { Command } from '../command.ts';
 import { ago, fieldTable, joined, milliseconds, sizeText, textTable } from '../textTable.ts';
+import { agentHealth } from './agentHealth.ts';
 import { agentLogs } from './agentLogs.ts';
 import { agentRef } from './agentRef.ts';
 import type { Asked, BodyFields } from './bodyFields.ts';
@@ -343,5 +344,6 @@ export const agentCommands: readonly Command[] = [
     row: (event, nowMs) => [ago(event.at, nowMs), event.kind, event.actor, event.detail || null],
     empty: 'Nothing happened to it yet.',
   }),
+  agentHealth,
   agentLogs,
 ];

@@ -26,7 +26,7 @@ export interface Operand {
   reference?: Reference<never>;
   /** Goes into the body instead of the path. */
   member?: string;
-  /** What is meant where it is left out. */
+  /** What is meant where it is left out, as it stands in the path. */
   otherwise?: (session: ServerSession) => string;
 }
 
@@ -286,8 +286,11 @@ async function pathOf(
   const parts: string[] = [];
   for (const [at, { reference, member, otherwise }] of operands.entries()) {
     if (member !== undefined) continue;
-    const text = given[at] ?? otherwise?.(session) ?? '';
-    const id = reference === undefined ? text : await idOf(reference, text, { session, scope });
+    const text = given[at];
+    const id =
+      reference === undefined || text === undefined
+        ? (text ?? otherwise?.(session) ?? '')
+        : await idOf(reference, text, { session, scope });
     parts.push(encodeURIComponent(id));
   }
   return `${scope}${path.replaceAll('{}', () => parts.shift() ?? '')}`;
