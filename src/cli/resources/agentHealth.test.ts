@@ -93,7 +93,7 @@ const linked: AgentHealthAnswer = {
   ],
 };
 
-test('an agent that is worn out and looks well, or of which more is said than is known', async () => {
+test('an agent that is worn out and looks well, or of which too much is said', async () => {
   const [sample] = linked.samples;
   cli.answers({ [`GET ${at}`]: { body: linked } });
   const shown = await cli.transcript([`agents health ${agentId}`]);

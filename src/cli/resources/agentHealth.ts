@@ -16,7 +16,7 @@ interface Row {
   name: string;
   measure: Measure;
   kept: Kept;
-  text(value: number): string;
+  text: (value: number) => string;
   /** Of what it is a part. */
   of?: Measure;
 }

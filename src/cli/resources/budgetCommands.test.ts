@@ -73,7 +73,7 @@ const key: ApiKeyAnswer = {
 
 const none = refusal(404, 'not_found', 'There is no such budget');
 
-test('a budget that loses its hard stop, is of somebody else, or of which nobody is warned', async () => {
+test('a budget that loses its hard stop, or of which nobody is warned', async () => {
   const gone = { ...ofKey, api_key: null, state: 'stopped', hard_stop: true } as const;
   const zero = { ...gone, id: `${keyId.slice(0, -1)}2`, amount: '0.000000', used: null } as const;
   cli.answers({
