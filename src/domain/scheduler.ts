@@ -6,8 +6,7 @@
  * `waitingQueue` (deadlines, bounds, whose turn), `limitBook` (what projects may use), `choice`
  * (which instance), `verdict` (why not), and `scheduling/`: score, fair queue, latency model.
  *
- * Own agents come before shared ones, retries before everybody. How it chooses beyond that is in
- * `docs/internals/scheduling.md`.
+ * Own agents come before shared ones, retries before all. More: `docs/internals/scheduling.md`.
  *
  * Invariants
  * R1 An accepted request gets one `dispatch` at a time and at most one `reject`, never both;
