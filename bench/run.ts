@@ -4,6 +4,8 @@
  * offered did not arrive whole, whatever the figures are: then they say nothing.
  */
 import { cancelBench, cancelHelp } from './cancel.ts';
+import { controlBench } from './control.ts';
+import { controlHelp } from './control/plan.ts';
 import { relayBench } from './relay.ts';
 import { relayHelp } from './relay/plan.ts';
 
@@ -23,6 +25,11 @@ const benches: Readonly<Record<string, Bench>> = {
     help: cancelHelp,
     // An abort that does not arrive ends the bench with an error.
     run: async (args, tell) => ({ report: await cancelBench(args, tell), whole: true }),
+  },
+  control: {
+    help: controlHelp,
+    // A call that is refused ends the bench with an error.
+    run: async (args, tell) => ({ report: await controlBench(args, tell), whole: true }),
   },
   relay: {
     help: relayHelp,

@@ -87,6 +87,9 @@ export const longestDescription = 512;
 export const mostConcurrentRequests = 4_096;
 /** Names that are tried before the worker id's digits make the name unique. */
 export const nameAttempts = 8;
+/** Names that are asked for at once, and how far: 32 × 2^20 agents of one name. */
+export const namesAtOnce = 32;
+export const mostDoublings = 20;
 /** Messages that one signature is checked against (one per name of the server). */
 export const signedMessagesPerCall = 32;
 /** Times that a use-case reads again because another one was quicker. */

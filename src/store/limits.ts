@@ -80,3 +80,6 @@ export const boundEndpointsPerAgent = 64;
 
 /** Hours that one page of filtered requests is looked for in. */
 export const usageHoursOfPage = 1_000;
+
+/** Of these, how many are looked up at once: most pages are full after a few. */
+export const usageHoursAtOnce = 24;

@@ -15,6 +15,7 @@ import { people } from './migrations/0003People.ts';
 import { catalogue } from './migrations/0004Catalogue.ts';
 import { agents } from './migrations/0005Agents.ts';
 import { usage } from './migrations/0006Usage.ts';
+import { scale } from './migrations/0007Scale.ts';
 import { migrationSchema } from './migrations/migration.ts';
 import type { Migration } from './migrations/migration.ts';
 import { StoreError } from './storeError.ts';
@@ -29,6 +30,7 @@ export const migrations: readonly Migration[] = [
   catalogue,
   agents,
   usage,
+  scale,
 ];
 
 /**

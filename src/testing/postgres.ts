@@ -25,8 +25,13 @@ export interface Postgres {
   stop(): Promise<void>;
 }
 
-/** Starts one, or says why there is none on this machine. */
-export async function startPostgres(): Promise<Postgres | { kind: 'missing'; reason: string }> {
+/**
+ * Starts one, or says why there is none on this machine. `durable`: each commit is on the disk, as
+ * in operation; for what is timed.
+ */
+export async function startPostgres({ durable = false } = {}): Promise<
+  Postgres | { kind: 'missing'; reason: string }
+> {
   const binary = systemBinary({ names: ['postgres'], debianPackage: 'postgresql' });
   if (binary.kind === 'missing') return binary;
   const user = plainUser();
@@ -40,6 +45,7 @@ export async function startPostgres(): Promise<Postgres | { kind: 'missing'; rea
     programs: path.dirname(realpathSync(binary.path)),
     directory,
     identity: user.identity ?? {},
+    durable,
   };
   try {
     await initialise(context);
@@ -54,6 +60,7 @@ interface Context {
   programs: string;
   directory: string;
   identity: { uid: number; gid: number } | Record<never, never>;
+  durable: boolean;
 }
 
 const superuser = 'xim';
@@ -74,15 +81,15 @@ async function initialise({ programs, directory, identity }: Context): Promise<v
   );
 }
 
-async function serve({ programs, directory, identity }: Context): Promise<Postgres> {
+async function serve({ programs, directory, identity, durable }: Context): Promise<Postgres> {
   const settings = {
     listen_addresses: '',
     unix_socket_directories: directory,
     max_connections: '80',
-    shared_buffers: '32MB',
+    shared_buffers: durable ? '128MB' : '32MB',
     // A test's machine does not lose power; what a crash of a process keeps, this keeps too.
-    fsync: 'off',
-    full_page_writes: 'off',
+    fsync: durable ? 'on' : 'off',
+    full_page_writes: durable ? 'on' : 'off',
     lc_messages: 'C',
   };
   const server = spawn(

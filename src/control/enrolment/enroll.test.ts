@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { joinKeyIdOf } from '../../api/enrollment.ts';
 import { newKeyPair, publicKeyFromText, signText } from '../../lib/ed25519.ts';
 import { verifyToken } from '../../lib/signedToken.ts';
+import { agentsOf } from '../../testing/agentsOf.ts';
 import {
   newTestAgent,
   openControlHarness,
@@ -313,7 +314,7 @@ test('a clock that was set back lets a join key live for hours', async () => {
 
 test('shared agents are shown to, or changed by, whoever owns only a project', async () => {
   const { control, store } = harness;
-  const shared = (await store.agentsOf(null))[0];
+  const [shared] = await agentsOf(store, null);
   assert.ok(shared);
   const { credentials } = harness;
   const key = testCaller({

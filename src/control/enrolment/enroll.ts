@@ -180,8 +180,10 @@ async function consume(parts: Parts, input: Consumption): Promise<EnrollOutcome>
       return { ok: true, agent: enrolled(agent, resumed), credentials };
     }
     if (outcome.reason === 'name_taken') {
-      const taken = await livingNames(parts, key.projectId);
-      name = freeName({ wish: fresh.name, taken, workerId: fresh.workerId, attempt });
+      const { projectId } = key;
+      const takenOf = (names: readonly string[]): Promise<string[]> =>
+        store.takenAgentNames({ projectId, names });
+      name = await freeName({ wish: fresh.name, takenOf, workerId: fresh.workerId, attempt });
     } else if (outcome.reason !== 'stale') {
       return { ok: false, reason: refusals[outcome.reason] };
     }
@@ -265,11 +267,6 @@ function newAgent(
     createdAtMs: nowMs,
     version: 1,
   };
-}
-
-async function livingNames({ store }: Parts, projectId: string | null): Promise<string[]> {
-  const agents = await store.agentsOf(projectId);
-  return agents.filter(({ state }) => state !== 'dead').map(({ name }) => name);
 }
 
 function enrolled(agent: AgentRow, resumed: boolean): EnrolledAgent {

@@ -65,8 +65,8 @@ export interface AgentEventRow {
 
 export interface AgentStore {
   agentById(id: string): Promise<AgentRow | null>;
-  /** The project's own; `null` = shared ones. */
-  agentsOf(projectId: string | null): Promise<AgentRow[]>;
+  /** Those of the names that living agents of the owner have; null: the platform. */
+  takenAgentNames(input: { projectId: string | null; names: readonly string[] }): Promise<string[]>;
   /** Oldest first; a place is `[createdAtMs, id]`. */
   agentPage(input: AgentQuery & { page: Page }): Promise<Paged<AgentRow>>;
   /**

@@ -2,19 +2,19 @@ import type { AgentStore } from '../contract/agentStore.ts';
 import { agentEvents, insertAgentEvent } from '../queries/agentEvents.ts';
 import {
   agentById,
-  agentsOf,
   expireAgents,
   markFirstLinked,
   markSeen,
   setAgentState,
 } from '../queries/agents.ts';
+import { takenAgentNames } from '../queries/agentNames.ts';
 import { agentPage } from '../queries/agentPage.ts';
 import { updateAgent } from '../queries/updateAgent.ts';
 import type { MethodsOf } from './method.ts';
 
 export const agentMethods: MethodsOf<AgentStore> = {
   agentById: { access: 'read', run: agentById },
-  agentsOf: { access: 'read', run: agentsOf },
+  takenAgentNames: { access: 'read', run: takenAgentNames },
   agentPage: { access: 'read', run: agentPage },
   updateAgent: { access: 'change', run: updateAgent },
   setAgentState: { access: 'change', run: setAgentState },

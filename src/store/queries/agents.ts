@@ -33,18 +33,6 @@ export async function agentByEnrollment(
   return row === undefined ? null : toAgentRow(row);
 }
 
-/** Oldest first. `null`: the shared ones. */
-export async function agentsOf({ db }: Tx, projectId: string | null): Promise<AgentRow[]> {
-  const rows = await db
-    .selectFrom('agents')
-    .selectAll()
-    .where('project_id', projectId === null ? 'is' : '=', projectId)
-    .orderBy('created_at_ms')
-    .orderBy('id')
-    .execute();
-  return rows.map(toAgentRow);
-}
-
 /** The row, locked until the transaction ends. */
 export async function lockAgent(tx: Tx, id: string): Promise<Row<'agents'> | undefined> {
   const query = tx.db.selectFrom('agents').selectAll().where('id', '=', id);
@@ -162,10 +150,11 @@ export async function expireAgents(
   const candidates = tx.db
     .selectFrom('agents')
     .selectAll()
-    .where('state', '=', 'enrolled')
+    // Word for word as in the index of those that never came.
+    .where(sql<boolean>`state = 'enrolled'`)
     .where((where) => {
       const pending = where.and([
-        where('first_linked_at_ms', 'is', null),
+        sql<boolean>`first_linked_at_ms is null`,
         where('state_since_ms', '<', pendingBeforeMs),
       ]);
       if (silentBeforeMs === null) return pending;

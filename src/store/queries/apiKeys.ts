@@ -1,4 +1,5 @@
 /** API keys: hashes and what they may do. */
+import { sql } from 'kysely';
 import type { ApiKeyEntry, ApiKeyQuota } from '../../domain/directory.ts';
 import { mapPage, type Page, type Paged } from '../../lib/page.ts';
 import type { ApiKeyRow, ApiKeyStore } from '../contract/apiKeyStore.ts';
@@ -72,7 +73,8 @@ async function livingKeys(
     .selectFrom('api_keys')
     .select(({ fn }) => fn.countAll<number>().as('living'))
     .where('project_id', '=', projectId)
-    .where('revoked', '=', 0)
+    // Word for word as in the index.
+    .where(sql<boolean>`revoked = 0`)
     .where((eb) => eb.or([eb('expires_at_ms', 'is', null), eb('expires_at_ms', '>', nowMs)]))
     .executeTakeFirstOrThrow();
   return living;

@@ -5,7 +5,7 @@
  * are any: only these are looked through, and only until a page is full.
  */
 import { mapPage, type Page, type Paged } from '../../lib/page.ts';
-import { usageHoursOfPage } from '../limits.ts';
+import { usageHoursAtOnce, usageHoursOfPage } from '../limits.ts';
 import type { UsageFilter, UsageRow } from '../contract/usageStore.ts';
 import type { Store } from '../store.ts';
 import type { Row } from '../tables.ts';
@@ -60,8 +60,12 @@ function pageOf({ db }: Tx, { projectId, filter = {}, page }: Input): Promise<Re
 async function pageByHours(tx: Tx, input: Input & { filter: Filter }): Promise<Records> {
   const { filter, page } = input;
   const items: Records['items'] = [];
-  const seen = { hours: 0, lastMs: null as number | null };
-  for (const atMs of await hoursOf(tx, input)) {
+  let hours = 0;
+  let lastMs = 0;
+  for await (const atMs of hoursOf(tx, input)) {
+    // What is left begins behind everything of the last hour that was looked through.
+    const isDone = items.length >= page.limit || hours >= usageHoursOfPage;
+    if (isDone) return { items, next: [lastMs, ''] };
     const within = {
       ...filter,
       fromMs: Math.max(filter.fromMs ?? 0, atMs),
@@ -70,30 +74,29 @@ async function pageByHours(tx: Tx, input: Input & { filter: Filter }): Promise<R
     const rest: Page = { after: page.after, limit: page.limit - items.length };
     const found = await pageOf(tx, { ...input, filter: within, page: rest });
     items.push(...found.items);
-    seen.hours += 1;
-    seen.lastMs = atMs;
     if (found.next !== null) return { items, next: found.next };
-    if (items.length >= page.limit) break;
-    if (seen.hours >= usageHoursOfPage) break;
+    hours += 1;
+    lastMs = atMs;
   }
-  if (seen.lastMs === null) return { items, next: null };
-  // What is left begins behind everything of the last hour that was looked through.
-  const next = [seen.lastMs, ''];
-  const left = await hoursOf(tx, { ...input, page: { ...page, after: next } });
-  return { items, next: left.length === 0 ? null : next };
+  return { items, next: null };
 }
 
-/** Hours with records that pass, newest first. */
-function hoursOf(
+/** Hours with records that pass, newest first; read as far as they are asked for. */
+async function* hoursOf(
   tx: Tx,
   { projectId, filter, page }: Input & { filter: Filter },
-): Promise<number[]> {
+): AsyncGenerator<number> {
   const { outcome, ...rest } = filter;
-  const before = page.after === null ? Infinity : beforeOf(page.after);
-  const toMs = Math.min(filter.toMs ?? Infinity, before);
-  const bounded: UsageFilter = { ...rest, ...(toMs === Infinity ? {} : { toMs }) };
   const succeeded = outcome === undefined ? undefined : outcome === successOutcome;
-  return hoursPassing(tx, { projectId, filter: bounded, succeeded, limit: usageHoursOfPage + 1 });
+  const before = page.after === null ? Infinity : beforeOf(page.after);
+  for (let toMs = Math.min(filter.toMs ?? Infinity, before); ;) {
+    const bounded: UsageFilter = { ...rest, ...(toMs === Infinity ? {} : { toMs }) };
+    const limit = usageHoursAtOnce;
+    const hours = await hoursPassing(tx, { projectId, filter: bounded, succeeded, limit });
+    yield* hours;
+    if (hours.length < limit) return;
+    toMs = hours.at(-1) ?? 0;
+  }
 }
 
 /** No record behind this place began at this time or later. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import { auditNote, firstPage as page, revocation, usageRow } from '../storeRows.ts';
+import { agentsOf } from '../agentsOf.ts';
 import { historyMs } from './historyRows.ts';
 
 const hash = (letter: string): string => letter.repeat(64);
@@ -68,8 +69,8 @@ async function checkAgents(store: Store): Promise<void> {
   assert.deepEqual([agent.tokenHash, agent.previousTokenHash], [hash('7'), hash('6')]);
   const again = await store.agentByEnrollment({ joinKeyId: 'jk_a', publicKey: 'public-key-1' });
   assert.equal(again?.id, 'agent-0001');
-  assert.equal((await store.agentsOf('proj_a')).length, 1);
-  const [shared] = await store.agentsOf(null);
+  assert.equal((await agentsOf(store, 'proj_a')).length, 1);
+  const [shared] = await agentsOf(store, null);
   assert.equal(shared?.suspendedReason, 'rotation_token_reused');
   const events = await store.agentEvents({ agentId: 'agent-0001', page });
   assert.equal(events.items[0]?.detail, 'with key desk');

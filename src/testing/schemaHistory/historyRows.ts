@@ -292,6 +292,24 @@ const usageRecords: HistoryRow[] = [
   },
 ];
 
+/** What the records come to. */
+const usageHours: HistoryRow[] = usageRecords.map((record) => ({
+  project_id: 'proj_a',
+  hour_ms: historyMs,
+  endpoint_id: 'ep_a',
+  model_id: 'model_shared',
+  api_key_id: 'key_a',
+  agent_id: record['agent_id'] ?? '',
+  tier: record['tier'] ?? '',
+  endpoint_slug: 'main',
+  requests: 1,
+  succeeded: record['outcome'] === 'completed' ? 1 : 0,
+  input_tokens: record['input_tokens'] ?? 0,
+  cached_tokens: record['cached_tokens'] ?? 0,
+  output_tokens: record['output_tokens'] ?? 0,
+  cost_micros: 0,
+}));
+
 /** Identities (`agent_events.id`, `audit_events.id`) are given by the database. */
 export const historyRows: Readonly<Record<string, readonly HistoryRow[]>> = {
   users,
@@ -340,6 +358,18 @@ export const historyRows: Readonly<Record<string, readonly HistoryRow[]>> = {
     },
   ],
   usage_records: usageRecords,
+  usage_hours: usageHours,
+  agent_hours: [
+    {
+      agent_id: 'agent-0001',
+      hour_ms: historyMs,
+      project_id: 'proj_a',
+      up_ms: 1_800_000,
+      counted_from_ms: historyMs,
+      counted_to_ms: historyMs + 1_800_000,
+      price_micros: 250_000,
+    },
+  ],
   audit_events: [
     {
       at_ms: historyMs,

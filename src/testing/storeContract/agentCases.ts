@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
 import { auditNote, startMs } from '../storeRows.ts';
+import { agentsOf } from '../agentsOf.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
 
 const by = { atMs: startMs + 100, actor: 'user:user_a', reason: 'moving house' };
@@ -118,7 +119,7 @@ const stateCases: StoreCases = {
     await store.markSeen([seen('agent-0001', startMs + 7), ...strangers, seen('agent-0002', 5)]);
     await store.markSeen([seen('agent-0001', startMs + 6), seen('agent-0002', 8)]);
     await store.markSeen([]);
-    const agents = await store.agentsOf('proj_a');
+    const agents = await agentsOf(store, 'proj_a');
     assert.deepEqual(
       agents.map(({ lastSeenAtMs }) => lastSeenAtMs),
       [startMs + 7, 8, null],

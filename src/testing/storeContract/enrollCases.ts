@@ -13,6 +13,7 @@ import {
   startMs,
   tokenHash,
 } from '../storeRows.ts';
+import { agentsOf } from '../agentsOf.ts';
 
 const retryGraceMs = 300_000;
 
@@ -74,7 +75,7 @@ async function burst(
   const words = outcomes.map(word).toSorted();
   const refused = Array.from({ length: agents - maxUses }, () => 'used_up');
   assert.deepEqual(words, [...Array.from({ length: maxUses }, () => 'created'), ...refused]);
-  assert.equal((await store.agentsOf('proj_a')).length, maxUses);
+  assert.equal((await agentsOf(store, 'proj_a')).length, maxUses);
   assert.equal(await usesOf(store), maxUses);
 }
 
@@ -132,7 +133,7 @@ const concurrencyCases: StoreCases = {
       other.enroll(enrollInput(agentRow(2, { name: 'desk', joinKeyId: 'jk_b' }))),
     ]);
     assert.deepEqual(outcomes.map(word).toSorted(), ['created', 'name_taken']);
-    const [first] = await store.agentsOf('proj_a');
+    const [first] = await agentsOf(store, 'proj_a');
     assert.ok(first);
     const dead = { agentId: first.id, state: 'dead', atMs: startMs, actor: 'a', reason: 'b' };
     await store.setAgentState({ audit: auditNote(), ...dead, state: 'dead' });
@@ -161,7 +162,7 @@ const refusalCases: StoreCases = {
       nowMs: startMs + 5,
     });
     assert.equal(word(await store.enroll(enrollInput(agentRow(2)))), 'revoked');
-    assert.equal((await store.agentsOf('proj_a')).length, 1);
+    assert.equal((await agentsOf(store, 'proj_a')).length, 1);
     assert.equal(await usesOf(store), 1);
   },
 
@@ -215,7 +216,7 @@ const refusalCases: StoreCases = {
     await withJoinKey(store);
     await assert.rejects(store.enroll(enrollInput(agentRow(1, { projectId: null }))));
     assert.equal(await usesOf(store), 0);
-    assert.deepEqual(await store.agentsOf(null), []);
+    assert.deepEqual(await agentsOf(store, null), []);
   },
 
   'a field of an agent is lost or changed on its way through the tables': async ({ store }) => {
@@ -224,8 +225,8 @@ const refusalCases: StoreCases = {
     const outcome = await store.enroll(enrollInput(given));
     assert.deepEqual(outcome, { ok: true, agent: given, resumed: false });
     assert.deepEqual(await store.agentById(given.id), given);
-    assert.deepEqual(await store.agentsOf('proj_a'), [given]);
-    assert.deepEqual(await store.agentsOf(null), []);
+    assert.deepEqual(await agentsOf(store, 'proj_a'), [given]);
+    assert.deepEqual(await agentsOf(store, null), []);
     const { joinKeyId, publicKey } = given;
     assert.deepEqual(await store.agentByEnrollment({ joinKeyId, publicKey }), given);
     assert.equal(await store.agentByEnrollment({ joinKeyId: 'jk_b', publicKey }), null);

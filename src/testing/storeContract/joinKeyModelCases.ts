@@ -8,6 +8,7 @@ import type { EnrollOutcome } from '../../store/contract/enrolmentStore.ts';
 import type { Store } from '../../store/store.ts';
 import { agentRow, auditNote, bootstrapRows, joinKeyRow, startMs } from '../storeRows.ts';
 import { enrollInput, resumeOf } from './enrollCases.ts';
+import { agentsOf } from '../agentsOf.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const machines = 6;
@@ -125,7 +126,7 @@ async function check(store: Store, model: Model): Promise<void> {
   const key = await store.joinKeyById(model.joinKeyId);
   assert.equal(key?.uses, model.uses);
   assert.ok(model.uses <= model.maxUses);
-  const agents = await store.agentsOf('proj_a');
+  const agents = await agentsOf(store, 'proj_a');
   const own = agents.filter(({ joinKeyId }) => joinKeyId === model.joinKeyId);
   assert.equal(own.length, model.uses);
 }
