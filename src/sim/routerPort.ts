@@ -13,7 +13,10 @@ export type RouterEvent = { atMs: number } & (
   | { type: 'end'; request: number; usage: Usage }
   /** Its machine went away before its first byte: it may be dispatched again. */
   | { type: 'failed'; request: number }
-  /** Nobody wants it any more: it waits no longer, and what runs of it is being stopped. */
+  /**
+   * Nobody wants it any more. It waits no longer; of one that was dispatched this is said when its
+   * machine has let it go, so that its place is free.
+   */
   | { type: 'hang_up'; request: number }
   | { type: 'heartbeat'; instance: number; running: number; waiting: number; kvTokens: number }
   | { type: 'tick' }

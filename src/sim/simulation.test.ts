@@ -159,7 +159,7 @@ test('S3: a request that has failed and still holds a machine', () => {
   const hangUps = router.events.filter(({ type }) => type === 'hang_up');
   assert.deepEqual(
     hangUps.map(({ atMs }) => atMs),
-    [5_000, 5_010],
+    [5_005, 5_015],
   );
   const [, , third] = result.requests;
   assert.ok((third?.firstByteAtMs ?? Infinity) - 60_000 < 100, 'the machine is free again');

@@ -123,14 +123,13 @@ export class Simulation {
 
   private expire(request: SimulatedRequest): void {
     if (request.phase !== 'waiting' && request.phase !== 'dispatched') return;
-    this.stop(request);
-    this.tell({ type: 'hang_up', request: request.id });
-  }
-
-  /** S3 */
-  private stop(request: SimulatedRequest): void {
-    if (request.dispatch !== null) this.places[request.dispatch.machine]?.engine.cancel(request.id);
+    const { phase, dispatch } = request;
     this.fail(request);
+    const hangUp = (): void => this.tell({ type: 'hang_up', request: request.id });
+    if (phase === 'waiting' || dispatch === null) return hangUp();
+    // S3: its machine lets it go at once, and says so.
+    this.places[dispatch.machine]?.engine.cancel(request.id);
+    this.later(hangUp);
   }
 
   private fail(request: SimulatedRequest): void {
