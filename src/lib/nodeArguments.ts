@@ -8,7 +8,7 @@
  * only. Node's own 64 is collected rarely, in pauses that every stream feels, and is never given
  * back. docs/internals/performance.md has what other sizes gave.
  */
-const youngGenerationMiB = 4;
+const youngGenerationMiB = 8;
 
 /**
  * Below this size, in MiB, the heap is not collected as a whole. It counts what lies outside of it
