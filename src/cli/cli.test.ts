@@ -275,6 +275,21 @@ test('an operand that leads to another path', async () => {
   assert.equal(cli.seen[0]?.url, '/api/v1/projects/default/endpoints/..%2Fagents%3Fx%3D1');
 });
 
+test('warnings, refusals and files that reach into the terminal of their reader', async () => {
+  const evil = 'a\u001b]52;c;Y3VybA==\u0007\u009b2Jb\rc';
+  const tame = 'a\uFFFD]52;c;Y3VybA==\uFFFD\uFFFD2Jb\uFFFDc';
+  always({ ...joinKey, warnings: [evil] }, 201);
+  assert.ok((await run('join-keys create')).notes.startsWith(`Warning: ${tame}\n`));
+  cli.answer = () => ({ ...refusal(400, null, `${evil}.`), foreign: true });
+  assert.ok((await run('agents list')).notes.startsWith(`xim agents list: ${tame}.\n`));
+  cli.answer = () => ({ text: `id\r\n${evil}\r\n` });
+  const words = ['requests', 'list', '--csv'];
+  assert.equal((await cli.run(words, { interactive: true })).out, `id\n${tame}\n`);
+  assert.equal((await cli.run(words)).out, `id\r\n${evil}\r\n`);
+  listed([{ ...agent, name: 'lab\u202e3-bal' }]);
+  assert.match((await run('agents list')).out, /lab\?3-bal/);
+});
+
 test('a refusal without its reason, its next step or its exit code', async () => {
   const cases: [string, CannedAnswer, RegExp][] = [
     ['agents list', refusal(401, 'invalid_api_key', 'The key is wrong'), /wrong\. .*--context/],

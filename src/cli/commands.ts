@@ -1,6 +1,7 @@
 /** The commands that talk to a server over HTTP. `main/` adds those that start something. */
 import { chat } from './chat/chat.ts';
 import type { Command } from './command.ts';
+import { sayingNoHarm } from './harmlessTerminal.ts';
 import { agentCommands } from './resources/agentCommands.ts';
 import { auditCommands } from './resources/auditCommands.ts';
 import { budgetCommands } from './resources/budgetCommands.ts';
@@ -18,7 +19,7 @@ import { usage } from './resources/usage.ts';
 import { contextCommands } from './session/contextCommands.ts';
 import { login } from './session/login.ts';
 
-export const serverCommands: readonly Command[] = [
+export const serverCommands: readonly Command[] = sayingNoHarm([
   login,
   ...contextCommands,
   status,
@@ -36,4 +37,4 @@ export const serverCommands: readonly Command[] = [
   ...keyCommands,
   ...peopleCommands,
   ...auditCommands,
-];
+]);

@@ -24,9 +24,12 @@ export function fieldTable(fields: readonly (readonly [string, string | null])[]
     .join('');
 }
 
-/** What comes from other people: nothing in it may move the cursor or colour the screen. */
+/** Controls, ends of lines, and what turns the order of the characters behind it around. */
+const unruly = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+
+/** What comes from other people: nothing in it may move the cursor or change what stands beside. */
 export function plainText(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, '?');
+  return text.replaceAll(unruly, '?');
 }
 
 /** `12 s ago`, `3 min ago`, `5 h ago`, `9 d ago`; null stays null. */

@@ -1,13 +1,7 @@
 /** What is said of answers, beside the answers themselves. */
-import type { Terminal } from '../command.ts';
 import { refusalText } from '../connection/nextStep.ts';
 import { exitCodes } from '../exitCodes.ts';
 import type { Asked } from './askModel.ts';
-
-/** A model may say what a screen would act on; a file gets it as it came. */
-export function screenText(text: string, { screen }: Pick<Terminal, 'screen'>): string {
-  return screen ? text.replaceAll(/(?![\n\t])\p{Cc}/gu, '\uFFFD') : text;
-}
 
 /** Why there is no whole answer, and what to do. */
 export function answerFailure(asked: Exclude<Asked, { kind: 'answered' }>): {

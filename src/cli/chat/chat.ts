@@ -5,7 +5,7 @@ import { endCommand, print, withServer, type ServerSession } from '../connection
 import { exitCodes } from '../exitCodes.ts';
 import { projectOptions } from '../serverContext.ts';
 import { askModel, type Asking, type ChatMessage } from './askModel.ts';
-import { answerEnding, answerFailure, screenText } from './answerText.ts';
+import { answerEnding, answerFailure } from './answerText.ts';
 import { chatTarget, type ChatTarget } from './chatTarget.ts';
 import { converse } from './converse.ts';
 
@@ -127,7 +127,7 @@ async function oneAnswer(
   const { terminal } = context;
   const table = given.output === 'table';
   const onText = (text: string): void => {
-    if (table) terminal.out(screenText(text, terminal));
+    if (table) terminal.out(text);
   };
   const { signal } = new AbortController();
   const asked = await ask([{ role: 'user', content: question }], { signal, onText });

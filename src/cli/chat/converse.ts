@@ -5,7 +5,7 @@
 import type { CommandContext, Dialogue } from '../command.ts';
 import { exitCodes } from '../exitCodes.ts';
 import { milliseconds } from '../textTable.ts';
-import { answerEnding, answerFailure, screenText } from './answerText.ts';
+import { answerEnding, answerFailure } from './answerText.ts';
 import type { Asked, Asking, ChatMessage } from './askModel.ts';
 import type { ChatTarget } from './chatTarget.ts';
 
@@ -73,7 +73,7 @@ async function answered(
     signal: interruption.signal,
     onText(text) {
       firstMs ??= clock.monotonic() - startedAtMs;
-      terminal.out(screenText(text, terminal));
+      terminal.out(text);
     },
   });
   interruption.done();

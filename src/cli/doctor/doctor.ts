@@ -6,6 +6,7 @@ import { wrapText } from '../../lib/wrapText.ts';
 import { userConfigDirectory, userDataDirectory } from '../../lib/userDirectories.ts';
 import { defineCommand, type Command, type CommandContext } from '../command.ts';
 import { exitCodes } from '../exitCodes.ts';
+import { harmlessTerminal } from '../harmlessTerminal.ts';
 import { localCredentials, readServerContext, serverOptions } from '../serverContext.ts';
 import { checkAccelerators } from './acceleratorChecks.ts';
 import { finding, levels, ok, worstOf, type Finding, type Level } from './finding.ts';
@@ -67,8 +68,7 @@ export function createDoctor(open: () => DoctorParts | Promise<DoctorParts>): Co
       const parts = await open();
       const findings = await examine(context, parts, given);
       const worst = worstOf(findings);
-      const { terminal } = context;
-      terminal.out(
+      harmlessTerminal(context.terminal).out(
         given.output === 'json'
           ? `${JSON.stringify({ worst, findings })}\n`
           : findingsText(findings, worst),

@@ -55,7 +55,7 @@ const options = defineConfig({
     flag: 'max-uses',
     default: 1,
     min: 1,
-    max: 10_000,
+    max: 1_000,
     placeholder: 'N',
     help: 'How many machines may join with it.',
     group: 'The key',
