@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import type { UntimedEvent } from '../domain/schedulerEvents.ts';
 import { tierTable } from '../domain/tiers.ts';
 import { silentLogger } from '../lib/log.ts';
@@ -204,4 +205,51 @@ test('the time of own agents is on nobody’s budget', async () => {
   await book.sink.uptime([{ ...span, toMs: span.toMs + 3_600_000 }]);
   assert.equal(spent(), 27_397);
   book.stop();
+});
+
+/** What may happen to records between their end and the store, in any order. */
+const steps = fc.array(
+  fc.oneof(
+    fc.record({ do: fc.constant('end' as const), micros: fc.integer({ min: 0, max: 9 }) }),
+    fc.record({ do: fc.constantFrom('deliver', 'lose the answer', 'refuse', 'read') }),
+  ),
+  { maxLength: 40 },
+);
+
+test('B4: whatever becomes of deliveries, too little is counted, or too much', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (all) => {
+      const { book, record, spent, store, clock } = rig({ stored: 5 });
+      await book.start();
+      let truth = 5;
+      let waiting: UsageRecord[] = [];
+      const deliver = async (how: string): Promise<void> => {
+        store.away = how === 'refuse';
+        store.hold = how === 'deliver' ? undefined : Promise.reject(new Error('lost'));
+        store.hold?.catch(() => undefined);
+        const outcome = await book.sink.record(waiting).then(
+          () => 'taken',
+          () => 'not taken',
+        );
+        if (outcome === 'taken') waiting = [];
+        store.away = false;
+        store.hold = undefined;
+      };
+      for (const step of all) {
+        if ('micros' in step) {
+          const one = record(step.micros);
+          waiting.push(one);
+          book.ended(one);
+          truth += step.micros;
+        } else if (step.do === 'read') await clock.advanceAsync(budgetReadEveryMs);
+        else await deliver(step.do);
+        assert.ok((spent() ?? 0) >= truth, `${spent()} of ${truth}`);
+      }
+      await deliver('deliver');
+      await clock.advanceAsync(budgetReadEveryMs);
+      assert.equal(spent(), truth);
+      book.stop();
+    }),
+    { numRuns: 60 },
+  );
 });

@@ -64,6 +64,8 @@ export class BudgetBook {
   readonly sink: UsageSink;
   private readonly options: BookOptions;
   private readonly tracked = new Map<string, Tracked>();
+  /** Ids of budgets. */
+  private readonly byProject = new Map<string, Set<string>>();
   private readonly onTheWay = new Map<string, Cost>();
   private month: { fromMs: number; toMs: number };
   /** Calls of the sink: that run, and that were ever made. */
@@ -105,12 +107,11 @@ export class BudgetBook {
     const { id, entry } = event;
     const known = this.tracked.get(id);
     if (entry === null) {
-      this.tracked.delete(id);
-      if (known !== undefined) this.setStop(known, null);
+      if (known !== undefined) this.untrack(known);
       return;
     }
     if (known === undefined) {
-      this.tracked.set(id, { entry, spentMicros: 0, told: new Set(), stop: null });
+      this.track(entry);
       // It never rejects.
       if (this.phase === 'following') void this.read(entry.projectId);
       return;
@@ -135,9 +136,8 @@ export class BudgetBook {
 
   /** Those of a project, its keys' included. */
   ofProject(projectId: string): BudgetView[] {
-    return [...this.tracked.values()]
-      .filter(({ entry }) => entry.projectId === projectId)
-      .map(viewOf);
+    const ids = [...(this.byProject.get(projectId) ?? [])];
+    return ids.map((id) => this.tracked.get(id)).flatMap((one) => (one ? [viewOf(one)] : []));
   }
 
   /** Share that was spent of the key's or the project's budget, where one is near its end. */
@@ -148,6 +148,22 @@ export class BudgetBook {
       .filter((one) => viewOf(one).state !== 'ok')
       .map(({ spentMicros, entry }) => spentMicros / Math.max(1, entry.amountMicros));
     return shares.length === 0 ? null : Math.max(...shares);
+  }
+
+  private track(entry: BudgetEntry): void {
+    const { id, projectId } = entry;
+    this.tracked.set(id, { entry, spentMicros: 0, told: new Set(), stop: null });
+    const ofProject = this.byProject.get(projectId) ?? new Set();
+    this.byProject.set(projectId, ofProject.add(id));
+  }
+
+  private untrack(budget: Tracked): void {
+    const { id, projectId } = budget.entry;
+    this.setStop(budget, null);
+    this.tracked.delete(id);
+    const ofProject = this.byProject.get(projectId);
+    ofProject?.delete(id);
+    if (ofProject?.size === 0) this.byProject.delete(projectId);
   }
 
   // Counting
@@ -181,20 +197,24 @@ export class BudgetBook {
 
   private turnMonth(): void {
     this.month = monthOf(this.options.clock.now());
+    const onTheWay = this.sumsOnTheWay();
     for (const budget of this.tracked.values()) {
-      budget.spentMicros = this.sumOnTheWay(budget.entry);
+      budget.spentMicros = onTheWay.get(budget.entry.id) ?? 0;
       budget.told.clear();
       this.judge(budget);
     }
   }
 
-  private sumOnTheWay({ projectId, apiKeyId }: BudgetEntry): number {
-    let sum = 0;
+  /** By the id of the project and of the key. */
+  private sumsOnTheWay(): Map<string, number> {
+    const sums = new Map<string, number>();
     for (const cost of this.onTheWay.values()) {
-      const isOurs = cost.projectId === projectId && (apiKeyId ?? cost.apiKeyId) === cost.apiKeyId;
-      if (isOurs && this.isOfMonth(cost)) sum += cost.costMicros;
+      if (!this.isOfMonth(cost)) continue;
+      for (const id of [cost.projectId, cost.apiKeyId]) {
+        sums.set(id, (sums.get(id) ?? 0) + cost.costMicros);
+      }
     }
-    return sum;
+    return sums;
   }
 
   // Judging
@@ -288,10 +308,11 @@ export class BudgetBook {
   }
 
   private takeSums(sums: readonly { id: string; spentMicros: number }[]): void {
+    const onTheWay = this.sumsOnTheWay();
     for (const { id, spentMicros } of sums) {
       const budget = this.tracked.get(id);
       if (budget === undefined) continue;
-      budget.spentMicros = spentMicros + this.sumOnTheWay(budget.entry);
+      budget.spentMicros = spentMicros + (onTheWay.get(id) ?? 0);
       this.judge(budget);
     }
   }

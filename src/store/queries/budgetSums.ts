@@ -1,5 +1,5 @@
 /** What budgets and daily quotas have come to: from usage by the hour, and from linked time. */
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { BudgetMark } from '../../domain/budget.ts';
 import { mapPage, type Paged } from '../../lib/page.ts';
 import type { BudgetStore, BudgetView, Month } from '../contract/budgetStore.ts';
@@ -93,42 +93,69 @@ async function viewed(
   });
 }
 
-/** Sums by the id of the budget; one that came to nothing is left out. */
+/**
+ * Sums by the id of the budget; one that came to nothing may be left out. However many keys of a
+ * project have a budget, its month is read a few times and not once for each.
+ */
 async function sumsOf(
-  { db }: Tx,
+  tx: Tx,
   rows: readonly Row<'budgets'>[],
-  { fromMs, toMs }: Month,
+  month: Month,
 ): Promise<Map<string, number>> {
   const sums = new Map<string, number>();
-  for (const some of chunks(rows, rowsPerStatement)) {
-    const ids = some.map(({ id }) => id);
-    const tokens = db
-      .selectFrom('budgets')
-      .innerJoin('usage_hours', 'usage_hours.project_id', 'budgets.project_id')
-      .where('budgets.id', 'in', ids)
-      .where('usage_hours.hour_ms', '>=', fromMs)
-      .where('usage_hours.hour_ms', '<', toMs)
-      .where((is) =>
-        is.or([
-          is('budgets.api_key_id', '=', ''),
-          is('budgets.api_key_id', '=', is.ref('usage_hours.api_key_id')),
-        ]),
-      )
-      .groupBy('budgets.id')
-      .select(['budgets.id', sql<number>`cast(sum(cost_micros) as bigint)`.as('micros')]);
-    // Time belongs to no key.
-    const time = db
-      .selectFrom('budgets')
-      .innerJoin('agent_hours', 'agent_hours.project_id', 'budgets.project_id')
-      .where('budgets.id', 'in', ids)
-      .where('budgets.api_key_id', '=', '')
-      .where('agent_hours.hour_ms', '>=', fromMs)
-      .where('agent_hours.hour_ms', '<', toMs)
-      .groupBy('budgets.id')
-      .select(['budgets.id', sql<number>`cast(sum(${timeCost}) as bigint)`.as('micros')]);
-    for (const { id, micros } of [...(await tokens.execute()), ...(await time.execute())]) {
-      sums.set(id, (sums.get(id) ?? 0) + micros);
-    }
+  const add = (found: readonly { id: string; micros: number }[]): void => {
+    for (const { id, micros } of found) sums.set(id, (sums.get(id) ?? 0) + micros);
+  };
+  const ofProjects = rows.filter((row) => row.api_key_id === '').map(({ id }) => id);
+  for (const ids of chunks(ofProjects, rowsPerStatement)) {
+    add(await tokensOf(tx, month, { ids }));
+    add(await timeOf(tx, month, { ids }));
   }
+  const ofKeys = rows.filter((row) => row.api_key_id !== '');
+  for (const some of chunks(ofKeys, rowsPerStatement)) add(await tokensOfKeys(tx, month, { some }));
   return sums;
 }
+
+function tokensOf({ db }: Tx, { fromMs, toMs }: Month, { ids }: { ids: readonly string[] }) {
+  return db
+    .selectFrom('usage_hours')
+    .where('project_id', 'in', ids)
+    .where('hour_ms', '>=', fromMs)
+    .where('hour_ms', '<', toMs)
+    .groupBy('project_id')
+    .select(['project_id as id', sum(sql`cost_micros`)])
+    .execute();
+}
+
+/** Time belongs to no key. */
+function timeOf({ db }: Tx, { fromMs, toMs }: Month, { ids }: { ids: readonly string[] }) {
+  return db
+    .selectFrom('agent_hours')
+    .where('project_id', 'in', ids)
+    .where('hour_ms', '>=', fromMs)
+    .where('hour_ms', '<', toMs)
+    .groupBy('project_id')
+    .select(['project_id as id', sum(timeCost)])
+    .execute();
+}
+
+function tokensOfKeys(
+  { db }: Tx,
+  { fromMs, toMs }: Month,
+  { some }: { some: readonly Row<'budgets'>[] },
+) {
+  const projects = [...new Set(some.map((row) => row.project_id))];
+  const keys = some.map((row) => row.api_key_id);
+  return db
+    .selectFrom('usage_hours')
+    .where('project_id', 'in', projects)
+    .where('hour_ms', '>=', fromMs)
+    .where('hour_ms', '<', toMs)
+    .where('api_key_id', 'in', keys)
+    .groupBy('api_key_id')
+    .select(['api_key_id as id', sum(sql`cost_micros`)])
+    .execute();
+}
+
+const sum = (column: RawBuilder<unknown>) =>
+  sql<number>`cast(sum(${column}) as bigint)`.as('micros');
