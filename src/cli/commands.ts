@@ -12,6 +12,7 @@ import { keyCommands } from './resources/keyCommands.ts';
 import { modelCommands } from './resources/modelCommands.ts';
 import { peopleCommands } from './resources/peopleCommands.ts';
 import { projectCommands } from './resources/projectCommands.ts';
+import { regionCommands } from './resources/regionCommands.ts';
 import { requestCommands } from './resources/requestCommands.ts';
 import { status } from './resources/status.ts';
 import { tierCommands } from './resources/tierCommands.ts';
@@ -30,6 +31,7 @@ export const serverCommands: readonly Command[] = sayingNoHarm([
   ...endpointCommands,
   ...modelCommands,
   ...tierCommands,
+  ...regionCommands,
   ...agentCommands,
   joinKeyCreate,
   ...joinKeyCommands,

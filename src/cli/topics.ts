@@ -17,6 +17,7 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
     { word: 'endpoints', about: 'What clients call' },
     { word: 'models', about: 'What endpoints serve' },
     { word: 'tiers', about: 'Limits, price and what was measured' },
+    { word: 'regions', about: 'Which are near one another' },
   ],
   Requests: [
     { word: 'chat' },

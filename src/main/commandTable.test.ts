@@ -54,7 +54,7 @@ test('the scripts of shells that change unseen', () => {
 const cases: [line: string, expected: readonly string[]][] = [
   ['xim ke', ['keys']],
   ['xim keys r', ['revoke', 'rotate']],
-  ['xim join-keys ', ['create', 'list', 'revoke']],
+  ['xim join-keys ', ['create', 'list', 'revoke', 'show']],
   ['xim keys set laptop --tokens', ['--tokens-per-day', '--tokens-per-minute']],
   ['xim projects set x --no-', ['--no-shared-access']],
   ['xim keys list --output ', ['json', 'table']],

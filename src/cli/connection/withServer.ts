@@ -23,6 +23,9 @@ export function endCommand(message: string, exitCode: number): never {
   throw new CommandEnded(message, exitCode);
 }
 
+/** Where the platform's own things are, for operators. */
+export const platformScope = '/api/v1/platform';
+
 export interface ServerSession {
   context: ServerContext;
   /** Of a context that can be changed; null: a file of somebody else's. */
@@ -103,7 +106,7 @@ function openSession(
       );
     },
     scopePath: (platform) =>
-      platform ? '/api/v1/platform' : `/api/v1/projects/${encodeURIComponent(session.project())}`,
+      platform ? platformScope : `/api/v1/projects/${encodeURIComponent(session.project())}`,
   };
   return session;
 }

@@ -9,13 +9,13 @@ import type { Command } from '../command.ts';
 import { ago, fieldTable, joined, milliseconds, sizeText, textTable } from '../textTable.ts';
 import { agentHealth } from './agentHealth.ts';
 import { agentLogs } from './agentLogs.ts';
-import { agentRef } from './agentRef.ts';
+import { ownAgentRef } from './agentRef.ts';
 import type { Asked, BodyFields } from './bodyFields.ts';
 import { listRow, switchRow, textRow } from './optionRows.ts';
 import { idOf, type Reference } from './reference.ts';
 import { changing, listing, showing, type Field, type Operand } from './resourceCommand.ts';
 
-const operand: Operand = { name: 'AGENT', reference: agentRef as Reference<never> };
+const operand: Operand = { name: 'AGENT', reference: ownAgentRef as Reference<never> };
 const path = '/agents/{}';
 
 const head = ['NAME', 'STATE', 'OWNER', 'REGION', 'LOAD', 'RTT', 'SEEN', 'TIERS', 'MODELS'];

@@ -2,7 +2,7 @@
 import type { AgentHealthAnswer, HealthSampleAnswer } from '../../api/control/agentHealth.ts';
 import { print } from '../connection/withServer.ts';
 import { ago, fieldTable, sizeText, textTable } from '../textTable.ts';
-import { agentRef } from './agentRef.ts';
+import { ownAgentRef } from './agentRef.ts';
 import type { Reference } from './reference.ts';
 import { resourceCommand } from './resourceCommand.ts';
 
@@ -66,7 +66,7 @@ export const agentHealth = resourceCommand(
       'least is kept. Spans and engines’ own figures: -o json.',
     scope: 'either',
     path: '/agents/{}/health',
-    operands: [{ name: 'AGENT', reference: agentRef as Reference<never> }],
+    operands: [{ name: 'AGENT', reference: ownAgentRef as Reference<never> }],
   },
   {},
   async ({ call, session, context, options, operands: [name = ''] }) => {

@@ -9,7 +9,7 @@ import { followEvents } from '../connection/followEvents.ts';
 import { print, withServer, type ServerSession } from '../connection/withServer.ts';
 import { projectOptions } from '../serverContext.ts';
 import { plainText } from '../textTable.ts';
-import { agentRef } from './agentRef.ts';
+import { ownAgentRef } from './agentRef.ts';
 import { idOf } from './reference.ts';
 import { platformSwitch } from './resourceCommand.ts';
 
@@ -43,7 +43,7 @@ export const agentLogs = defineCommand({
   run: (context, { options: given, operands: [name] }) =>
     withServer({ name: 'agents logs', context, options: given }, async (session) => {
       const scope = session.scopePath(given.platform);
-      const id = name === undefined ? undefined : await idOf(agentRef, name, { session, scope });
+      const id = name === undefined ? undefined : await idOf(ownAgentRef, name, { session, scope });
       const path = id === undefined ? `${scope}/logs` : `${scope}/agents/${id}/logs`;
       if (given.follow) return follow({ session, context, options: given, path });
       const query = { limit: given.lines };

@@ -11,3 +11,9 @@ export const agentRef: Reference<AgentAnswer> = {
   nameOf: (agent) => agent.name,
   isAlive: (agent) => agent.state !== 'dead',
 };
+
+/** The same, where a shared one is out of reach below a project. */
+export const ownAgentRef: Reference<AgentAnswer> = {
+  ...agentRef,
+  ofPlatform: (agent) => agent.ownership === 'shared',
+};

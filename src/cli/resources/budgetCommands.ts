@@ -19,7 +19,7 @@ const path = '/budgets/{}';
 
 /** A key that is gone has no name any more, but its id. */
 const whose = ({ scope, id, api_key: name }: BudgetAnswer): string =>
-  scope === 'project' ? 'the project' : `key ${name ?? id}`;
+  scope === 'project' ? 'the project' : `key ${name === null ? id : `"${name}"`}`;
 
 const usedText = ({ used }: BudgetAnswer): string | null =>
   used === null ? null : `${(100 * used).toFixed(1)} %`;
@@ -145,6 +145,6 @@ export const budgetCommands: readonly Command[] = [
     path,
     operands: [operand],
     say: (_, { operands: [key] }) =>
-      `The budget of ${key === undefined ? 'the project' : `key ${key}`} is removed.\n`,
+      `The budget of ${key === undefined ? 'the project' : `key "${key}"`} is removed.\n`,
   }),
 ];

@@ -291,6 +291,15 @@ test('join keys, tiers and changes that say less than the server does', async ()
     price: { kind: 'per_hour', amount: 20 / 730 },
     measured: { ...free.measured, requests: 1200, success_share: 0.9991, ttft_p50_ms: 83 },
   };
+  const shared = {
+    deprecated_slugs: ['gpu_nvidia_dedicated'],
+    overrides: { tokens_per_minute: 5000, engine_batch: 2 },
+  };
+  const label = 'target, not measured';
+  const said = {
+    features_json: { uptime: { value: '99.9 %', label }, cards: [2], site: 'attic' },
+    version: 1,
+  };
   const note: AuditNoteAnswer = {
     id: 9,
     at: yesterday,
@@ -305,22 +314,63 @@ test('join keys, tiers and changes that say less than the server does', async ()
   };
   cli.answers({
     [`GET ${here}/join-keys`]: { body: wholePage([key]) },
+    [`GET ${here}/join-keys/jk_1`]: { body: { ...key, name: '', supported_tiers: ['free'] } },
     [`DELETE ${here}/join-keys/jk_1`]: { body: { id: 'jk_1', revoked: true } },
     'GET /api/v1/platform/join-keys': { body: wholePage([]) },
-    'GET /api/v1/tiers': { body: { data: [free, own] } },
+    'GET /api/v1/tiers': { body: { data: [{ ...free, ...shared }, own] } },
+    'PATCH /api/v1/platform/tiers/self_hosted': { body: { ...own, ...said } },
     [`GET ${here}/audit`]: { body: wholePage([note]) },
     'GET /api/v1/platform/audit': { body: wholePage([]) },
   });
   const lines = [
     'join-keys list',
     'join-keys list --platform',
+    'join-keys show lab-3',
     'join-keys revoke lab-3',
     'tiers list',
+    'tiers show self_hosted',
+    'tiers show gpu_nvidia_dedicated',
+    'tiers show gold',
+    'tiers set self_hosted --features {"uptime":"99.9%"} --if-version 0',
+    'tiers set self_hosted --unset features',
+    'tiers set self_hosted --features [1]',
+    'tiers set self_hosted',
     'audit list --from 24h --action endpoint.update',
     'audit list --platform --from 2026-03-01',
     'audit list --from soon',
   ];
   assertGolden('cli/catalogue.txt', await cli.transcript(lines));
+});
+
+test('regions that are taken for near ones, or a shared thing for the project’s own', async () => {
+  const at = '/api/v1/platform/regions';
+  const none = { groups: [], updated_at: null, version: 0 };
+  const groups = [
+    ['eu-1', 'eu-2'],
+    ['eu-2', 'lab'],
+  ];
+  const map = { groups, updated_at: now, version: 1 };
+  const shared = { ...agent, ownership: 'shared' } as const;
+  const ours = { ...model, ownership: 'catalogue' } as const;
+  cli.answers({
+    [`GET ${at}`]: { body: none },
+    [`PUT ${at}`]: { body: map },
+    [`GET ${here}/agents`]: { body: wholePage([shared]) },
+    [`GET ${here}/models`]: { body: wholePage([ours]) },
+    [`GET ${here}/models/${modelId}`]: { body: ours },
+  });
+  const others = [
+    'agents suspend lab-3',
+    'agents health lab-3',
+    'agents logs lab-3',
+    'models set Qwen3-8B --context-length 100',
+    'models delete Qwen3-8B --yes',
+  ];
+  const set = await cli.run(['regions', 'set', '--near', 'eu-1 eu-2,eu-2  lab']);
+  assert.deepEqual([set.code, cli.seen[0]?.body], [0, { groups }], set.notes);
+  const unknown = await cli.transcript(['regions show', 'regions set', 'regions clear', ...others]);
+  cli.answers({ [`GET ${at}`]: { body: map } });
+  assertGolden('cli/regions.txt', `${unknown}\n${await cli.transcript(['regions show'])}`);
 });
 
 test('a moment that is read as another one', () => {

@@ -16,6 +16,12 @@ export const modelRef: Reference<ModelAnswer> = {
   nameOf: (model) => model.name,
 };
 const operand: Operand = { name: 'MODEL', reference: modelRef as Reference<never> };
+/** A project may look at the catalogue's, and no more. */
+const ownRef: Reference<ModelAnswer> = {
+  ...modelRef,
+  ofPlatform: (model) => model.ownership === 'catalogue',
+};
+const ownOperand: Operand = { name: 'MODEL', reference: ownRef as Reference<never> };
 const path = '/models/{}';
 
 const source = {
@@ -196,7 +202,7 @@ export const modelCommands: readonly Command[] = [
     method: 'PATCH',
     versioned: true,
     path,
-    operands: [operand],
+    operands: [ownOperand],
     fields: {
       name: {
         row: textRow({ flag: 'name', placeholder: 'NAME', help: 'What people see.' }),
@@ -213,7 +219,7 @@ export const modelCommands: readonly Command[] = [
     scope: 'either',
     method: 'DELETE',
     path,
-    operands: [operand],
+    operands: [ownOperand],
     confirm: ([name]) => `Delete the model ${name}?`,
     say: (_, { operands: [name] }) => `${name} is deleted.\n`,
   }),

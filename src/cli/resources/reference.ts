@@ -1,7 +1,7 @@
 /** Things by the name that people know them by; the server wants most of them by their id. */
 import type { ListAnswer } from '../../api/control/lists.ts';
 import { isId } from '../../lib/ids.ts';
-import { endCommand, type ServerSession } from '../connection/withServer.ts';
+import { endCommand, platformScope, type ServerSession } from '../connection/withServer.ts';
 import { exitCodes } from '../exitCodes.ts';
 
 export interface Reference<Item> {
@@ -14,6 +14,8 @@ export interface Reference<Item> {
   paged: boolean;
   idOf(item: Item): string;
   nameOf(item: Item): string;
+  /** Of the platform, and so out of reach below a project, whose list shows it all the same. */
+  ofPlatform?(item: Item): boolean;
   /** A name means what is alive; only where nothing of this name is, what is over. */
   isAlive?(item: Item): boolean;
 }
@@ -54,6 +56,12 @@ export async function idOf<Item>(
   if (others.length > 0) {
     const ids = found.map((item) => reference.idOf(item)).join(', ');
     endCommand(`"${text}" names more than one ${what}. Give the id: ${ids}`, exitCodes.usage);
+  }
+  if (reference.ofPlatform?.(first) === true && scope !== platformScope) {
+    endCommand(
+      `"${text}" is the platform’s, not the project’s. Operators name it with --platform.`,
+      exitCodes.usage,
+    );
   }
   return reference.idOf(first);
 }
