@@ -72,6 +72,7 @@ export class BudgetBook {
   private running = 0;
   private calls = 0;
   private timer: Timer | undefined;
+  private readonly stopping = new AbortController();
   private phase: 'new' | 'following' | 'stopped' = 'new';
 
   constructor(options: BookOptions) {
@@ -100,6 +101,7 @@ export class BudgetBook {
 
   stop(): void {
     this.phase = 'stopped';
+    this.stopping.abort();
     this.timer?.cancel();
   }
 
@@ -284,10 +286,10 @@ export class BudgetBook {
       for (let tries = 1; ; tries += 1) {
         const [wasQuiet, calls] = [this.running === 0, this.calls];
         const sums = await ledger.spent({ projectId, ...month });
-        if (this.month !== month) return;
+        if (this.month !== month || this.phase === 'stopped') return;
         const isRight = wasQuiet && this.calls === calls;
         if (isRight || tries >= budgetReadTries) return this.takeSums(sums);
-        await sleep(clock, budgetQuietMs, new AbortController().signal);
+        await sleep(clock, budgetQuietMs, this.stopping.signal);
       }
     } catch (error) {
       log.warn({ err: error }, 'what budgets have come to cannot be read');

@@ -102,6 +102,7 @@ export const otherOperations: Readonly<Record<OtherHandler, Operation>> = {
     answerHeaders: {
       'x-xim-agent': 'The agent that served: own ones by name, others as `shared`',
       'x-xim-isolation': 'The isolation level that served',
+      'x-xim-budget-used': 'Share that was spent of a budget, where one is near its end',
     },
     refusals: chatRefusals,
   },

@@ -41,8 +41,8 @@ export interface ProjectStore {
     audit: AuditNote;
   }): Promise<{ ok: true; project: ProjectRow } | Refused<'unknown' | 'version_conflict'>>;
   /**
-   * Only when it has no endpoint and no agent that is not dead. Members, invitations, keys, join
-   * keys, own models and dead agents go with it; usage and the audit log stay.
+   * Only when it has no endpoint and no agent that is not dead. Members, invitations, keys,
+   * budgets, join keys, own models and dead agents go with it; usage and the audit log stay.
    */
   deleteProject(input: {
     id: string;

@@ -37,17 +37,53 @@ const sums: Readonly<Record<keyof UsageSums, RawBuilder<unknown>>> = {
   agentCostMicros: sql`agent_cost_micros`,
 };
 
+const sumColumns = Object.entries(sums).map(([name, column]) =>
+  sql<number>`cast(coalesce(sum(${column}), 0) as bigint)`.as(name),
+);
+
+const nothing: UsageSums = {
+  requests: 0,
+  succeeded: 0,
+  inputTokens: 0,
+  cachedTokens: 0,
+  outputTokens: 0,
+  costMicros: 0,
+  agentMs: 0,
+  agentCostMicros: 0,
+};
+
 /** An agent's time belongs to these, and to no endpoint, model or key. */
 const dimensionsOfTime: readonly UsageDimension[] = ['hour', 'day', 'agent', 'tier'];
 
 export async function usageSummary(tx: Tx, input: Input): Promise<Answer> {
   const { by, limit } = input;
+  if (by.length === 0) return { total: await totalOf(tx, input), groups: [], more: false };
+  const groups = await sumsOf(tx, { ...input, limit: limit + 1 });
+  if (groups.length > limit) {
+    return { total: await totalOf(tx, input), groups: groups.slice(0, limit), more: true };
+  }
+  // All groups are here: their rows need not be read again.
+  const isTimed = mayHaveTime(input);
+  const rest = isTimed || !hasTime(input.filter) ? nothing : await totalTime(tx, input);
+  return { total: groups.reduce<UsageSums>(plus, rest), groups, more: false };
+}
+
+async function totalOf(tx: Tx, input: Input): Promise<UsageSums> {
   const [total] = await sumsOf(tx, { ...input, by: [], limit: 1 });
   // A sum over no rows is one row all the same.
-  const whole = total as UsageSums;
-  if (by.length === 0) return { total: whole, groups: [], more: false };
-  const groups = await sumsOf(tx, { ...input, limit: limit + 1 });
-  return { total: whole, groups: groups.slice(0, limit), more: groups.length > limit };
+  return total as UsageSums;
+}
+
+async function totalTime({ db }: Tx, input: Input): Promise<UsageSums> {
+  const time = await db.selectFrom(timeOf(db, input).as('hours')).select(sumColumns).execute();
+  return time[0] as unknown as UsageSums;
+}
+
+function plus(one: UsageSums, other: UsageSums): UsageSums {
+  const names = Object.keys(nothing) as (keyof UsageSums)[];
+  return Object.fromEntries(names.map((name) => [name, one[name] + other[name]])) as {
+    [Name in keyof UsageSums]: number;
+  };
 }
 
 async function sumsOf({ db }: Tx, input: Input): Promise<UsageGroup[]> {
@@ -57,15 +93,8 @@ async function sumsOf({ db }: Tx, input: Input): Promise<UsageGroup[]> {
     ...by.map((one) => columns[one]),
   );
   const requests = requestsOf(passing(db.selectFrom('usage_hours'), input));
-  const withTime = by.every((one) => dimensionsOfTime.includes(one)) && hasTime(input.filter);
-  const rows = withTime ? requests.unionAll(timeOf(db, input)) : requests;
-  let query = db
-    .selectFrom(rows.as('hours'))
-    .select(
-      Object.entries(sums).map(([name, column]) =>
-        sql<number>`cast(coalesce(sum(${column}), 0) as bigint)`.as(name),
-      ),
-    );
+  const rows = mayHaveTime(input) ? requests.unionAll(timeOf(db, input)) : requests;
+  let query = db.selectFrom(rows.as('hours')).select(sumColumns);
   for (const [name, column] of Object.entries(keys)) {
     query = query.select(column.as(name)).groupBy(sql`${column}`);
   }
@@ -74,6 +103,11 @@ async function sumsOf({ db }: Tx, input: Input): Promise<UsageGroup[]> {
   // Whatever is left to chance is decided, so that two answers are alike.
   for (const column of Object.values(keys)) query = query.orderBy(column);
   return (await query.limit(limit).execute()) as unknown as UsageGroup[];
+}
+
+/** Whether groups hold agents' time, too. */
+function mayHaveTime({ by, filter }: Input): boolean {
+  return by.every((one) => dimensionsOfTime.includes(one)) && hasTime(filter);
 }
 
 /** Whether what the filter asks for can be an agent's time. */
