@@ -45,6 +45,8 @@ export interface HttpLimits {
   limitedAddresses: number;
   /** Clients that watch live or follow a log, over all projects. */
   liveClients: number;
+  /** Of these, those that watch one project, or the platform's agents. */
+  liveClientsPerOwner: number;
   /** Between two snapshots to a browser, in ms. */
   liveIntervalMs: number;
   /** One WebSocket message of an agent link, in bytes; the router's own bound holds too. */
@@ -128,7 +130,8 @@ export const httpLimits: HttpLimits = {
   heldAnswerBytes: 256 * 1024,
   drainMs: 5_000,
   limitedAddresses: 10_000,
-  liveClients: 64,
+  liveClients: 128,
+  liveClientsPerOwner: 64,
   liveIntervalMs: 1_000,
   linkMessageBytes: 1024 * 1024,
   fileBytes: 64 * 1024 * 1024,

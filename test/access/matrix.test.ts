@@ -31,7 +31,12 @@ function checkAccess(newDatabase: NewDatabase): void {
   let harness: HttpHarness<Router>;
   let cast: Cast;
   before(async () => {
-    const limits = { perAddress: unlimited, liveClients: 1_000, liveIntervalMs: 60_000 };
+    const limits = {
+      perAddress: unlimited,
+      liveClients: 1_000,
+      liveClientsPerOwner: 1_000,
+      liveIntervalMs: 60_000,
+    };
     harness = await openPlatformHarness({ ...(await newDatabase()), limits });
     cast = await inviteCast(harness, { base: harness.base });
     await until(() => keysAreKnown(harness, cast));

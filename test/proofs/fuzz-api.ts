@@ -108,7 +108,7 @@ async function fuzzOn(
   const postgres = database === 'postgres' ? await startPostgres() : undefined;
   if (postgres?.kind === 'missing') throw new Error(postgres.reason);
   const url = await postgres?.createDatabase();
-  const limits = { perAddress: unlimited, liveClients: 1_000 };
+  const limits = { perAddress: unlimited, liveClients: 1_000, liveClientsPerOwner: 1_000 };
   const harness = await openPlatformHarness({ limits, ...(url === undefined ? {} : { url }) });
   const ends: (() => unknown)[] = [];
   try {

@@ -38,10 +38,12 @@ type Snapshot = { ok: true; snapshot: LiveSnapshot } | ({ ok: false } & ControlR
 export function createLiveRoute(options: Options): ControlHandler<typeof statusContracts.live> {
   return async ({ caller, context, part, refuse }) => {
     const viewer = { caller, project: part('project') };
+    const watched = await options.control.project(viewer);
+    if (!watched.ok) return refuse(watched);
     const first = await snapshotOf(options, viewer);
     if (!first.ok) return refuse(first);
     const { snapshot } = first;
-    return options.streams.answer(context, (signal) =>
+    return options.streams.answer(context, watched.project.id, (signal) =>
       follow(options, { context, viewer, first: snapshot, signal }),
     );
   };

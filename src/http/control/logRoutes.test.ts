@@ -15,7 +15,7 @@ let operator: Record<string, string>;
 let agent: FakeAgent;
 let shared: FakeAgent;
 before(async () => {
-  harness = await openPlatformHarness({ limits: { liveClients: 3 } });
+  harness = await openPlatformHarness({ limits: { liveClients: 4, liveClientsPerOwner: 3 } });
   operator = await harness.signIn();
   agent = await joinOverHttp(harness);
   shared = await joinOverHttp(harness, { shared: true });
@@ -89,14 +89,18 @@ interface Followed {
 }
 
 /** Follows a log over a socket of its own. */
-async function follow(t: TestContext, path: string, lastEventId?: string): Promise<Followed> {
+async function follow(
+  t: TestContext,
+  path: string,
+  by: { lastEventId?: string; headers?: Record<string, string> } = {},
+): Promise<Followed> {
   const entries: LogEntryAnswer[] = [];
   const ids: string[] = [];
   let text = '';
   let ended = false;
   const headers = {
-    authorization: `Bearer ${harness.credentials.managementKey}`,
-    ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
+    ...(by.headers ?? { authorization: `Bearer ${harness.credentials.managementKey}` }),
+    ...(by.lastEventId === undefined ? {} : { 'last-event-id': by.lastEventId }),
   };
   const target = { host: '127.0.0.1', port: harness.port, path, headers, agent: false };
   const request = http.get(target);
@@ -139,7 +143,7 @@ test('somebody who follows waits for a line, or sees ten thousand in another ord
   assert.deepEqual(texts(followed.entries), ['before', ...many]);
   followed.leave();
   // From the last event that was seen, as browsers do.
-  const again = await follow(t, path, followed.ids.at(-3));
+  const again = await follow(t, path, { lastEventId: followed.ids.at(-3) ?? '' });
   await until(() => again.entries.length === 2);
   assert.deepEqual(texts(again.entries), many.slice(-2));
   say(agent, ['after the break'], 3);
@@ -207,12 +211,18 @@ test('a shared agent’s line is seen by another than whose request it is about'
   assert.equal((await asOwner(machine)).status, 403);
 });
 
-test('followers without number, or a log that outlives its agent', async (t) => {
+test('followers without number, a project that shuts others out, a log of the dead', async (t) => {
   const path = `${logsOf(agent)}?follow=true&limit=1`;
   const three = [await follow(t, path), await follow(t, path), await follow(t, path)];
-  const fourth = await asOwner(path);
-  assert.equal(fourth.status, 429);
-  assert.match(fourth.text, /"code":"concurrency_exceeded"/);
+  for (const target of [path, `/api/v1/projects/${harness.credentials.project.id}/live`]) {
+    const fourth = await asOwner(target);
+    assert.equal(fourth.status, 429);
+    assert.match(fourth.text, /one project at once.*"code":"concurrency_exceeded"/);
+  }
+  const machine = `/api/v1/platform/agents/${shared.identity.agentId}/logs?follow=true`;
+  const operators = await follow(t, machine, { headers: operator });
+  assert.match((await asOperator(machine)).text, /At most 4 clients.*"concurrency_exceeded"/);
+  operators.leave();
   for (const one of three) one.leave();
   await until(async () => {
     const reply = await harness.call('GET', path, {

@@ -36,6 +36,8 @@ type FindLog = () => Promise<FoundLog | { ok: false; reason: 'not_found' } | Den
 interface FoundLog {
   ok: true;
   name: LogName;
+  /** The project that it belongs to; null: the platform. */
+  owner: string | null;
   /** Nothing more will come. */
   isOver: boolean;
 }
@@ -49,8 +51,8 @@ export function createLogRoutes(options: Options): TopicHandlers<Contracts> {
       return answerLog(options, call, async () => {
         const found = await control.agent(asked);
         if (!found.ok) return found;
-        const { id, state } = found.agent;
-        return { ok: true, name: `agent:${id}`, isOver: state === 'dead' };
+        const { id, state, projectId: owner } = found.agent;
+        return { ok: true, name: `agent:${id}`, owner, isOver: state === 'dead' };
       });
     };
   return {
@@ -61,7 +63,8 @@ export function createLogRoutes(options: Options): TopicHandlers<Contracts> {
         const { caller } = call;
         const found = await control.project({ caller, project: call.part('project') });
         if (!found.ok) return found;
-        return { ok: true, name: `project:${found.project.id}`, isOver: false };
+        const { id } = found.project;
+        return { ok: true, name: `project:${id}`, owner: id, isOver: false };
       }),
   };
 }
@@ -69,7 +72,7 @@ export function createLogRoutes(options: Options): TopicHandlers<Contracts> {
 async function answerLog(options: Options, call: LogCall, find: FindLog): Promise<Response> {
   const found = await find();
   if (!found.ok) return call.refuse(found);
-  const { name, isOver } = found;
+  const { name, owner, isOver } = found;
   const { limit, follow } = call.query;
   // A browser that has lost its stream names the last event that it has seen.
   const cursor = call.query.after ?? call.context.req.header('last-event-id');
@@ -83,7 +86,7 @@ async function answerLog(options: Options, call: LogCall, find: FindLog): Promis
     if (isOver) return call.refuse({ reason: 'agent_dead' });
     const { streams, clock } = options;
     const mayGoOn = (): Promise<boolean> => isStillOpen(options, { call, find });
-    return streams.answer(call.context, (signal) =>
+    return streams.answer(call.context, owner, (signal) =>
       followLog({ logs, name, after, limit, clock, signal, mayGoOn }),
     );
   }
