@@ -6,7 +6,7 @@
  * bound agent, each of its endpoints (`e:`).
  */
 import type { AgentEntry } from './directory.ts';
-import type { AgentGroup, KnownAgent } from './schedulerState.ts';
+import { nothingYet, type AgentGroup, type KnownAgent } from './schedulerState.ts';
 import type { RoutedRequest, Stage } from './matching.ts';
 
 /** Stands for "on any tier" in a group's key. */
@@ -58,6 +58,11 @@ export class AgentIndex {
     this.change(agent, { nowMs, apply: () => (agent.nonce = nonce) });
   }
 
+  /** Another process, or none: how far the last one was with its models says nothing any more. */
+  forgetModels(agent: KnownAgent): void {
+    agent.models = nothingYet;
+  }
+
   /** Agents of a scope that carry the tier; undefined when there are none but dead ones. */
   group(scope: string, tier: string = anyTier): AgentGroup | undefined {
     return this.groups.get(groupKey(scope, tier));
@@ -74,8 +79,8 @@ export class AgentIndex {
       gone: false,
       nonce: null,
       life: 0,
-      models: new Map(),
-      instances: new Map(),
+      models: nothingYet,
+      instances: nothingYet,
       groups: [],
     };
     this.agents.set(entry.id, agent);

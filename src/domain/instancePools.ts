@@ -10,6 +10,7 @@
  */
 import { scopesFor, scopesOf } from './agentIndex.ts';
 import type { RoutedRequest, Stage } from './matching.ts';
+import { nothingYet } from './schedulerState.ts';
 import type { EngineInstance, InstancePool, KnownAgent } from './schedulerState.ts';
 import { DeadlineHeap } from './deadlineHeap.ts';
 import type { InstanceLoad } from './scheduling/instanceLoad.ts';
@@ -131,7 +132,7 @@ export class InstancePools {
     const known = agent.instances.get(key);
     const instance = known?.modelId === modelId ? known : this.begin({ agent, nonce, one });
     if (known !== undefined && known !== instance) this.retire(known, nowMs);
-    agent.instances.set(key, instance);
+    agent.instances = new Map([...agent.instances, [key, instance]]);
     for (const pool of instance.pools) pool.slots += slots - instance.slots;
     Object.assign(instance, { modelId, abilities, slots });
     if (instance.pools.length === 0) this.attach(instance);
@@ -157,7 +158,9 @@ export class InstancePools {
 
   private forgetIfIdle(instance: EngineInstance): void {
     if (instance.inFlight > 0) return;
-    instance.agent.instances.delete(instanceKey(instance.nonce, instance.id));
+    const { agent } = instance;
+    const left = [...agent.instances].filter(([, one]) => one !== instance);
+    agent.instances = left.length === 0 ? nothingYet : new Map(left);
   }
 
   private attach(instance: EngineInstance): void {

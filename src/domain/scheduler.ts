@@ -371,7 +371,7 @@ export class Scheduler {
   private join(event: { agentId: string; nonce: string }): void {
     const agent = this.agents.get(event.agentId);
     if (agent === undefined || agent.gone || agent.nonce === event.nonce) return;
-    agent.models.clear();
+    this.agents.forgetModels(agent);
     this.lives += 1;
     agent.life = this.lives;
     this.pools.grant(agent, { nonce: event.nonce, instances: [], nowMs: this.nowMs });
@@ -382,7 +382,7 @@ export class Scheduler {
     const agent = this.linkedAgent(event);
     if (agent === undefined) return;
     this.pools.grant(agent, { nonce: event.nonce, instances: [], nowMs: this.nowMs });
-    agent.models.clear();
+    this.agents.forgetModels(agent);
     this.agents.setNonce(agent, { nonce: null, nowMs: this.nowMs });
   }
 

@@ -39,11 +39,16 @@ export interface KnownAgent {
   nonce: string | null;
   /** Counts over all agents: another one each time that a process, new or known, has linked. */
   life: number;
-  models: Map<string, ModelProgress>;
+  models: ReadonlyMap<string, ModelProgress>;
   /** By `<nonce>/<instance>`: granted ones, and gone ones whose claims still run. */
-  instances: Map<string, EngineInstance>;
+  instances: ReadonlyMap<string, EngineInstance>;
   groups: AgentGroup[];
 }
+
+/**
+ * What an agent without a link has of either: one for all of them, who may be a hundred thousand.
+ */
+export const nothingYet: ReadonlyMap<string, never> = new Map<string, never>();
 
 /** Agents that share a scope and a tier, with the counts that waiting depends on. */
 export interface AgentGroup {
