@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { AnswerReader } from '../bench/load/answerReader.ts';
 import { LoadWindow } from '../bench/load/loadWindow.ts';
 import type { CancelReport } from '../bench/cancel/report.ts';
+import type { ControlReport } from '../bench/control/report.ts';
 import type { RelayReport } from '../bench/relay/summary.ts';
 
 const root = path.join(import.meta.dirname, '..');
@@ -33,6 +34,19 @@ test('a bench in which an abort does not reach the engine, or frees nothing', ()
   const { slot_free_ms: free, targets } = JSON.parse(last) as CancelReport;
   for (const [phase, { p50 }] of Object.entries(free)) assert.ok((p50 ?? 0) > 0, phase);
   assert.equal(targets.length, 4);
+});
+
+test('a bench whose large database does not fit the tables, or that is refused something', () => {
+  const few = '--samples 1 --agents 200 --keys 200 --usage 1000 --databases sqlite';
+  const args = ['bench/run.ts', 'control', '--json', '--quick', ...few.split(' ')];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+  const last = stdout.trim().split('\n').at(-1) ?? '';
+  assert.match(last, /^\{.*\}$/, stderr);
+  const { databases, targets } = JSON.parse(last) as ControlReport;
+  const [sqlite] = databases;
+  assert.ok((sqlite?.reach_ms['suspend']?.max ?? 0) > 0);
+  assert.equal(Object.keys(sqlite?.list_ms ?? {}).length, 14);
+  assert.equal(targets.length, 5);
 });
 
 test('a bench that says of a refusal only that it was one', () => {

@@ -27,7 +27,9 @@ interface DatabaseReport {
   database: DatabaseName;
   seed_s: number | null;
   start_ms: Figure;
-  ready_mib: Figure;
+  /** Once it was ready. */
+  resident_mib: Figure;
+  /** At any time, until all was measured: what lists leave behind waits to be collected. */
   peak_mib: number | null;
   /** A call that asks no database. */
   round_trip_ms: Spread;
@@ -68,7 +70,7 @@ const most = (figure: string, must: number, aim = must): Target => ({
 
 const targetsOf = (database: DatabaseName): Target[] => [
   most(`${database}_start_ms`, 5_000),
-  most(`${database}_peak_mib`, 600),
+  most(`${database}_resident_mib`, 600),
   most(`${database}_list_ms_p99`, database === 'sqlite' ? 50 : 80),
   most(`${database}_create_ms_p99`, 25),
   most(`${database}_reach_ms`, 100),
@@ -81,7 +83,7 @@ export function controlReport(
   const databases = runs.map(databaseReport);
   const values = databases.flatMap((one): [string, number | null][] => [
     [`${one.database}_start_ms`, one.start_ms.median],
-    [`${one.database}_peak_mib`, one.peak_mib],
+    [`${one.database}_resident_mib`, one.resident_mib.median],
     [`${one.database}_list_ms_p99`, one.list_ms_p99_worst],
     [`${one.database}_create_ms_p99`, one.create_ms_p99_worst],
     [`${one.database}_reach_ms`, one.reach_ms_worst],
@@ -108,7 +110,7 @@ function databaseReport(run: ControlRun): DatabaseReport {
     database: run.database,
     seed_s: rounded(run.seedMs / 1_000, 1),
     start_ms: figure(run.startMs, 0),
-    ready_mib: figure(run.readyMiB, 0),
+    resident_mib: figure(run.readyMiB, 0),
     peak_mib: rounded(run.peakMiB, 0),
     round_trip_ms: spread(run.roundTrip),
     bare_page_ms: spread(run.barePage),
@@ -153,8 +155,8 @@ export function controlLines(report: ControlReport): string[] {
       `${machine.load_before}; ${report.agents} agents, ${report.api_keys} keys, ` +
       `${report.usage_rows} requests; ${report.samples} samples`,
     ...report.databases.flatMap((one) => [
-      `${one.database}: started in ${one.start_ms.median} ms, ${one.ready_mib.median} MiB then, ` +
-        `${one.peak_mib} MiB at most`,
+      `${one.database}: started in ${one.start_ms.median} ms, ` +
+        `${one.resident_mib.median} MiB then, ${one.peak_mib} MiB at most`,
       `  without a database: ${show(one.round_trip_ms)}`,
       `  bare page: ${show(one.bare_page_ms)}; the call takes ${one.list_ratio} times as long`,
       ...each('list', one.list_ms),
