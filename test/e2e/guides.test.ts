@@ -52,12 +52,26 @@ before(async () => {
   await joinAgent(server, joining);
   writeFileSync(place('key.txt'), server.credentials().management_key);
   writeFileSync(place('report.txt'), 'All is well.');
+  writeFileSync(place('conversation_trace.jsonl'), shortTrace());
 });
 after(async () => {
   endLeftovers();
   await engine?.close();
   await base.remove();
 });
+
+/** In the form of the traces that the guides name, which are no part of the project. */
+function shortTrace(): string {
+  const requests = Array.from({ length: 20 }, (_none, at) =>
+    JSON.stringify({
+      timestamp: at * 250,
+      input_length: 1_200,
+      output_length: 60,
+      hash_ids: [1, 2, 10 + at],
+    }),
+  );
+  return requests.join('\n');
+}
 
 /** A refusal is a failure here: `curl -s` alone would print it and call it a success. */
 function writeStrictCurl(real: string): void {
