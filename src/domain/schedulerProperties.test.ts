@@ -99,7 +99,9 @@ class World {
   readonly endpoints = { ...firstEndpoints };
 
   constructor(seed: number) {
-    const config = { tiers: unlimitedTiers(), waiting: { maxRequests: 12 } };
+    // The waiting line per project is bounded by it too, and that bound is part of what is tried.
+    const tiers = unlimitedTiers({ concurrentPerProject: 1_000 });
+    const config = { tiers, waiting: { maxRequests: 12, perConcurrent: 0.01 } };
     this.scheduler = new Scheduler({ random: seededRandom(seed), config });
   }
 
@@ -131,7 +133,9 @@ class World {
     assert.ok(this.inFlight(instance) < instance.slots, 'R5: beyond the grant');
     assert.ok(this.eligible(waiting, instance, [command.stage]), 'R2: not eligible');
     if (command.stage === 'shared') {
-      const own = this.instances.filter((one) => this.claimable(waiting, one, ['own']));
+      // One at work may be closed by its backlog (S2): only of an idle one is it known to be open.
+      const idle = this.instances.filter((one) => this.inFlight(one) === 0);
+      const own = idle.filter((one) => this.claimable(waiting, one, ['own']));
       assert.deepEqual(own, [], 'own agents first');
     }
     const before = this.waiting.filter(

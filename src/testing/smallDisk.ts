@@ -36,7 +36,12 @@ export function mountSmallDisk(
     fill({ leaveBytes }) {
       makeRoom();
       const { bavail, bsize } = statfsSync(directory);
-      writeFileSync(ballast, Buffer.alloc(Math.max(0, bavail * bsize - leaveBytes)));
+      try {
+        writeFileSync(ballast, Buffer.alloc(Math.max(0, bavail * bsize - leaveBytes)));
+      } catch (error) {
+        // Somebody wrote meanwhile: it is as full as it can be.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      }
     },
     makeRoom,
     remove: () => void spawnSync('umount', ['--lazy', directory]),

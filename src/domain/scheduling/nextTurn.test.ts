@@ -156,3 +156,14 @@ test('a place is lost, or an order, when ageing changes or somebody leaves', () 
     { numRuns: 100 },
   );
 });
+
+test('a retry that cannot go here lets its project go before the retry of another one', () => {
+  const queue = new PoolQueue<Item>();
+  const places = [
+    item({ id: 'elsewhere', projectId: 'a', order: -2 }),
+    item({ id: 'newcomer', projectId: 'a' }),
+    item({ id: 'retry', projectId: 'b', order: -1 }),
+  ].map((one) => queue.insert(one));
+  const passes = ({ id }: Item): boolean => id !== 'elsewhere';
+  assert.deepEqual(takeAll(queue, places, { passes }), ['retry', 'newcomer']);
+});

@@ -28,11 +28,10 @@ const maxUrgentCredit = 50_000;
 /** Who has no more than this left, beside what it takes, is urgent. */
 const urgentMs = 3000;
 
-/** Retries go before every counter that a project may have reached. */
-const retryLead = 1e15;
-
-/** Null when nobody who waits may have it. */
+/** Null when nobody who waits may have it. Retries go before every counter and every project. */
 export function nextTurn<Item extends Queued>(turn: Turn<Item>): Item | null {
+  const retry = retriesOf(turn).find((item) => turn.passes(item, 'of_use'));
+  if (retry !== undefined) return retry;
   const contenders = contendersOf(turn);
   // Mostly the first one has somebody: sorting all of them would be in vain.
   for (let left = contenders.length; left > 0; left -= 1) {
@@ -43,6 +42,20 @@ export function nextTurn<Item extends Queued>(turn: Turn<Item>): Item | null {
     contenders[at] = contenders[left - 1] as Contender<Item>;
   }
   return null;
+}
+
+/** Those of all projects, in order. They stand before all others of theirs. */
+function retriesOf<Item extends Queued>({ queues }: Turn<Item>): Item[] {
+  const retries: Item[] = [];
+  for (const queue of queues) {
+    for (const { byKey } of queue.waitingProjects()) {
+      for (const { item } of byKey) {
+        if (item.order >= 0) break;
+        retries.push(item);
+      }
+    }
+  }
+  return retries.sort((one, other) => one.order - other.order);
 }
 
 interface Contender<Item extends Queued> {
@@ -57,8 +70,7 @@ function contendersOf<Item extends Queued>(turn: Turn<Item>): Contender<Item>[] 
     for (const project of queue.waitingProjects()) {
       const first = project.byKey[0]?.item;
       if (first === undefined) continue;
-      const value = first.order < 0 ? first.order - retryLead : turn.counterOf(first);
-      contenders.push({ queue, project, value });
+      contenders.push({ queue, project, value: turn.counterOf(first) });
     }
   }
   return contenders;
@@ -79,8 +91,6 @@ function firstOf<Item extends Queued>(
   { queue, project }: Contender<Item>,
   turn: Turn<Item>,
 ): Item | null {
-  const retry = retryOf(project, turn);
-  if (retry !== null) return retry;
   const urgent = project.credit > 0 ? urgentOf(project, turn) : null;
   if (urgent !== null) {
     project.credit -= turn.lookAt(urgent).own;
@@ -91,14 +101,6 @@ function firstOf<Item extends Queued>(
   const earned = (turn.lookAt(next).own * urgentPart) / (1 - urgentPart);
   project.credit = Math.min(maxUrgentCredit, project.credit + earned);
   return next;
-}
-
-function retryOf<Item extends Queued>(project: ProjectQueue<Item>, turn: Turn<Item>): Item | null {
-  for (const { item } of project.byKey) {
-    if (item.order >= 0) return null;
-    if (turn.passes(item, 'of_use')) return item;
-  }
-  return null;
 }
 
 /** Who has waited for very long, or is close to the deadline and can still make it. */
