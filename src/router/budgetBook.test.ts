@@ -8,7 +8,7 @@ import { FakeClock } from '../testing/fakeClock.ts';
 import { usageRow } from '../testing/storeRows.ts';
 import type { BudgetEntry } from '../domain/directory.ts';
 import { BudgetBook } from './budgetBook.ts';
-import { budgetReadEveryMs } from './limits.ts';
+import { budgetReadAgainMs, budgetReadEveryMs } from './limits.ts';
 import type { UsageRecord } from './ports.ts';
 
 const dayMs = 86_400_000;
@@ -182,6 +182,28 @@ test('B5: a new month goes on with the old sum, or takes its last requests in', 
   assert.equal(spent(), 0);
   book.ended(record(800));
   assert.deepEqual([spent(), marks.length], [800, 3]);
+  book.stop();
+});
+
+test('B4: the cost by which a month turns counts twice', async () => {
+  const { book, record, spent, clock } = rig({ stored: 100 });
+  await book.start();
+  clock.jumpWall(31 * dayMs);
+  book.ended(record(300));
+  assert.equal(spent(), 300);
+  book.stop();
+});
+
+test('a hard stop that nobody keeps, because one reading failed', async () => {
+  const { book, events, store, clock, put } = rig({ stored: 2_000 });
+  store.away = true;
+  await book.start();
+  put(budgetEntry({ id: 'key_a', apiKeyId: 'key_a' }));
+  await clock.advanceAsync(1);
+  assert.deepEqual(events, []);
+  store.away = false;
+  await clock.advanceAsync(budgetReadAgainMs);
+  assert.deepEqual(events, ['proj_a stopped', 'key_a stopped']);
   book.stop();
 });
 

@@ -26,7 +26,13 @@ import type { TierPrice } from '../domain/tiers.ts';
 import { sleep, type Clock, type Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { DirectoryEvent } from './directory.ts';
-import { budgetQuietMs, budgetReadEveryMs, budgetReadTries, maxCostsOnTheWay } from './limits.ts';
+import {
+  budgetQuietMs,
+  budgetReadAgainMs,
+  budgetReadEveryMs,
+  budgetReadTries,
+  maxCostsOnTheWay,
+} from './limits.ts';
 import type { BudgetLedger, Uptime, UsageRecord, UsageSink } from './ports.ts';
 
 /** A budget and what it has come to. */
@@ -94,9 +100,9 @@ export class BudgetBook {
   /** With the budgets that the directory has told of until now. Never rejects. */
   async start(): Promise<void> {
     this.phase = 'following';
-    if (this.tracked.size > 0) await this.read(null);
+    const isRead = this.tracked.size === 0 || (await this.read(null));
     await this.readDay();
-    this.arm();
+    this.arm(isRead);
   }
 
   stop(): void {
@@ -115,7 +121,7 @@ export class BudgetBook {
     if (known === undefined) {
       this.track(entry);
       // It never rejects.
-      if (this.phase === 'following') void this.read(entry.projectId);
+      if (this.phase === 'following') void this.readSoon(entry.projectId);
       return;
     }
     if (known.entry.amountMicros !== entry.amountMicros) known.told.clear();
@@ -132,8 +138,9 @@ export class BudgetBook {
       this.onTheWay.delete(oldest);
     }
     const cost = { projectId, apiKeyId, startedAtMs, costMicros };
-    this.onTheWay.set(record.requestId, cost);
+    // First, because it may turn the month, which takes everything on the way in.
     this.count(cost);
+    this.onTheWay.set(record.requestId, cost);
   }
 
   /** Those of a project, its keys' included. */
@@ -253,16 +260,22 @@ export class BudgetBook {
 
   // Reading
 
-  private arm(): void {
+  /** Again after a while; soon, where the last reading came to nothing. */
+  private arm(isRead: boolean): void {
+    if (this.phase !== 'following') return;
     const { clock } = this.options;
-    const delayMs = Math.min(budgetReadEveryMs, Math.max(1, this.month.toMs - clock.now()));
+    const everyMs = isRead ? budgetReadEveryMs : budgetReadAgainMs;
+    const delayMs = Math.min(everyMs, Math.max(1, this.month.toMs - clock.now()));
+    this.timer?.cancel();
     this.timer = clock.setTimer(delayMs, () => {
       if (monthOf(clock.now()).fromMs !== this.month.fromMs) this.turnMonth();
       // It never rejects.
-      void this.read(null).then(() => {
-        if (this.phase === 'following') this.arm();
-      });
+      void this.read(null).then((read) => this.arm(read));
     });
+  }
+
+  private async readSoon(projectId: string): Promise<void> {
+    if (!(await this.read(projectId))) this.arm(false);
   }
 
   private async watch(call: Promise<void>): Promise<void> {
@@ -277,22 +290,27 @@ export class BudgetBook {
 
   /**
    * B4: a sum is right when no record was between here and the store while it was read. Where that
-   * is never so, the last one counts, which may be a little too much until the next reading.
+   * is never so, the last one counts, which may be a little too much until the next reading. False:
+   * nothing could be read.
    */
-  private async read(projectId: string | null): Promise<void> {
+  private async read(projectId: string | null): Promise<boolean> {
     const { ledger, clock, log } = this.options;
     const { month } = this;
     try {
       for (let tries = 1; ; tries += 1) {
         const [wasQuiet, calls] = [this.running === 0, this.calls];
         const sums = await ledger.spent({ projectId, ...month });
-        if (this.month !== month || this.phase === 'stopped') return;
+        if (this.month !== month || this.phase === 'stopped') return false;
         const isRight = wasQuiet && this.calls === calls;
-        if (isRight || tries >= budgetReadTries) return this.takeSums(sums);
+        if (isRight || tries >= budgetReadTries) {
+          this.takeSums(sums);
+          return true;
+        }
         await sleep(clock, budgetQuietMs, this.stopping.signal);
       }
     } catch (error) {
       log.warn({ err: error }, 'what budgets have come to cannot be read');
+      return false;
     }
   }
 

@@ -61,6 +61,8 @@ export const uptimeBatch = 1_000;
 
 /** What the store says of the month that runs is read anew so often. */
 export const budgetReadEveryMs = 600_000;
+/** The same after a reading that failed. */
+export const budgetReadAgainMs = 5_000;
 /** So often, and so long apart, a reading is tried beside which no record was written. */
 export const budgetReadTries = 5;
 export const budgetQuietMs = 200;
