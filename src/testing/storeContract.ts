@@ -25,6 +25,7 @@ import { peopleCases } from './storeContract/peopleCases.ts';
 import { projectCases } from './storeContract/projectCases.ts';
 import { quotaCases } from './storeContract/quotaCases.ts';
 import { secondFactorCases } from './storeContract/secondFactorCases.ts';
+import { secretRaceCases } from './storeContract/secretRaceCases.ts';
 import type { StoreCases, StoreFixture } from './storeContract/storeCases.ts';
 import { tokenCases } from './storeContract/tokenCases.ts';
 import { agentHourCases } from './storeContract/agentHourCases.ts';
@@ -48,6 +49,7 @@ const topics: StoreCases[] = [
   enrollCases,
   joinKeyModelCases,
   tokenCases,
+  secretRaceCases,
   agentCases,
   agentListCases,
   agentLifeCases,
