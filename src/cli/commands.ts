@@ -17,12 +17,14 @@ import { requestCommands } from './resources/requestCommands.ts';
 import { status } from './resources/status.ts';
 import { tierCommands } from './resources/tierCommands.ts';
 import { usage } from './resources/usage.ts';
+import { accountCommands } from './session/accountCommands.ts';
 import { contextCommands } from './session/contextCommands.ts';
 import { login } from './session/login.ts';
 
 export const serverCommands: readonly Command[] = sayingNoHarm([
   login,
   ...contextCommands,
+  ...accountCommands,
   status,
   chat,
   ...requestCommands,

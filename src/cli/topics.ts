@@ -11,6 +11,7 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
     { word: 'serve' },
     { word: 'login' },
     { word: 'context', about: 'Servers that you have signed in to' },
+    { word: 'account', about: 'Your own password and second factor' },
     { word: 'status' },
   ],
   'What is served': [

@@ -72,6 +72,43 @@ const signIn = (line = 'login URL --name lab'): ReturnType<CliHarness['run']> =>
     interactive: true,
   });
 
+test('an account that is changed by a key, or otherwise than it was asked for', async () => {
+  const at = '/api/v1/session/second-factor';
+  const codes = { body: { recovery_codes: ['aaaa-bbbb', 'cccc-dddd'] } };
+  const otpauth_uri = 'otpauth://totp/XIM:ada?secret=ABC';
+  const table = {
+    'GET /api/v1/session': { body: session },
+    'POST /api/v1/session/password': { body: session },
+    [`POST ${at}`]: { body: { secret: 'ABC', otpauth_uri } },
+    [`POST ${at}/confirm`]: codes,
+    [`POST ${at}/recovery-codes`]: codes,
+    [`POST ${at}/turn-off`]: { body: { enabled: false, recovery_codes_left: 0 } },
+  };
+  const withKey = await cli.transcript(['account show', 'account set-password <<< old']);
+  signInWorks();
+  await signIn();
+  cli.answers(table);
+  const lines = [
+    'account show',
+    'account set-password <<< old new newer new new',
+    'account set-password',
+    'account turn-on-second-factor <<< old 123456',
+    'account renew-recovery-codes <<< 123456',
+    'account turn-off-second-factor <<< 123456',
+  ];
+  const signedIn = await cli.transcript(lines);
+  const { user } = session;
+  const elsewhere = { ...session, user: { ...user, has_password: false, second_factor: true } };
+  const wrong = refusal(401, 'second_factor_invalid', 'The code is wrong');
+  cli.answers({
+    ...table,
+    'GET /api/v1/session': { body: elsewhere },
+    [`POST ${at}/confirm`]: wrong,
+  });
+  const more = ['account show', 'account turn-on-second-factor <<< 654321'];
+  golden('account', [withKey, signedIn, await cli.transcript(more)].join('\n'));
+});
+
 test('a sign-in that another command does not know of, or that others can read', async () => {
   signInWorks();
   const { code, out, notes, asked } = await signIn();

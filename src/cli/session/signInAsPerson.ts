@@ -17,10 +17,14 @@ export interface SignedIn {
   projects: string[];
 }
 
-interface SigningIn {
+export interface SigningIn {
   address: ServerAddress;
   context: CommandContext;
+  /** Of the command that asks; by default `login`. */
+  name?: string;
 }
+
+export const codeQuestion = 'Code of your authenticator app: ';
 
 type Given = { email: string; password: string; code?: string };
 
@@ -57,13 +61,13 @@ async function open(
     return { cookie: cookie?.split(';')[0] ?? '', session: outcome.answer };
   }
   const asked = outcome.kind === 'refused' && outcome.code === 'second_factor_required';
-  if (!asked || given.code !== undefined) return failed(outcome);
-  const code = await answerTo('Code of your authenticator app: ', signing);
+  if (!asked || given.code !== undefined) return failed(outcome, signing);
+  const code = await answerTo(codeQuestion, signing);
   return open(signing, { ...given, code });
 }
 
 /** The server says what a good password is, so it is asked until it is content. */
-async function changePassword(
+export async function changePassword(
   signing: SigningIn,
   parts: { auth: ContextAuth; oldPassword: string },
 ): Promise<SessionAnswer> {
@@ -81,7 +85,7 @@ async function changePassword(
   const outcome = await post<SessionAnswer>(signing, parts.auth, to, body);
   if (outcome.kind === 'ok') return outcome.answer;
   const unfit = outcome.kind === 'refused' && outcome.status === 400;
-  if (!unfit || !input.interactive) return failed(outcome);
+  if (!unfit || !input.interactive) return failed(outcome, signing);
   terminal.note(`${outcome.message}\n`);
   return changePassword(signing, parts);
 }
@@ -95,25 +99,26 @@ function post<Answer>(
   return callServer<Answer>({ address, auth, clock, random }, { method: 'POST', path, body });
 }
 
-function failed(outcome: Exclude<CallOutcome<unknown>, { kind: 'ok' }>): never {
+function failed(
+  outcome: Exclude<CallOutcome<unknown>, { kind: 'ok' }>,
+  { name = 'login' }: SigningIn,
+): never {
   if (outcome.kind === 'unreachable') endCommand(outcome.message, exitCodes.unreachable);
-  endCommand(
-    refusalText(outcome, { auth: null, topic: 'login', name: 'login' }),
-    exitCodes.refused,
-  );
+  const [topic = name] = name.split(' ');
+  endCommand(refusalText(outcome, { auth: null, topic, name }), exitCodes.refused);
 }
 
 /** The answer of a person, or the next line of what is piped in. */
 export async function answerTo(
   question: string,
-  { context }: Pick<SigningIn, 'context'>,
+  { context, name = 'login' }: Pick<SigningIn, 'context' | 'name'>,
   options: { secret?: boolean } = {},
 ): Promise<string> {
   const line = await context.input.line(question, options);
   if (line !== undefined && line !== '') return line;
   const what = question.replace(/:?\s*$/, '');
   endCommand(
-    `"${what}" was not answered. Give it on standard input, a line each; see xim login --help`,
+    `"${what}" was not answered. Give it on standard input, a line each; see xim ${name} --help`,
     exitCodes.usage,
   );
 }
