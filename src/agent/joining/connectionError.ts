@@ -43,8 +43,9 @@ export function describeConnectionError(error: unknown): ConnectionProblem {
   }
   if (untrusted.has(code)) {
     const message =
-      `The server's certificate is not trusted here (${code}). Paste the join key's line as it ` +
-      'is: it carries the pin of a private certificate.';
+      `The server's certificate is not trusted here (${code}). If it is the server's own, paste ` +
+      "the join key's line as it is: it carries the pin. If a private authority has signed it, " +
+      'name its certificate in NODE_EXTRA_CA_CERTS, at each start.';
     return { permanent: true, message };
   }
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') {
