@@ -5,36 +5,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../lib/clock.ts';
-import { randomInt, seededRandom } from '../lib/random.ts';
+import { seededRandom } from '../lib/random.ts';
+import { drawnTrace } from '../testing/routingProof/drawnTrace.ts';
 import { orders } from './orders/orders.ts';
 import { policies } from './policies/policies.ts';
 import type { PolicyName } from './policies/policyNames.ts';
 import { PolicyRouter } from './policyRouter.ts';
 import { reportOf, type RunReport } from './report.ts';
 import { Simulation } from './simulation.ts';
-import { exponential } from './traces/draws.ts';
+import { readMooncake } from './traces/mooncake.ts';
 import type { TraceRequest } from './traces/traceRequest.ts';
-
-const blockTokens = 512;
 
 /** Turns of conversations; each goes on with all blocks of the turn before it. */
 function conversations(count: number, perS: number): TraceRequest[] {
-  const random = seededRandom(11);
-  const open: number[][] = [];
-  let atMs = 0;
-  let nextBlock = 1;
-  return Array.from({ length: count }, () => {
-    atMs += (exponential(random) / perS) * 1_000;
-    const goesOn = random.float() < 0.5 && open.length > 0;
-    const before = goesOn ? (open.splice(randomInt(random, open.length), 1)[0] ?? []) : [0];
-    const more = 1 + Math.floor(exponential(random) * 14);
-    const blocks = [...before, ...Array.from({ length: more }, () => nextBlock++)];
-    if (blocks.length < 90) open.push(blocks);
-    if (open.length > 40) open.shift();
-    const inputTokens = (blocks.length - 1) * blockTokens + 1 + randomInt(random, blockTokens);
-    const outputTokens = 1 + randomInt(random, 700);
-    return { atMs, tenant: 'all', inputTokens, outputTokens, blocks };
-  });
+  const text = drawnTrace({ requests: count, perS, seed: 11 });
+  const outcome = readMooncake(text, { file: 'drawn', random: seededRandom(1) });
+  return outcome.kind === 'read' ? outcome.requests : [];
 }
 
 test('a rule that sees more and does worse', () => {
