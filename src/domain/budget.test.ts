@@ -12,8 +12,9 @@ import { tierTable } from './tiers.ts';
 
 const stop: BudgetStop = { scope: 'project', amountMicros: 1_000_000, spentMicros: 1_000_100 };
 
-function rig() {
-  const scheduler = new Scheduler({ random: seededRandom(1), config: { tiers: tierTable() } });
+function rig(ownConcurrent = 96) {
+  const tiers = tierTable({ self_hosted: { concurrentPerProject: ownConcurrent } });
+  const scheduler = new Scheduler({ random: seededRandom(1), config: { tiers } });
   const dispatched: Dispatch[] = [];
   const send = (event: UntimedEvent): string[] => {
     const commands = scheduler.handle({ ...event, atMs: 1000 } as SchedulerEvent);
@@ -91,6 +92,16 @@ test('what a stop holds back is not tried again at its end', () => {
   agent(shared, 1);
   assert.deepEqual(arrive(), ['r1 served']);
   send({ type: 'budget', id: 'proj_a', stop });
+  assert.deepEqual(arrive(), []);
+  assert.deepEqual(send({ type: 'budget', id: 'proj_a', stop: null }), ['r2 served']);
+});
+
+test('R1: what two limits hold back goes to two agents when both let it go', () => {
+  const { send, agent, arrive } = rig(1);
+  agent(own, 2);
+  agent(shared, 2);
+  send({ type: 'budget', id: 'proj_a', stop });
+  assert.deepEqual(arrive(), ['r1 served']);
   assert.deepEqual(arrive(), []);
   assert.deepEqual(send({ type: 'budget', id: 'proj_a', stop: null }), ['r2 served']);
 });

@@ -196,10 +196,11 @@ export class LimitBook {
       this.improved.add(next);
     }
     if (this.improved.size === 0) return [];
-    const ready = [...this.improved].flatMap((account) => [...account.heldBack]);
+    // One that several accounts hold back is tried once (R1).
+    const ready = new Set([...this.improved].flatMap((account) => [...account.heldBack]));
     this.improved.clear();
     for (const waiting of ready) this.forget(waiting);
-    return ready;
+    return [...ready];
   }
 
   /**

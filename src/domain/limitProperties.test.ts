@@ -1,9 +1,9 @@
 /**
  * Limits against a model that is plainly right: a bucket for each project, to which everything
  * that was set aside or given back is told. After every event of the scheduler: nobody runs whom
- * the model would not let run (no over-admission), nobody waits whom it would (W1), and each
- * reservation belongs to a claim (L1). After the last one, whatever was aborted in whichever phase,
- * nothing is set aside any more and every bucket fills again.
+ * the model would not let run (no over-admission) or whom a budget stops (L6), nobody waits whom
+ * it would (W1), and each reservation belongs to a claim (L1). After the last one, whatever was
+ * aborted in whichever phase, nothing is set aside any more and every bucket fills again.
  */
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -21,6 +21,8 @@ import { tierTable } from './tiers.ts';
 
 const figures = { requestsPerMinute: 6, tokensPerMinute: 1200, concurrentPerProject: 4 };
 const burst = { requests: 9, tokens: 1800 };
+const price = { kind: 'per_million_tokens', amount: 1 } as const;
+const stop = { scope: 'project', amountMicros: 1, spentMicros: 1 } as const;
 
 /** One bucket, by its history alone. */
 class PlainBucket {
@@ -62,11 +64,13 @@ class World {
   arrived = 0;
   running: Running[] = [];
   readonly waiting = new Set<string>();
+  readonly stopped = new Set<string>();
   readonly sizes = new Map<string, { project: string; tokens: number }>();
   private readonly buckets = new Map<string, { requests: PlainBucket; tokens: PlainBucket }>();
 
   constructor(seed: number) {
-    const tiers = tierTable({ free: figures, self_hosted: { concurrentPerProject: 3 } });
+    const free = { ...figures, price };
+    const tiers = tierTable({ free, self_hosted: { concurrentPerProject: 3 } });
     this.scheduler = new Scheduler({ random: seededRandom(seed), config: { tiers } });
     for (const [id, projectId, slots] of [
       ['own', 'a', 5],
@@ -113,6 +117,7 @@ class World {
     assert.ok(beside.length < (shared ? figures.concurrentPerProject : 3), 'too many at once');
     if (shared) {
       const { requests, tokens: left } = this.bucketsOf(project);
+      assert.ok(!this.stopped.has(project), 'L6: beyond its budget');
       assert.ok(requests.at(this.nowMs) >= 1 - 1e-3, 'over-admission: requests');
       assert.ok(left.at(this.nowMs) >= tokens - 1e-3, 'over-admission: tokens');
       requests.change(-1, this.nowMs);
@@ -185,6 +190,15 @@ class World {
       this.send({ type: 'hang_up', requestId, outcome: 'client_closed' });
   }
 
+  /** The budget of a project is used up, or is not any more. */
+  budget(project: string, isStopped: boolean): void {
+    if (isStopped) this.stopped.add(project);
+    else this.stopped.delete(project);
+    this.send({ type: 'budget', id: project, stop: isStopped ? stop : null });
+    const theirs = [...this.waiting].filter((id) => this.sizes.get(id)?.project === 'b');
+    if (this.stopped.has('b')) assert.deepEqual(theirs, [], 'L6: nobody else can serve them');
+  }
+
   pass(ms: number): void {
     this.nowMs += ms;
     this.send({ type: 'tick' });
@@ -238,6 +252,14 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     ),
   },
   {
+    weight: 1,
+    arbitrary: fc.tuple(fc.constantFrom('a', 'b'), fc.boolean()).map(
+      (all): Step =>
+        (world) =>
+          world.budget(...all),
+    ),
+  },
+  {
     weight: 3,
     arbitrary: fc.constantFrom(1, 137, 999, 5000, 20_000).map(
       (ms): Step =>
@@ -252,6 +274,7 @@ test('L1: a reservation leaks in some order of aborts, or more is given out than
     fc.property(fc.array(steps, { maxLength: 150, size: 'max' }), fc.nat(), (sequence, seed) => {
       const world = new World(seed);
       for (const apply of sequence) apply(world);
+      for (const project of ['a', 'b']) world.budget(project, false);
       world.pass(31_000);
       assert.equal(world.waiting.size, 0, 'somebody waits for ever');
       const usage = { failed: false, slotFree: true, used: 0 };
