@@ -122,6 +122,7 @@ export type UpdateApiKeyOutcome =
   | Conflict
   | EndpointMissing
   | { ok: false; reason: 'api_key_revoked' }
+  | { ok: false; reason: 'too_many_api_keys'; limit: number }
   | Denied;
 
 /** Everything but the scopes: a key that may do more is another key. */
@@ -141,6 +142,7 @@ export async function updateApiKey(
     projectId,
     expectedVersion,
     change: read.change,
+    livingLimit: livingApiKeysPerProject,
     audit: auditOf(parts, caller, { action: 'api_key.update', target: id, projectId }),
   });
   if (outcome.ok) return { ok: true, key: view(parts, outcome.key, project) };
@@ -153,6 +155,8 @@ export async function updateApiKey(
       return { ok: false, reason: 'api_key_revoked' };
     case 'version_conflict':
       return { ok: false, reason: 'version_conflict' };
+    case 'too_many':
+      return { ok: false, reason: 'too_many_api_keys', limit: livingApiKeysPerProject };
   }
 }
 

@@ -40,15 +40,17 @@ export interface ApiKeyStore {
   }): Promise<
     { ok: true; key: ApiKeyRow } | Refused<'too_many' | 'unknown_project' | 'unknown_endpoint'>
   >;
+  /** One that has expired and is given a later end counts as a new one. */
   updateApiKey(input: {
     id: string;
     projectId: string;
     expectedVersion: number | null;
     change: ApiKeyChange;
+    livingLimit: number;
     audit: AuditNote;
   }): Promise<
     | { ok: true; key: ApiKeyRow }
-    | Refused<'unknown' | 'revoked' | 'version_conflict' | 'unknown_endpoint'>
+    | Refused<'unknown' | 'revoked' | 'version_conflict' | 'unknown_endpoint' | 'too_many'>
   >;
   /**
    * Gives the key a new value. The present one stays good until `graceUntilMs`, the one before it

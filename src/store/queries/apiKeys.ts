@@ -139,6 +139,8 @@ async function lockedApiKey(
 
 export async function updateApiKey(tx: Tx, input: Input<'updateApiKey'>): Outcome<'updateApiKey'> {
   const { id, expectedVersion, change, projectId } = input;
+  // Who may come to life again is counted with the new ones.
+  if (change.expiresAtMs !== undefined) await lockedProject(tx, projectId);
   // The endpoint before the key, as where an endpoint is removed with its keys (X2).
   const endpointId = await pinnedEndpoint(tx, { projectId, endpoint: change.endpointId ?? null });
   if (endpointId === undefined) return { ok: false, reason: 'unknown_endpoint' };
@@ -151,6 +153,11 @@ export async function updateApiKey(tx: Tx, input: Input<'updateApiKey'>): Outcom
   const pinned = change.endpointId === undefined ? before.endpointId : endpointId;
   const version = before.version + 1;
   const after = { ...before, ...change, endpointId: pinned, version };
+  const nowMs = input.audit.atMs;
+  const revives = hasExpired(before, nowMs) && !hasExpired(after, nowMs);
+  if (revives && (await livingKeys(tx, { projectId, nowMs })) >= input.livingLimit) {
+    return { ok: false, reason: 'too_many' };
+  }
   if (!noteChanges(tx, { from: noted(before), to: noted(after), fields: notedFields })) {
     noteNothing(tx);
     return { ok: true, key: before };
@@ -170,6 +177,9 @@ export async function updateApiKey(tx: Tx, input: Input<'updateApiKey'>): Outcom
   await appendChanges(tx, [{ kind: 'api_key', id }]);
   return { ok: true, key: after };
 }
+
+const hasExpired = ({ expiresAtMs }: Pick<ApiKeyRow, 'expiresAtMs'>, nowMs: number): boolean =>
+  expiresAtMs !== null && expiresAtMs <= nowMs;
 
 const notedFields = ['name', 'endpointId', 'expiresAtMs', 'ipAllowList', 'quota'] as const;
 

@@ -1,6 +1,6 @@
 /** API keys: made, changed, rotated, revoked. */
 import assert from 'node:assert/strict';
-import type { ApiKeyRow } from '../../store/contract/apiKeyStore.ts';
+import type { ApiKeyChange, ApiKeyRow } from '../../store/contract/apiKeyStore.ts';
 import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import {
@@ -17,6 +17,7 @@ import type { StoreCases } from './storeCases.ts';
 const audit = auditNote({ action: 'api_key.create', targetKind: 'api_key' });
 const projectId = 'proj_a';
 const dayMs = 86_400_000;
+const aside = { projectId, livingLimit: 100, audit };
 
 const hashOf = (at: number): string => at.toString(16).padStart(64, '0');
 
@@ -99,7 +100,7 @@ export const apiKeyCases: StoreCases = {
     assert.ok(made.ok && made.key.endpointId === 'ep_a');
     assert.equal((await entryOf(store, 'key_n'))?.endpointId, 'ep_a');
     const change = { endpointId: 'nope' };
-    const wish = { id: 'key_n', projectId, expectedVersion: null, change, audit };
+    const wish = { ...aside, id: 'key_n', expectedVersion: null, change };
     assert.deepEqual(await store.updateApiKey(wish), missing);
     const elsewhere = await insert(store, { projectId: 'proj_x' });
     assert.deepEqual(elsewhere, { ok: false, reason: 'unknown_project' });
@@ -120,6 +121,13 @@ export const apiKeyCases: StoreCases = {
     assert.equal(outcomes.filter(({ ok }) => ok).length, 5);
     const [refused] = outcomes.filter((outcome) => !outcome.ok);
     assert.deepEqual(refused, { ok: false, reason: 'too_many' });
+    const revived = (change: ApiKeyChange, livingLimit: number) =>
+      store.updateApiKey({ ...aside, id: 'key_old', expectedVersion: null, change, livingLimit });
+    assert.deepEqual(await revived({ expiresAtMs: null }, 5), refused);
+    assert.deepEqual(await revived({ expiresAtMs: startMs + 1 }, 5), refused);
+    assert.ok((await revived({ name: 'as dead as before' }, 5)).ok);
+    assert.ok((await revived({ expiresAtMs: null }, 6)).ok);
+    assert.ok((await revived({ expiresAtMs: startMs + 1 }, 5)).ok, 'it lives already');
     await other.close();
   },
 
@@ -127,7 +135,7 @@ export const apiKeyCases: StoreCases = {
     await store.bootstrap(bootstrapRows());
     const quota = { requestsPerMinute: 10, tokensPerMinute: null, tokensPerDay: 1_000 };
     const change = { name: 'new', endpointId: null, expiresAtMs: startMs + 7, quota };
-    const wish = { id: 'key_b', projectId, change, audit };
+    const wish = { ...aside, id: 'key_b', change };
     const updated = await store.updateApiKey({ ...wish, expectedVersion: 1 });
     assert.ok(updated.ok && updated.key.version === 2);
     const entry = await entryOf(store, 'key_b');

@@ -60,7 +60,7 @@ async function run(store: Store, was: ApiKeyRow, one: Step): Promise<Done> {
   const of = { id, projectId, expectedVersion: one.seen ? version : null, audit };
   const outcome =
     one.kind === 'rename'
-      ? await store.updateApiKey({ ...of, change: { name: sha256 } })
+      ? await store.updateApiKey({ ...of, change: { name: sha256 }, livingLimit: 1_000 })
       : await store.rotateApiKey({
           ...of,
           sha256,
