@@ -49,6 +49,8 @@ export interface HttpLimits {
   liveClientsPerOwner: number;
   /** Between two snapshots to a browser, in ms. */
   liveIntervalMs: number;
+  /** How often it is looked again who watches, and what they may see, in ms. */
+  liveRecheckMs: number;
   /** One WebSocket message of an agent link, in bytes; the router's own bound holds too. */
   linkMessageBytes: number;
   /** One file of the dashboard or the installer, in bytes. */
@@ -86,9 +88,8 @@ export const longestClientRequestId = 512;
 export const longestShownName = 80;
 /** Header names that a preflight may make us repeat, in characters together. */
 export const longestRequestedHeaders = 1024;
-/** Live streams: a snapshot at least so often, a look at the session so often, requests shown. */
+/** Live streams: a snapshot at least so often, requests shown. */
 export const liveKeepAliveMs = 5_000;
-export const liveRecheckMs = 15_000;
 export const liveRequests = 50;
 /** How long the change of a storage limit waits for the agent's word on it. */
 export const storageAnswerMs = 5_000;
@@ -133,6 +134,7 @@ export const httpLimits: HttpLimits = {
   liveClients: 128,
   liveClientsPerOwner: 64,
   liveIntervalMs: 1_000,
+  liveRecheckMs: 15_000,
   linkMessageBytes: 1024 * 1024,
   fileBytes: 64 * 1024 * 1024,
   perAddress: {

@@ -255,9 +255,10 @@ async function newKey(
   return { id: row.id, text };
 }
 
-async function openSession(
+/** The cookie of somebody who is signed in. */
+export async function openSession(
   { store, clock }: Pick<Base, 'store' | 'clock'>,
-  { userId, expired }: { userId: string; expired: boolean },
+  { userId, expired = false }: { userId: string; expired?: boolean },
 ): Promise<string> {
   const token = systemRandom.bytes(32).toString('base64url');
   const nowMs = clock.now();

@@ -15,7 +15,7 @@ import type { Contract } from '../../api/contract.ts';
 import { contracts } from '../../api/contracts.ts';
 import { routes, type HandlerOf, type Route } from '../../api/routes.ts';
 import type { Control } from '../../control/control.ts';
-import { actorOf } from '../../control/principal.ts';
+import { actorOf, type Caller } from '../../control/principal.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { AddressLimiter } from '../addressLimiter.ts';
@@ -235,11 +235,12 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
   const projectAnswers = createProjectAnswers({ ...options, publicBase });
   const endpointAnswer = createEndpointAnswer({ router, publicBase });
   const streams = new LiveStreams(options);
-  const stillAllowed = async (context: ControlContext): Promise<boolean> => {
+  const callerNow = async (context: ControlContext): Promise<Caller | undefined> => {
     const access = { by: 'session_or_key', role: 'member' } as const;
-    return (await callerOf(context, { control, auth }, access)).ok;
+    const known = await callerOf(context, { control, auth }, access);
+    return known.ok ? known.caller : undefined;
   };
-  const watching = { ...options, streams, stillAllowed };
+  const watching = { ...options, streams, callerNow };
   const live = createLiveRoute({
     ...watching,
     agents: answers,

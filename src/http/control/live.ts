@@ -3,14 +3,15 @@
  * `snapshot` a second at most, and only when something changed; one each `liveKeepAliveMs` in any
  * case, so that a silent stream is a broken one.
  *
- * V3 Each ends with its session or key, within `liveRecheckMs` (`liveStreams.ts` has V1 and V2).
+ * V3 Each ends with its session or key, and shows what its caller's role of now may see, within
+ *    `liveRecheckMs` (`liveStreams.ts` has V1 and V2).
  */
 import type { LiveSnapshot, statusContracts } from '../../api/control/status.ts';
 import type { Control } from '../../control/control.ts';
 import type { Caller } from '../../control/principal.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { liveKeepAliveMs, liveRecheckMs, liveRequests, type HttpLimits } from '../limits.ts';
+import { liveKeepAliveMs, liveRequests, type HttpLimits } from '../limits.ts';
 import type { AgentAnswers } from './agentAnswer.ts';
 import type { ControlHandler } from './controlCall.ts';
 import type { ControlContext } from './controlContext.ts';
@@ -29,8 +30,8 @@ interface Options {
   log: Logger;
   limits: HttpLimits;
   streams: LiveStreams;
-  /** Whether the caller may still call (V3). */
-  stillAllowed: (context: ControlContext) => Promise<boolean>;
+  /** Who calls, as of now; undefined: nobody any more (V3). */
+  callerNow: (context: ControlContext) => Promise<Caller | undefined>;
 }
 
 type Snapshot = { ok: true; snapshot: LiveSnapshot } | ({ ok: false } & ControlRefusal);
@@ -60,15 +61,18 @@ async function* follow(
   stream: { context: ControlContext; viewer: Viewer; first: LiveSnapshot; signal: AbortSignal },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { clock, limits, log } = options;
-  const { context, viewer, first, signal } = stream;
+  const { context, first, signal } = stream;
+  let { viewer } = stream;
   let shown = comparable(first);
   let sentAtMs = clock.monotonic();
   let checkedAtMs = sentAtMs;
   yield event(first);
   while ((await sleep(clock, limits.liveIntervalMs, signal)) === 'elapsed') {
     const nowMs = clock.monotonic();
-    if (nowMs - checkedAtMs >= liveRecheckMs) {
-      if (!(await options.stillAllowed(context))) return;
+    if (nowMs - checkedAtMs >= limits.liveRecheckMs) {
+      const caller = await options.callerNow(context);
+      if (caller === undefined) return;
+      viewer = { ...viewer, caller };
       checkedAtMs = nowMs;
     }
     const next = await snapshotOf(options, viewer).catch((error: unknown) => {

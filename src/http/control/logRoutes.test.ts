@@ -7,7 +7,9 @@ import type { LogMessage } from '../../protocol/messages/agentControl.ts';
 import type { Router } from '../../router/router.ts';
 import type { FakeAgent } from '../../testing/fakeAgent.ts';
 import { openPlatformHarness, type HttpHarness, type Reply } from '../../testing/httpHarness.ts';
+import { openSession } from '../../testing/cast.ts';
 import { joinOverHttp } from '../../testing/joinOverHttp.ts';
+import { auditNote, userRow } from '../../testing/storeRows.ts';
 import { until } from '../../testing/until.ts';
 
 let harness: HttpHarness<Router>;
@@ -15,7 +17,9 @@ let operator: Record<string, string>;
 let agent: FakeAgent;
 let shared: FakeAgent;
 before(async () => {
-  harness = await openPlatformHarness({ limits: { liveClients: 4, liveClientsPerOwner: 3 } });
+  const rechecks = { liveRecheckMs: 20, liveIntervalMs: 20 };
+  const limits = { liveClients: 4, liveClientsPerOwner: 3, ...rechecks };
+  harness = await openPlatformHarness({ limits });
   operator = await harness.signIn();
   agent = await joinOverHttp(harness);
   shared = await joinOverHttp(harness, { shared: true });
@@ -209,6 +213,24 @@ test('a shared agent’s line is seen by another than whose request it is about'
   assert.equal(own[0]?.kind === 'line' ? own[0].request_id : '', requestId);
   assert.equal((await asOwner(`${project}/agents/${agentId}/logs`)).status, 404);
   assert.equal((await asOwner(machine)).status, 403);
+});
+
+test('an operator who is none any more goes on watching, by a stream of before', async (t) => {
+  const { store, clock } = harness;
+  const audit = auditNote({ targetKind: 'user' });
+  const user = userRow({ id: 'user_2', email: 'second@example.org', mustChangePassword: false });
+  await store.insertUser({ user, audit });
+  const headers = { cookie: await openSession({ store, clock }, { userId: user.id }) };
+  const machine = `/api/v1/platform/agents/${shared.identity.agentId}/logs?follow=true`;
+  const log = await follow(t, machine, { headers });
+  const live = await follow(t, `${project}/live`, { headers });
+  const change = { role: 'user' } as const;
+  const demoted = await store.updateUser({ id: user.id, expectedVersion: null, change, audit });
+  assert.ok(demoted.ok);
+  await until(() => {
+    say(shared, ['news']);
+    return log.ended() && live.ended();
+  });
 });
 
 test('followers without number, a project that shuts others out, a log of the dead', async (t) => {

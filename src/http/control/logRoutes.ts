@@ -4,11 +4,12 @@
  */
 import type { logContracts } from '../../api/control/logs.ts';
 import type { Control } from '../../control/control.ts';
-import type { Denied } from '../../control/principal.ts';
+import type { Caller, Denied } from '../../control/principal.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { decodeCursor } from '../../lib/page.ts';
 import type { LogName, LogPlace } from '../../router/logs/logBook.ts';
+import type { HttpLimits } from '../limits.ts';
 import type { ControlCall } from './controlCall.ts';
 import type { ControlContext } from './controlContext.ts';
 import type { LiveStreams } from './liveStreams.ts';
@@ -23,15 +24,16 @@ interface Options {
   streams: LiveStreams;
   clock: Clock;
   log: Logger;
-  /** Whether the caller is still somebody. */
-  stillAllowed: (context: ControlContext) => Promise<boolean>;
+  limits: Pick<HttpLimits, 'liveRecheckMs'>;
+  /** Who calls, as of now; undefined: nobody any more. */
+  callerNow: (context: ControlContext) => Promise<Caller | undefined>;
 }
 
 type Contracts = typeof logContracts;
 type LogCall = ControlCall<Contracts['agentLogs']>;
 
 /** Whose log it is, if the caller may read it. */
-type FindLog = () => Promise<FoundLog | { ok: false; reason: 'not_found' } | Denied>;
+type FindLog = (caller: Caller) => Promise<FoundLog | { ok: false; reason: 'not_found' } | Denied>;
 
 interface FoundLog {
   ok: true;
@@ -47,9 +49,9 @@ export function createLogRoutes(options: Options): TopicHandlers<Contracts> {
   const ofAgent =
     (ownerOf: OwnerOf) =>
     (call: LogCall): Promise<Response> => {
-      const asked = { caller: call.caller, owner: ownerOf(call), agentId: call.part('agent') };
-      return answerLog(options, call, async () => {
-        const found = await control.agent(asked);
+      const asked = { owner: ownerOf(call), agentId: call.part('agent') };
+      return answerLog(options, call, async (caller) => {
+        const found = await control.agent({ ...asked, caller });
         if (!found.ok) return found;
         const { id, state, projectId: owner } = found.agent;
         return { ok: true, name: `agent:${id}`, owner, isOver: state === 'dead' };
@@ -59,8 +61,7 @@ export function createLogRoutes(options: Options): TopicHandlers<Contracts> {
     agentLogs: ofAgent(ofProject),
     platformAgentLogs: ofAgent(ofPlatform),
     projectLogs: (call) =>
-      answerLog(options, call, async () => {
-        const { caller } = call;
+      answerLog(options, call, async (caller) => {
         const found = await control.project({ caller, project: call.part('project') });
         if (!found.ok) return found;
         const { id } = found.project;
@@ -70,7 +71,7 @@ export function createLogRoutes(options: Options): TopicHandlers<Contracts> {
 }
 
 async function answerLog(options: Options, call: LogCall, find: FindLog): Promise<Response> {
-  const found = await find();
+  const found = await find(call.caller);
   if (!found.ok) return call.refuse(found);
   const { name, owner, isOver } = found;
   const { limit, follow } = call.query;
@@ -84,10 +85,11 @@ async function answerLog(options: Options, call: LogCall, find: FindLog): Promis
   const { logs } = options.router;
   if (follow === 'true') {
     if (isOver) return call.refuse({ reason: 'agent_dead' });
-    const { streams, clock } = options;
+    const { streams, clock, limits } = options;
+    const { liveRecheckMs: recheckMs } = limits;
     const mayGoOn = (): Promise<boolean> => isStillOpen(options, { call, find });
     return streams.answer(call.context, owner, (signal) =>
-      followLog({ logs, name, after, limit, clock, signal, mayGoOn }),
+      followLog({ logs, name, after, limit, clock, signal, recheckMs, mayGoOn }),
     );
   }
   const { entries, place, more } = logs.read(name, { after, limit });
@@ -99,12 +101,13 @@ async function answerLog(options: Options, call: LogCall, find: FindLog): Promis
 }
 
 async function isStillOpen(
-  { stillAllowed, log }: Options,
+  { callerNow, log }: Options,
   { call, find }: { call: LogCall; find: FindLog },
 ): Promise<boolean> {
   try {
-    if (!(await stillAllowed(call.context))) return false;
-    const found = await find();
+    const caller = await callerNow(call.context);
+    if (caller === undefined) return false;
+    const found = await find(caller);
     return found.ok && !found.isOver;
   } catch (error) {
     // A slow or absent database ends no stream.

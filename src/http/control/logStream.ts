@@ -4,7 +4,7 @@ import { sleep, type Clock } from '../../lib/clock.ts';
 import { encodeCursor } from '../../lib/page.ts';
 import type { LogBook, LogName, LogPlace } from '../../router/logs/logBook.ts';
 import type { LogEntry } from '../../router/logs/logRing.ts';
-import { liveRecheckMs, logEntriesPerPiece, logKeepAliveMs } from '../limits.ts';
+import { logEntriesPerPiece, logKeepAliveMs } from '../limits.ts';
 import { isoTime } from './isoTime.ts';
 
 export interface Following {
@@ -15,6 +15,8 @@ export interface Following {
   limit: number;
   clock: Clock;
   signal: AbortSignal;
+  /** How often that is asked, in ms. */
+  recheckMs: number;
   /** Whether the caller may still look, and the log's owner still has one. */
   mayGoOn: () => Promise<boolean>;
 }
@@ -45,7 +47,7 @@ export async function* followLog(
         if (slept === 'elapsed') yield Buffer.from(': nothing new\n\n');
       }
       if (signal.aborted) return;
-      if (clock.monotonic() - checkedAtMs >= liveRecheckMs) {
+      if (clock.monotonic() - checkedAtMs >= following.recheckMs) {
         checkedAtMs = clock.monotonic();
         if (!(await following.mayGoOn())) return;
       }
