@@ -5,10 +5,11 @@ import { parseFleet, type Machine } from './fleetSpec.ts';
 import { maxSequences } from './limits.ts';
 import { orders } from './orders/orders.ts';
 import { policies } from './policies/policies.ts';
-import { policyNames, type PolicyName } from './policies/policyNames.ts';
+import { policyNames, type PublishedName } from './policies/policyNames.ts';
 import { PolicyRouter } from './policyRouter.ts';
 import type { RunName } from './report.ts';
 import type { SimulatedRouter } from './routerPort.ts';
+import { SchedulerRouter } from './schedulerRouter.ts';
 import type { SimulateOptions } from './simulateTable.ts';
 import { readTrace } from './traces/readTrace.ts';
 import { drawTenants, parseTenants } from './traces/tenants.ts';
@@ -60,6 +61,9 @@ export function planRun(options: SimulateOptions): PlanOutcome {
   if (faults.kind === 'bad_faults') problems.push(`--faults: ${faults.problem}`);
   const tenants = tenantSpec === undefined ? null : parseTenants(tenantSpec);
   if (tenants?.kind === 'bad_tenants') problems.push(`--tenants: ${tenants.problem}`);
+  if (policy === 'xim' && options.order !== undefined) {
+    problems.push('--order: xim has its own; leave it out');
+  }
   if (tenants !== null && options.speed !== 1) {
     problems.push('--speed: the rates of --tenants are as they are; leave it at 1');
   }
@@ -71,8 +75,10 @@ export function planRun(options: SimulateOptions): PlanOutcome {
   const { from: fromS, requests } = options;
   const read = readTrace(trace, { random: chance.spread, fromS, requests });
   if (read.kind === 'bad_trace') return read;
-  const { router, order } = routerOf(policy, { options, random: chance.policy });
   const { speed, seed, queueTimeout } = options;
+  const queueTimeoutMs = queueTimeout === undefined ? Infinity : queueTimeout * 1_000;
+  const how = { options, queueTimeoutMs, random: chance.policy };
+  const { router, order } = policy === 'xim' ? schedulerOf(how) : routerOf(policy, how);
   return {
     kind: 'plan',
     plan: {
@@ -84,16 +90,31 @@ export function planRun(options: SimulateOptions): PlanOutcome {
       machines,
       faults: faults.faults,
       router,
-      queueTimeoutMs: queueTimeout === undefined ? Infinity : queueTimeout * 1_000,
+      queueTimeoutMs,
       notes: read.notes,
     },
   };
 }
 
+interface RouterOptions {
+  options: SimulateOptions;
+  random: Random;
+  queueTimeoutMs: number;
+}
+
+/** The product's own scheduler, with its own order. */
+function schedulerOf({ options, random, queueTimeoutMs }: RouterOptions): {
+  router: SimulatedRouter;
+  order: string;
+} {
+  const inFlightCap = options.inflightCap ?? maxSequences;
+  return { router: new SchedulerRouter({ random, queueTimeoutMs, inFlightCap }), order: 'xim' };
+}
+
 /** A published rule binds on arrival, unless an order or a cap is asked for. */
 function routerOf(
-  policy: PolicyName,
-  how: { options: SimulateOptions; random: Random },
+  policy: PublishedName,
+  how: Pick<RouterOptions, 'options' | 'random'>,
 ): { router: SimulatedRouter; order: string | null } {
   const { order, inflightCap } = how.options;
   const waits = order !== undefined || inflightCap !== undefined;

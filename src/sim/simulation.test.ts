@@ -7,11 +7,12 @@ import type { Fault } from './faultSpec.ts';
 import { kvTokens, roundTripMs } from './limits.ts';
 import { orderNames } from './orders/orderNames.ts';
 import { orders } from './orders/orders.ts';
-import { policyNames } from './policies/policyNames.ts';
+import { publishedNames } from './policies/policyNames.ts';
 import { policies } from './policies/policies.ts';
 import { PolicyRouter } from './policyRouter.ts';
 import { reportOf, type RunReport } from './report.ts';
 import type { RouterCommand, RouterEvent, SimulatedRouter } from './routerPort.ts';
+import { SchedulerRouter } from './schedulerRouter.ts';
 import { Simulation, type SimulationResult } from './simulation.ts';
 import type { TraceRequest } from './traces/traceRequest.ts';
 
@@ -118,7 +119,7 @@ test('S2: times that go back, and heartbeats that do not come', () => {
   assert.ok(beats.length >= 8, 'two machines in 25 s');
 });
 
-for (const policy of policyNames) {
+for (const policy of publishedNames) {
   for (const order of [null, ...orderNames]) {
     test(`S1, S4: ${policy}, ${order ?? 'bound on arrival'}: lost requests, or chance`, () => {
       const once = (): SimulationResult =>
@@ -146,6 +147,28 @@ for (const policy of policyNames) {
     });
   }
 }
+
+test('S1, S4: xim, the scheduler itself: lost requests, or chance', () => {
+  const once = (): SimulationResult =>
+    run({
+      requests: someRequests(150, 12),
+      machines: [1, 3, 1],
+      queueTimeoutMs: 9_000,
+      faults: [
+        { machine: 1, fromS: 3, toS: 6, slowdown: null },
+        { machine: 3, fromS: 2, toS: 5, slowdown: 5 },
+      ],
+      router: new SchedulerRouter({
+        random: seededRandom(4),
+        queueTimeoutMs: 9_000,
+        inFlightCap: 256,
+      }),
+    });
+  const result = once();
+  for (const { phase } of result.requests) assert.ok(phase === 'done' || phase === 'failed', phase);
+  assert.ok(result.requests.filter(({ phase }) => phase === 'done').length > 50);
+  assert.deepEqual(measured(once()), measured(result));
+});
 
 test('S3: a request that has failed and still holds a machine', () => {
   // The first one takes all of the machine for longer than the second one may wait.

@@ -5,7 +5,7 @@ import { seededRandom } from '../../lib/random.ts';
 import { InstanceAccount, type Dispatched } from './instanceAccount.ts';
 import { policies } from './policies.ts';
 import type { Policy } from './policy.ts';
-import type { PolicyName } from './policyNames.ts';
+import type { PublishedName } from './policyNames.ts';
 
 const blockTokens = 512;
 
@@ -18,7 +18,7 @@ function fleet(count: number): InstanceAccount[] {
   );
 }
 
-const policyOf = (name: PolicyName): Policy => policies[name]({ random: seededRandom(1) });
+const policyOf = (name: PublishedName): Policy => policies[name]({ random: seededRandom(1) });
 
 let nextId = 1;
 

@@ -5,13 +5,13 @@ import { leastTokens } from './leastTokens.ts';
 import { lmetric } from './lmetric.ts';
 import { mooncakeTtft } from './mooncakeTtft.ts';
 import type { PolicyFactory } from './policy.ts';
-import type { PolicyName } from './policyNames.ts';
+import type { PublishedName } from './policyNames.ts';
 import { powerOfTwo } from './powerOfTwo.ts';
 import { random } from './random.ts';
 import { roundRobin } from './roundRobin.ts';
 import { sglangCacheAware } from './sglangCacheAware.ts';
 
-export const policies: Readonly<Record<PolicyName, PolicyFactory>> = {
+export const policies: Readonly<Record<PublishedName, PolicyFactory>> = {
   'round-robin': roundRobin,
   random,
   'least-requests': leastRequests,

@@ -1,5 +1,5 @@
 /** Published rules, as they are called on the command line; `policies.ts` has one for each. */
-export const policyNames = [
+export const publishedNames = [
   'round-robin',
   'random',
   'least-requests',
@@ -10,5 +10,10 @@ export const policyNames = [
   'lmetric',
   'mooncake-ttft',
 ] as const;
+
+export type PublishedName = (typeof publishedNames)[number];
+
+/** Those, and the product's own scheduler. */
+export const policyNames = [...publishedNames, 'xim'] as const;
 
 export type PolicyName = (typeof policyNames)[number];
