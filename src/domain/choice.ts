@@ -8,6 +8,7 @@ import type { LimitBook } from './limitBook.ts';
 import { agentExclusion, hasAbilities, type Stage } from './matching.ts';
 import { nearnessOf, type Nearness, type RegionMap } from './regionMap.ts';
 import type { EngineInstance, InstancePool, WaitingRequest } from './schedulerState.ts';
+import type { Room } from './scheduling/instanceLoad.ts';
 import { maxScored } from './scheduling/limits.ts';
 import type { Placement } from './scheduling/placement.ts';
 import { scoreOf, takeBest } from './scheduling/score.ts';
@@ -71,17 +72,16 @@ export function mayClaim(
     waiting: WaitingRequest;
     stage: Stage;
     limits: LimitBook;
-    /** `any`: also more than is of use to the instance. */
-    room: 'of_use' | 'any';
+    room: Room;
   },
 ): boolean {
   const { waiting, stage, limits, room } = where;
   const { request, tried } = waiting;
+  if (!instance.load.hasRoom(sizeOf(waiting), room)) return false;
   if (instance.agent.nonce !== instance.nonce) return false;
   if (agentExclusion(instance.agent.entry, { request, stage }) !== null) return false;
   if (!hasAbilities(instance.abilities, { asked: request.abilities })) return false;
   if (tried.length > 0 && tried.includes(triedKey(instance.agent))) return false;
-  if (room === 'of_use' && !instance.load.hasRoom(sizeOf(waiting))) return false;
   return limits.admits(waiting, { agent: instance.agent.entry, stage });
 }
 

@@ -13,8 +13,8 @@
  *    each claim's slot is released exactly once.
  * R2 A claim is made only where `agentExclusion` passes and the agent's process is linked.
  * R5 In-flight counts change at claim and release only; their sum is the number of claims.
- * W1 After every event no waiting request could be claimed by an open instance within the limits of
- *    its project: nobody waits for nothing.
+ * W1 After every event no waiting request, of the first `maxPassedOver` of its project, could be
+ *    claimed by an open instance within the limits of its project: nobody waits for nothing.
  * L1 A claim is a slot and what the project's limits set aside for it, taken in one turn and given
  *    back in one (`limitBook`).
  */

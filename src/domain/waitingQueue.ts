@@ -19,6 +19,7 @@ import {
 import { agentExclusion, fallbackTier, type RoutedRequest, type Stage } from './matching.ts';
 import type { Verdict } from './schedulerEvents.ts';
 import type { AgentGroup, EngineInstance, WaitingRequest } from './schedulerState.ts';
+import type { Room } from './scheduling/instanceLoad.ts';
 import { nextTurn } from './scheduling/nextTurn.ts';
 import type { Placement } from './scheduling/placement.ts';
 import type { TierTable } from './tiers.ts';
@@ -253,7 +254,7 @@ export class WaitingQueue {
   private stageFor(
     waiting: WaitingRequest,
     instance: EngineInstance,
-    room: 'of_use' | 'any',
+    room: Room,
   ): Stage | undefined {
     const { limits } = this;
     return waiting.stages.find((stage) => mayClaim(instance, { waiting, stage, limits, room }));
@@ -297,6 +298,9 @@ export class WaitingQueue {
   private stand(waiting: WaitingRequest, stage: Stage): void {
     if (stage === 'shared') this.placement.entered(waiting, this.nowMs);
     for (const pool of this.fleet.pools.toWaitIn(waiting.request, stage)) {
+      if (pool.waiting.of(waiting.projectId) === undefined) {
+        this.placement.beginsToWait(waiting, this.nowMs);
+      }
       waiting.places.push({ pool, place: pool.waiting.insert(waiting) });
     }
   }

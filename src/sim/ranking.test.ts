@@ -9,7 +9,7 @@ import { seededRandom } from '../lib/random.ts';
 import { drawnTrace } from '../testing/routingProof/drawnTrace.ts';
 import { orders } from './orders/orders.ts';
 import { policies } from './policies/policies.ts';
-import type { PolicyName } from './policies/policyNames.ts';
+import type { PublishedName } from './policies/policyNames.ts';
 import { PolicyRouter } from './policyRouter.ts';
 import { reportOf, type RunReport } from './report.ts';
 import { Simulation } from './simulation.ts';
@@ -25,7 +25,7 @@ function conversations(count: number, perS: number): TraceRequest[] {
 
 test('a rule that sees more and does worse', () => {
   const requests = conversations(900, 1.3);
-  const reportFor = (policy: PolicyName): RunReport => {
+  const reportFor = (policy: PublishedName): RunReport => {
     const router = new PolicyRouter({
       policy: policies[policy]({ random: seededRandom(3) }),
       order: orders.fcfs(),

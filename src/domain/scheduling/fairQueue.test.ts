@@ -135,3 +135,16 @@ test('output that streams is charged only when it has ended', () => {
   addFlow(account, -0.2, 3000);
   assert.equal(valueOf(account, 9000), 800);
 });
+
+test('F2: what a project was served while nobody waited is held against it', () => {
+  const queue = new FairQueue();
+  const [heavy, light] = [queue.enter('heavy', 0), queue.enter('light', 0)];
+  charge(heavy, 50_000);
+  charge(light, 1000);
+  heavy.outstanding = 300;
+  queue.beginsToWait(heavy, 10);
+  assert.equal(valueOf(heavy, 10), 1300);
+  // Nobody gains by it: whoever is behind stays there.
+  queue.beginsToWait(light, 10);
+  assert.equal(valueOf(light, 10), 1000);
+});

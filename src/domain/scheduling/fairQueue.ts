@@ -11,6 +11,8 @@
  *    `2 · max(longest input, 2 · Σ slots · longest output) / weight`.
  * F1 A project that was idle gains nothing by it: it begins at the smallest active counter, or at
  *    that of the last one that left.
+ * F2 What a project was served while nobody waited is not held against it: when it begins to
+ *    wait it is ahead of the smallest counter by no more than what it has running.
  */
 import { counterSweepMs, idleCounterMs } from './limits.ts';
 
@@ -23,6 +25,8 @@ export interface FairAccount {
   sinceMs: number;
   /** Requests that wait or run on shared agents. */
   active: number;
+  /** What those that run will probably come to. */
+  outstanding: number;
 }
 
 /** What a token is worth. */
@@ -75,6 +79,17 @@ export class FairQueue {
     this.lastLeft = account.counter;
   }
 
+  /** F2. The first of its requests begins to wait. */
+  beginsToWait(account: FairAccount, nowMs: number): void {
+    let least = Infinity;
+    for (const other of this.active) {
+      if (other !== account) least = Math.min(least, valueOf(other, nowMs));
+    }
+    const most = least + Math.max(0, account.outstanding);
+    account.counter = Math.min(valueOf(account, nowMs), most);
+    account.sinceMs = nowMs;
+  }
+
   /** The smallest counter of those that are active; of the last one that left without any. */
   private floor(nowMs: number): number {
     let least = Infinity;
@@ -110,5 +125,5 @@ export function addFlow(account: FairAccount, perMs: number, nowMs: number): voi
 }
 
 function newAccount(projectId: string, nowMs: number): FairAccount {
-  return { projectId, counter: 0, flow: 0, sinceMs: nowMs, active: 0 };
+  return { projectId, counter: 0, flow: 0, sinceMs: nowMs, active: 0, outstanding: 0 };
 }

@@ -79,14 +79,18 @@ test('an instance is filled to the last token that its engine holds', () => {
   assert.ok(load.hasRoom(100_000), 'a single one may be as large as it likes');
   load.dispatch(order(), 0);
   assert.ok(load.hasRoom(2000));
-  assert.ok(!load.hasRoom(4000));
+  assert.ok(!load.hasRoom(2400));
+  assert.ok(load.hasRoom(2400, 'fair'), 'the project whose turn it is gets a little more');
+  assert.ok(!load.hasRoom(4000, 'fair') && load.hasRoom(4000, 'any'));
 });
 
 test('an engine whose memory is full goes on being given more, or less for ever', () => {
   const room = new RoomLearner(null);
   const inTime = (given: number): void =>
     room.firstToken({ measuredMs: 400, explainedMs: 300, given });
-  for (let n = 0; n < 20; n += 1) inTime(20_000 * n);
+  room.firstToken({ measuredMs: 60_000, explainedMs: 300, given: 100 });
+  assert.equal(room.bound, Infinity, 'nothing is known of it yet');
+  for (let n = 0; n < 40; n += 1) inTime(10_000 * n);
   assert.equal(room.bound, Infinity);
   // One that hangs with little to do says nothing of its memory.
   room.firstToken({ measuredMs: 60_000, explainedMs: 300, given: 9000 });

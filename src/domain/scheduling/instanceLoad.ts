@@ -44,6 +44,14 @@ export interface Work {
 /** What an instance needs to know to take a request on. */
 export type Order = Pick<Work, 'prompt' | 'own' | 'expected' | 'answer' | 'streams'>;
 
+/**
+ * `of_use`: what the instance can make use of. `fair`: a little more, for the project whose turn it
+ * is, so that small requests of others do not take all that large ones of it wait for. `any`: what
+ * there is.
+ */
+export type Room = 'of_use' | 'fair' | 'any';
+
+const fairPart = 1.15;
 /** Ms for each token of a prompt, where nothing is known. */
 const msPerTokenUnknown = backlogBoundMs / backlogBoundTokens;
 /** Weight of the newest prompt in what is usual for this instance. */
@@ -87,9 +95,10 @@ export class InstanceLoad {
     return this.pending.size + this.running;
   }
 
-  /** Whether it can make use of so many tokens more of a prompt and its answer. */
-  hasRoom(more: number): boolean {
-    return this.given === 0 || this.given + more <= this.room.bound;
+  /** Whether it has room for so many tokens more of a prompt and its answer. */
+  hasRoom(more: number, room: Room = 'of_use'): boolean {
+    if (room === 'any' || this.given === 0) return true;
+    return this.given + more <= this.room.bound * (room === 'fair' ? fairPart : 1);
   }
 
   /** Prompt tokens that are still to be computed. */

@@ -44,6 +44,9 @@ export const maxScored = 64;
 /** Waiting requests of one project that are looked at for one instance. */
 export const maxConsidered = 64;
 
+/** The same where none of those may have the instance: then it is the next project's turn. */
+export const maxPassedOver = 256;
+
 /** Those closest to their deadlines that are looked at before them. */
 export const maxUrgent = 4;
 

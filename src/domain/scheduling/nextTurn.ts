@@ -3,7 +3,8 @@
  * its requests the one that has the least to be computed on this very instance, less ageing. Those
  * close to their deadlines get a part of the turns before that.
  */
-import { maxConsidered, maxUrgent, patienceMs } from './limits.ts';
+import { maxConsidered, maxPassedOver, maxUrgent, patienceMs } from './limits.ts';
+import type { Room } from './instanceLoad.ts';
 import type { Place, PoolQueue, ProjectQueue, Queued } from './poolQueue.ts';
 
 export interface Turn<Item extends Queued> {
@@ -15,10 +16,9 @@ export interface Turn<Item extends Queued> {
   /** What computing its prompt on the instance comes to. */
   lookAt(item: Item): { own: number; ttftMs: number };
   /**
-   * Whether the instance may take it now; with `any` room also beyond what is of use to it. Asked
-   * of as few as possible; what passed last is taken.
+   * Whether the instance may take it now. Asked of as few as possible; what passed last is taken.
    */
-  passes(item: Item, room: 'of_use' | 'any'): boolean;
+  passes(item: Item, room: Room): boolean;
 }
 
 /** The part of what is computed for a project that may go to its urgent ones before others. */
@@ -30,14 +30,15 @@ const urgentMs = 3000;
 
 /** Null when nobody who waits may have it. Retries go before every counter and every project. */
 export function nextTurn<Item extends Queued>(turn: Turn<Item>): Item | null {
-  const retry = retriesOf(turn).find((item) => turn.passes(item, 'of_use'));
+  const retry = retriesOf(turn).find((item) => turn.passes(item, 'fair'));
   if (retry !== undefined) return retry;
   const contenders = contendersOf(turn);
   // Mostly the first one has somebody: sorting all of them would be in vain.
   for (let left = contenders.length; left > 0; left -= 1) {
     const at = leastOf(contenders, left);
     const contender = contenders[at] as Contender<Item>;
-    const found = firstOf(contender, turn);
+    const room = left === contenders.length && left > 1 ? 'fair' : 'of_use';
+    const found = firstOf(contender, turn, room);
     if (found !== null) return found;
     contenders[at] = contenders[left - 1] as Contender<Item>;
   }
@@ -90,13 +91,14 @@ function leastOf<Item extends Queued>(
 function firstOf<Item extends Queued>(
   { queue, project }: Contender<Item>,
   turn: Turn<Item>,
+  room: Room,
 ): Item | null {
   const urgent = project.credit > 0 ? urgentOf(project, turn) : null;
   if (urgent !== null) {
     project.credit -= turn.lookAt(urgent).own;
     return urgent;
   }
-  const next = shortestOf({ queue, project }, turn);
+  const next = shortestOf({ queue, project }, turn, room);
   if (next === null) return null;
   const earned = (turn.lookAt(next).own * urgentPart) / (1 - urgentPart);
   project.credit = Math.min(maxUrgentCredit, project.credit + earned);
@@ -120,17 +122,18 @@ function urgentOf<Item extends Queued>(project: ProjectQueue<Item>, turn: Turn<I
 function shortestOf<Item extends Queued>(
   { queue, project }: Pick<Contender<Item>, 'queue' | 'project'>,
   turn: Turn<Item>,
+  room: Room,
 ): Item | null {
   let best: { place: Place<Item>; key: number } | null = null;
   let looked = 0;
   for (const place of project.byKey) {
     const { item } = place;
     looked += 1;
-    // What has more in common with another instance than it looked like is found further behind.
-    if (best !== null && looked > maxConsidered) break;
+    // What has more in common with this instance than it looked like may stand further behind.
+    if (looked > (best === null ? maxPassedOver : maxConsidered)) break;
     const key = queue.keyOf(item, turn.lookAt(item).own);
     if (best !== null && key >= best.key) continue;
-    if (turn.passes(item, 'of_use')) best = { place, key };
+    if (turn.passes(item, room)) best = { place, key };
   }
   return best?.place.item ?? null;
 }

@@ -33,7 +33,13 @@ import {
 export interface Placed {
   work: Work;
   /** Null: an own agent serves, which is charged to nobody. */
-  fair: { account: FairAccount; weight: number; flow: number; charged: number } | null;
+  fair: {
+    account: FairAccount;
+    weight: number;
+    flow: number;
+    charged: number;
+    expected: number;
+  } | null;
 }
 
 /** Prompt tokens that a second of waiting is worth, per token that is computed in a second. */
@@ -101,6 +107,11 @@ export class Placement {
     waiting.fair ??= this.fair.enter(waiting.request.project.id, nowMs);
   }
 
+  /** F2: nobody of its project waited in this queue until now. */
+  beginsToWait({ fair }: WaitingRequest, nowMs: number): void {
+    if (fair !== null) this.fair.beginsToWait(fair, nowMs);
+  }
+
   /** The request has its outcome. */
   left(waiting: WaitingRequest, nowMs: number): void {
     if (waiting.fair !== null) this.fair.leave(waiting.fair, nowMs);
@@ -130,7 +141,9 @@ export class Placement {
     const cached = order.prompt - order.own;
     const charged = promptCharge({ input: order.prompt, cached }) / weight;
     charge(account, charged);
-    return { work, fair: { account, weight, flow: 0, charged } };
+    const expected = charged + answerCharge(order.answer) / weight;
+    account.outstanding += expected;
+    return { work, fair: { account, weight, flow: 0, charged, expected } };
   }
 
   firstByte({ placed, instance }: Claim, nowMs: number): void {
@@ -151,6 +164,7 @@ export class Placement {
     instance.load.ended(work, { nowMs, output: usage?.output ?? null });
     if (usage !== null) this.learnCache(instance, { waiting, work, usage });
     if (fair === null) return;
+    fair.account.outstanding -= fair.expected;
     const flowed = fair.flow * (nowMs - sinceMs);
     addFlow(fair.account, -fair.flow, nowMs);
     if (spent === 'reserved') return;

@@ -31,17 +31,23 @@ const usedUp = 0.9;
 /** A late first token with less in flight than this part of what was in time says nothing. */
 const plausible = 0.7;
 const fade = 0.9998;
+/** Before so many first tokens came in time, a late one says more of our ignorance. */
+const enoughInTime = 40;
 
 export class RoomLearner {
   private readonly most: number;
+  /** What an engine says that it holds is not that far from the truth. */
+  private readonly least: number;
   /** Tokens in flight from which on requests waited inside; `Infinity`: they never did. */
   private fullAt = Infinity;
-  /** The most with which a first token came in time. */
+  /** The most with which a first token came in time, and how many did. */
   private proven = 0;
+  private inTime = 0;
 
   /** @param holds Tokens that the engine says that it holds; null: it does not say. */
   constructor(holds: number | null) {
     this.most = holds === null ? Infinity : holds * partOfSaid;
+    this.least = holds === null ? 0 : holds / 2;
   }
 
   /** Tokens that may be in flight. One request may be, whatever its size. */
@@ -51,9 +57,11 @@ export class RoomLearner {
 
   firstToken({ measuredMs, explainedMs, given }: FirstToken): void {
     if (measuredMs > lateFactor * explainedMs + lateMs) {
-      if (given >= this.proven * plausible) this.fullAt = Math.min(this.fullAt, given);
+      if (this.inTime < enoughInTime || given < this.proven * plausible) return;
+      this.fullAt = Math.min(this.fullAt, Math.max(given, this.least));
       return;
     }
+    this.inTime += 1;
     this.proven = Math.max(this.proven * fade, given);
     if (given > this.bound * usedUp) this.fullAt *= rise;
   }
