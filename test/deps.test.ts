@@ -93,7 +93,7 @@ const table: Record<string, Row> = {
     packages: ['undici', 'ws', 'zod', 'node-llama-cpp', '@huggingface/hub', '@huggingface/jinja'],
   },
   sim: {
-    may: { lib: 'all' },
+    may: { lib: 'all', domain: 'all' },
     reasons: {
       router: 'the simulator stands in for the router; it drives the decisions, not the relay',
       '*': 'a model of engines and published rules needs nothing of the product but its decisions',
