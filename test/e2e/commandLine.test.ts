@@ -156,6 +156,8 @@ test('a machine that joins by the printed line, and cannot be led from here', as
   const set = await xim(['agents', 'set', 'lab-3', '--at-once', '2', '--endpoints', 'chat']);
   assert.match(set.out, /^at once +2$/m, set.err);
   assert.match((await xim(['agents', 'logs', 'lab-3'])).out, /^\S+Z {2}info +agent {3}\w/m);
+  const health = await xim(['agents', 'health', 'lab-3']);
+  assert.match(health.out, /^agent +lab-3\nstate +active/, health.err);
   assert.match((await xim(['agents', 'suspend', 'lab-3', '--reason', 'lunch'])).out, /suspended/);
   assert.match((await xim(['agents', 'show', 'lab-3'])).out, /^state +suspended.*lunch$/m);
   assert.match((await xim(['agents', 'events', 'lab-3'])).out, /suspended .*lunch/);
@@ -195,6 +197,13 @@ test('a question that gets no answer, in a pipe or without a key', async () => {
       what: 'both questions in the usage',
     },
   );
+  await xim(['budgets', 'set', '--amount', '5']);
+  const budget = await ximJson<{ used: number; hard_stop: boolean }>(
+    'budgets',
+    'set',
+    '--hard-stop',
+  );
+  assert.deepEqual([budget.used, budget.hard_stop], [0, true]);
   const csv = await xim(['usage', '--by', 'endpoint', '--csv']);
   assert.match(csv.out, /^endpoint,.*requests.*\r\n.*chat,/);
   assert.equal((await xim(['requests', 'list', '--csv'])).out.split('\r\n').length, 4);
