@@ -1,10 +1,14 @@
-/** The limits on guessing: by address, by account, and by account for second factors. */
+/**
+ * The limits on guessing: by address, by account, and by account for second factors; and on what
+ * one invitation may cost.
+ */
 import type { Clock } from '../../lib/clock.ts';
 import {
   limiterEntries,
   secondFactorFailuresPerAccount,
   signInFailuresPerAccount,
   signInFailuresPerAddress,
+  signUpsPerInvitation,
 } from '../limits.ts';
 import { createAttemptLimiter, type AttemptLimiter } from './attemptLimiter.ts';
 
@@ -15,6 +19,8 @@ export interface AttemptLimits {
   perAccount: AttemptLimiter;
   /** By user id: only who knows the password comes here. */
   secondFactor: AttemptLimiter;
+  /** By the id of the invitation. */
+  perInvitation: AttemptLimiter;
 }
 
 export function createAttemptLimits(clock: Clock): AttemptLimits {
@@ -24,6 +30,7 @@ export function createAttemptLimits(clock: Clock): AttemptLimits {
     perAddress: limiter(signInFailuresPerAddress),
     perAccount: limiter(signInFailuresPerAccount),
     secondFactor: limiter(secondFactorFailuresPerAccount),
+    perInvitation: limiter(signUpsPerInvitation),
   };
 }
 

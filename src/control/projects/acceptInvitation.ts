@@ -40,7 +40,7 @@ export interface InvitationTerms {
 
 type Parts = Pick<ControlParts, 'store' | 'clock' | 'random'> & {
   passwords: Passwords;
-  limits: Pick<AttemptLimits, 'perAddress'>;
+  limits: Pick<AttemptLimits, 'perAddress' | 'perInvitation'>;
 };
 
 export async function invitationTerms(
@@ -124,9 +124,12 @@ export async function signUp(
 ): Promise<SignUpOutcome> {
   const found = await openInvitation(parts, { token, address: caller.address });
   if (!found.ok) return found;
+  const { invitation } = found;
+  // Whoever has one invitation must not keep the line of those who sign in busy.
+  const retryAfterMs = parts.limits.perInvitation.take(invitation.id);
+  if (retryAfterMs > 0) return { ok: false, reason: 'too_many_attempts', retryAfterMs };
   const problem = passwordProblem(password);
   if (problem !== undefined) return invalidParam('password', `is not usable: ${problem}`);
-  const { invitation } = found;
   const { email, userRole: role } = invitation;
   if ((await parts.store.userByEmail(email)) !== null) {
     return { ok: false, reason: 'account_exists' };

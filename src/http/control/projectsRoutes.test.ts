@@ -5,7 +5,11 @@ import type { InvitationAnswer, MemberAnswer } from '../../api/control/members.t
 import type { ProjectAnswer } from '../../api/control/projects.ts';
 import type { InvitationTermsAnswer, SessionAnswer } from '../../api/control/sessions.ts';
 import type { UserAnswer } from '../../api/control/users.ts';
-import { invitationLifetimeMs, ownedProjectsPerUser } from '../../control/limits.ts';
+import {
+  invitationLifetimeMs,
+  ownedProjectsPerUser,
+  signUpsPerInvitation,
+} from '../../control/limits.ts';
 import { firstPage } from '../../testing/firstPage.ts';
 import { openHttpHarness, type HttpHarness, type Reply } from '../../testing/httpHarness.ts';
 
@@ -174,6 +178,17 @@ test('a revoked or an old invitation lets somebody in', async () => {
   refused(await signUp(old.token), 404, 'not_found');
   admin = await harness.signIn();
   assert.equal(await harness.store.userByEmail('o@example.org'), null);
+});
+
+test('whoever has one invitation keeps everybody else from signing in', async () => {
+  await create('flooded');
+  const made = await invite(admin, 'flooded', { email: 'flood@example.org', role: 'member' });
+  for (let count = 0; count < signUpsPerInvitation.burst; count += 1) {
+    refused(await signUp(made.token, 'short'), 400, 'invalid_value');
+  }
+  const late = await signUp(made.token);
+  refused(late, 429, 'rate_limit_exceeded');
+  assert.ok(Number(late.headers['retry-after']) > 0);
 });
 
 test('an invitation makes a second account, or is taken by another one', async () => {

@@ -83,7 +83,7 @@ export function createSessionRoutes(options: Options): Handlers {
 }
 
 function invitationRoutes(
-  { control }: Options,
+  { control, signInLimiter }: Options,
   parts: {
     answerOf: SessionAnswerOf;
     start: (call: Pick<ControlCall, 'context'>, opened: OpenedSession) => void;
@@ -93,6 +93,8 @@ function invitationRoutes(
   return {
     async invitationTerms(call) {
       const { address } = call.caller;
+      const admitted = signInLimiter.take(address);
+      if (!admitted.ok) return call.refuse({ ...admitted, reason: 'too_many_attempts' });
       const outcome = await control.invitationTerms({ ...call.body, address });
       if (!outcome.ok) return call.refuse(outcome);
       const { email, project, expiresAtMs, hasAccount } = outcome;
@@ -109,6 +111,8 @@ function invitationRoutes(
     },
     async signUp(call) {
       const { caller } = call;
+      const admitted = signInLimiter.take(caller.address);
+      if (!admitted.ok) return call.refuse({ ...admitted, reason: 'too_many_attempts' });
       const outcome = await control.signUp({ ...call.body, caller });
       if (!outcome.ok) return call.refuse(outcome);
       start(call, outcome);
