@@ -45,7 +45,7 @@ test('a bench whose large database does not fit the tables, or that is refused s
   const { databases, targets } = JSON.parse(last) as ControlReport;
   const [sqlite] = databases;
   assert.ok((sqlite?.reach_ms['suspend']?.max ?? 0) > 0);
-  assert.equal(Object.keys(sqlite?.list_ms ?? {}).length, 14);
+  assert.equal(Object.keys(sqlite?.list_ms ?? {}).length, 17);
   assert.equal(targets.length, 5);
 });
 

@@ -11,6 +11,9 @@ export const scale: Migration = {
     // The sweep looks each minute for agents that enrolled and never came.
     await sql`create index agents_pending on agents (state_since_ms)
       where state = 'enrolled' and first_linked_at_ms is null`.execute(db);
+    // Requests that failed are looked for among very many that did not.
+    await sql`create index usage_hours_failed on usage_hours (project_id, hour_ms)
+      where requests > succeeded`.execute(db);
     // One key, or one agent, among hundreds that are used every hour.
     for (const column of ['api_key_id', 'agent_id']) {
       await db.schema

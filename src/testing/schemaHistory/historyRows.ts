@@ -370,6 +370,18 @@ export const historyRows: Readonly<Record<string, readonly HistoryRow[]>> = {
       price_micros: 250_000,
     },
   ],
+  budgets: [
+    {
+      id: 'key_a',
+      project_id: 'proj_a',
+      api_key_id: 'key_a',
+      amount_micros: 5_000_000,
+      hard_stop: 1,
+      version: 2,
+      updated_at_ms: historyMs,
+    },
+  ],
+  budget_marks: [{ budget_id: 'key_a', month_ms: historyMs, mark: 80, at_ms: historyMs + 1_000 }],
   audit_events: [
     {
       at_ms: historyMs,
