@@ -2,6 +2,7 @@
  * What commands say of a server: names, warnings and refusals hold words of the server, of other
  * people and of agents. None of them may move the cursor, colour the screen or reach the clipboard.
  */
+import { harmlessText } from '../lib/harmlessText.ts';
 import type { Command, Terminal } from './command.ts';
 
 /** The same commands, whatever they are told to say. */
@@ -18,13 +19,8 @@ export function harmlessTerminal(terminal: Terminal): Terminal {
   const { screen } = terminal;
   return {
     screen,
-    out: (text) => terminal.out(screen ? harmless(text) : text),
-    note: (text) => terminal.note(harmless(text)),
+    out: (text) => terminal.out(screen ? harmlessText(text) : text),
+    note: (text) => terminal.note(harmlessText(text)),
     drained: () => terminal.drained(),
   };
-}
-
-/** A line ends without the carriage's return, which alone would write over the line. */
-function harmless(text: string): string {
-  return text.replaceAll('\r\n', '\n').replaceAll(/(?![\n\t])\p{Cc}/gu, '\uFFFD');
 }

@@ -36,6 +36,14 @@ test('a terminal on which progress scrolls, or stays behind the next sentence', 
   assert.ok(text.split('\r\u001b[K').every((part) => part.length < 60 || part.endsWith('\n')));
 });
 
+test('a server or an engine that writes into the terminal of the agent’s owner', () => {
+  const message = 'no:\n  a\u001b]52;c;Y3VybA==\u0007\rb';
+  assert.equal(
+    printed(true, [{ kind: 'refused', message }]),
+    'no:\n  a\uFFFD]52;c;Y3VybA==\uFFFD\uFFFDb\n',
+  );
+});
+
 test('a failure without what was tried, or told again at every attempt', () => {
   const tried = ['hf:x: no route', 'pip: 404'];
   const failed: AgentProcessEvent = { kind: 'failed', model: 'tiny', message: 'No source.', tried };

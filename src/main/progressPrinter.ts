@@ -2,6 +2,7 @@
  * Progress for a person: on a terminal one line that is written over, elsewhere a line every tenth
  * of the way. Sentences go between them.
  */
+import { harmlessText } from '../lib/harmlessText.ts';
 import { roundedSize } from '../lib/quantities.ts';
 import type { AgentWatchEvent } from './agentEvents.ts';
 
@@ -33,11 +34,11 @@ export function createProgressPrinter(target: ProgressTarget): ProgressPrinter {
   const line = (text: string): void => {
     if (open !== '') target.write('\r\u001b[K');
     open = '';
-    target.write(`${text}\n`);
+    target.write(`${harmlessText(text)}\n`);
   };
   const progress = (subject: string, { share, text }: { share: number; text: string }): void => {
     if (target.terminal) {
-      open = text.slice(0, target.columns - 1);
+      open = harmlessText(text).slice(0, target.columns - 1);
       target.write(`\r\u001b[K${open}`);
       return;
     }
