@@ -6,6 +6,7 @@
 import { cancelBench, cancelHelp } from './cancel.ts';
 import { controlBench } from './control.ts';
 import { controlHelp } from './control/plan.ts';
+import { decisionBench, decisionHelp } from './decision.ts';
 import { relayBench } from './relay.ts';
 import { relayHelp } from './relay/plan.ts';
 
@@ -30,6 +31,10 @@ const benches: Readonly<Record<string, Bench>> = {
     help: controlHelp,
     // A call that is refused ends the bench with an error.
     run: async (args, tell) => ({ report: await controlBench(args, tell), whole: true }),
+  },
+  decision: {
+    help: decisionHelp,
+    run: async (_args, tell) => ({ report: decisionBench(tell), whole: true }),
   },
   relay: {
     help: relayHelp,

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { AnswerReader } from '../bench/load/answerReader.ts';
 import { LoadWindow } from '../bench/load/loadWindow.ts';
+import { timeDecisions } from '../bench/decision.ts';
 import type { CancelReport } from '../bench/cancel/report.ts';
 import type { ControlReport } from '../bench/control/report.ts';
 import type { RelayReport } from '../bench/relay/summary.ts';
@@ -85,4 +86,9 @@ test('a bench that nobody knows is started as if it were there', () => {
   });
   assert.equal(status, 2);
   assert.match(stderr, /relay/);
+});
+
+test('a bench of decisions in which nobody waits, or nothing is decided', () => {
+  const row = timeDecisions({ agents: 20, waiting: 10, decisions: 30 });
+  for (const { p50, p99 } of [row.arrive_us, row.next_us]) assert.ok(p50 > 0 && p99 >= p50);
 });

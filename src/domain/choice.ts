@@ -9,7 +9,7 @@ import { agentExclusion, hasAbilities, type Stage } from './matching.ts';
 import { nearnessOf, type Nearness, type RegionMap } from './regionMap.ts';
 import type { EngineInstance, InstancePool, WaitingRequest } from './schedulerState.ts';
 import type { Room } from './scheduling/instanceLoad.ts';
-import { maxScored } from './scheduling/limits.ts';
+import { maxSampled, maxScored } from './scheduling/limits.ts';
 import type { Placement } from './scheduling/placement.ts';
 import { scoreOf, takeBest } from './scheduling/score.ts';
 import { triedKey } from './verdict.ts';
@@ -103,7 +103,7 @@ function candidatesOf(
       continue;
     }
     const part = new Set(placement.holders(waiting).filter((one) => open.has(one)));
-    for (let n = 0; n < maxScored; n += 1) {
+    for (let n = 0; n < maxSampled; n += 1) {
       const instance = open.sample(random);
       if (instance !== undefined) part.add(instance);
     }

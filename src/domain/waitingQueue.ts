@@ -237,10 +237,9 @@ export class WaitingQueue {
       queues: instance.pools.map((pool) => pool.waiting),
       nowMs,
       counterOf: (one) => placement.counterOf(one, nowMs),
-      lookAt(one) {
-        const { own } = placement.order(one, instance);
-        return { own, ttftMs: load.model.ttftMs(load.loadFor(own, nowMs)) ?? 0 };
-      },
+      ownOf: (one) => placement.ownTokens(one, instance),
+      ttftMsOf: (one) =>
+        load.model.ttftMs(load.loadFor(placement.ownTokens(one, instance), nowMs)) ?? 0,
       passes: (one, room) => {
         const stage = this.stageFor(one, instance, room);
         found = stage ?? found;

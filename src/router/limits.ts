@@ -71,6 +71,9 @@ export const maxCostsOnTheWay = 200_000;
 
 // Requests
 
+/** Prompts are compared in blocks of so many bytes; of each prompt so many of the first ones. */
+export const promptBlockBytes = KiB;
+export const maxPromptBlocks = 256;
 /** How often timeouts of running requests are looked at: their resolution. */
 export const requestSweepMs = 250;
 /** An agent that was told to stop a request has so long to say that its engine has. */

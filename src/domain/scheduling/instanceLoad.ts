@@ -74,6 +74,7 @@ export class InstanceLoad {
   heapIndex = -1;
   /** In the order in which they were dispatched. */
   private readonly pending = new Set<Work>();
+  private oldest: Work | undefined;
   private pendingTokens = 0;
   private pendingMs = 0;
   /** The same if nothing of their prompts were cached. */
@@ -111,7 +112,7 @@ export class InstanceLoad {
   backlogMs(nowMs: number): number {
     if (this.pending.size === 0) return 0;
     const predicted = this.doneAtMs - nowMs;
-    const [oldest] = this.pending;
+    const { oldest } = this;
     const late = oldest?.streams === true ? latePart * (nowMs - oldest.dispatchedAtMs) : 0;
     return Math.max(0, predicted, late);
   }
@@ -152,6 +153,7 @@ export class InstanceLoad {
     this.usualMs += usualWeight * (prefillMs - this.usualMs);
     this.doneAtMs = Math.max(this.doneAtMs, nowMs) + prefillMs;
     this.pending.add(work);
+    this.oldest ??= work;
     this.given = work.given;
     this.pendingTokens += own;
     this.pendingMs += prefillMs;
@@ -203,6 +205,7 @@ export class InstanceLoad {
 
   private settlePrompt(work: Work): void {
     if (!this.pending.delete(work)) return;
+    if (this.oldest === work) [this.oldest] = this.pending;
     const isLast = this.pending.size === 0;
     this.pendingTokens = isLast ? 0 : Math.max(0, this.pendingTokens - work.own);
     this.pendingMs = isLast ? 0 : Math.max(0, this.pendingMs - work.prefillMs);

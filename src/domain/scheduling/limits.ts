@@ -38,8 +38,11 @@ export const backlogBoundTokens = 8000;
  */
 export const patienceMs = 30_000;
 
-/** Open instances that are all looked at for one request; of more, a random sample of so many. */
+/** Open instances that are all looked at for one request. */
 export const maxScored = 64;
+
+/** Where there are more: so many of them at random, beside those that hold its beginning. */
+export const maxSampled = 32;
 
 /** Waiting requests of one project that are looked at for one instance. */
 export const maxConsidered = 64;

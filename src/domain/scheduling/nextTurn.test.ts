@@ -34,7 +34,8 @@ const takeAll = (
       queues: [queue],
       nowMs,
       counterOf: ({ projectId }) => counters[projectId] ?? 0,
-      lookAt: ({ own }) => ({ own, ttftMs: own / 10 }),
+      ownOf: ({ own }) => own,
+      ttftMsOf: ({ own }) => own / 10,
       passes,
     });
     if (next === null) return taken;
@@ -130,7 +131,7 @@ test('a place is lost, or an order, when ageing changes or somebody leaves', () 
           item({ id: `${n}`, own, arrivedAtMs, projectId: `p${project}`, order: n + 1 }),
         ),
       );
-      queue.age(after);
+      for (let n = 0; n < 200; n += 1) queue.age(after);
       const stay = places.filter((place, n) => {
         if (all[n]?.leaves === true) queue.remove(place);
         return all[n]?.leaves !== true;

@@ -13,8 +13,10 @@ export interface Turn<Item extends Queued> {
   nowMs: number;
   /** What its project was served; the smallest is next. */
   counterOf(item: Item): number;
-  /** What computing its prompt on the instance comes to. */
-  lookAt(item: Item): { own: number; ttftMs: number };
+  /** Prompt tokens that the instance would have to compute for it. */
+  ownOf(item: Item): number;
+  /** Until its first byte, if the instance took it now. */
+  ttftMsOf(item: Item): number;
   /**
    * Whether the instance may take it now. Asked of as few as possible; what passed last is taken.
    */
@@ -95,12 +97,12 @@ function firstOf<Item extends Queued>(
 ): Item | null {
   const urgent = project.credit > 0 ? urgentOf(project, turn) : null;
   if (urgent !== null) {
-    project.credit -= turn.lookAt(urgent).own;
+    project.credit -= turn.ownOf(urgent);
     return urgent;
   }
   const next = shortestOf({ queue, project }, turn, room);
   if (next === null) return null;
-  const earned = (turn.lookAt(next).own * urgentPart) / (1 - urgentPart);
+  const earned = (turn.ownOf(next) * urgentPart) / (1 - urgentPart);
   project.credit = Math.min(maxUrgentCredit, project.credit + earned);
   return next;
 }
@@ -112,7 +114,7 @@ function urgentOf<Item extends Queued>(project: ProjectQueue<Item>, turn: Turn<I
     const leftMs = item.deadlineMs - nowMs;
     const isOld = nowMs - item.arrivedAtMs > patienceMs;
     if (!isOld && leftMs > urgentMs * 10) return null;
-    const slackMs = leftMs - turn.lookAt(item).ttftMs;
+    const slackMs = leftMs - turn.ttftMsOf(item);
     if (slackMs < 0 || !(isOld || slackMs < urgentMs)) continue;
     if (turn.passes(item, isOld ? 'any' : 'of_use')) return item;
   }
@@ -131,7 +133,7 @@ function shortestOf<Item extends Queued>(
     looked += 1;
     // What has more in common with this instance than it looked like may stand further behind.
     if (looked > (best === null ? maxPassedOver : maxConsidered)) break;
-    const key = queue.keyOf(item, turn.lookAt(item).own);
+    const key = queue.keyOf(item, turn.ownOf(item));
     if (best !== null && key >= best.key) continue;
     if (turn.passes(item, room)) best = { place, key };
   }

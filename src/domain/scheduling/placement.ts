@@ -23,9 +23,9 @@ import { InstanceLoad, type Order, type Work } from './instanceLoad.ts';
 import { ModelMemory } from './modelMemory.ts';
 import {
   correctCapacity,
+  nothingHeld,
   PrefixIndex,
   type CacheAccount,
-  type Held,
   type ScopedPrompt,
 } from './prefixIndex.ts';
 
@@ -44,7 +44,6 @@ export interface Placed {
 
 /** Prompt tokens that a second of waiting is worth, per token that is computed in a second. */
 const ageing = 0.015;
-const nothingHeld: Held = { blocks: 0, age: Infinity };
 /** Ms per token of an answer, where nothing is known. */
 const tpotUnknownMs = 30;
 
@@ -86,6 +85,13 @@ export class Placement {
     if (prompt === null) return all;
     const most = Math.max(0, ...this.index.holders(prompt).values());
     return ownTokens(waiting, most);
+  }
+
+  /** Prompt tokens that an instance would have to compute. */
+  ownTokens(waiting: WaitingRequest, { load }: EngineInstance): number {
+    const prompt = scopedPrompt(waiting.request);
+    if (prompt === null) return waiting.tokens.prompt;
+    return ownTokens(waiting, this.index.held(load.cache, prompt).blocks);
   }
 
   /** What a request is to an instance. */

@@ -33,12 +33,15 @@ export interface ProjectQueue<Item extends Queued> {
 
 /** Ageing differs from what it was by so much before all are put in order again. */
 const worthReordering = 1.5;
+/** Weight of the newest in the mean of what waiting is worth. */
+const newestWeight = 0.03;
 
 export class PoolQueue<Item extends Queued> {
   private readonly projects = new Map<string, ProjectQueue<Item>>();
   private count = 0;
   /** Tokens that a ms of waiting is worth; 0: they go by their deadlines. */
   private agePerMs = 0;
+  private meanPerMs = 0;
 
   get size(): number {
     return this.count;
@@ -53,9 +56,15 @@ export class PoolQueue<Item extends Queued> {
     return this.projects.get(projectId);
   }
 
-  /** How fast instances compute prompts, and so what waiting is worth; 0: not known. */
-  age(agePerMs: number): void {
+  /**
+   * What waiting is worth by the speed of one of the instances, in tokens per ms; 0: not known.
+   * Fast and slow ones take turns: the mean counts.
+   */
+  age(seenPerMs: number): void {
     const known = this.agePerMs;
+    this.meanPerMs =
+      known === 0 ? seenPerMs : this.meanPerMs + newestWeight * (seenPerMs - this.meanPerMs);
+    const agePerMs = this.meanPerMs;
     const isNear = agePerMs < known * worthReordering && agePerMs > known / worthReordering;
     if (isNear || agePerMs === known) return;
     this.agePerMs = agePerMs;

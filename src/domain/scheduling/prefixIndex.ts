@@ -49,6 +49,8 @@ interface Scope {
   old: Map<number, Block>;
 }
 
+export const nothingHeld: Held = { blocks: 0, age: Infinity };
+
 /** One report moves a capacity no further than this. */
 const shrink = 0.8;
 const grow = 1.25;
@@ -73,11 +75,13 @@ export class PrefixIndex {
   /** What this instance has of a prompt. */
   held(account: CacheAccount, { scope: key, blocks }: ScopedPrompt): Held {
     const scope = this.scopes.get(key);
-    if (scope === undefined) return { blocks: 0, age: Infinity };
+    const [first] = blocks;
+    if (scope === undefined || first === undefined) return nothingHeld;
+    if (ageOf(find(scope, first), account) === Infinity) return nothingHeld;
     // Whoever has a block has those before it: they were used in the same moment.
     const known = lastWhere(blocks, (hash) => ageOf(find(scope, hash), account) < Infinity);
     const last = blocks[known - 1];
-    if (last === undefined) return { blocks: 0, age: Infinity };
+    if (last === undefined) return nothingHeld;
     const age = ageOf(find(scope, last), account);
     if (age <= account.capacity) return { blocks: known, age };
     const kept = lastWhere(

@@ -21,6 +21,7 @@ import type { AgentRegistry } from '../links/agentRegistry.ts';
 import { maxCacheSalts, requestSweepMs } from '../limits.ts';
 import type { ClientSink, InferenceRequest, Outcome, SubmitResult } from '../ports.ts';
 import type { Attempt, CoarseTime } from './attempt.ts';
+import { PromptHasher } from './promptBlocks.ts';
 import { RequestRun, type RunContext } from './requestRun.ts';
 import { SchedulerDriver } from './schedulerDriver.ts';
 
@@ -36,6 +37,7 @@ export class RequestTable {
   private readonly attempts = new Set<Attempt>();
   private readonly time: CoarseTime = { nowMs: 0 };
   private readonly context: RunContext;
+  private readonly prompts: PromptHasher;
   private readonly salts = new Map<string, string>();
   private timer: Timer | undefined;
   private emptied: (() => void)[] = [];
@@ -53,6 +55,7 @@ export class RequestTable {
     const { clock, random, config } = options;
     this.clock = clock;
     this.directory = options.directory;
+    this.prompts = new PromptHasher(random);
     this.driver = new SchedulerDriver({
       clock,
       random,
@@ -94,7 +97,8 @@ export class RequestTable {
     const ofKey = this.byKey.get(request.apiKey.id);
     if (ofKey === undefined) this.byKey.set(request.apiKey.id, new Set([run]));
     else ofKey.add(run);
-    this.driver.send({ type: 'arrive', request: routed(request) });
+    const prompt = this.prompts.blocksOf(request.body);
+    this.driver.send({ type: 'arrive', request: { ...routed(request), prompt } });
     return run.result;
   }
 
@@ -224,7 +228,7 @@ export class RequestTable {
 /** What the scheduler is told of a request. */
 function routed(request: InferenceRequest): RoutedRequest {
   const { requestId: id, project, endpoint, model, region, abilities, body } = request;
-  const { maxTokens, apiKey: key } = request;
+  const { maxTokens, stream, apiKey: key } = request;
   const bodyBytes = body.length;
-  return { id, project, endpoint, model, region, abilities, bodyBytes, maxTokens, key };
+  return { id, project, endpoint, model, region, abilities, bodyBytes, maxTokens, stream, key };
 }
