@@ -4,6 +4,8 @@ import { pause } from '../machine/children.ts';
 
 export interface TimedAnswer {
   status: number;
+  /** When it was sent, by `performance.now()`. */
+  sentMs: number;
   /** From the call until the last byte of the answer. */
   ms: number;
   text: string;
@@ -33,7 +35,7 @@ export class TimedClient {
         : { 'content-type': 'application/json', 'content-length': sent.length }),
     };
     const { promise, resolve, reject } = Promise.withResolvers<TimedAnswer>();
-    const startedMs = performance.now();
+    const sentMs = performance.now();
     const request = http.request(
       new URL(path, this.base),
       { method, headers, agent: this.agent },
@@ -42,10 +44,10 @@ export class TimedClient {
         response.on('error', reject);
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('end', () => {
-          const ms = performance.now() - startedMs;
+          const ms = performance.now() - sentMs;
           const text = Buffer.concat(chunks).toString('utf8');
           const retryAfter = Number(response.headers['retry-after'] ?? 0);
-          resolve({ status: response.statusCode ?? 0, ms, text, retryAfter });
+          resolve({ status: response.statusCode ?? 0, sentMs, ms, text, retryAfter });
         });
       },
     );
@@ -61,7 +63,7 @@ export class TimedClient {
   async expect<Answer>(
     status: number,
     [method, path, options]: Parameters<TimedClient['call']>,
-  ): Promise<{ ms: number; json: Answer }> {
+  ): Promise<{ sentMs: number; ms: number; json: Answer }> {
     const answer = await this.call(method, path, options);
     if (answer.status === 429 && status !== 429) {
       await pause(answer.retryAfter * 1_000);
@@ -70,7 +72,8 @@ export class TimedClient {
     if (answer.status !== status) {
       throw new Error(`${method} ${path}: ${answer.status} ${answer.text.slice(0, 300)}`);
     }
-    return { ms: answer.ms, json: JSON.parse(answer.text) as Answer };
+    const { sentMs, ms, text } = answer;
+    return { sentMs, ms, json: JSON.parse(text) as Answer };
   }
 
   close(): void {
