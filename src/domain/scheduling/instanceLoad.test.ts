@@ -79,8 +79,8 @@ test('an instance is filled to the last token that its engine holds', () => {
   assert.ok(load.hasRoom(100_000), 'a single one may be as large as it likes');
   load.dispatch(order(), 0);
   assert.ok(load.hasRoom(2000));
-  assert.ok(!load.hasRoom(2400));
-  assert.ok(load.hasRoom(2400, 'fair'), 'the project whose turn it is gets a little more');
+  assert.ok(!load.hasRoom(3000));
+  assert.ok(load.hasRoom(3000, 'fair'), 'the project whose turn it is gets a little more');
   assert.ok(!load.hasRoom(4000, 'fair') && load.hasRoom(4000, 'any'));
 });
 

@@ -36,7 +36,7 @@ export const backlogBoundTokens = 8000;
  * Who has waited for so long is not kept waiting any more for an instance to have as much room as
  * is of use: large requests would wait for ever behind small ones.
  */
-export const patienceMs = 30_000;
+export const patienceMs = 10_000;
 
 /** Open instances that are all looked at for one request. */
 export const maxScored = 64;

@@ -22,7 +22,7 @@ export interface FirstToken {
 const lateFactor = 2;
 const lateMs = 750;
 /** What is used of what an engine says that it holds. */
-const partOfSaid = 0.62;
+const partOfSaid = 0.7;
 /** What is used of what was in flight when first tokens began to be late. */
 const partOfFull = 0.8;
 /** For each first token that comes in time though nearly all of it is used. */

@@ -22,7 +22,7 @@ export interface Scored<Item> {
 }
 
 /** How much a ms of decoding counts beside one before the first token. */
-const decodeWeight = 0.03;
+const decodeWeight = 0.015;
 /** What leaving the region costs, in ms. */
 export const regionPrices: Readonly<Record<Nearness, number>> = { same: 0, near: 25, far: 120 };
 /** The same as a factor, where costs are no times. */
