@@ -4,9 +4,7 @@
  *
  * Parts: `agentIndex` (who is there), `instancePools` (open instances, and who waits for them),
  * `waitingQueue` (deadlines, bounds, whose turn), `limitBook` (what projects may use), `choice`
- * (which instance), `verdict` (why not), and `scheduling/`: score, fair queue, latency model.
- *
- * Own agents come before shared ones, retries before all. More: `docs/internals/scheduling.md`.
+ * (which instance), `verdict` (why not), `scheduling/`: `docs/internals/scheduling.md`.
  *
  * Invariants
  * R1 An accepted request gets one `dispatch` at a time and at most one `reject`, never both;
@@ -15,8 +13,7 @@
  * R5 In-flight counts change at claim and release only; their sum is the number of claims.
  * W1 After every event no waiting request, of the first `maxPassedOver` of its project, could be
  *    claimed by an open instance within the limits of its project: nobody waits for nothing.
- * L1 A claim is a slot and what the project's limits set aside for it, taken in one turn and given
- *    back in one (`limitBook`).
+ * L1 A claim is a slot and what limits set aside for it, taken and given back in one turn each.
  */
 import { addTo } from '../lib/addTo.ts';
 import type { Random } from '../lib/random.ts';
@@ -103,23 +100,20 @@ export class Scheduler {
 
   /** Requests that wait and that run. */
   counts(): { waiting: number; waitingBytes: number; running: number } {
-    const { size, bytes } = this.queue;
-    return { waiting: size, waitingBytes: bytes, running: this.claimOf.size };
+    return { waiting: this.queue.size, waitingBytes: this.queue.bytes, running: this.claimOf.size };
   }
 
   /** The same for one endpoint. */
   endpointCounts(endpointId: string): { waiting: number; running: number } {
-    const waiting = this.queue.ofEndpoint(endpointId);
-    return { waiting, running: this.running.get(endpointId) ?? 0 };
+    const running = this.running.get(endpointId) ?? 0;
+    return { waiting: this.queue.ofEndpoint(endpointId), running };
   }
 
   /** What an agent's running process has: claims that hold its slots, and slots that it grants. */
   agentLoad(agentId: string): { inFlight: number; slots: number } {
-    const instances = [...(this.agents.get(agentId)?.instances.values() ?? [])];
-    return {
-      inFlight: instances.reduce((sum, one) => sum + one.inFlight, 0),
-      slots: instances.reduce((sum, one) => sum + one.slots, 0),
-    };
+    const all = [...(this.agents.get(agentId)?.instances.values() ?? [])];
+    const sum = (of: 'inFlight' | 'slots'): number => all.reduce((to, one) => to + one[of], 0);
+    return { inFlight: sum('inFlight'), slots: sum('slots') };
   }
 
   /** Claims that hold a slot of one engine instance. */
@@ -128,10 +122,14 @@ export class Scheduler {
     return instances?.get(instanceKey(where.nonce, where.instance))?.inFlight ?? 0;
   }
 
+  /** How good predictions of first bytes were lately; null: there were none. */
+  predictor(): ReturnType<Placement['gauges']> {
+    return this.placement.gauges();
+  }
+
   /** Agents that could serve such a request now, or once they have a free slot. */
   agentsReady(request: RoutedRequest): number {
-    const ready = readyInstances(this.fleet, request);
-    return new Set([...ready].map((instance) => instance.agent)).size;
+    return new Set([...readyInstances(this.fleet, request)].map(({ agent }) => agent)).size;
   }
 
   /** R5, L1, W1 for tests: every sum counted twice, every waiting request tried again. */

@@ -3,7 +3,7 @@
  * their kinds, which is what a new one begins as. Bounded: what was asked for longest ago goes.
  */
 import type { AgentEntry } from '../directory.ts';
-import { LatencyModel } from './latencyModel.ts';
+import { LatencyModel, type PredictorGauges } from './latencyModel.ts';
 import { maxKinds, maxMachines } from './limits.ts';
 
 export class ModelMemory {
@@ -24,6 +24,15 @@ export class ModelMemory {
       most: maxMachines,
       make: () => new LatencyModel(kind),
     });
+  }
+
+  /** Of all machines that predicted something, each as much as any other; null: none did. */
+  gauges(): PredictorGauges | null {
+    const all = [...this.machines.values()].flatMap((model) => model.gauges() ?? []);
+    if (all.length === 0) return null;
+    const mean = (of: (one: PredictorGauges) => number): number =>
+      all.reduce((sum, one) => sum + of(one), 0) / all.length;
+    return { mape: mean((one) => one.mape), p90Coverage: mean((one) => one.p90Coverage) };
   }
 }
 

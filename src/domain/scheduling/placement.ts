@@ -20,6 +20,7 @@ import {
   type FairAccount,
 } from './fairQueue.ts';
 import { InstanceLoad, type Order, type Work } from './instanceLoad.ts';
+import type { PredictorGauges } from './latencyModel.ts';
 import { ModelMemory } from './modelMemory.ts';
 import {
   correctCapacity,
@@ -56,6 +57,11 @@ export class Placement {
 
   constructor(tiers: TierTable) {
     this.tiers = tiers;
+  }
+
+  /** How good predictions were lately; null: there were none. */
+  gauges(): PredictorGauges | null {
+    return this.models.gauges();
   }
 
   /** The load of an instance that is granted for the first time. */
