@@ -3,6 +3,7 @@
  * are passed on to the runner; paths narrow the run (`npm test -- src/protocol/frame.test.ts`).
  */
 import { spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 
 const args = process.argv.slice(2);
@@ -17,7 +18,8 @@ const { status } = spawnSync(
   process.execPath,
   [
     '--test',
-    '--test-concurrency=2',
+    // Much of what they do is waiting: for engines, disks, processes and links.
+    `--test-concurrency=${availableParallelism() + 1}`,
     '--test-timeout=300000',
     ...options,
     ...(paths.length > 0 ? paths : everything),

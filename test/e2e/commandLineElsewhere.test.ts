@@ -55,7 +55,10 @@ async function xim(
   };
   const running = startProcess(node, [program, ...args], { env });
   running.child.stdin?.end(input);
+  // Shorter than any time that a command waits for a server: none waits when it has its answer.
+  const late = setTimeout(() => running.child.kill(), 30_000);
   const code = await running.exited;
+  clearTimeout(late);
   return { code, out: running.out(), err: running.err() };
 }
 

@@ -139,7 +139,11 @@ function exchange(
       { keepAlive: true },
     );
     request.on('close', () => timer.cancel());
-    request.on('error', reject);
+    request.on('error', (error) => {
+      // A connection that was refused on our side is not closed by every Node.
+      timer.cancel();
+      reject(error);
+    });
     request.on('response', (answer) => readAnswer(answer, { resolve, reject }));
     request.end(body);
   });

@@ -59,9 +59,11 @@ function look({ clock }: Pick<CommandContext, 'clock'>, server: ServerContext): 
       keepAlive: true,
     });
     request.on('close', () => timer.cancel());
-    request.on('error', (error) =>
-      resolve({ kind: 'unreachable', message: unreachableText(error, server.server) }),
-    );
+    request.on('error', (error) => {
+      // See `callServer`: not every Node closes it then.
+      timer.cancel();
+      resolve({ kind: 'unreachable', message: unreachableText(error, server.server) });
+    });
     request.on('response', (answer) => {
       const { socket } = answer;
       const secure = socket instanceof TLSSocket;
@@ -161,7 +163,10 @@ function checkLink(
       closed(`an agent’s link is answered ${answer.statusCode}`);
       request.destroy();
     });
-    request.on('error', () => closed('an agent’s link is cut'));
+    request.on('error', () => {
+      timer.cancel();
+      closed('an agent’s link is cut');
+    });
     request.on('close', () => {
       timer.cancel();
       closed('an agent’s link gets no answer');
