@@ -101,3 +101,34 @@ test('an engine whose memory is full goes on being given more, or less for ever'
   for (let n = 0; n < 3000; n += 1) inTime(room.bound * 0.95);
   assert.ok(room.bound > full * 1.3 && room.bound < full * 3, `${room.bound}`);
 });
+
+test('an instance that answers in one piece only stays slow in the eyes of the router', () => {
+  const load = fresh();
+  const whole = order({ own: 1000, streams: false });
+  // 1,000 tokens are taken for 62 ms until answers say that they are done in ten.
+  for (let at = 0; at < 50; at += 1) {
+    const work = load.dispatch(whole, at * 100);
+    load.ended(work, { nowMs: at * 100 + 10, output: 20 });
+  }
+  assert.ok(load.prefillMs(1000) < 11, String(load.prefillMs(1000)));
+  // Nobody learns from what failed at once, and nothing is taken for slower than what is not known.
+  for (let at = 50; at < 100; at += 1) {
+    const failed = load.dispatch(whole, at * 1000);
+    load.ended(failed, { nowMs: at * 1000, output: null });
+    const work = load.dispatch(whole, at * 1000);
+    load.ended(work, { nowMs: at * 1000 + 900, output: 20 });
+  }
+  const unknown = fresh().prefillMs(1000);
+  assert.ok(load.prefillMs(1000) > unknown * 0.9 && load.prefillMs(1000) <= unknown);
+});
+
+test('answers in one piece leave a backlog behind that nobody has', () => {
+  const load = fresh();
+  for (let at = 0; at < 1000; at += 1) {
+    const work = load.dispatch(order({ own: 160, streams: false }), at);
+    load.firstByte(work, at + 0.5);
+    load.ended(work, { nowMs: at + 0.5, output: null });
+  }
+  load.dispatch(order({ own: 160, streams: false }), 1000);
+  assert.ok(load.backlogMs(1000) <= 10, String(load.backlogMs(1000)));
+});

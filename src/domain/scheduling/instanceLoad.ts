@@ -54,6 +54,8 @@ export type Room = 'of_use' | 'fair' | 'any';
 const fairPart = 1.15;
 /** Ms for each token of a prompt, where nothing is known. */
 const msPerTokenUnknown = backlogBoundMs / backlogBoundTokens;
+/** Weight of the newest answer in one piece in what computing a prompt takes at most. */
+const mostWeight = 0.1;
 /** Weight of the newest prompt in what is usual for this instance. */
 const usualWeight = 0.05;
 /** Where prompts take long, the next one is given so much of what is usual ahead of time. */
@@ -84,6 +86,11 @@ export class InstanceLoad {
   private held = 0;
   /** How long computing a prompt usually takes here. */
   private usualMs = 0;
+  /**
+   * What a token of a prompt takes at most, while no stream has told: an answer in one piece says
+   * only that its prompt was computed before it came.
+   */
+  private mostMsPerToken = msPerTokenUnknown;
 
   /** @param holds Tokens that the engine says that it holds; null: it does not say. */
   constructor(model: LatencyModel, holds: number | null) {
@@ -129,7 +136,7 @@ export class InstanceLoad {
   }
 
   prefillMs(tokens: number): number {
-    return this.model.prefillMs(tokens) ?? tokens * msPerTokenUnknown;
+    return this.model.prefillMs(tokens) ?? tokens * this.mostMsPerToken;
   }
 
   dispatch(order: Order, nowMs: number): Work {
@@ -169,7 +176,7 @@ export class InstanceLoad {
     work.firstByteAtMs = nowMs;
     this.running += 1;
     this.held += work.prompt + work.answer / 2;
-    if (!work.streams) return;
+    if (!work.streams) return this.takeBack(work, nowMs);
     // Those behind it are all that is left to do.
     let behindMs = 0;
     let isBehind = true;
@@ -189,10 +196,10 @@ export class InstanceLoad {
     const { phase } = work;
     work.phase = 'over';
     if (phase !== 'over') this.given = Math.max(0, this.given - work.prompt - work.answer);
-
+    if (phase !== 'over' && output !== null) this.boundPrefill(work, nowMs);
     if (phase === 'prefill') {
       this.settlePrompt(work);
-      this.doneAtMs = Math.max(nowMs, this.doneAtMs - work.prefillMs);
+      this.takeBack(work, nowMs);
     }
     if (phase !== 'decode') return;
     const load = { running: (work.load.running + this.running) / 2, held: this.held };
@@ -201,6 +208,17 @@ export class InstanceLoad {
     if (output === null) return;
     if (!work.streams || output < minAnswerTokens || work.firstByteAtMs === null) return;
     this.model.learnTpot(load, (nowMs - work.firstByteAtMs) / (output - 1));
+  }
+
+  /** Nothing of it is left to do: whatever came ahead of time is gained. */
+  private takeBack({ prefillMs }: Work, nowMs: number): void {
+    this.doneAtMs = Math.max(nowMs, this.doneAtMs - prefillMs);
+  }
+
+  private boundPrefill({ streams, own, dispatchedAtMs }: Work, nowMs: number): void {
+    if (streams || own <= 0) return;
+    const bound = Math.min(msPerTokenUnknown, (nowMs - dispatchedAtMs) / own);
+    this.mostMsPerToken += mostWeight * (bound - this.mostMsPerToken);
   }
 
   private settlePrompt(work: Work): void {
