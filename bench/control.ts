@@ -8,12 +8,12 @@
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { endLeftovers, repository } from '../src/testing/processes.ts';
+import { endLeftovers, repository } from '../src/testing/processes/processes.ts';
 import {
   startServerProcess,
   temporaryDirectory,
   type ServerProcess,
-} from '../src/testing/serverProcess.ts';
+} from '../src/testing/processes/serverProcess.ts';
 import { openBenchDatabase, type BenchDatabase } from './control/benchDatabase.ts';
 import { measureChanges } from './control/changes.ts';
 import { measureLists } from './control/lists.ts';

@@ -6,15 +6,15 @@
  */
 import { performance } from 'node:perf_hooks';
 import type { AgentEntry } from '../src/domain/directory.ts';
-import { Scheduler } from '../src/domain/scheduler.ts';
+import { Scheduler } from '../src/domain/scheduler/scheduler.ts';
 import type {
   SchedulerCommand,
   SchedulerEvent,
   UntimedEvent,
-} from '../src/domain/schedulerEvents.ts';
+} from '../src/domain/scheduler/schedulerEvents.ts';
 import { randomInt, seededRandom } from '../src/lib/random.ts';
-import { agentEntry, projectEntry, routedRequest } from '../src/testing/directoryEntries.ts';
-import { unlimitedTiers } from '../src/testing/unlimitedTiers.ts';
+import { agentEntry, projectEntry, routedRequest } from '../src/testing/router/directoryEntries.ts';
+import { unlimitedTiers } from '../src/testing/router/unlimitedTiers.ts';
 
 export const decisionHelp = `npm run bench -- decision [--json]
   Times decisions of the scheduler with 100 to 10,000 agents and 1,000 waiting requests.`;

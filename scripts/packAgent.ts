@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { rolldown } from 'rolldown';
-import { nodeArguments } from '../src/lib/nodeArguments.ts';
+import { nodeArguments } from '../src/lib/process/nodeArguments.ts';
 import { tarball } from './tarball.ts';
 import type { PackedFile } from './tarball.ts';
 

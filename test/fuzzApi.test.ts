@@ -1,7 +1,7 @@
 /** The short version of `npm run proofs -- fuzz-api`, on SQLite. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bringSchemathesis } from '../src/testing/schemathesis.ts';
+import { bringSchemathesis } from '../src/testing/http/schemathesis.ts';
 import { prove } from './proofs/fuzz-api.ts';
 
 const skip = bringSchemathesis() ?? false;

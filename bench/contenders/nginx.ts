@@ -5,9 +5,9 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { freePort } from '../../src/testing/freePort.ts';
-import { childrenOf, until } from '../../src/testing/processes.ts';
-import { systemBinary } from '../../src/testing/systemBinary.ts';
+import { freePort } from '../../src/testing/processes/freePort.ts';
+import { childrenOf, until } from '../../src/testing/processes/processes.ts';
+import { systemBinary } from '../../src/testing/processes/systemBinary.ts';
 import type { Children } from '../machine/children.ts';
 import type { Contender, Surroundings } from './contender.ts';
 

@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Client } from 'pg';
-import { startPostgres } from '../../src/testing/postgres.ts';
+import { startPostgres } from '../../src/testing/database/postgres.ts';
 import type { DatabaseName } from './plan.ts';
 import { seedPostgres, seedSqlite, type SeedPlan } from './seed.ts';
 

@@ -2,15 +2,15 @@
 import { WebSocket } from 'ws';
 import { enrollAnswerSchema, enrollMessage, joinKeyIdOf } from '../../src/api/enrollment.ts';
 import type { EnrollAnswer } from '../../src/api/enrollment.ts';
-import { newKeyPair, publicKeyText, signText } from '../../src/lib/ed25519.ts';
+import { newKeyPair, publicKeyText, signText } from '../../src/lib/crypto/ed25519.ts';
 import {
   createWsTransport,
   linkSubprotocol,
   wsClientOptions,
 } from '../../src/protocol/wsTransport.ts';
-import { xeonFacts } from '../../src/testing/controlHarness.ts';
-import { FakeAgent, type AgentIdentity } from '../../src/testing/fakeAgent.ts';
-import { until } from '../../src/testing/processes.ts';
+import { xeonFacts } from '../../src/testing/http/controlHarness.ts';
+import { FakeAgent, type AgentIdentity } from '../../src/testing/links/fakeAgent.ts';
+import { until } from '../../src/testing/processes/processes.ts';
 import type { TimedClient } from './timedClient.ts';
 
 export interface Enrolled {

@@ -1,7 +1,7 @@
 /** What a figure depends on beside the code: the machine and the programs on it. */
 import { spawnSync } from 'node:child_process';
 import { availableParallelism, cpus, loadavg, release } from 'node:os';
-import { systemBinary } from '../../src/testing/systemBinary.ts';
+import { systemBinary } from '../../src/testing/processes/systemBinary.ts';
 
 export interface MachineFacts {
   cores: number;

@@ -3,16 +3,20 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { systemClock, type Clock } from '../lib/clock.ts';
-import { startFakeEngine, type FakeEngine, type FakeEngineOptions } from '../testing/fakeEngine.ts';
-import { FakeServer, type FakeServerOptions } from '../testing/fakeServer.ts';
-import { answered } from '../testing/fakeServerLink.ts';
-import { Answer } from '../testing/linkPair.ts';
+import {
+  startFakeEngine,
+  type FakeEngine,
+  type FakeEngineOptions,
+} from '../testing/engines/fakeEngine.ts';
+import { FakeServer, type FakeServerOptions } from '../testing/links/fakeServer.ts';
+import { answered } from '../testing/links/fakeServerLink.ts';
+import { Answer } from '../testing/links/linkPair.ts';
 import {
   startAgent,
   stateDirectory,
   type TestAgent,
   type TestAgentOptions,
-} from '../testing/testAgent.ts';
+} from '../testing/links/testAgent.ts';
 import { until } from '../testing/until.ts';
 
 interface Setting {

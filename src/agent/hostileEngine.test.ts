@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import { FakeServer } from '../testing/fakeServer.ts';
-import { answered, type OpenAnswer } from '../testing/fakeServerLink.ts';
+import { FakeServer } from '../testing/links/fakeServer.ts';
+import { answered, type OpenAnswer } from '../testing/links/fakeServerLink.ts';
 import {
   rawAnswer,
   rawStreamHead,
@@ -11,8 +11,8 @@ import {
   startRawEngine,
   type RawEngine,
   type RawScript,
-} from '../testing/rawEngine.ts';
-import { startAgent, stateDirectory } from '../testing/testAgent.ts';
+} from '../testing/engines/rawEngine.ts';
+import { startAgent, stateDirectory } from '../testing/links/testAgent.ts';
 import { until } from '../testing/until.ts';
 
 type Cleanup = () => unknown;

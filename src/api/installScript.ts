@@ -14,7 +14,7 @@
  * I5 `xim` beside the versions is a link to the one that was installed last, so that a service or a
  *    person starts it by one name, whatever is updated. It changes by one rename, too.
  */
-import { nodeArguments } from '../lib/nodeArguments.ts';
+import { nodeArguments } from '../lib/process/nodeArguments.ts';
 import { shellQuote } from './joinCommand.ts';
 
 /** The oldest Node that runs the agent. */

@@ -13,10 +13,10 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { generate } from 'selfsigned';
-import { nodeArguments } from '../lib/nodeArguments.ts';
-import { pinOfPublicKey } from '../lib/pinnedTls.ts';
+import { nodeArguments } from '../lib/process/nodeArguments.ts';
+import { pinOfPublicKey } from '../lib/network/pinnedTls.ts';
 import { systemRandom } from '../lib/random.ts';
-import { mountSmallDisk } from '../testing/smallDisk.ts';
+import { mountSmallDisk } from '../testing/database/smallDisk.ts';
 import { installScript } from './installScript.ts';
 import { joinCommand, shellQuote } from './joinCommand.ts';
 

@@ -9,7 +9,7 @@
  * J2 With a pin nothing that the server sent is executed before its public key was compared.
  */
 
-import { pinPattern } from '../lib/pinnedTls.ts';
+import { pinPattern } from '../lib/network/pinnedTls.ts';
 
 /** Longest silence of the server while the script is fetched, in ms. */
 const silenceMs = 30_000;

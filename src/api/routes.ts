@@ -5,7 +5,7 @@
  *
  * A path is made of literal segments and `{name}` (exactly one segment, percent-decoded); `{rest*}`
  * stands last and takes all that follows. Literals win over names, and there is no backtracking:
- * the reserved slugs (`lib/slug.ts`) keep a project from hiding behind a literal. Nothing is
+ * the reserved slugs (`lib/text/slug.ts`) keep a project from hiding behind a literal. Nothing is
  * folded: a trailing slash, a double slash or an escaped literal is another path.
  */
 

@@ -16,7 +16,7 @@ import {
   wholePage,
   type CliHarness,
   type CliRun,
-} from '../testing/cliHarness.ts';
+} from '../testing/processes/cliHarness.ts';
 import { assertGolden } from '../testing/golden.ts';
 import { serverCommands } from './commands.ts';
 import { commandsOf } from './helpText.ts';

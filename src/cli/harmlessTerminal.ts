@@ -2,7 +2,7 @@
  * What commands say of a server: names, warnings and refusals hold words of the server, of other
  * people and of agents. None of them may move the cursor, colour the screen or reach the clipboard.
  */
-import { harmlessText } from '../lib/harmlessText.ts';
+import { harmlessText } from '../lib/text/harmlessText.ts';
 import type { Command, Terminal } from './command.ts';
 
 /** The same commands, whatever they are told to say. */

@@ -7,8 +7,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { defineConfig } from '../lib/config.ts';
-import { pinPattern } from '../lib/pinnedTls.ts';
-import { userDataDirectory } from '../lib/userDirectories.ts';
+import { pinPattern } from '../lib/network/pinnedTls.ts';
+import { userDataDirectory } from '../lib/files/userDirectories.ts';
 import {
   contextStore,
   isContextName,

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { silentLogger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
-import { mountSmallDisk } from '../testing/smallDisk.ts';
+import { mountSmallDisk } from '../testing/database/smallDisk.ts';
 import { KeyFileError, readOrCreateKeyFile } from './keyFile.ts';
 
 let directory: string;

@@ -9,7 +9,7 @@
 import { chmod, link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from '../lib/log.ts';
-import { directoryProblem } from '../lib/makeDirectory.ts';
+import { directoryProblem } from '../lib/files/makeDirectory.ts';
 import type { Random } from '../lib/random.ts';
 
 const keyBytes = 32;

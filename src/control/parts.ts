@@ -1,5 +1,5 @@
 /** What every use-case stands on; `control.ts` makes it once and hands it down. */
-import type { TierTable } from '../domain/tiers.ts';
+import type { TierTable } from '../domain/tiers/tiers.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';

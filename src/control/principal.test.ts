@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { openControlHarness, testCaller, type ControlHarness } from '../testing/controlHarness.ts';
-import { firstPage } from '../testing/firstPage.ts';
+import {
+  openControlHarness,
+  testCaller,
+  type ControlHarness,
+} from '../testing/http/controlHarness.ts';
+import { firstPage } from '../testing/http/firstPage.ts';
 import type { Caller, OwnerRef } from './principal.ts';
 
 let harness: ControlHarness;

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { privateKeyPem } from '../lib/ed25519.ts';
+import { privateKeyPem } from '../lib/crypto/ed25519.ts';
 import { silentLogger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
 import { openStore } from '../store/openStore.ts';

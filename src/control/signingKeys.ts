@@ -9,8 +9,8 @@
  *    rotation right behind voids what a stolen key has signed.
  */
 import type { KeyObject } from 'node:crypto';
-import { keyPairFromPem, newKeyPair, privateKeyPem, publicKeyText } from '../lib/ed25519.ts';
-import { sha256Hex } from '../lib/hashing.ts';
+import { keyPairFromPem, newKeyPair, privateKeyPem, publicKeyText } from '../lib/crypto/ed25519.ts';
+import { sha256Hex } from '../lib/crypto/hashing.ts';
 import type { Store } from '../store/store.ts';
 
 /** What signs access tokens. */

@@ -2,9 +2,9 @@
  * The directory's entries: what the data plane knows of durable things, as plain data in memory.
  * Only what routing needs; secrets appear as hashes.
  */
-import type { IsolationLevel } from './isolation.ts';
-import type { RegionMap } from './regionMap.ts';
-import type { TierSlug } from './tiers.ts';
+import type { IsolationLevel } from './agents/isolation.ts';
+import type { RegionMap } from './agents/regionMap.ts';
+import type { TierSlug } from './tiers/tiers.ts';
 
 export interface ProjectEntry {
   /** `proj_…` */

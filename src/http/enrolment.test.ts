@@ -6,9 +6,9 @@ import {
   joinKeyIdOf,
   refreshMessage,
 } from '../api/enrollment.ts';
-import { newKeyPair, publicKeyText, signText } from '../lib/ed25519.ts';
-import { xeonFacts } from '../testing/controlHarness.ts';
-import { openHttpHarness, type HttpHarness, type Reply } from '../testing/httpHarness.ts';
+import { newKeyPair, publicKeyText, signText } from '../lib/crypto/ed25519.ts';
+import { xeonFacts } from '../testing/http/controlHarness.ts';
+import { openHttpHarness, type HttpHarness, type Reply } from '../testing/http/httpHarness.ts';
 
 let harness: HttpHarness;
 before(async () => {

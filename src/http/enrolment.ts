@@ -24,13 +24,13 @@ import type { HandlerOf } from '../api/routes.ts';
 import type { Control } from '../control/control.ts';
 import type { EnrollOutcome, EnrollRefusal } from '../control/enrolment/enroll.ts';
 import type { RefreshOutcome, RefreshRefusal } from '../control/enrolment/refresh.ts';
-import type { AddressLimiter } from './addressLimiter.ts';
-import type { Handler } from './dispatch.ts';
-import type { Exchange, RefusalDetails } from './exchange.ts';
-import { invalidInput } from './invalidInput.ts';
-import type { KnownHosts } from './knownHosts.ts';
+import type { AddressLimiter } from './addresses/addressLimiter.ts';
+import type { Handler } from './exchanges/dispatch.ts';
+import type { Exchange, RefusalDetails } from './exchanges/exchange.ts';
+import { invalidInput } from './exchanges/invalidInput.ts';
+import type { KnownHosts } from './addresses/knownHosts.ts';
 import type { HttpLimits } from './limits.ts';
-import { readOrRefuse, type ReadingBudget } from './readBody.ts';
+import { readOrRefuse, type ReadingBudget } from './listening/readBody.ts';
 
 /** What the control plane does for enrolment. */
 export type EnrolmentPlane = Pick<Control, 'newNonce' | 'enroll' | 'refresh'>;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { openHttpHarness, type HttpHarness } from '../testing/httpHarness.ts';
+import { openHttpHarness, type HttpHarness } from '../testing/http/httpHarness.ts';
 
 let harness: HttpHarness;
 before(async () => {

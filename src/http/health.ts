@@ -4,9 +4,9 @@
  */
 import type { HandlerOf } from '../api/routes.ts';
 import type { ApiKeyAuth } from './data/apiKeyAuth.ts';
-import { isLoopback } from './clientAddress.ts';
-import type { Handler } from './dispatch.ts';
-import type { Exchange } from './exchange.ts';
+import { isLoopback } from './addresses/clientAddress.ts';
+import type { Handler } from './exchanges/dispatch.ts';
+import type { Exchange } from './exchanges/exchange.ts';
 
 export function createHealthHandlers(options: {
   auth: ApiKeyAuth;

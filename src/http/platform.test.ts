@@ -7,7 +7,7 @@ import type { AgentAnswer } from '../api/control/agents.ts';
 import type { EndpointAnswer } from '../api/control/endpoints.ts';
 import type { RequestAnswer } from '../api/control/requests.ts';
 import type { Router } from '../router/router.ts';
-import { enrolledAgent } from '../testing/controlHarness.ts';
+import { enrolledAgent } from '../testing/http/controlHarness.ts';
 import {
   diesAfter,
   diesAtOnce,
@@ -15,10 +15,10 @@ import {
   eventOf,
   stalls,
   type FakeAgent,
-} from '../testing/fakeAgent.ts';
-import { openPlatformHarness, type HttpHarness } from '../testing/httpHarness.ts';
-import { joinOverHttp } from '../testing/joinOverHttp.ts';
-import { until } from '../testing/routerHarness.ts';
+} from '../testing/links/fakeAgent.ts';
+import { openPlatformHarness, type HttpHarness } from '../testing/http/httpHarness.ts';
+import { joinOverHttp } from '../testing/links/joinOverHttp.ts';
+import { until } from '../testing/router/routerHarness.ts';
 
 let harness: HttpHarness<Router>;
 let agent: FakeAgent;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { defineConfig, readConfig } from './config.ts';
 import { configHelp, configMarkdown } from './configText.ts';
-import { formatDuration, formatSize, parseDuration, parseSize } from './quantities.ts';
+import { formatDuration, formatSize, parseDuration, parseSize } from './text/quantities.ts';
 
 const table = defineConfig({
   host: { type: 'text', env: 'T_HOST', flag: 'host', default: '127.0.0.1', help: 'Listen here.' },

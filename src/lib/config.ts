@@ -12,7 +12,7 @@
  * F3 An unknown flag is a problem; an unknown environment variable is not (others own them), except
  *    below the table's own prefix, where it is a likely slip and comes back as a warning.
  */
-import { parseDuration, parseSize, parseWholeNumber, type Parsed } from './quantities.ts';
+import { parseDuration, parseSize, parseWholeNumber, type Parsed } from './text/quantities.ts';
 
 interface RowBase<Value> {
   /** Name of the environment variable; undefined when only a flag makes sense. */

@@ -1,7 +1,7 @@
 /** What people read of a configuration table: `--help` and the documentation's table. */
 import type { ConfigRow, ConfigTable } from './config.ts';
-import { formatDuration, formatSize } from './quantities.ts';
-import { wrapText } from './wrapText.ts';
+import { formatDuration, formatSize } from './text/quantities.ts';
+import { wrapText } from './text/wrapText.ts';
 
 const widthColumns = 100;
 const firstColumn = 30;

@@ -4,6 +4,6 @@
  */
 import { checkoutCommands } from './checkoutCommands.ts';
 import { commandTable } from './commandTable.ts';
-import { runProcess } from './processContext.ts';
+import { runProcess } from './process/processContext.ts';
 
 await runProcess(commandTable(checkoutCommands));

@@ -12,7 +12,7 @@ import { zshScript } from '../cli/completion/zshScript.ts';
 import { overview } from '../cli/helpText.ts';
 import { topicGroups } from '../cli/topics.ts';
 import { assertGolden } from '../testing/golden.ts';
-import { systemBinary } from '../testing/systemBinary.ts';
+import { systemBinary } from '../testing/processes/systemBinary.ts';
 import { checkoutCommands } from './checkoutCommands.ts';
 import { commandTable } from './commandTable.ts';
 

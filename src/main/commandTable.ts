@@ -2,7 +2,7 @@
 import type { Command } from '../cli/command.ts';
 import { serverCommands } from '../cli/commands.ts';
 import { createCompletion } from '../cli/completion/completionCommands.ts';
-import { agentCommand } from './agentCommand.ts';
+import { agentCommand } from './agent/agentCommand.ts';
 import { doctorCommand } from './doctorCommand.ts';
 import { versionCommand } from './versionCommand.ts';
 

@@ -1,8 +1,8 @@
 /** `docs/operating/configuration.md`, made of the tables that the programs read. */
 import { projectOptions } from '../cli/serverContext.ts';
 import { configMarkdown } from '../lib/configText.ts';
-import { agentTable } from './agentConfig.ts';
-import { serveTable } from './serveConfig.ts';
+import { agentTable } from './agent/agentConfig.ts';
+import { serveTable } from './server/serveConfig.ts';
 
 /** The page's text. */
 export function configurationDocument(): string {
@@ -14,8 +14,8 @@ A flag wins over the environment, the environment over the default. A switch is 
 sizes \`64KiB\`, \`16MiB\`, \`200GB\`. A flag that is not in the table is refused; a variable that
 begins with \`XIM_\` and is in no table is pointed out.
 
-This page is made from the tables in \`src/main/serveConfig.ts\`, \`src/main/agentConfig.ts\` and
-\`src/cli/serverContext.ts\`;
+This page is made from the tables in \`src/main/server/serveConfig.ts\`,
+\`src/main/agent/agentConfig.ts\` and \`src/cli/serverContext.ts\`;
 \`XIM_UPDATE_GOLDENS=1 npm test -- src/main/configurationDocument.test.ts\`
 writes it again.
 

@@ -3,6 +3,6 @@
  * talk to a server. The server itself runs from a checkout.
  */
 import { commandTable } from './commandTable.ts';
-import { runProcess } from './processContext.ts';
+import { runProcess } from './process/processContext.ts';
 
 await runProcess(commandTable([]));

@@ -1,5 +1,5 @@
 /** The server as a process of its own (`npm start`): `xim serve`, without the word. */
-import { runProcess } from './processContext.ts';
-import { serveCommand } from './serveCommand.ts';
+import { runProcess } from './process/processContext.ts';
+import { serveCommand } from './server/serveCommand.ts';
 
 await runProcess([serveCommand], ['serve', ...process.argv.slice(2)]);

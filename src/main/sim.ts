@@ -1,5 +1,5 @@
 /** `npm run sim -- …`: the same as `xim simulate …`. */
-import { runProcess } from './processContext.ts';
+import { runProcess } from './process/processContext.ts';
 import { simulateCommand } from './simulateCommand.ts';
 
 await runProcess([simulateCommand], ['simulate', ...process.argv.slice(2)]);

@@ -8,7 +8,7 @@ import type { CommandContext } from '../cli/command.ts';
 import { commandHelp } from '../cli/helpText.ts';
 import { runCli } from '../cli/runCli.ts';
 import { assertGolden } from '../testing/golden.ts';
-import { processContext } from './processContext.ts';
+import { processContext } from './process/processContext.ts';
 import { simulateCommand } from './simulateCommand.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'xim-simulate-'));

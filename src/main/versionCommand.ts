@@ -1,7 +1,7 @@
 /** `xim version`. */
 import { defineCommand } from '../cli/command.ts';
 import { exitCodes } from '../cli/exitCodes.ts';
-import { version } from './version.ts';
+import { version } from './process/version.ts';
 
 export const versionCommand = defineCommand({
   words: ['version'],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fuzzLink } from '../testing/linkFuzz.ts';
+import { fuzzLink } from '../testing/links/linkFuzz.ts';
 
 void test('no bytes make a link throw, hang on to a stream or harm another', async () => {
   const seed = Number(process.env['XIM_FUZZ_SEED'] ?? Date.now() % 1_000_000);

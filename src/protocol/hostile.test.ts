@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeClock } from '../testing/fakeClock.ts';
-import { endOf, helloOf, openOf, welcome, challenge } from '../testing/linkPair.ts';
-import { frames, rawAgainstAgent, rawAgainstRouter } from '../testing/rawLink.ts';
-import type { RawAgainstAgent, RawAgainstRouter } from '../testing/rawLink.ts';
+import { endOf, helloOf, openOf, welcome, challenge } from '../testing/links/linkPair.ts';
+import { frames, rawAgainstAgent, rawAgainstRouter } from '../testing/links/rawLink.ts';
+import type { RawAgainstAgent, RawAgainstRouter } from '../testing/links/rawLink.ts';
 import type { LinkCloseReason } from './link.ts';
 import { closeCodes } from './wire/closeCode.ts';
 import { encodeCredit, encodePing } from './wire/frame.ts';

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { publicKeyFromText, verifyText } from '../lib/ed25519.ts';
+import { publicKeyFromText, verifyText } from '../lib/crypto/ed25519.ts';
 import { helloMessage } from './signing.ts';
 import { closeCodes } from './wire/closeCode.ts';
 import { agentControlReader, encodeControl, encodeStreamMessage } from './wire/controlCodec.ts';

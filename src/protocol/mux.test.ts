@@ -6,9 +6,9 @@ import {
   endOf,
   memoryTransportPair,
   wsTransportPair,
-} from '../testing/linkPair.ts';
-import type { LinkPair } from '../testing/linkPair.ts';
-import { Answer } from '../testing/linkPair.ts';
+} from '../testing/links/linkPair.ts';
+import type { LinkPair } from '../testing/links/linkPair.ts';
+import { Answer } from '../testing/links/linkPair.ts';
 import type { GrantMessage } from './messages/agentControl.ts';
 import type { ConfigMessage } from './messages/routerControl.ts';
 

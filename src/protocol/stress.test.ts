@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { randomInt, seededRandom, type Random } from '../lib/random.ts';
 import { FakeClock } from '../testing/fakeClock.ts';
-import { Answer, createLinkPair, endOf, type LinkPair, type Request } from '../testing/linkPair.ts';
+import {
+  Answer,
+  createLinkPair,
+  endOf,
+  type LinkPair,
+  type Request,
+} from '../testing/links/linkPair.ts';
 import { createMemoryPair, type MemoryPair } from './memoryTransport.ts';
 
 const head = { status: 200, contentType: 'text/event-stream' };

@@ -6,8 +6,8 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { systemClock } from '../lib/clock.ts';
-import type { Closed } from '../testing/linkPair.ts';
-import { challenge, createLinkPair, endOf, wsTransportPair } from '../testing/linkPair.ts';
+import type { Closed } from '../testing/links/linkPair.ts';
+import { challenge, createLinkPair, endOf, wsTransportPair } from '../testing/links/linkPair.ts';
 import { createRouterPeer } from './mux.ts';
 import {
   createWsTransport,

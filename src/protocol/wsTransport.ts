@@ -7,7 +7,7 @@
  * neither, and plain `ws://` is used on loopback only; both ends then skip a pass over every byte.
  */
 import type { ClientOptions, RawData, ServerOptions, WebSocket } from 'ws';
-import { freeBytes } from '../lib/freeBytes.ts';
+import { freeBytes } from '../lib/memory/freeBytes.ts';
 import { linkLimits } from './limits.ts';
 import type { Transport, TransportHandlers } from './link.ts';
 

@@ -1,8 +1,8 @@
 /** Where prompts with a common beginning go, through the real router and links. */
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { streams } from '../testing/fakeAgent.ts';
-import { RouterHarness, until } from '../testing/routerHarness.ts';
+import { streams } from '../testing/links/fakeAgent.ts';
+import { RouterHarness, until } from '../testing/router/routerHarness.ts';
 
 let one: RouterHarness;
 afterEach(async () => {

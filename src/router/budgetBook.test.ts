@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { UntimedEvent } from '../domain/schedulerEvents.ts';
-import { tierTable } from '../domain/tiers.ts';
+import type { UntimedEvent } from '../domain/scheduler/schedulerEvents.ts';
+import { tierTable } from '../domain/tiers/tiers.ts';
 import { silentLogger } from '../lib/log.ts';
 import { FakeClock } from '../testing/fakeClock.ts';
-import { usageRow } from '../testing/storeRows.ts';
+import { usageRow } from '../testing/database/storeRows.ts';
 import type { BudgetEntry } from '../domain/directory.ts';
 import { BudgetBook } from './budgetBook.ts';
 import { budgetReadAgainMs, budgetReadEveryMs } from './limits.ts';

@@ -18,11 +18,11 @@ import {
   type BudgetMark,
   type BudgetState,
   type BudgetStop,
-} from '../domain/budget.ts';
+} from '../domain/metering/budget.ts';
 import type { BudgetEntry } from '../domain/directory.ts';
-import { timeCostMicros } from '../domain/price.ts';
-import type { UntimedEvent } from '../domain/schedulerEvents.ts';
-import type { TierPrice } from '../domain/tiers.ts';
+import { timeCostMicros } from '../domain/metering/price.ts';
+import type { UntimedEvent } from '../domain/scheduler/schedulerEvents.ts';
+import type { TierPrice } from '../domain/tiers/tiers.ts';
 import { sleep, type Clock, type Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { DirectoryEvent } from './directory.ts';

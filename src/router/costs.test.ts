@@ -1,10 +1,10 @@
 /** What a request costs, as its record says it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { tierTable } from '../domain/tiers.ts';
-import { refuses, type Script } from '../testing/fakeAgent.ts';
+import { tierTable } from '../domain/tiers/tiers.ts';
+import { refuses, type Script } from '../testing/links/fakeAgent.ts';
 import { FakeClock } from '../testing/fakeClock.ts';
-import { RouterHarness, until } from '../testing/routerHarness.ts';
+import { RouterHarness, until } from '../testing/router/routerHarness.ts';
 
 const counted: Script = (request) => {
   request.streamHead();

@@ -15,7 +15,7 @@ import type {
   ModelEntry,
   ProjectEntry,
 } from '../domain/directory.ts';
-import { emptyRegionMap, type RegionMap } from '../domain/regionMap.ts';
+import { emptyRegionMap, type RegionMap } from '../domain/agents/regionMap.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { directoryBatch, directoryPollMs, tokenKeysReadEveryMs } from './limits.ts';

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import fc from 'fast-check';
-import { tierTable, type TierOverride } from '../domain/tiers.ts';
-import { answers, saysNothing, stalls, streams, type Script } from '../testing/fakeAgent.ts';
+import { tierTable, type TierOverride } from '../domain/tiers/tiers.ts';
+import { answers, saysNothing, stalls, streams, type Script } from '../testing/links/fakeAgent.ts';
 import { FakeClock } from '../testing/fakeClock.ts';
-import { RouterHarness, settle, until } from '../testing/routerHarness.ts';
+import { RouterHarness, settle, until } from '../testing/router/routerHarness.ts';
 
 const made: RouterHarness[] = [];
 

@@ -5,9 +5,9 @@
  * The directory is fed from the `changes` table only: a snapshot, then numbered changes. Hints make
  * it quick, the poll each second makes it true.
  */
-import type { HealthSample } from '../domain/agentHealth.ts';
+import type { HealthSample } from '../domain/agents/agentHealth.ts';
 import type { ErrorName } from '../api/errors.ts';
-import type { BudgetMark } from '../domain/budget.ts';
+import type { BudgetMark } from '../domain/metering/budget.ts';
 import type {
   EndpointEntry,
   AgentEntry,

@@ -1,9 +1,9 @@
 /** Requests in the house when the directory says something new of their endpoint. */
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { endpointEntry, modelEntry, projectEntry } from '../testing/directoryEntries.ts';
-import { saysNothing, streams } from '../testing/fakeAgent.ts';
-import { RouterHarness, settle, until, type Submission } from '../testing/routerHarness.ts';
+import { endpointEntry, modelEntry, projectEntry } from '../testing/router/directoryEntries.ts';
+import { saysNothing, streams } from '../testing/links/fakeAgent.ts';
+import { RouterHarness, settle, until, type Submission } from '../testing/router/routerHarness.ts';
 
 let one: RouterHarness;
 afterEach(async () => {

@@ -12,11 +12,11 @@ import {
   stalls,
   streams,
   type Script,
-} from '../testing/fakeAgent.ts';
+} from '../testing/links/fakeAgent.ts';
 import { FakeClock } from '../testing/fakeClock.ts';
-import { apiKeyEntry, endpointEntry } from '../testing/directoryEntries.ts';
-import { FakeClient, RouterHarness, settle, until } from '../testing/routerHarness.ts';
-import { unlimitedTiers } from '../testing/unlimitedTiers.ts';
+import { apiKeyEntry, endpointEntry } from '../testing/router/directoryEntries.ts';
+import { FakeClient, RouterHarness, settle, until } from '../testing/router/routerHarness.ts';
+import { unlimitedTiers } from '../testing/router/unlimitedTiers.ts';
 
 const made: RouterHarness[] = [];
 

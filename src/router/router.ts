@@ -5,7 +5,7 @@
  * Parts: `directory` (durable things in memory), `links/` (who is linked, handshake, grants),
  * `logs/` (what agents say), `health/` (how they are), `requests/` (one request from arrival to
  * outcome; the relay is `requests/attempt.ts`), `journal/` (what happened, on disk and then in the
- * store). Decisions are `domain/scheduler.ts`.
+ * store). Decisions are `domain/scheduler/scheduler.ts`.
  *
  * Invariants (numbered as in ARCHITECTURE.md; each file says how it keeps them)
  * R1 Every accepted request ends in exactly one outcome, and its slot is released exactly once.
@@ -17,8 +17,8 @@
  */
 import path from 'node:path';
 import type { WebSocket } from 'ws';
-import { tierTable, type TierTable } from '../domain/tiers.ts';
-import type { WaitingBounds } from '../domain/waitingQueue.ts';
+import { tierTable, type TierTable } from '../domain/tiers/tiers.ts';
+import type { WaitingBounds } from '../domain/waiting/waitingQueue.ts';
 import type { Clock } from '../lib/clock.ts';
 import { sleep } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';

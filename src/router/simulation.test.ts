@@ -1,7 +1,7 @@
 /** Seeded fleets in virtual time (`RouterSimulation`). A failure names the seed to repeat. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { RouterSimulation, type SimulationReport } from '../testing/routerSimulation.ts';
+import { RouterSimulation, type SimulationReport } from '../testing/router/routerSimulation.ts';
 
 const seeds = 30;
 

@@ -4,10 +4,14 @@
  * a trace knows of prompts comes as the blocks that a router would have hashed.
  */
 import type { AgentEntry, EndpointEntry, ModelEntry } from '../domain/directory.ts';
-import type { RoutedRequest } from '../domain/matching.ts';
-import { Scheduler } from '../domain/scheduler.ts';
-import type { SchedulerCommand, SchedulerEvent, UntimedEvent } from '../domain/schedulerEvents.ts';
-import { tierSlugs, tierTable } from '../domain/tiers.ts';
+import type { RoutedRequest } from '../domain/agents/matching.ts';
+import { Scheduler } from '../domain/scheduler/scheduler.ts';
+import type {
+  SchedulerCommand,
+  SchedulerEvent,
+  UntimedEvent,
+} from '../domain/scheduler/schedulerEvents.ts';
+import { tierSlugs, tierTable } from '../domain/tiers/tiers.ts';
 import type { Random } from '../lib/random.ts';
 import type {
   ArrivedRequest,

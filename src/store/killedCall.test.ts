@@ -9,8 +9,8 @@ import { after, test } from 'node:test';
 import { systemClock } from '../lib/clock.ts';
 import { silentLogger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
-import { startPostgres } from '../testing/postgres.ts';
-import { bootstrapRows, startMs } from '../testing/storeRows.ts';
+import { startPostgres } from '../testing/database/postgres.ts';
+import { bootstrapRows, startMs } from '../testing/database/storeRows.ts';
 import { openStore } from './openStore.ts';
 import type { Store } from './store.ts';
 
@@ -22,7 +22,7 @@ after(async () => {
 });
 
 const parts = { log: silentLogger, clock: systemClock, random: systemRandom };
-const program = path.join(import.meta.dirname, '..', 'testing', 'idempotentWriter.ts');
+const program = path.join(import.meta.dirname, '../testing/database/idempotentWriter.ts');
 const rounds = 4;
 /** Calls that have begun when the process is killed; the moment is a little later. */
 const callsBefore = 40;

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { Kysely } from 'kysely';
-import { auditNote, joinKeyRow } from '../testing/storeRows.ts';
+import { auditNote, joinKeyRow } from '../testing/database/storeRows.ts';
 import { methods, runInTransaction } from './methods.ts';
 import { migrate } from './migrate.ts';
-import { appendChanges } from './queries/changes.ts';
-import { writeJoinKey } from './queries/joinKeys.ts';
+import { appendChanges } from './directory/changes.ts';
+import { writeJoinKey } from './agents/joinKeys.ts';
 import { nodeSqliteDialect } from './sqlite/nodeSqliteDialect.ts';
 import type { Tables } from './tables.ts';
 

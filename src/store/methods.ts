@@ -24,7 +24,7 @@ import { secondFactorMethods } from './methods/secondFactorMethods.ts';
 import { usageMethods } from './methods/usageMethods.ts';
 import type { AuditNote } from './contract/auditStore.ts';
 import type { Access, MethodsOf } from './methods/method.ts';
-import { appendAuditNote } from './queries/audit.ts';
+import { appendAuditNote } from './projects/audit.ts';
 import { lockClaim, markClaimUsed } from './queries/idempotency.ts';
 import type { StoreMethods } from './store.ts';
 import type { Tables } from './tables.ts';

@@ -14,8 +14,8 @@ import { systemClock } from '../lib/clock.ts';
 import { silentLogger } from '../lib/log.ts';
 import { systemRandom } from '../lib/random.ts';
 import { assertGolden } from '../testing/golden.ts';
-import { startPostgres } from '../testing/postgres.ts';
-import { endLeftovers, startProcess } from '../testing/processes.ts';
+import { startPostgres } from '../testing/database/postgres.ts';
+import { endLeftovers, startProcess } from '../testing/processes/processes.ts';
 import {
   contentsAt,
   earlierVersions,
@@ -39,8 +39,8 @@ after(async () => {
 });
 
 const newest = migrations.map(({ version }) => version);
-const migrating = path.join(import.meta.dirname, '..', 'testing', 'migratingProcess.ts');
-const opening = path.join(import.meta.dirname, '..', 'testing', 'openingProcess.ts');
+const migrating = path.join(import.meta.dirname, '../testing/database/migratingProcess.ts');
+const opening = path.join(import.meta.dirname, '../testing/database/openingProcess.ts');
 
 async function withStore(url: string, use: (store: Store) => Promise<void>): Promise<void> {
   const parts = { log: silentLogger, clock: systemClock, random: systemRandom };

@@ -13,7 +13,7 @@ import type {
   EntryKind,
 } from './contract/directoryStore.ts';
 import { directoryPageEntries, directoryReadAttempts } from './limits.ts';
-import { unpackPage } from './queries/directoryPage.ts';
+import { unpackPage } from './directory/directoryPage.ts';
 import { StoreError } from './storeError.ts';
 
 export interface DirectoryContents {

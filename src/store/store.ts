@@ -3,9 +3,9 @@
  * out, no handle crosses; the embedded store runs each method inside its worker thread.
  *
  * `contract/` says what a store can do, topic by topic. `tables/` and `migrations/` are the tables,
- * `queries/` what is asked of them, written once for both databases and listed in `methods/`;
- * `sqlite/` and `postgres/` run it; `openStore.ts` chooses. One suite (`testing/storeContract.ts`)
- * holds both to what stands here.
+ * and what is asked of them lies in folders by topic, written once for both databases and listed in
+ * `methods/`; `queries/` has what those share. `sqlite/` and `postgres/` run it; `openStore.ts`
+ * chooses. One suite (`testing/storeContract/storeContract.ts`) holds both to what stands here.
  *
  * Invariants
  * S1 A method commits whole or not at all, together with its rows in `changes`.

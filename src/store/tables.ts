@@ -4,7 +4,7 @@
  * T1 Times are epoch ms and sizes are bytes, both in 64-bit integers that stay below 2⁵³.
  * T2 Truth is 0 or 1, because SQLite has nothing else.
  * T3 A list is JSON in a text column: nothing selects by what is inside, but for the few agents
- *    that are bound (`queries/bindings.ts`).
+ *    that are bound (`agents/bindings.ts`).
  */
 import type { Selectable } from 'kysely';
 import type { AgentTables } from './tables/agentTables.ts';

@@ -5,14 +5,14 @@
  */
 import { newApiKeyRow } from '../control/apiKeys/apiKeyText.ts';
 import type { OwnerRef } from '../control/principal.ts';
-import { sha256Hex } from '../lib/hashing.ts';
+import { sha256Hex } from '../lib/crypto/hashing.ts';
 import { newId } from '../lib/ids.ts';
 import { systemRandom } from '../lib/random.ts';
 import type { ProjectRow } from '../store/contract/projectStore.ts';
 import type { Store } from '../store/store.ts';
-import { newTestAgent, type ControlHarness } from './controlHarness.ts';
-import { newEndpoint as newEndpointInput, newModel } from './catalogueRows.ts';
-import { auditNote, userRow } from './storeRows.ts';
+import { newTestAgent, type ControlHarness } from './http/controlHarness.ts';
+import { newEndpoint as newEndpointInput, newModel } from './router/catalogueRows.ts';
+import { auditNote, userRow } from './database/storeRows.ts';
 
 export const castNames = [
   'none',

@@ -10,10 +10,10 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { routes } from '../../src/api/routes.ts';
-import { reservedSlugs } from '../../src/lib/slug.ts';
+import { reservedSlugs } from '../../src/lib/text/slug.ts';
 import type { Router } from '../../src/router/router.ts';
 import { inviteCast, type Cast } from '../../src/testing/cast.ts';
-import { openPlatformHarness, type HttpHarness } from '../../src/testing/httpHarness.ts';
+import { openPlatformHarness, type HttpHarness } from '../../src/testing/http/httpHarness.ts';
 
 const mutations = 1_000;
 

@@ -12,8 +12,8 @@ import {
   openPlatformHarness,
   type HttpHarness,
   type Reply,
-} from '../../src/testing/httpHarness.ts';
-import { onBothDatabases, type NewDatabase } from '../../src/testing/onBothDatabases.ts';
+} from '../../src/testing/http/httpHarness.ts';
+import { onBothDatabases, type NewDatabase } from '../../src/testing/database/onBothDatabases.ts';
 import { until } from '../../src/testing/until.ts';
 import { matrix, type Verdict } from './matrix.ts';
 import { minimalOf } from './minimal.ts';

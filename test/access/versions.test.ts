@@ -13,8 +13,8 @@ import {
   openPlatformHarness,
   type HttpHarness,
   type Reply,
-} from '../../src/testing/httpHarness.ts';
-import { onBothDatabases, type NewDatabase } from '../../src/testing/onBothDatabases.ts';
+} from '../../src/testing/http/httpHarness.ts';
+import { onBothDatabases, type NewDatabase } from '../../src/testing/database/onBothDatabases.ts';
 
 interface Versioned {
   version: number;

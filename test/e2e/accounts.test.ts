@@ -3,18 +3,18 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { totpCode, totpStepAt } from '../../src/lib/totp.ts';
-import { openBrowser } from '../../src/testing/browser.ts';
-import { startFakeEngine, type FakeEngine } from '../../src/testing/fakeEngine.ts';
+import { totpCode, totpStepAt } from '../../src/lib/crypto/totp.ts';
+import { openBrowser } from '../../src/testing/http/browser.ts';
+import { startFakeEngine, type FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
 import {
   startIdentityProvider,
   type IdentityProvider,
-} from '../../src/testing/identityProvider.ts';
+} from '../../src/testing/http/identityProvider.ts';
 import {
   startServerProcess,
   temporaryDirectory,
   type ServerProcess,
-} from '../../src/testing/serverProcess.ts';
+} from '../../src/testing/processes/serverProcess.ts';
 
 const chosen = 'a password of one’s own';
 

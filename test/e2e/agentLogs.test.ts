@@ -5,12 +5,15 @@ import { after, before, test, type TestContext } from 'node:test';
 import type { AgentHealthAnswer } from '../../src/api/control/agentHealth.ts';
 import type { AgentAnswer } from '../../src/api/control/agents.ts';
 import type { LogAnswer, LogEntryAnswer } from '../../src/api/control/logs.ts';
-import { joinAgent } from '../../src/testing/agentProcess.ts';
-import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
-import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
-import { endLeftovers, until } from '../../src/testing/processes.ts';
-import { startServerProcess, temporaryDirectory } from '../../src/testing/serverProcess.ts';
-import type { ServerProcess } from '../../src/testing/serverProcess.ts';
+import { joinAgent } from '../../src/testing/processes/agentProcess.ts';
+import { startFakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import type { FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { endLeftovers, until } from '../../src/testing/processes/processes.ts';
+import {
+  startServerProcess,
+  temporaryDirectory,
+} from '../../src/testing/processes/serverProcess.ts';
+import type { ServerProcess } from '../../src/testing/processes/serverProcess.ts';
 
 let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 let engine: FakeEngine;

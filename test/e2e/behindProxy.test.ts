@@ -7,17 +7,22 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import type { CreatedJoinKeyAnswer } from '../../src/api/control/joinKeys.ts';
-import { testCertificate } from '../../src/testing/certificate.ts';
-import { startFakeEngine, type FakeEngine } from '../../src/testing/fakeEngine.ts';
-import { freePort } from '../../src/testing/freePort.ts';
-import { guideBlocks } from '../../src/testing/guide.ts';
-import { endLeftovers, repository, startProcess, until } from '../../src/testing/processes.ts';
+import { testCertificate } from '../../src/testing/http/certificate.ts';
+import { startFakeEngine, type FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { freePort } from '../../src/testing/processes/freePort.ts';
+import { guideBlocks } from '../../src/testing/processes/guide.ts';
+import {
+  endLeftovers,
+  repository,
+  startProcess,
+  until,
+} from '../../src/testing/processes/processes.ts';
 import {
   startServerProcess,
   temporaryDirectory,
   type ServerProcess,
-} from '../../src/testing/serverProcess.ts';
-import { systemBinary } from '../../src/testing/systemBinary.ts';
+} from '../../src/testing/processes/serverProcess.ts';
+import { systemBinary } from '../../src/testing/processes/systemBinary.ts';
 
 const model = 'SmolLM2-135M-Instruct';
 const nginx = systemBinary({ names: ['nginx'], debianPackage: 'nginx-light' });

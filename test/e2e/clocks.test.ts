@@ -2,13 +2,21 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { createJoinKey } from '../../src/testing/agentProcess.ts';
-import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
-import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
-import { endLeftovers, repository, startProcess, until } from '../../src/testing/processes.ts';
-import type { RunningProcess } from '../../src/testing/processes.ts';
-import { startServerProcess, temporaryDirectory } from '../../src/testing/serverProcess.ts';
-import type { ServerProcess } from '../../src/testing/serverProcess.ts';
+import { createJoinKey } from '../../src/testing/processes/agentProcess.ts';
+import { startFakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import type { FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import {
+  endLeftovers,
+  repository,
+  startProcess,
+  until,
+} from '../../src/testing/processes/processes.ts';
+import type { RunningProcess } from '../../src/testing/processes/processes.ts';
+import {
+  startServerProcess,
+  temporaryDirectory,
+} from '../../src/testing/processes/serverProcess.ts';
+import type { ServerProcess } from '../../src/testing/processes/serverProcess.ts';
 
 const hourMs = 3_600_000;
 

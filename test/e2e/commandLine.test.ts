@@ -3,20 +3,20 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { shellQuote } from '../../src/api/joinCommand.ts';
-import { startFakeEngine, type FakeEngine } from '../../src/testing/fakeEngine.ts';
+import { startFakeEngine, type FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
 import {
   endLeftovers,
   repository,
   startProcess,
   until,
   type RunningProcess,
-} from '../../src/testing/processes.ts';
+} from '../../src/testing/processes/processes.ts';
 import {
   startServerProcess,
   temporaryDirectory,
   type ServerProcess,
-} from '../../src/testing/serverProcess.ts';
-import { systemBinary } from '../../src/testing/systemBinary.ts';
+} from '../../src/testing/processes/serverProcess.ts';
+import { systemBinary } from '../../src/testing/processes/systemBinary.ts';
 
 const chosen = 'a password of my own';
 const entry = path.join(repository, 'src', 'main', 'cli.ts');

@@ -5,15 +5,15 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { packAgent } from '../../scripts/packAgent.ts';
-import { testCertificate, type TestCertificate } from '../../src/testing/certificate.ts';
-import { startFakeEngine, type FakeEngine } from '../../src/testing/fakeEngine.ts';
-import { oldNode } from '../../src/testing/oldNode.ts';
-import { endLeftovers, startProcess } from '../../src/testing/processes.ts';
+import { testCertificate, type TestCertificate } from '../../src/testing/http/certificate.ts';
+import { startFakeEngine, type FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { oldNode } from '../../src/testing/processes/oldNode.ts';
+import { endLeftovers, startProcess } from '../../src/testing/processes/processes.ts';
 import {
   startServerProcess,
   temporaryDirectory,
   type ServerProcess,
-} from '../../src/testing/serverProcess.ts';
+} from '../../src/testing/processes/serverProcess.ts';
 
 let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 let engine: FakeEngine;

@@ -4,8 +4,8 @@
  */
 import { after, test } from 'node:test';
 import { CrashedServer } from '../../src/testing/crashStore/crashedServer.ts';
-import { endLeftovers } from '../../src/testing/processes.ts';
-import { startPostgres } from '../../src/testing/postgres.ts';
+import { endLeftovers } from '../../src/testing/processes/processes.ts';
+import { startPostgres } from '../../src/testing/database/postgres.ts';
 
 const postgres = await startPostgres();
 after(async () => {

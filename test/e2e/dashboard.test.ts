@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { openBrowser } from '../../src/testing/browser.ts';
-import { startFakeEngine, type FakeEngine } from '../../src/testing/fakeEngine.ts';
-import { repository, startProcess } from '../../src/testing/processes.ts';
+import { openBrowser } from '../../src/testing/http/browser.ts';
+import { startFakeEngine, type FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { repository, startProcess } from '../../src/testing/processes/processes.ts';
 import {
   startServerProcess,
   temporaryDirectory,
   type ServerProcess,
-} from '../../src/testing/serverProcess.ts';
+} from '../../src/testing/processes/serverProcess.ts';
 
 let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 let engine: FakeEngine;

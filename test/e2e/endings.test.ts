@@ -7,7 +7,7 @@ import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { oldNode } from '../../src/testing/oldNode.ts';
+import { oldNode } from '../../src/testing/processes/oldNode.ts';
 import {
   childrenOf,
   endLeftovers,
@@ -15,11 +15,11 @@ import {
   repository,
   startProcess,
   until,
-} from '../../src/testing/processes.ts';
-import type { RunningProcess } from '../../src/testing/processes.ts';
-import { spawnServer, temporaryDirectory } from '../../src/testing/serverProcess.ts';
-import type { ReadyLine } from '../../src/testing/serverProcess.ts';
-import { systemBinary } from '../../src/testing/systemBinary.ts';
+} from '../../src/testing/processes/processes.ts';
+import type { RunningProcess } from '../../src/testing/processes/processes.ts';
+import { spawnServer, temporaryDirectory } from '../../src/testing/processes/serverProcess.ts';
+import type { ReadyLine } from '../../src/testing/processes/serverProcess.ts';
+import { systemBinary } from '../../src/testing/processes/systemBinary.ts';
 
 let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 

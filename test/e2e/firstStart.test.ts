@@ -13,9 +13,12 @@ import {
   isAlive,
   testCache,
   until,
-} from '../../src/testing/processes.ts';
-import { startServerProcess, temporaryDirectory } from '../../src/testing/serverProcess.ts';
-import type { ReadyLine, ServerProcess } from '../../src/testing/serverProcess.ts';
+} from '../../src/testing/processes/processes.ts';
+import {
+  startServerProcess,
+  temporaryDirectory,
+} from '../../src/testing/processes/serverProcess.ts';
+import type { ReadyLine, ServerProcess } from '../../src/testing/processes/serverProcess.ts';
 
 /** A registry, a hub and an index that nobody listens on: what is fetched now fails. */
 const offline = {

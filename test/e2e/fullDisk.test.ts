@@ -10,14 +10,17 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { defaultModel } from '../../src/agent/models/defaultModel.ts';
 import { maxPendingJournalBytes } from '../../src/router/limits.ts';
-import { joinAgent } from '../../src/testing/agentProcess.ts';
-import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
-import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
-import { endLeftovers, until } from '../../src/testing/processes.ts';
-import type { RunningProcess } from '../../src/testing/processes.ts';
-import { startServerProcess, temporaryDirectory } from '../../src/testing/serverProcess.ts';
-import type { ServerProcess } from '../../src/testing/serverProcess.ts';
-import { mountSmallDisk } from '../../src/testing/smallDisk.ts';
+import { joinAgent } from '../../src/testing/processes/agentProcess.ts';
+import { startFakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import type { FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { endLeftovers, until } from '../../src/testing/processes/processes.ts';
+import type { RunningProcess } from '../../src/testing/processes/processes.ts';
+import {
+  startServerProcess,
+  temporaryDirectory,
+} from '../../src/testing/processes/serverProcess.ts';
+import type { ServerProcess } from '../../src/testing/processes/serverProcess.ts';
+import { mountSmallDisk } from '../../src/testing/database/smallDisk.ts';
 
 let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 let dataDir: string;

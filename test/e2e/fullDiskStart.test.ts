@@ -3,17 +3,17 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { createJoinKey } from '../../src/testing/agentProcess.ts';
-import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
-import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
-import { endLeftovers, repository, startProcess } from '../../src/testing/processes.ts';
-import type { RunningProcess } from '../../src/testing/processes.ts';
+import { createJoinKey } from '../../src/testing/processes/agentProcess.ts';
+import { startFakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import type { FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { endLeftovers, repository, startProcess } from '../../src/testing/processes/processes.ts';
+import type { RunningProcess } from '../../src/testing/processes/processes.ts';
 import {
   spawnServer,
   startServerProcess,
   temporaryDirectory,
-} from '../../src/testing/serverProcess.ts';
-import { mountSmallDisk } from '../../src/testing/smallDisk.ts';
+} from '../../src/testing/processes/serverProcess.ts';
+import { mountSmallDisk } from '../../src/testing/database/smallDisk.ts';
 
 const kib = 1024;
 const page = 4 * kib;

@@ -1,23 +1,23 @@
 /**
  * The guides, tried as written: the shell blocks of every page in docs/operating against one real
- * server, with nothing changed but its address and its password. `src/testing/guide.ts` says which
- * blocks are run.
+ * server, with nothing changed but its address and its password. Which blocks are run, says
+ * `src/testing/processes/guide.ts`.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { joinAgent } from '../../src/testing/agentProcess.ts';
-import { startFakeEngine, type FakeEngine } from '../../src/testing/fakeEngine.ts';
-import { guideBlocks, guideScript } from '../../src/testing/guide.ts';
-import { endLeftovers, repository, startProcess } from '../../src/testing/processes.ts';
+import { joinAgent } from '../../src/testing/processes/agentProcess.ts';
+import { startFakeEngine, type FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { guideBlocks, guideScript } from '../../src/testing/processes/guide.ts';
+import { endLeftovers, repository, startProcess } from '../../src/testing/processes/processes.ts';
 import {
   startServerProcess,
   temporaryDirectory,
   type ServerProcess,
-} from '../../src/testing/serverProcess.ts';
-import { systemBinary } from '../../src/testing/systemBinary.ts';
+} from '../../src/testing/processes/serverProcess.ts';
+import { systemBinary } from '../../src/testing/processes/systemBinary.ts';
 
 /** What the page about people puts in the place of the one-time password. */
 const chosen = 'a longer one of mine';

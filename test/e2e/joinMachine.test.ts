@@ -7,14 +7,17 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import https from 'node:https';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { pinnedConnect } from '../../src/lib/pinnedTls.ts';
-import { createJoinKey } from '../../src/testing/agentProcess.ts';
-import { openOtherMachine } from '../../src/testing/otherMachine.ts';
-import type { OtherMachine } from '../../src/testing/otherMachine.ts';
-import { endLeftovers, repository, until } from '../../src/testing/processes.ts';
-import type { RunningProcess } from '../../src/testing/processes.ts';
-import { startServerProcess, temporaryDirectory } from '../../src/testing/serverProcess.ts';
-import type { ServerProcess } from '../../src/testing/serverProcess.ts';
+import { pinnedConnect } from '../../src/lib/network/pinnedTls.ts';
+import { createJoinKey } from '../../src/testing/processes/agentProcess.ts';
+import { openOtherMachine } from '../../src/testing/processes/otherMachine.ts';
+import type { OtherMachine } from '../../src/testing/processes/otherMachine.ts';
+import { endLeftovers, repository, until } from '../../src/testing/processes/processes.ts';
+import type { RunningProcess } from '../../src/testing/processes/processes.ts';
+import {
+  startServerProcess,
+  temporaryDirectory,
+} from '../../src/testing/processes/serverProcess.ts';
+import type { ServerProcess } from '../../src/testing/processes/serverProcess.ts';
 
 let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 let machine: OtherMachine | undefined;
@@ -36,7 +39,7 @@ before(async () => {
     args: ['--no-agent', '--host', machine.hostAddress],
   });
   // On the machine's own loopback: whoever answers through it runs there.
-  const fake = path.join(repository, 'src', 'testing', 'fakeEngine.ts');
+  const fake = path.join(repository, 'src', 'testing', 'engines', 'fakeEngine.ts');
   const engine = machine.start(process.execPath, [fake, '--port', '0']);
   const [line] = await engine.seen(/^\{.*\}$/m);
   engineUrl = (JSON.parse(line) as { url: string }).url;

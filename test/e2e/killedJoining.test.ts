@@ -4,9 +4,9 @@
  */
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { endLeftovers } from '../../src/testing/processes.ts';
-import { KilledJoining, type Kill } from '../../src/testing/killedJoining.ts';
-import type { KillMoment } from '../../src/testing/killMoment.ts';
+import { endLeftovers } from '../../src/testing/processes/processes.ts';
+import { KilledJoining, type Kill } from '../../src/testing/database/killedJoining.ts';
+import type { KillMoment } from '../../src/testing/database/killMoment.ts';
 
 let rig: KilledJoining;
 before(async () => {

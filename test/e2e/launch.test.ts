@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { createJoinKey } from '../../src/testing/agentProcess.ts';
-import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
-import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
+import { createJoinKey } from '../../src/testing/processes/agentProcess.ts';
+import { startFakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import type { FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
 import {
   childrenOf,
   endLeftovers,
@@ -13,10 +13,13 @@ import {
   repository,
   startProcess,
   until,
-} from '../../src/testing/processes.ts';
-import { oldNode } from '../../src/testing/oldNode.ts';
-import { startServerProcess, temporaryDirectory } from '../../src/testing/serverProcess.ts';
-import type { ReadyLine } from '../../src/testing/serverProcess.ts';
+} from '../../src/testing/processes/processes.ts';
+import { oldNode } from '../../src/testing/processes/oldNode.ts';
+import {
+  startServerProcess,
+  temporaryDirectory,
+} from '../../src/testing/processes/serverProcess.ts';
+import type { ReadyLine } from '../../src/testing/processes/serverProcess.ts';
 
 const xim = path.join(repository, 'bin', 'xim');
 let base: Awaited<ReturnType<typeof temporaryDirectory>>;

@@ -7,17 +7,17 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import OpenAI from 'openai';
-import { createJoinKey } from '../../src/testing/agentProcess.ts';
-import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
-import { startPostgres } from '../../src/testing/postgres.ts';
-import { endLeftovers, until } from '../../src/testing/processes.ts';
+import { createJoinKey } from '../../src/testing/processes/agentProcess.ts';
+import { startFakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { startPostgres } from '../../src/testing/database/postgres.ts';
+import { endLeftovers, until } from '../../src/testing/processes/processes.ts';
 import {
   spawnServer,
   startServerProcess,
   temporaryDirectory,
   type ServerProcess,
-} from '../../src/testing/serverProcess.ts';
-import { startAgent } from '../../src/testing/testAgent.ts';
+} from '../../src/testing/processes/serverProcess.ts';
+import { startAgent } from '../../src/testing/links/testAgent.ts';
 
 const postgres = await startPostgres();
 after(async () => {

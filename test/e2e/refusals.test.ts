@@ -5,15 +5,15 @@ import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { createJoinKey } from '../../src/testing/agentProcess.ts';
-import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
-import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
-import { endLeftovers, repository, startProcess } from '../../src/testing/processes.ts';
+import { createJoinKey } from '../../src/testing/processes/agentProcess.ts';
+import { startFakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import type { FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { endLeftovers, repository, startProcess } from '../../src/testing/processes/processes.ts';
 import {
   spawnServer,
   startServerProcess,
   temporaryDirectory,
-} from '../../src/testing/serverProcess.ts';
+} from '../../src/testing/processes/serverProcess.ts';
 
 let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 let engine: FakeEngine;

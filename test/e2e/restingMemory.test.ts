@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { endLeftovers, repository, startProcess } from '../../src/testing/processes.ts';
-import { temporaryDirectory } from '../../src/testing/serverProcess.ts';
-import type { ReadyLine } from '../../src/testing/serverProcess.ts';
+import { endLeftovers, repository, startProcess } from '../../src/testing/processes/processes.ts';
+import { temporaryDirectory } from '../../src/testing/processes/serverProcess.ts';
+import type { ReadyLine } from '../../src/testing/processes/serverProcess.ts';
 
 /** The project's bound on a server at rest. */
 const residentMiBMax = 180;

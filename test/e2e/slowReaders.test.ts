@@ -6,13 +6,16 @@ import type { Socket } from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { defaultModel } from '../../src/agent/models/defaultModel.ts';
-import { joinAgent } from '../../src/testing/agentProcess.ts';
-import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
-import type { FakeEngine } from '../../src/testing/fakeEngine.ts';
-import { endLeftovers, until } from '../../src/testing/processes.ts';
-import type { RunningProcess } from '../../src/testing/processes.ts';
-import { startServerProcess, temporaryDirectory } from '../../src/testing/serverProcess.ts';
-import type { ServerProcess } from '../../src/testing/serverProcess.ts';
+import { joinAgent } from '../../src/testing/processes/agentProcess.ts';
+import { startFakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import type { FakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { endLeftovers, until } from '../../src/testing/processes/processes.ts';
+import type { RunningProcess } from '../../src/testing/processes/processes.ts';
+import {
+  startServerProcess,
+  temporaryDirectory,
+} from '../../src/testing/processes/serverProcess.ts';
+import type { ServerProcess } from '../../src/testing/processes/serverProcess.ts';
 
 const slowClients = 24;
 /** 64 MiB for each of them: far more than all buffers on the way. */

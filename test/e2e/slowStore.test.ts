@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { endLeftovers } from '../../src/testing/processes.ts';
-import { startPostgres } from '../../src/testing/postgres.ts';
+import { endLeftovers } from '../../src/testing/processes/processes.ts';
+import { startPostgres } from '../../src/testing/database/postgres.ts';
 import { SlowServer } from '../../src/testing/slowDatabase/slowServer.ts';
 
 const postgres = await startPostgres();

@@ -11,10 +11,10 @@ import type { AgentAnswer, ChangedAgentAnswer } from '../../src/api/control/agen
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { seededRandom, systemRandom } from '../../src/lib/random.ts';
-import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
-import { startFakeHub } from '../../src/testing/fakeHub.ts';
-import { openPlatformHarness } from '../../src/testing/httpHarness.ts';
-import { startAgent, stateDirectory } from '../../src/testing/testAgent.ts';
+import { startFakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { startFakeHub } from '../../src/testing/engines/fakeHub.ts';
+import { openPlatformHarness } from '../../src/testing/http/httpHarness.ts';
+import { startAgent, stateDirectory } from '../../src/testing/links/testAgent.ts';
 import { until } from '../../src/testing/until.ts';
 
 const sizes = { small: 1_500_000, large: 2_500_000 };

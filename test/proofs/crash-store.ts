@@ -7,8 +7,8 @@ import { parseArgs } from 'node:util';
 import { randomInt, seededRandom } from '../../src/lib/random.ts';
 import { CrashedServer } from '../../src/testing/crashStore/crashedServer.ts';
 import type { CrashMoment } from '../../src/testing/crashStore/crashedServer.ts';
-import { startPostgres } from '../../src/testing/postgres.ts';
-import { endLeftovers } from '../../src/testing/processes.ts';
+import { startPostgres } from '../../src/testing/database/postgres.ts';
+import { endLeftovers } from '../../src/testing/processes/processes.ts';
 
 /** On each database. */
 const defaultRounds = '40';

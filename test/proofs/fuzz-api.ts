@@ -12,16 +12,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { inviteCast, type Cast } from '../../src/testing/cast.ts';
-import { startFakeEngine } from '../../src/testing/fakeEngine.ts';
-import { openPlatformHarness } from '../../src/testing/httpHarness.ts';
-import { startPostgres } from '../../src/testing/postgres.ts';
+import { startFakeEngine } from '../../src/testing/engines/fakeEngine.ts';
+import { openPlatformHarness } from '../../src/testing/http/httpHarness.ts';
+import { startPostgres } from '../../src/testing/database/postgres.ts';
 import {
   bringSchemathesis,
   fuzz,
   type FuzzOutcome,
   type FuzzPass,
-} from '../../src/testing/schemathesis.ts';
-import { startAgent } from '../../src/testing/testAgent.ts';
+} from '../../src/testing/http/schemathesis.ts';
+import { startAgent } from '../../src/testing/links/testAgent.ts';
 import { until } from '../../src/testing/until.ts';
 
 /** Streams without an end, and calls that end the session which the pass lives on. */

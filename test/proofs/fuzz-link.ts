@@ -3,7 +3,7 @@
  * --seed 1`. `npm test` runs 2,000 rounds of the same.
  */
 import { parseArgs } from 'node:util';
-import { fuzzLink, type FuzzReport } from '../../src/testing/linkFuzz.ts';
+import { fuzzLink, type FuzzReport } from '../../src/testing/links/linkFuzz.ts';
 
 const defaultSeconds = '60';
 

@@ -4,9 +4,9 @@
  */
 import { parseArgs } from 'node:util';
 import { randomInt, seededRandom, type Random } from '../../src/lib/random.ts';
-import { KilledJoining } from '../../src/testing/killedJoining.ts';
-import type { KillMoment } from '../../src/testing/killMoment.ts';
-import { endLeftovers } from '../../src/testing/processes.ts';
+import { KilledJoining } from '../../src/testing/database/killedJoining.ts';
+import type { KillMoment } from '../../src/testing/database/killMoment.ts';
+import { endLeftovers } from '../../src/testing/processes/processes.ts';
 
 const defaultSeconds = '120';
 /** An agent that nobody kills serves within this. */

@@ -2,8 +2,8 @@
  * Kills agent and server with -9 at every message between them while the agent joins, and while it
  * comes back: `npm run proofs -- kill-joining`. `npm test` runs a few of the cases.
  */
-import { endLeftovers } from '../../src/testing/processes.ts';
-import { KilledJoining, type Kill } from '../../src/testing/killedJoining.ts';
+import { endLeftovers } from '../../src/testing/processes/processes.ts';
+import { KilledJoining, type Kill } from '../../src/testing/database/killedJoining.ts';
 
 /** More pieces than any talk has before the agent serves. */
 const mostPieces = 40;

@@ -4,8 +4,8 @@
  * late, requests notice nothing, and people sign in and machines join all the while.
  */
 import { parseArgs } from 'node:util';
-import { startPostgres } from '../../src/testing/postgres.ts';
-import { endLeftovers } from '../../src/testing/processes.ts';
+import { startPostgres } from '../../src/testing/database/postgres.ts';
+import { endLeftovers } from '../../src/testing/processes/processes.ts';
 import { SlowServer } from '../../src/testing/slowDatabase/slowServer.ts';
 import type { SlowFigures } from '../../src/testing/slowDatabase/slowServer.ts';
 

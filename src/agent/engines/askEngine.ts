@@ -1,7 +1,7 @@
 /** One small call to an attached engine, for what is asked of it beside requests. */
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../../lib/clock.ts';
-import { GatheredBytes } from '../../lib/gatheredBytes.ts';
+import { GatheredBytes } from '../../lib/memory/gatheredBytes.ts';
 import { codeOf } from '../joining/connectionError.ts';
 import { maxEngineListBytes, probeTimeoutMs } from '../limits.ts';
 import { parseObject } from '../serving/jsonValue.ts';

@@ -3,8 +3,13 @@ import { test, type TestContext } from 'node:test';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { systemRandom } from '../../lib/random.ts';
-import { engineBody } from '../../testing/engineBody.ts';
-import { rawAnswer, says, startRawEngine, type RawEngine } from '../../testing/rawEngine.ts';
+import { engineBody } from '../../testing/engines/engineBody.ts';
+import {
+  rawAnswer,
+  says,
+  startRawEngine,
+  type RawEngine,
+} from '../../testing/engines/rawEngine.ts';
 import { until } from '../../testing/until.ts';
 import type { EngineEnd, JsonObject } from './engine.ts';
 import { UrlEngine } from './url.ts';

@@ -7,8 +7,8 @@ import { after, before, test, type TestContext } from 'node:test';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { systemRandom } from '../../lib/random.ts';
-import { engineBody } from '../../testing/engineBody.ts';
-import { realModel, realModelDesired, type RealModel } from '../../testing/realModel.ts';
+import { engineBody } from '../../testing/engines/engineBody.ts';
+import { realModel, realModelDesired, type RealModel } from '../../testing/engines/realModel.ts';
 import { createEmbeddedEngine, type EmbeddedEngineOptions } from './embedded.ts';
 import type { Engine, EngineEnd, EngineRequest, EngineUsage, JsonObject } from './engine.ts';
 

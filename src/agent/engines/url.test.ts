@@ -10,9 +10,9 @@ import {
   startFakeEngine,
   type FakeEngine,
   type FakeEngineOptions,
-} from '../../testing/fakeEngine.ts';
+} from '../../testing/engines/fakeEngine.ts';
 import { ServedRequest } from '../serving/servedRequest.ts';
-import { engineBody } from '../../testing/engineBody.ts';
+import { engineBody } from '../../testing/engines/engineBody.ts';
 import { until } from '../../testing/until.ts';
 import type { EngineEnd, EngineSink, JsonObject } from './engine.ts';
 import { UrlEngine, type UrlEngineOptions } from './url.ts';

@@ -16,7 +16,7 @@ import { Pool } from 'undici';
 import { createBackoff } from '../../lib/backoff.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import { newId } from '../../lib/ids.ts';
-import { withMembers } from '../../lib/jsonMembers.ts';
+import { withMembers } from '../../lib/json/jsonMembers.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
 import type { DesiredModel } from '../../protocol/messages/routerControl.ts';

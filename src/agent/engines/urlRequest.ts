@@ -6,8 +6,8 @@
  */
 import type { Dispatcher } from 'undici';
 import type { Clock, Timer } from '../../lib/clock.ts';
-import { GatheredBytes } from '../../lib/gatheredBytes.ts';
-import { parseSseEvent, SseSplitter } from '../../lib/sse.ts';
+import { GatheredBytes } from '../../lib/memory/gatheredBytes.ts';
+import { parseSseEvent, SseSplitter } from '../../lib/text/sse.ts';
 import { codeOf } from '../joining/connectionError.ts';
 import {
   doneLingerMs,

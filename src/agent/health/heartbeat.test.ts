@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { HeartbeatMessage } from '../../protocol/messages/agentControl.ts';
-import { startFakeEngine, type FakeEngineOptions } from '../../testing/fakeEngine.ts';
-import { FakeServer } from '../../testing/fakeServer.ts';
-import { answered } from '../../testing/fakeServerLink.ts';
-import { startAgent, stateDirectory } from '../../testing/testAgent.ts';
+import { startFakeEngine, type FakeEngineOptions } from '../../testing/engines/fakeEngine.ts';
+import { FakeServer } from '../../testing/links/fakeServer.ts';
+import { answered } from '../../testing/links/fakeServerLink.ts';
+import { startAgent, stateDirectory } from '../../testing/links/testAgent.ts';
 import { until } from '../../testing/until.ts';
 
 const hello = { messages: [{ role: 'user', content: 'hello' }] };

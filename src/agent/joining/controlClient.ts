@@ -5,7 +5,7 @@
 import { buildConnector, Client } from 'undici';
 import type { z } from 'zod';
 import type { Clock } from '../../lib/clock.ts';
-import { pinnedConnect } from '../../lib/pinnedTls.ts';
+import { pinnedConnect } from '../../lib/network/pinnedTls.ts';
 import { controlCallTimeoutMs, longestServerPauseMs, maxControlAnswerBytes } from '../limits.ts';
 import { describeConnectionError } from './connectionError.ts';
 import type { ServerAddress } from './serverAddress.ts';

@@ -8,7 +8,7 @@ import {
   privateKeyPem,
   publicKeyText,
   signText,
-} from '../../lib/ed25519.ts';
+} from '../../lib/crypto/ed25519.ts';
 
 export interface Identity {
   /** Ed25519 public key, base64url of 32 bytes. */

@@ -9,8 +9,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AgentFacts } from '../../api/enrollment.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { sha256Hex } from '../../lib/hashing.ts';
-import { directoryProblem } from '../../lib/makeDirectory.ts';
+import { sha256Hex } from '../../lib/crypto/hashing.ts';
+import { directoryProblem } from '../../lib/files/makeDirectory.ts';
 import type { Random } from '../../lib/random.ts';
 import type { AgentConfig } from '../agentConfig.ts';
 import { createControlClient, type ControlClient } from './controlClient.ts';

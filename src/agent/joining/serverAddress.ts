@@ -5,7 +5,7 @@
  * V1 Off loopback everything travels in TLS; a plain address there is refused, not upgraded.
  */
 import { isIP } from 'node:net';
-import { pinPattern } from '../../lib/pinnedTls.ts';
+import { pinPattern } from '../../lib/network/pinnedTls.ts';
 
 export interface ServerAddress {
   /**

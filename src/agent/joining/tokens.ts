@@ -13,7 +13,7 @@ import { type RefreshAnswer, refreshAnswerSchema, refreshMessage } from '../../a
 import { createBackoff, type Backoff } from '../../lib/backoff.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { directoryProblem } from '../../lib/makeDirectory.ts';
+import { directoryProblem } from '../../lib/files/makeDirectory.ts';
 import type { Random } from '../../lib/random.ts';
 import {
   reconnectFirstMs,

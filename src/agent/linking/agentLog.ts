@@ -10,7 +10,7 @@
  */
 import { inspect } from 'node:util';
 import { BoundedQueue } from '../../lib/boundedQueue.ts';
-import { cleanLogText } from '../../lib/cleanLogText.ts';
+import { cleanLogText } from '../../lib/text/cleanLogText.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { LogFields, Logger } from '../../lib/log.ts';
 import type { LogMessage } from '../../protocol/messages/agentControl.ts';

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import type { Clock } from '../../lib/clock.ts';
-import { pinnedConnect } from '../../lib/pinnedTls.ts';
+import { pinnedConnect } from '../../lib/network/pinnedTls.ts';
 import type { Transport } from '../../protocol/link.ts';
 import { createWsTransport, linkSubprotocol, wsClientOptions } from '../../protocol/wsTransport.ts';
 import { describeConnectionError, type ConnectionProblem } from '../joining/connectionError.ts';

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import type { LogMessage } from '../../protocol/messages/agentControl.ts';
-import { startFakeEngine } from '../../testing/fakeEngine.ts';
-import { FakeServer } from '../../testing/fakeServer.ts';
-import { answered } from '../../testing/fakeServerLink.ts';
-import { startAgent, stateDirectory, type TestAgent } from '../../testing/testAgent.ts';
+import { startFakeEngine } from '../../testing/engines/fakeEngine.ts';
+import { FakeServer } from '../../testing/links/fakeServer.ts';
+import { answered } from '../../testing/links/fakeServerLink.ts';
+import { startAgent, stateDirectory, type TestAgent } from '../../testing/links/testAgent.ts';
 import { until } from '../../testing/until.ts';
 import { logFlushIntervalMs, logRate, maxKeptLogLines } from '../limits.ts';
 

@@ -6,7 +6,7 @@
  */
 import { lookup as systemLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { isPublicAddress } from '../../lib/publicAddress.ts';
+import { isPublicAddress } from '../../lib/network/publicAddress.ts';
 
 /** `error.code` of a connection that was refused by the guard. */
 export const addressNotAllowedCode = 'XIM_ADDRESS_NOT_ALLOWED';

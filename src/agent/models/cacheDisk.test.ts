@@ -10,8 +10,8 @@ import type { TestContext } from 'node:test';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { seededRandom, systemRandom } from '../../lib/random.ts';
-import { startFakeHub } from '../../testing/fakeHub.ts';
-import { mountSmallDisk } from '../../testing/smallDisk.ts';
+import { startFakeHub } from '../../testing/engines/fakeHub.ts';
+import { mountSmallDisk } from '../../testing/database/smallDisk.ts';
 import { openModelCache } from './modelCache.ts';
 import type { ModelCache, ModelCacheOptions } from './modelCache.ts';
 

@@ -13,10 +13,10 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { sha256Hex } from '../../lib/hashing.ts';
-import { makeDirectory } from '../../lib/makeDirectory.ts';
-import { openPrivateDirectory } from '../../lib/privateDirectory.ts';
-import type { PrivateDirectoryOutcome } from '../../lib/privateDirectory.ts';
+import { sha256Hex } from '../../lib/crypto/hashing.ts';
+import { makeDirectory } from '../../lib/files/makeDirectory.ts';
+import { openPrivateDirectory } from '../../lib/files/privateDirectory.ts';
+import type { PrivateDirectoryOutcome } from '../../lib/files/privateDirectory.ts';
 import type { Random } from '../../lib/random.ts';
 import { maxCacheEntries } from '../limits.ts';
 import { readJson, sweepUnfinished, writeJsonDurably } from './durableFile.ts';

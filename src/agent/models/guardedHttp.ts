@@ -11,7 +11,7 @@ import {
   downloadStallTimeoutMs,
   maxDownloadRedirects,
 } from '../limits.ts';
-import { isPublicAddress, literalAddress } from '../../lib/publicAddress.ts';
+import { isPublicAddress, literalAddress } from '../../lib/network/publicAddress.ts';
 import { addressNotAllowedCode, guardedLookup } from './addressGuard.ts';
 import { errorCode, fetchFailure, type FetchFailure } from './fetchFailure.ts';
 

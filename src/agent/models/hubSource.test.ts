@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { sha256Hex } from '../../lib/hashing.ts';
-import { startFakeHub, type FakeHub } from '../../testing/fakeHub.ts';
+import { sha256Hex } from '../../lib/crypto/hashing.ts';
+import { startFakeHub, type FakeHub } from '../../testing/engines/fakeHub.ts';
 import { createGuardedHttp, type GuardedHttp } from './guardedHttp.ts';
 import { findHubFile } from './hubSource.ts';
 

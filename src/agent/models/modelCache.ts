@@ -17,8 +17,8 @@
 import { statfsSync } from 'node:fs';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { directoryProblem } from '../../lib/makeDirectory.ts';
-import type { PrivateDirectoryOutcome } from '../../lib/privateDirectory.ts';
+import { directoryProblem } from '../../lib/files/makeDirectory.ts';
+import type { PrivateDirectoryOutcome } from '../../lib/files/privateDirectory.ts';
 import type { Random } from '../../lib/random.ts';
 import type { StorageReport } from '../../protocol/messages/agentControl.ts';
 import type { DesiredModel } from '../../protocol/messages/routerControl.ts';

@@ -4,7 +4,7 @@
  * process's start time and a scope (this boot of this machine, this pid namespace).
  */
 import { readFileSync, readlinkSync } from 'node:fs';
-import { sha256Hex, toBase64url } from '../../lib/hashing.ts';
+import { sha256Hex, toBase64url } from '../../lib/crypto/hashing.ts';
 import type { Random } from '../../lib/random.ts';
 
 export interface ProcessIdentity {

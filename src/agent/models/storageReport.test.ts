@@ -7,7 +7,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { seededRandom, systemRandom } from '../../lib/random.ts';
 import type { StorageReport } from '../../protocol/messages/agentControl.ts';
-import { startFakeHub } from '../../testing/fakeHub.ts';
+import { startFakeHub } from '../../testing/engines/fakeHub.ts';
 import { openModelCache } from './modelCache.ts';
 
 const sizes = { a: 100_000, b: 60_000, c: 40_000 };

@@ -8,7 +8,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock, Timer } from '../../lib/clock.ts';
-import { startTied } from '../../lib/tiedProcess.ts';
+import { startTied } from '../../lib/process/tiedProcess.ts';
 import { maxToolOutputBytes, progressIntervalMs, toolStallMs } from '../limits.ts';
 import { statOf } from './cacheRecords.ts';
 import type { defaultModel } from './defaultModel.ts';

@@ -13,8 +13,8 @@
  */
 import { errorEnvelope, errorTable } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { freeBytes } from '../../lib/freeBytes.ts';
-import { leaveToCollector } from '../../lib/youngGarbage.ts';
+import { freeBytes } from '../../lib/memory/freeBytes.ts';
+import { leaveToCollector } from '../../lib/memory/youngGarbage.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';

@@ -1,6 +1,6 @@
 /** A client's body as the agent got it, and what an engine is told of the request. */
-import { parseAbridged } from '../../lib/abridgedJson.ts';
-import { maxBodyNesting, nestsDeeperThan } from '../../lib/jsonNesting.ts';
+import { parseAbridged } from '../../lib/json/abridgedJson.ts';
+import { maxBodyNesting, nestsDeeperThan } from '../../lib/json/jsonNesting.ts';
 import type { OpenMessage } from '../../protocol/messages/open.ts';
 import type { EngineRequest, JsonObject } from '../engines/engine.ts';
 import { objectOf, parseObject } from './jsonValue.ts';

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SseSplitter } from '../../lib/sse.ts';
-import { fakeAnswer, fakeChunks, type FakeDialect } from '../../testing/fakeEngineAnswers.ts';
+import { SseSplitter } from '../../lib/text/sse.ts';
+import {
+  fakeAnswer,
+  fakeChunks,
+  type FakeDialect,
+} from '../../testing/engines/fakeEngineAnswers.ts';
 import type { EngineUsage, JsonObject } from '../engines/engine.ts';
 import { endSchema } from '../../protocol/messages/end.ts';
 import { wireError } from './wireError.ts';

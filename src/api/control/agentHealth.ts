@@ -1,6 +1,6 @@
 /** How an agent is, and was over the last day. */
 import { z } from 'zod';
-import { agentStates } from '../../domain/agentState.ts';
+import { agentStates } from '../../domain/agents/agentState.ts';
 import { contract, isoTimeSchema } from '../contract.ts';
 
 /** Of the last heartbeat, or of a span. Null: the agent, its engine or its driver does not say. */

@@ -1,6 +1,6 @@
 /** Agents. */
 import { z } from 'zod';
-import { agentStates, type AgentState } from '../../domain/agentState.ts';
+import { agentStates, type AgentState } from '../../domain/agents/agentState.ts';
 import { contract, isoTimeSchema, pagedList } from '../contract.ts';
 import { factsSchema } from '../enrollment.ts';
 

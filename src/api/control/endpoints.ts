@@ -1,7 +1,7 @@
 /** Endpoints. */
 import { z } from 'zod';
-import { isolationLevels } from '../../domain/isolation.ts';
-import { tierSlugs } from '../../domain/tiers.ts';
+import { isolationLevels } from '../../domain/agents/isolation.ts';
+import { tierSlugs } from '../../domain/tiers/tiers.ts';
 import { contract, isoTimeSchema, pagedList } from '../contract.ts';
 
 const isolationSchema = z.enum(isolationLevels);

@@ -1,7 +1,7 @@
 /** Service tiers: their figures, what the operator says of them, and what was measured. */
 import { z } from 'zod';
-import { isolationLevels } from '../../domain/isolation.ts';
-import { tierSlugs } from '../../domain/tiers.ts';
+import { isolationLevels } from '../../domain/agents/isolation.ts';
+import { tierSlugs } from '../../domain/tiers/tiers.ts';
 import { contract, isoTimeSchema, wholeList } from '../contract.ts';
 
 const priceSchema = z.strictObject({

@@ -1,6 +1,6 @@
 /** One answer of a model, as it comes: a stream of the OpenAI-compatible surface. */
 import type { IncomingMessage } from 'node:http';
-import { parseSseEvent, SseSplitter } from '../../lib/sse.ts';
+import { parseSseEvent, SseSplitter } from '../../lib/text/sse.ts';
 import { refusalOf } from '../connection/callServer.ts';
 import { openRequest, unreachableText, type ServerAddress } from '../connection/openRequest.ts';
 

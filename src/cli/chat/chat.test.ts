@@ -14,7 +14,7 @@ import {
   type CannedAnswer,
   type CliHarness,
   type SeenCall,
-} from '../../testing/cliHarness.ts';
+} from '../../testing/processes/cliHarness.ts';
 import { assertGolden } from '../../testing/golden.ts';
 import { serverCommands } from '../commands.ts';
 

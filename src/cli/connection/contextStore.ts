@@ -8,10 +8,10 @@
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { pinPattern } from '../../lib/pinnedTls.ts';
-import { openPrivateDirectory } from '../../lib/privateDirectory.ts';
-import { userConfigDirectory } from '../../lib/userDirectories.ts';
-import { writeFileAtomic } from '../../lib/writeFileAtomic.ts';
+import { pinPattern } from '../../lib/network/pinnedTls.ts';
+import { openPrivateDirectory } from '../../lib/files/privateDirectory.ts';
+import { userConfigDirectory } from '../../lib/files/userDirectories.ts';
+import { writeFileAtomic } from '../../lib/files/writeFileAtomic.ts';
 
 export interface ServerContext {
   /** Where the server answers, without a slash at the end. */

@@ -3,7 +3,7 @@
  * again is the caller's: only they know what came last.
  */
 import type { Clock, Timer } from '../../lib/clock.ts';
-import { parseSseEvent, SseSplitter, type SseEvent } from '../../lib/sse.ts';
+import { parseSseEvent, SseSplitter, type SseEvent } from '../../lib/text/sse.ts';
 import { authHeaders, refusalOf } from './callServer.ts';
 import type { ContextAuth } from './contextStore.ts';
 import { openRequest, unreachableText, type ServerAddress } from './openRequest.ts';

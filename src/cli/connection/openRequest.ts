@@ -1,7 +1,7 @@
 /** One HTTP request to a server, in the clear or over TLS whose key was compared first. */
 import http from 'node:http';
 import https from 'node:https';
-import { pinnedConnect } from '../../lib/pinnedTls.ts';
+import { pinnedConnect } from '../../lib/network/pinnedTls.ts';
 
 /** Where a server answers, and the pin of its private certificate. */
 export interface ServerAddress {

@@ -2,8 +2,8 @@
 import path from 'node:path';
 import type { AgentFacts } from '../../api/enrollment.ts';
 import { defineConfig, type ConfigOf } from '../../lib/config.ts';
-import { wrapText } from '../../lib/wrapText.ts';
-import { userConfigDirectory, userDataDirectory } from '../../lib/userDirectories.ts';
+import { wrapText } from '../../lib/text/wrapText.ts';
+import { userConfigDirectory, userDataDirectory } from '../../lib/files/userDirectories.ts';
 import { defineCommand, type Command, type CommandContext } from '../command.ts';
 import { exitCodes } from '../exitCodes.ts';
 import { harmlessTerminal } from '../harmlessTerminal.ts';

@@ -2,7 +2,11 @@
 import { after, before, test } from 'node:test';
 import type { AgentHealthAnswer } from '../../api/control/agentHealth.ts';
 import { systemClock } from '../../lib/clock.ts';
-import { cliNow as now, openCliHarness, type CliHarness } from '../../testing/cliHarness.ts';
+import {
+  cliNow as now,
+  openCliHarness,
+  type CliHarness,
+} from '../../testing/processes/cliHarness.ts';
 import { assertGolden } from '../../testing/golden.ts';
 import { serverCommands } from '../commands.ts';
 

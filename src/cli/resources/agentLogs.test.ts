@@ -10,7 +10,7 @@ import {
   refusal,
   type CannedAnswer,
   type CliHarness,
-} from '../../testing/cliHarness.ts';
+} from '../../testing/processes/cliHarness.ts';
 import { assertGolden } from '../../testing/golden.ts';
 import { serverCommands } from '../commands.ts';
 

@@ -13,7 +13,7 @@ import {
   openCliHarness,
   wholePage,
   type CliHarness,
-} from '../../testing/cliHarness.ts';
+} from '../../testing/processes/cliHarness.ts';
 import { assertGolden } from '../../testing/golden.ts';
 import { serverCommands } from '../commands.ts';
 import { momentOf } from './timeField.ts';

@@ -1,6 +1,6 @@
 /** `xim endpoints`: what clients call. */
 import type { ChangedEndpointAnswer, EndpointAnswer } from '../../api/control/endpoints.ts';
-import { formatDuration } from '../../lib/quantities.ts';
+import { formatDuration } from '../../lib/text/quantities.ts';
 import { defineCommand, type Command } from '../command.ts';
 import { contextStore } from '../connection/contextStore.ts';
 import { endCommand, print, withServer } from '../connection/withServer.ts';

@@ -1,5 +1,5 @@
 /** A moment as people say it: a day, a time of a day, or how long ago. */
-import { parseDuration } from '../../lib/quantities.ts';
+import { parseDuration } from '../../lib/text/quantities.ts';
 import type { Asked, BodyField } from './bodyFields.ts';
 
 /** `2026-03-01` (UTC), `2026-03-01T08:00:00Z`, `24h` (ago). Undefined: none of them. */

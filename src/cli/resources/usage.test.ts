@@ -9,7 +9,7 @@ import {
   refusal,
   type CannedAnswer,
   type CliHarness,
-} from '../../testing/cliHarness.ts';
+} from '../../testing/processes/cliHarness.ts';
 import { assertGolden } from '../../testing/golden.ts';
 import { serverCommands } from '../commands.ts';
 import { costText, countText } from '../textTable.ts';

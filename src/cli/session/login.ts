@@ -1,6 +1,6 @@
 /** `xim login`: who somebody is on a server, kept as a context (0600) for the other commands. */
 import { defineConfig } from '../../lib/config.ts';
-import { pinPattern } from '../../lib/pinnedTls.ts';
+import { pinPattern } from '../../lib/network/pinnedTls.ts';
 import { defineCommand, type CommandContext } from '../command.ts';
 import {
   contextStore,

@@ -6,7 +6,7 @@ import type { CommandContext } from '../command.ts';
 import { callServer } from '../connection/callServer.ts';
 import { endCommand } from '../connection/withServer.ts';
 import { exitCodes } from '../exitCodes.ts';
-import { seenPin } from '../../lib/pinnedTls.ts';
+import { seenPin } from '../../lib/network/pinnedTls.ts';
 
 export async function trustedPin(options: {
   server: string;

@@ -2,7 +2,7 @@
  * Calls that may be repeated under an idempotency key (C5): the first one's answer is kept for a
  * day, sealed because it may show a secret that is shown once, and given again.
  */
-import { sha256Hex } from '../../lib/hashing.ts';
+import { sha256Hex } from '../../lib/crypto/hashing.ts';
 import { newId } from '../../lib/ids.ts';
 import type { IdempotencyClaim } from '../../store/contract/idempotencyStore.ts';
 import { idempotencyAbandonedMs, idempotencyKeptMs } from '../limits.ts';

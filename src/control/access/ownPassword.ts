@@ -2,8 +2,8 @@
  * The caller's own password: proving that one knows it, and changing it. The old one is needed, and
  * guessing it here is limited like guessing it at the sign-in.
  */
-import { sha256Hex } from '../../lib/hashing.ts';
-import { networkOf } from '../../lib/networkOf.ts';
+import { sha256Hex } from '../../lib/crypto/hashing.ts';
+import { networkOf } from '../../lib/network/networkOf.ts';
 import type { UserRow } from '../../store/contract/peopleStore.ts';
 import { auditOf } from '../audit.ts';
 import type { ControlParts } from '../parts.ts';

@@ -8,7 +8,7 @@
  * W2 A check takes the same work whether the account exists or not.
  */
 import { scrypt, timingSafeEqual } from 'node:crypto';
-import { fromBase64url, toBase64url } from '../../lib/hashing.ts';
+import { fromBase64url, toBase64url } from '../../lib/crypto/hashing.ts';
 import type { Random } from '../../lib/random.ts';
 import { longestPassword, passwordChecksAtOnce, passwordChecksWaiting } from '../limits.ts';
 

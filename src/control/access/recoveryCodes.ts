@@ -2,7 +2,7 @@
  * Recovery codes: 80 random bits each, in base 32, good once instead of a code of the app. So much
  * randomness needs no slow hash.
  */
-import { sha256Hex } from '../../lib/hashing.ts';
+import { sha256Hex } from '../../lib/crypto/hashing.ts';
 import { base32 } from '../../lib/ids.ts';
 import type { Random } from '../../lib/random.ts';
 import { recoveryCodesMade } from '../limits.ts';

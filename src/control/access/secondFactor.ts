@@ -8,7 +8,7 @@
  * T2 Wrong codes are limited by account, whatever address they come from.
  * T3 Nothing is asked of an account before its owner has shown a code of the new secret.
  */
-import { matchingTotpStep, otpauthUri, rfcBase32, totpSecretBytes } from '../../lib/totp.ts';
+import { matchingTotpStep, otpauthUri, rfcBase32, totpSecretBytes } from '../../lib/crypto/totp.ts';
 import { auditOf } from '../audit.ts';
 import type { ControlParts } from '../parts.ts';
 import { authorizeSelf, type Caller, type Denied, type SignedIn } from '../principal.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ClockJumps } from '../../lib/clockJumps.ts';
-import { openControlHarness, type ControlHarness } from '../../testing/controlHarness.ts';
+import { ClockJumps } from '../../lib/process/clockJumps.ts';
+import { openControlHarness, type ControlHarness } from '../../testing/http/controlHarness.ts';
 import { sessionLifetimeMs, signInFailuresPerAddress } from '../limits.ts';
 
 let harness: ControlHarness;

@@ -8,8 +8,8 @@
  *    account is disabled or asks for a second factor shows only behind the right password.
  * W4 A session that was opened with a one-time password may change it or sign out, nothing else.
  */
-import { fromBase64url, sha256Hex, toBase64url } from '../../lib/hashing.ts';
-import { networkOf } from '../../lib/networkOf.ts';
+import { fromBase64url, sha256Hex, toBase64url } from '../../lib/crypto/hashing.ts';
+import { networkOf } from '../../lib/network/networkOf.ts';
 import type { SessionMethod, UserRow } from '../../store/contract/peopleStore.ts';
 import { longestEmail, sessionLifetimeMs } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';

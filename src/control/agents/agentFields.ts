@@ -1,6 +1,6 @@
 /** What may stand in the fields that agents have, and join keys for them. */
-import { resolveTierSlug, tierSlugs, type TierSlug } from '../../domain/tiers.ts';
-import { regionProblem } from '../../lib/slug.ts';
+import { resolveTierSlug, tierSlugs, type TierSlug } from '../../domain/tiers/tiers.ts';
+import { regionProblem } from '../../lib/text/slug.ts';
 import { invalidField, shown, type InvalidField } from '../invalidField.ts';
 import { leastStorageLimitBytes } from '../limits.ts';
 

@@ -1,5 +1,5 @@
 /** How an agent was over the last day. How it is now, its link says. */
-import type { HealthSample } from '../../domain/agentHealth.ts';
+import type { HealthSample } from '../../domain/agents/agentHealth.ts';
 import { healthKeptMs, healthSamplesShown } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import type { Caller, Denied, OwnerRef } from '../principal.ts';

@@ -1,5 +1,5 @@
 /** Lists agents, and tells what happened to one. */
-import { agentStateTable, type AgentState } from '../../domain/agentState.ts';
+import { agentStateTable, type AgentState } from '../../domain/agents/agentState.ts';
 import type { AgentEventRow, AgentQuery, AgentRow } from '../../store/contract/agentStore.ts';
 import type { Page, Paged } from '../../lib/page.ts';
 import { tierField } from '../catalogue/tierField.ts';

@@ -1,5 +1,5 @@
 /** Changes what a person may change of an agent. Links and work follow the change by themselves. */
-import { effectiveTiers, type AcceleratorFacts, type CpuFacts } from '../../domain/tiers.ts';
+import { effectiveTiers, type AcceleratorFacts, type CpuFacts } from '../../domain/tiers/tiers.ts';
 import type { AgentPatch, AgentRow } from '../../store/contract/agentStore.ts';
 import { auditOf } from '../audit.ts';
 import { catalogueRefusal, type CatalogueRefusal } from '../catalogue/catalogueRefusal.ts';

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { ClockJumps } from '../../lib/clockJumps.ts';
-import { disconnectedDiesAfterMs, pendingDiesAfterMs } from '../../domain/agentState.ts';
+import { ClockJumps } from '../../lib/process/clockJumps.ts';
+import { disconnectedDiesAfterMs, pendingDiesAfterMs } from '../../domain/agents/agentState.ts';
 import {
   enrolledAgent,
   openControlHarness,
   type ControlHarness,
-} from '../../testing/controlHarness.ts';
+} from '../../testing/http/controlHarness.ts';
 
 let harness: ControlHarness;
 let jumps: ClockJumps;

@@ -3,8 +3,8 @@
  * long, die; expired sessions and idempotency keys, old join keys and audit notes go. Meant to be
  * called about once a minute.
  */
-import type { ClockJumps } from '../../lib/clockJumps.ts';
-import { pendingDiesAfterMs } from '../../domain/agentState.ts';
+import type { ClockJumps } from '../../lib/process/clockJumps.ts';
+import { pendingDiesAfterMs } from '../../domain/agents/agentState.ts';
 import {
   auditKeptMs,
   auditNotesForgottenAtOnce,

@@ -1,6 +1,6 @@
 /** What may stand in a key's fields: the names are the wire's. */
 import type { ApiKeyQuota } from '../../domain/directory.ts';
-import { isAddressRange } from '../../lib/addressRanges.ts';
+import { isAddressRange } from '../../lib/network/addressRanges.ts';
 import type { ApiKeyChange } from '../../store/contract/apiKeyStore.ts';
 import { invalidParam, type InvalidField } from '../invalidField.ts';
 import { largestQuota, longestAllowList, longestKeyLifetimeMs, longestName } from '../limits.ts';

@@ -2,7 +2,7 @@
  * An API key as clients send it: `xim_<project slug>_<256 random bits>`. Stored are its SHA-256 and
  * its last four characters, by which its owner knows it again (C2).
  */
-import { sha256Hex, toBase64url } from '../../lib/hashing.ts';
+import { sha256Hex, toBase64url } from '../../lib/crypto/hashing.ts';
 import { newId } from '../../lib/ids.ts';
 import type { Random } from '../../lib/random.ts';
 import type { ApiKeyRow } from '../../store/contract/apiKeyStore.ts';

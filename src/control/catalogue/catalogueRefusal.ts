@@ -2,8 +2,8 @@
  * What the store's transactions refuse of endpoints and models, in the words of those who asked:
  * the message names the knob, its value and the limit.
  */
-import type { SettingsProblem } from '../../domain/endpointSettings.ts';
-import type { QuotaExcess } from '../../domain/freeQuota.ts';
+import type { SettingsProblem } from '../../domain/settings/endpointSettings.ts';
+import type { QuotaExcess } from '../../domain/settings/freeQuota.ts';
 import type {
   CatalogueStore,
   EndpointName,

@@ -2,10 +2,10 @@
  * Creates, changes and deletes a project's endpoints. What the settings must agree with (model,
  * quota, bindings) is judged by the domain inside the store's one transaction.
  */
-import { newEndpointSettings } from '../../domain/endpointSettings.ts';
+import { newEndpointSettings } from '../../domain/settings/endpointSettings.ts';
 import type { ProjectEntry } from '../../domain/directory.ts';
 import { newId } from '../../lib/ids.ts';
-import { slugProblem, slugProblemText } from '../../lib/slug.ts';
+import { slugProblem, slugProblemText } from '../../lib/text/slug.ts';
 import type { CatalogueRules, EndpointDetail } from '../../store/contract/catalogueStore.ts';
 import { auditOf } from '../audit.ts';
 import { endpointsPerProject } from '../limits.ts';

@@ -1,6 +1,6 @@
 /** What the owner of an endpoint should know of its settings, though nothing forbids them. */
-import { isolationMeanings } from '../../domain/isolation.ts';
-import { fallbackTier, isOpenToShared, mayHold } from '../../domain/matching.ts';
+import { isolationMeanings } from '../../domain/agents/isolation.ts';
+import { fallbackTier, isOpenToShared, mayHold } from '../../domain/agents/matching.ts';
 import type { EndpointView } from './endpointView.ts';
 
 export function endpointWarnings(view: EndpointView): string[] {

@@ -1,7 +1,7 @@
 /** What a caller wants an endpoint to be, checked as far as that needs no look at others. */
-import type { EndpointPatch } from '../../domain/endpointSettings.ts';
-import { isIsolationLevel } from '../../domain/isolation.ts';
-import { regionProblem } from '../../lib/slug.ts';
+import type { EndpointPatch } from '../../domain/settings/endpointSettings.ts';
+import { isIsolationLevel } from '../../domain/agents/isolation.ts';
+import { regionProblem } from '../../lib/text/slug.ts';
 import { invalidField, shown, type InvalidField } from '../invalidField.ts';
 import { tierField } from './tierField.ts';
 

@@ -1,8 +1,8 @@
 /** What a caller says of a model, field by field. */
 import type { ModelEntry } from '../../domain/directory.ts';
-import type { ModelPatch } from '../../domain/modelSettings.ts';
+import type { ModelPatch } from '../../domain/settings/modelSettings.ts';
 import { parseModelSource } from '../../lib/modelSource.ts';
-import { isPublicAddress, literalAddress } from '../../lib/publicAddress.ts';
+import { isPublicAddress, literalAddress } from '../../lib/network/publicAddress.ts';
 import {
   largestModelBytes,
   longestContext,

@@ -1,5 +1,5 @@
 /** A model as a caller sees it. */
-import { isOpenToShared } from '../../domain/matching.ts';
+import { isOpenToShared } from '../../domain/agents/matching.ts';
 import type { ModelRow } from '../../store/contract/catalogueStore.ts';
 
 export interface ModelView extends Omit<ModelRow, 'source' | 'approvedForShared'> {

@@ -1,5 +1,5 @@
 /** The operator's map of near regions. */
-import { regionProblem, sameRegion } from '../../lib/slug.ts';
+import { regionProblem, sameRegion } from '../../lib/text/slug.ts';
 import type { RegionMapRow } from '../../store/contract/operatorStore.ts';
 import { auditOf } from '../audit.ts';
 import { regionGroups, regionsPerGroup } from '../limits.ts';

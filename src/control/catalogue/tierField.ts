@@ -1,5 +1,5 @@
 /** A tier's slug from outside: deprecated ones are replaced, and warned of. */
-import { resolveTierSlug, tierSlugs, type TierSlug } from '../../domain/tiers.ts';
+import { resolveTierSlug, tierSlugs, type TierSlug } from '../../domain/tiers/tiers.ts';
 import { invalidField, shown, type InvalidField } from '../invalidField.ts';
 
 export type TierField = { ok: true; tier: TierSlug; warnings: string[] } | InvalidField;

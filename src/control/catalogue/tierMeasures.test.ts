@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Store } from '../../store/store.ts';
-import { openControlHarness, type ControlHarness } from '../../testing/controlHarness.ts';
-import { usageRow } from '../../testing/storeRows.ts';
+import { openControlHarness, type ControlHarness } from '../../testing/http/controlHarness.ts';
+import { usageRow } from '../../testing/database/storeRows.ts';
 import { createTierMeasures } from './tierMeasures.ts';
 
 const hourMs = 3_600_000;

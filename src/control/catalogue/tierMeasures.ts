@@ -8,8 +8,12 @@
  *     longer than `tierSliceSettledMs`.
  * TM2 Memory holds the slices of one day.
  */
-import { measuresOf, type TierMeasures, type TierSlice } from '../../domain/tierMeasures.ts';
-import { tierSlugs, type TierSlug } from '../../domain/tiers.ts';
+import {
+  measuresOf,
+  type TierMeasures,
+  type TierSlice,
+} from '../../domain/metering/tierMeasures.ts';
+import { tierSlugs, type TierSlug } from '../../domain/tiers/tiers.ts';
 import { tierMeasuredMs, tierMeasuresKeptMs, tierSliceMs, tierSliceSettledMs } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 

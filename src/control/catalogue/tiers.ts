@@ -1,6 +1,6 @@
 /** Service tiers: their figures, what the operator says of them, and what was measured. */
-import { labelledFeatures, type Features } from '../../domain/tierFeatures.ts';
-import type { TierMeasures } from '../../domain/tierMeasures.ts';
+import { labelledFeatures, type Features } from '../../domain/tiers/tierFeatures.ts';
+import type { TierMeasures } from '../../domain/metering/tierMeasures.ts';
 import {
   defaultTiers,
   deprecatedTierSlugs,
@@ -8,7 +8,7 @@ import {
   tierSlugs,
   type Tier,
   type TierSlug,
-} from '../../domain/tiers.ts';
+} from '../../domain/tiers/tiers.ts';
 import { auditOf } from '../audit.ts';
 import { longestTierFeatures } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newKeyPair, publicKeyText } from '../../lib/ed25519.ts';
-import { verifyToken } from '../../lib/signedToken.ts';
+import { newKeyPair, publicKeyText } from '../../lib/crypto/ed25519.ts';
+import { verifyToken } from '../../lib/crypto/signedToken.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
 import { accessTokenLifetimeMs } from '../limits.ts';
 import { createAgentTokens } from './agentTokens.ts';

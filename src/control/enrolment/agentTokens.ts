@@ -10,8 +10,8 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../lib/clock.ts';
-import { hmacSha256, sha256Hex } from '../../lib/hashing.ts';
-import { signToken } from '../../lib/signedToken.ts';
+import { hmacSha256, sha256Hex } from '../../lib/crypto/hashing.ts';
+import { signToken } from '../../lib/crypto/signedToken.ts';
 import { accessTokenLifetimeMs } from '../limits.ts';
 import type { ServerSecrets } from '../secrets.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { tierTable } from '../../domain/tiers.ts';
+import { tierTable } from '../../domain/tiers/tiers.ts';
 import { after, before, test } from 'node:test';
-import { openControlHarness, type ControlHarness } from '../../testing/controlHarness.ts';
-import { firstPage } from '../../testing/firstPage.ts';
-import { auditNote } from '../../testing/storeRows.ts';
+import { openControlHarness, type ControlHarness } from '../../testing/http/controlHarness.ts';
+import { firstPage } from '../../testing/http/firstPage.ts';
+import { auditNote } from '../../testing/database/storeRows.ts';
 import { openJoinKeysPerOwner } from '../limits.ts';
 import { newJoinKey, type InvalidJoinKey, type JoinKeyWish } from './createJoinKey.ts';
 import { parseJoinKey } from './joinKeyText.ts';

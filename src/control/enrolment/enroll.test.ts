@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { joinKeyIdOf } from '../../api/enrollment.ts';
-import { newKeyPair, publicKeyFromText, signText } from '../../lib/ed25519.ts';
-import { verifyToken } from '../../lib/signedToken.ts';
-import { agentsOf } from '../../testing/agentsOf.ts';
+import { newKeyPair, publicKeyFromText, signText } from '../../lib/crypto/ed25519.ts';
+import { verifyToken } from '../../lib/crypto/signedToken.ts';
+import { agentsOf } from '../../testing/router/agentsOf.ts';
 import {
   newTestAgent,
   openControlHarness,
   xeonFacts,
   type ControlHarness,
   testCaller,
-} from '../../testing/controlHarness.ts';
+} from '../../testing/http/controlHarness.ts';
 import { enrolmentRetryGraceMs, nonceLifetimeMs } from '../limits.ts';
 import type { EnrollOutcome, EnrollRefusal } from './enroll.ts';
 

@@ -12,16 +12,16 @@
  * E2 Nothing that an agent says of itself decides what it belongs to: owner, region, tiers and
  *    storage limit come from the join key.
  */
-import { publicKeyFromText, verifyText } from '../../lib/ed25519.ts';
+import { publicKeyFromText, verifyText } from '../../lib/crypto/ed25519.ts';
 import { base32 } from '../../lib/ids.ts';
-import { fromBase64url, sha256 } from '../../lib/hashing.ts';
+import { fromBase64url, sha256 } from '../../lib/crypto/hashing.ts';
 import type { Random } from '../../lib/random.ts';
 import {
   effectiveTiers,
   isTierSlug,
   type AcceleratorFacts,
   type CpuFacts,
-} from '../../domain/tiers.ts';
+} from '../../domain/tiers/tiers.ts';
 import type { AgentRow } from '../../store/contract/agentStore.ts';
 import type { EnrollOutcome as StoreOutcome } from '../../store/contract/enrolmentStore.ts';
 import type { JoinKeyRow } from '../../store/contract/joinKeyStore.ts';

@@ -3,7 +3,7 @@
  * key's id, which may be shown and logged; the secret is 256 random bits and exists in the clear
  * only in the answer that created it (C2).
  */
-import { sha256Hex, toBase64url } from '../../lib/hashing.ts';
+import { sha256Hex, toBase64url } from '../../lib/crypto/hashing.ts';
 import { newId } from '../../lib/ids.ts';
 import type { Random } from '../../lib/random.ts';
 

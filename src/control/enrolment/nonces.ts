@@ -8,8 +8,8 @@
  *    way until the whole is full.
  */
 import type { Clock } from '../../lib/clock.ts';
-import { toBase64url } from '../../lib/hashing.ts';
-import { networkOf } from '../../lib/networkOf.ts';
+import { toBase64url } from '../../lib/crypto/hashing.ts';
+import { networkOf } from '../../lib/network/networkOf.ts';
 import type { Random } from '../../lib/random.ts';
 import { nonceLifetimeMs, noncesWaiting, noncesWaitingPerAddress } from '../limits.ts';
 

@@ -7,7 +7,7 @@ import {
   openControlHarness,
   type ControlHarness,
   type TestAgent,
-} from '../../testing/controlHarness.ts';
+} from '../../testing/http/controlHarness.ts';
 import { nonceLifetimeMs } from '../limits.ts';
 import { createAgentTokens } from './agentTokens.ts';
 import type { RefreshOutcome } from './refresh.ts';

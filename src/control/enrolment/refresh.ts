@@ -15,7 +15,7 @@
  * F3 An agent that lost an answer gets it again, whenever it asks.
  * F4 No restored backup costs an honest agent its credentials.
  */
-import { publicKeyFromText, verifyText } from '../../lib/ed25519.ts';
+import { publicKeyFromText, verifyText } from '../../lib/crypto/ed25519.ts';
 import type { RotateInput, RotateOutcome } from '../../store/contract/enrolmentStore.ts';
 import { signedMessagesPerCall, staleAttempts } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';

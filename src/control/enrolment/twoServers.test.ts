@@ -10,9 +10,9 @@ import {
   newTestAgent,
   openControlHarness,
   type ControlHarness,
-} from '../../testing/controlHarness.ts';
-import { newKeyPair } from '../../lib/ed25519.ts';
-import { startPostgres } from '../../testing/postgres.ts';
+} from '../../testing/http/controlHarness.ts';
+import { newKeyPair } from '../../lib/crypto/ed25519.ts';
+import { startPostgres } from '../../testing/database/postgres.ts';
 
 type Servers = {
   kind: 'ready';

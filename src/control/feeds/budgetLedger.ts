@@ -1,7 +1,7 @@
 /** What budgets and daily quotas have come to, for the data plane, and which are near their end. */
-import type { BudgetMark } from '../../domain/budget.ts';
+import type { BudgetMark } from '../../domain/metering/budget.ts';
 import type { BudgetEntry } from '../../domain/directory.ts';
-import { costText } from '../../domain/price.ts';
+import { costText } from '../../domain/metering/price.ts';
 import { auditOf } from '../audit.ts';
 import type { ControlParts } from '../parts.ts';
 

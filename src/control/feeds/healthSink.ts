@@ -1,5 +1,5 @@
 /** Samples of agents' health, from the data plane into the store. */
-import type { HealthSample } from '../../domain/agentHealth.ts';
+import type { HealthSample } from '../../domain/agents/agentHealth.ts';
 import type { Store } from '../../store/store.ts';
 
 export interface HealthSink {

@@ -4,7 +4,7 @@ import {
   enrolledAgent,
   openControlHarness,
   type ControlHarness,
-} from '../../testing/controlHarness.ts';
+} from '../../testing/http/controlHarness.ts';
 import { longestDetail } from '../limits.ts';
 
 let harness: ControlHarness;

@@ -1,5 +1,5 @@
 /** Finished requests and linked time, from the data plane into the store. */
-import { timeCostMicros } from '../../domain/price.ts';
+import { timeCostMicros } from '../../domain/metering/price.ts';
 import type { ControlParts } from '../parts.ts';
 import type { UptimeRow, UsageRow } from '../../store/contract/usageStore.ts';
 

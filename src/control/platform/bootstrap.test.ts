@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { tierTable } from '../../domain/tiers.ts';
+import { tierTable } from '../../domain/tiers/tiers.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { sha256Hex } from '../../lib/hashing.ts';
+import { sha256Hex } from '../../lib/crypto/hashing.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { openStore } from '../../store/openStore.ts';
@@ -13,7 +13,7 @@ import {
   newTestAgent,
   openControlHarness,
   type ControlHarness,
-} from '../../testing/controlHarness.ts';
+} from '../../testing/http/controlHarness.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
 import { createPasswords } from '../access/password.ts';
 import { acceptedKeys } from './acceptedKeys.ts';

@@ -9,7 +9,7 @@
  */
 import { newId } from '../../lib/ids.ts';
 import { longestQueueTimeoutMs } from '../../domain/limits.ts';
-import type { TierSlug } from '../../domain/tiers.ts';
+import type { TierSlug } from '../../domain/tiers/tiers.ts';
 import type { EndpointEntry, ModelEntry } from '../../domain/directory.ts';
 import type { ApiKeyRow } from '../../store/contract/apiKeyStore.ts';
 import type { BootstrapRows } from '../../store/contract/platformStore.ts';

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { sha256Hex } from '../../lib/hashing.ts';
+import { sha256Hex } from '../../lib/crypto/hashing.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { systemRandom } from '../../lib/random.ts';
 import type { ApiKeyRow } from '../../store/contract/apiKeyStore.ts';
 import type { Store } from '../../store/store.ts';
-import { openControlHarness, type ControlHarness } from '../../testing/controlHarness.ts';
-import { auditNote } from '../../testing/storeRows.ts';
+import { openControlHarness, type ControlHarness } from '../../testing/http/controlHarness.ts';
+import { auditNote } from '../../testing/database/storeRows.ts';
 import { createPasswords } from '../access/password.ts';
 import { rotationGraceMs } from '../limits.ts';
 import { renewCredentials, type RenewedCredentials, type RenewInput } from './renewCredentials.ts';

@@ -7,8 +7,8 @@
  * N2 It works for the e-mail address that it names alone; an account that exists must sign in
  *    first.
  */
-import { invitationState } from '../../domain/invitationState.ts';
-import { networkOf } from '../../lib/networkOf.ts';
+import { invitationState } from '../../domain/settings/invitationState.ts';
+import { networkOf } from '../../lib/network/networkOf.ts';
 import type { InvitationRow } from '../../store/contract/memberStore.ts';
 import type { ProjectRow } from '../../store/contract/projectStore.ts';
 import { takeAttempt, type AttemptLimits } from '../access/attemptLimits.ts';

@@ -1,6 +1,6 @@
 /** Projects: made, changed, deleted. */
 import { newId } from '../../lib/ids.ts';
-import { slugFrom, slugProblem, slugProblemText } from '../../lib/slug.ts';
+import { slugFrom, slugProblem, slugProblemText } from '../../lib/text/slug.ts';
 import type { ProjectRow } from '../../store/contract/projectStore.ts';
 import { auditOf } from '../audit.ts';
 import { invalidParam, type InvalidField } from '../invalidField.ts';

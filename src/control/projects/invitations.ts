@@ -2,8 +2,8 @@
  * Invitations to a project (by its owners) or to the platform alone (by operators): made, listed,
  * revoked. An invitation is a text that is shown once, for one e-mail address, once and for a week.
  */
-import { invitationState, type InvitationState } from '../../domain/invitationState.ts';
-import { sha256Hex, toBase64url } from '../../lib/hashing.ts';
+import { invitationState, type InvitationState } from '../../domain/settings/invitationState.ts';
+import { sha256Hex, toBase64url } from '../../lib/crypto/hashing.ts';
 import { newId } from '../../lib/ids.ts';
 import { mapPage, type Page, type Paged } from '../../lib/page.ts';
 import type { InvitationRow } from '../../store/contract/memberStore.ts';

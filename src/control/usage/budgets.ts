@@ -1,6 +1,6 @@
 /** Budgets of a project and of its keys. */
-import { monthOf } from '../../domain/budget.ts';
-import { microsOf } from '../../domain/price.ts';
+import { monthOf } from '../../domain/metering/budget.ts';
+import { microsOf } from '../../domain/metering/price.ts';
 import type { Page, Paged } from '../../lib/page.ts';
 import type { BudgetView as StoredBudget } from '../../store/contract/budgetStore.ts';
 import { auditOf } from '../audit.ts';

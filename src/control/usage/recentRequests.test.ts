@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { firstPage } from '../../testing/firstPage.ts';
+import { firstPage } from '../../testing/http/firstPage.ts';
 import { after, before, test } from 'node:test';
 import type { UsageRow } from '../../store/contract/usageStore.ts';
 import {
@@ -7,7 +7,7 @@ import {
   newTestAgent,
   openControlHarness,
   type ControlHarness,
-} from '../../testing/controlHarness.ts';
+} from '../../testing/http/controlHarness.ts';
 
 let harness: ControlHarness;
 before(async () => {

@@ -1,6 +1,6 @@
 /** What the requests of a project come to. */
-import { monthOf } from '../../domain/budget.ts';
-import type { UsageDimension } from '../../domain/usageDimensions.ts';
+import { monthOf } from '../../domain/metering/budget.ts';
+import type { UsageDimension } from '../../domain/metering/usageDimensions.ts';
 import type { BudgetView } from '../../store/contract/budgetStore.ts';
 import type { UsageGroup, UsageSums } from '../../store/contract/usageStore.ts';
 import type { InvalidField } from '../invalidField.ts';

@@ -1,5 +1,5 @@
 /** Of which requests usage is asked, and by what it is to be summed; names are the wire's. */
-import { usageDimensions, type UsageDimension } from '../../domain/usageDimensions.ts';
+import { usageDimensions, type UsageDimension } from '../../domain/metering/usageDimensions.ts';
 import type { UsageFilter } from '../../store/contract/usageStore.ts';
 import { tierField } from '../catalogue/tierField.ts';
 import { invalidField, shown, type InvalidField } from '../invalidField.ts';

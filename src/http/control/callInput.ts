@@ -5,9 +5,9 @@
 import { z } from 'zod';
 import type { Contract } from '../../api/contract.ts';
 import type { ErrorName } from '../../api/errors.ts';
-import { nestsDeeperThan } from '../../lib/jsonNesting.ts';
+import { nestsDeeperThan } from '../../lib/json/jsonNesting.ts';
 import { decodeCursor, type Page } from '../../lib/page.ts';
-import { invalidInput } from '../invalidInput.ts';
+import { invalidInput } from '../exchanges/invalidInput.ts';
 import { controlBodyNesting } from '../limits.ts';
 
 export interface CallInput {

@@ -14,9 +14,9 @@ import type { ErrorName } from '../../api/errors.ts';
 import type { Control } from '../../control/control.ts';
 import type { Caller, Principal } from '../../control/principal.ts';
 import type { ApiKeyAuth } from '../data/apiKeyAuth.ts';
-import type { KnownHosts } from '../knownHosts.ts';
+import type { KnownHosts } from '../addresses/knownHosts.ts';
 import type { ControlContext } from './controlContext.ts';
-import { readSessionCookie } from './sessionCookie.ts';
+import { readSessionCookie } from '../people/sessionCookie.ts';
 
 export type KnownCaller =
   | { ok: true; caller: Caller; sessionToken: string | undefined }

@@ -6,8 +6,8 @@ import type { EndpointAnswer } from '../../api/control/endpoints.ts';
 import type { CreatedJoinKeyAnswer } from '../../api/control/joinKeys.ts';
 import type { SessionAnswer } from '../../api/control/sessions.ts';
 import { statusContracts, type LiveSnapshot, type StatusAnswer } from '../../api/control/status.ts';
-import { enrolledAgent } from '../../testing/controlHarness.ts';
-import { openHttpHarness, type HttpHarness, type Reply } from '../../testing/httpHarness.ts';
+import { enrolledAgent } from '../../testing/http/controlHarness.ts';
+import { openHttpHarness, type HttpHarness, type Reply } from '../../testing/http/httpHarness.ts';
 
 let harness: HttpHarness;
 let page: Record<string, string>;

@@ -1,7 +1,7 @@
 /** What a control route is given by Hono, and how it refuses. */
 import type { Context } from 'hono';
 import { errorEnvelope, errorTable, type ErrorName } from '../../api/errors.ts';
-import { refusalHeaders, type Exchange, type RefusalDetails } from '../exchange.ts';
+import { refusalHeaders, type Exchange, type RefusalDetails } from '../exchanges/exchange.ts';
 
 export interface ControlEnv {
   /** The body was read already, within its bound. */

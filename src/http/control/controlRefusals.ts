@@ -2,7 +2,7 @@
 import type { Denied } from '../../control/principal.ts';
 import type { ErrorName } from '../../api/errors.ts';
 import { refuse, type ControlContext } from './controlContext.ts';
-import { peopleBounds, peopleRefusals } from './peopleRefusals.ts';
+import { peopleBounds, peopleRefusals } from '../people/peopleRefusals.ts';
 
 /** What use-cases with a caller return when they refuse; some say more. */
 export type ControlRefusal =

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { CreatedJoinKeyAnswer, JoinKeyAnswer } from '../../api/control/joinKeys.ts';
 import type { PageAnswer } from '../../api/control/lists.ts';
-import { sha256Hex } from '../../lib/hashing.ts';
-import { openHttpHarness, type HttpHarness, type Reply } from '../../testing/httpHarness.ts';
-import { onBothDatabases, type NewDatabase } from '../../testing/onBothDatabases.ts';
+import { sha256Hex } from '../../lib/crypto/hashing.ts';
+import { openHttpHarness, type HttpHarness, type Reply } from '../../testing/http/httpHarness.ts';
+import { onBothDatabases, type NewDatabase } from '../../testing/database/onBothDatabases.ts';
 
 const target = '/api/v1/projects/default/join-keys';
 

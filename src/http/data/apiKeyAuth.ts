@@ -7,9 +7,9 @@
  */
 import { hash } from 'node:crypto';
 import type { ErrorName } from '../../api/errors.ts';
-import { apiKeyStanding, type ApiKeyStanding } from '../../domain/apiKeyStanding.ts';
+import { apiKeyStanding, type ApiKeyStanding } from '../../domain/settings/apiKeyStanding.ts';
 import type { ApiKeyEntry } from '../../domain/directory.ts';
-import { addressRanges, type AddressRanges } from '../../lib/addressRanges.ts';
+import { addressRanges, type AddressRanges } from '../../lib/network/addressRanges.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Directory } from '../../router/directory.ts';
 import { longestKey } from '../limits.ts';

@@ -10,15 +10,15 @@ import type {
   ModelEntry,
   ProjectEntry,
 } from '../../domain/directory.ts';
-import { parseAbridged } from '../../lib/abridgedJson.ts';
-import { maxBodyNesting, nestsDeeperThan } from '../../lib/jsonNesting.ts';
+import { parseAbridged } from '../../lib/json/abridgedJson.ts';
+import { maxBodyNesting, nestsDeeperThan } from '../../lib/json/jsonNesting.ts';
 import type { Logger } from '../../lib/log.ts';
-import { regionProblem } from '../../lib/slug.ts';
+import { regionProblem } from '../../lib/text/slug.ts';
 import type { InferenceRequest, SubmitResult } from '../../router/ports.ts';
 import type { Router } from '../../router/router.ts';
-import type { Exchange } from '../exchange.ts';
-import { readOrRefuse, type ReadingBudget } from '../readBody.ts';
-import { ResponseSink } from '../responseSink.ts';
+import type { Exchange } from '../exchanges/exchange.ts';
+import { readOrRefuse, type ReadingBudget } from '../listening/readBody.ts';
+import { ResponseSink } from '../listening/responseSink.ts';
 import { longestClientRequestId, type HttpLimits } from '../limits.ts';
 import type { ApiKeyAuth } from './apiKeyAuth.ts';
 import {

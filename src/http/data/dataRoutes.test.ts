@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import type { ApiKeyEntry } from '../../domain/directory.ts';
-import { sha256Hex } from '../../lib/hashing.ts';
-import { answerJson, completed } from '../../testing/scriptedRouter.ts';
-import { openHttpHarness, type HttpHarness, type Reply } from '../../testing/httpHarness.ts';
+import { sha256Hex } from '../../lib/crypto/hashing.ts';
+import { answerJson, completed } from '../../testing/http/scriptedRouter.ts';
+import { openHttpHarness, type HttpHarness, type Reply } from '../../testing/http/httpHarness.ts';
 
 let harness: HttpHarness;
 let key: string;

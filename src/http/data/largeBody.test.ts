@@ -1,8 +1,8 @@
 /** Bodies that are large enough to be looked through where they lie. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { answerJson } from '../../testing/scriptedRouter.ts';
-import { openHttpHarness, type HttpHarness } from '../../testing/httpHarness.ts';
+import { answerJson } from '../../testing/http/scriptedRouter.ts';
+import { openHttpHarness, type HttpHarness } from '../../testing/http/httpHarness.ts';
 
 let harness: HttpHarness;
 let key: string;

@@ -1,6 +1,6 @@
 /** `GET …/v1/models` and `…/v1/models/{model}`: the endpoints that a key may call, as models. */
 import type { ApiKeyEntry, EndpointEntry, ProjectEntry } from '../../domain/directory.ts';
-import type { Exchange } from '../exchange.ts';
+import type { Exchange } from '../exchanges/exchange.ts';
 import type { ApiKeyAuth } from './apiKeyAuth.ts';
 import { endpointTarget, projectTarget, type Refused, type TargetDirectory } from './target.ts';
 

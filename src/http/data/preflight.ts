@@ -1,8 +1,8 @@
 /** A browser asks whether a page may call: it may where no cookie is read, with its own key. */
 import { routes } from '../../api/routes.ts';
-import { preflightHeaders } from '../corsHeaders.ts';
-import type { Exchange } from '../exchange.ts';
-import { createRouteMatcher } from '../routeMatcher.ts';
+import { preflightHeaders } from '../exchanges/corsHeaders.ts';
+import type { Exchange } from '../exchanges/exchange.ts';
+import { createRouteMatcher } from '../exchanges/routeMatcher.ts';
 
 /** Answers from the route table: the methods that the asked address takes. */
 export function createPreflight(): (exchange: Exchange) => void {

@@ -3,12 +3,16 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import OpenAI, { RateLimitError } from 'openai';
-import { tierTable } from '../../domain/tiers.ts';
+import { tierTable } from '../../domain/tiers/tiers.ts';
 import type { Router } from '../../router/router.ts';
-import { echoes, saysNothing, type FakeAgent } from '../../testing/fakeAgent.ts';
-import { openPlatformHarness, type HttpHarness, type Reply } from '../../testing/httpHarness.ts';
-import { joinOverHttp } from '../../testing/joinOverHttp.ts';
-import { until } from '../../testing/routerHarness.ts';
+import { echoes, saysNothing, type FakeAgent } from '../../testing/links/fakeAgent.ts';
+import {
+  openPlatformHarness,
+  type HttpHarness,
+  type Reply,
+} from '../../testing/http/httpHarness.ts';
+import { joinOverHttp } from '../../testing/links/joinOverHttp.ts';
+import { until } from '../../testing/router/routerHarness.ts';
 
 const messages = [{ role: 'user' as const, content: 'hi' }];
 const perMinute = { requestsPerMinute: 8, tokensPerMinute: 100_000, concurrentPerProject: 64 };

@@ -12,7 +12,7 @@ import type {
 } from '../../domain/directory.ts';
 import type { Directory } from '../../router/directory.ts';
 import { longestShownName } from '../limits.ts';
-import type { RouteParams } from '../routeMatcher.ts';
+import type { RouteParams } from '../exchanges/routeMatcher.ts';
 
 export type TargetDirectory = Pick<Directory, 'project' | 'endpoint' | 'endpointsOf' | 'model'>;
 

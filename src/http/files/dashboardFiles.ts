@@ -6,7 +6,7 @@
  * that begins with a dot. There is no way to spell a path that leaves the directory.
  */
 import path from 'node:path';
-import type { Exchange } from '../exchange.ts';
+import type { Exchange } from '../exchanges/exchange.ts';
 import { dashboardDepth, type HttpLimits } from '../limits.ts';
 import { sendFile } from './sendFile.ts';
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { openHttpHarness, type HttpHarness } from '../../testing/httpHarness.ts';
+import { openHttpHarness, type HttpHarness } from '../../testing/http/httpHarness.ts';
 
 let harness: HttpHarness;
 before(async () => {

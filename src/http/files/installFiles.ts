@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { installScript } from '../../api/installScript.ts';
-import type { Exchange } from '../exchange.ts';
+import type { Exchange } from '../exchanges/exchange.ts';
 import type { HttpLimits } from '../limits.ts';
 import { sendFile } from './sendFile.ts';
 

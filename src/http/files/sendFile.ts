@@ -4,9 +4,9 @@
  */
 import { once } from 'node:events';
 import { open, type FileHandle } from 'node:fs/promises';
-import type { Exchange } from '../exchange.ts';
+import type { Exchange } from '../exchanges/exchange.ts';
 import { filePieceBytes, type HttpLimits } from '../limits.ts';
-import { cutWhenUnread, type ReadingPace } from '../unreadAnswer.ts';
+import { cutWhenUnread, type ReadingPace } from '../listening/unreadAnswer.ts';
 
 export interface FileAnswer {
   path: string;

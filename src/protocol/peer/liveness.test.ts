@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeClock } from '../../testing/fakeClock.ts';
-import { challenge, welcome } from '../../testing/linkPair.ts';
-import { frames, rawAgainstAgent, rawAgainstRouter } from '../../testing/rawLink.ts';
-import type { RawAgainstAgent, RawAgainstRouter } from '../../testing/rawLink.ts';
+import { challenge, welcome } from '../../testing/links/linkPair.ts';
+import { frames, rawAgainstAgent, rawAgainstRouter } from '../../testing/links/rawLink.ts';
+import type { RawAgainstAgent, RawAgainstRouter } from '../../testing/links/rawLink.ts';
 import type { RouterControl } from '../messages/routerControl.ts';
 import { encodePing, frameType } from '../wire/frame.ts';
 

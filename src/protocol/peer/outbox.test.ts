@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { endOf, openOf } from '../../testing/linkPair.ts';
-import { frames, rawAgainstAgent, rawAgainstRouter } from '../../testing/rawLink.ts';
-import type { RawAgainstAgent } from '../../testing/rawLink.ts';
+import { endOf, openOf } from '../../testing/links/linkPair.ts';
+import { frames, rawAgainstAgent, rawAgainstRouter } from '../../testing/links/rawLink.ts';
+import type { RawAgainstAgent } from '../../testing/links/rawLink.ts';
 import { linkLimits } from '../limits.ts';
 import { encodeCredit, frameType, type Frame } from '../wire/frame.ts';
 

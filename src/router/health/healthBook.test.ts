@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HealthSample } from '../../domain/agentHealth.ts';
+import type { HealthSample } from '../../domain/agents/agentHealth.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
 import type { HeartbeatMessage } from '../../protocol/messages/agentControl.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
-import { settle } from '../../testing/routerHarness.ts';
+import { settle } from '../../testing/router/routerHarness.ts';
 import {
   healthBatch,
   healthSamplesPerDay,

@@ -11,7 +11,7 @@
  * H1 Nothing waits for a sample: one that cannot be told is dropped, the oldest first.
  * H2 An agent is an untrusted peer: what it says is bounded before it is kept.
  */
-import { HealthSum, type HealthSample } from '../../domain/agentHealth.ts';
+import { HealthSum, type HealthSample } from '../../domain/agents/agentHealth.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';

@@ -1,5 +1,5 @@
 /** What one HEARTBEAT says, as numbers that can be compared and summed up. */
-import type { HealthNumbers } from '../../domain/agentHealth.ts';
+import type { HealthNumbers } from '../../domain/agents/agentHealth.ts';
 import type { HeartbeatMessage } from '../../protocol/messages/agentControl.ts';
 
 export function healthNumbers(message: HeartbeatMessage): HealthNumbers {

@@ -6,7 +6,7 @@ import test from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
-import { MemoryJournal, MemoryPorts, settle } from '../../testing/routerHarness.ts';
+import { MemoryJournal, MemoryPorts, settle } from '../../testing/router/routerHarness.ts';
 import type { UsageRecord } from '../ports.ts';
 import { Journal } from './journal.ts';
 import { diskJournalFiles, type JournalFiles } from './journalFiles.ts';

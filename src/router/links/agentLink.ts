@@ -2,7 +2,7 @@
  * One accepted link of an agent's process: what it grants, what runs on it, until when its token
  * holds it. The registry joins the links of a process; this file knows one.
  */
-import type { GrantedInstance } from '../../domain/instancePools.ts';
+import type { GrantedInstance } from '../../domain/scheduler/instancePools.ts';
 import type { RouterPeer } from '../../protocol/link.ts';
 import type { GrantMessage } from '../../protocol/messages/agentControl.ts';
 

@@ -1,5 +1,5 @@
 /** An agent with a link up, as the control routes and the dashboard show it. */
-import type { Scheduler } from '../../domain/scheduler.ts';
+import type { Scheduler } from '../../domain/scheduler/scheduler.ts';
 import type { ModelState, StorageReport } from '../../protocol/messages/agentControl.ts';
 import type { AgentProcess } from './agentRegistry.ts';
 

@@ -13,7 +13,7 @@
  */
 
 import type { AgentEntry } from '../../domain/directory.ts';
-import type { UntimedEvent } from '../../domain/schedulerEvents.ts';
+import type { UntimedEvent } from '../../domain/scheduler/schedulerEvents.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';

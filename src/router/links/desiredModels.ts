@@ -3,7 +3,7 @@
  * first. Agents that are alike in everything that decides it share one list.
  */
 import type { AgentEntry, EndpointEntry } from '../../domain/directory.ts';
-import { mayServeEndpoint } from '../../domain/matching.ts';
+import { mayServeEndpoint } from '../../domain/agents/matching.ts';
 import { desiredModelSchema, type DesiredModel } from '../../protocol/messages/routerControl.ts';
 import type { Directory } from '../directory.ts';
 import { maxDesiredModels } from '../limits.ts';

@@ -13,8 +13,8 @@
  */
 import type { AgentEntry } from '../../domain/directory.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { publicKeyFromText, verifyText } from '../../lib/ed25519.ts';
-import { verifyToken, type TokenClaims } from '../../lib/signedToken.ts';
+import { publicKeyFromText, verifyText } from '../../lib/crypto/ed25519.ts';
+import { verifyToken, type TokenClaims } from '../../lib/crypto/signedToken.ts';
 import type { LinkCloseReason } from '../../protocol/link.ts';
 import type { HelloMessage } from '../../protocol/messages/agentControl.ts';
 import { helloMessage } from '../../protocol/signing.ts';

@@ -7,13 +7,13 @@ import { afterEach, test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { createWsTransport, linkSubprotocol } from '../../protocol/wsTransport.ts';
 import { wsClientOptions, wsServerOptions } from '../../protocol/wsTransport.ts';
-import { endpointEntry, modelEntry } from '../../testing/directoryEntries.ts';
-import { FakeAgent, newIdentity, stalls, streams } from '../../testing/fakeAgent.ts';
+import { endpointEntry, modelEntry } from '../../testing/router/directoryEntries.ts';
+import { FakeAgent, newIdentity, stalls, streams } from '../../testing/links/fakeAgent.ts';
 import { createMemoryPair } from '../../protocol/memoryTransport.ts';
 import type { AgentControl } from '../../protocol/messages/agentControl.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
 import { maxStrangers } from '../limits.ts';
-import { RouterHarness, settle, until } from '../../testing/routerHarness.ts';
+import { RouterHarness, settle, until } from '../../testing/router/routerHarness.ts';
 
 const made: RouterHarness[] = [];
 

@@ -1,9 +1,9 @@
 /** Agents that are suspended or removed at work: what runs, what comes, what the link does. */
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { stalls, streams, type FakeRequest, type Script } from '../../testing/fakeAgent.ts';
+import { stalls, streams, type FakeRequest, type Script } from '../../testing/links/fakeAgent.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
-import { RouterHarness, settle, until } from '../../testing/routerHarness.ts';
+import { RouterHarness, settle, until } from '../../testing/router/routerHarness.ts';
 import { linkSweepMs, longestTokenLifeMs, stopDrainMs } from '../limits.ts';
 
 const made: RouterHarness[] = [];

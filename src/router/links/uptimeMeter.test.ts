@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
-import { agentEntry } from '../../testing/directoryEntries.ts';
+import { agentEntry } from '../../testing/router/directoryEntries.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
 import type { Uptime } from '../ports.ts';
 import { UptimeMeter } from './uptimeMeter.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../lib/random.ts';
 import type { LogMessage } from '../../protocol/messages/agentControl.ts';
-import { agentEntry, projectEntry } from '../../testing/directoryEntries.ts';
+import { agentEntry, projectEntry } from '../../testing/router/directoryEntries.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
 import type { Directory } from '../directory.ts';
 import { agentLogLines, maxAllLogsBytes, maxLogLines } from '../limits.ts';

@@ -13,7 +13,7 @@
  *    out meanwhile, which it is told.
  */
 import { Allowance } from '../../lib/allowance.ts';
-import { cleanLogText } from '../../lib/cleanLogText.ts';
+import { cleanLogText } from '../../lib/text/cleanLogText.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { newId } from '../../lib/ids.ts';
 import type { Random } from '../../lib/random.ts';

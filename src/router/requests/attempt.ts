@@ -14,8 +14,8 @@
  * R3 Bytes reach the client only from here, and only until `close` or an own reset.
  * B1 Credit goes back when the client's socket has taken the bytes: a slow client stalls itself.
  */
-import type { Dispatch } from '../../domain/schedulerEvents.ts';
-import type { Tier } from '../../domain/tiers.ts';
+import type { Dispatch } from '../../domain/scheduler/schedulerEvents.ts';
+import type { Tier } from '../../domain/tiers/tiers.ts';
 import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { HeadMessage } from '../../protocol/messages/head.ts';
@@ -24,7 +24,7 @@ import type { AgentLink } from '../links/agentLink.ts';
 import { confirmTimeoutMs, maxHeldAnswerBytes, slowClientMs } from '../limits.ts';
 import type { ClientSink } from '../ports.ts';
 import { EventTail, isPlain } from './eventTail.ts';
-import { GatheredBytes } from '../../lib/gatheredBytes.ts';
+import { GatheredBytes } from '../../lib/memory/gatheredBytes.ts';
 
 /** Time as of the last sweep: what a chunk is stamped with. */
 export interface CoarseTime {

@@ -1,6 +1,6 @@
 /** What a client is told whose budget, its project's or its key's, is used up. */
-import { monthOf, type BudgetStop } from '../../domain/budget.ts';
-import { costText } from '../../domain/price.ts';
+import { monthOf, type BudgetStop } from '../../domain/metering/budget.ts';
+import { costText } from '../../domain/metering/price.ts';
 import type { Refusal } from '../ports.ts';
 
 /** `nowMs` is the time of day. It says when the month is over: no library waits for that. */

@@ -12,7 +12,7 @@
  * E3 A byte costs the same, however small the pieces are that an agent sends.
  */
 import { maxHeldEventBytes } from '../limits.ts';
-import { GatheredBytes } from '../../lib/gatheredBytes.ts';
+import { GatheredBytes } from '../../lib/memory/gatheredBytes.ts';
 
 const lineFeed = 0x0a;
 const closingBracket = 0x5d;

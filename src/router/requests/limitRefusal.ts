@@ -2,8 +2,8 @@
  * What a client is told whose project is over a limit, or whose key is over its quota: which figure
  * it is, and when there will be room.
  */
-import type { LimitHit } from '../../domain/limitAccount.ts';
-import type { Verdict } from '../../domain/schedulerEvents.ts';
+import type { LimitHit } from '../../domain/quotas/limitAccount.ts';
+import type { Verdict } from '../../domain/scheduler/schedulerEvents.ts';
 import type { Refusal } from '../ports.ts';
 
 type Limited = Extract<Verdict, { kind: 'rate_limit_exceeded' | 'concurrency_exceeded' }>;

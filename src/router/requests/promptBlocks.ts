@@ -8,7 +8,7 @@
  * about nothing but where a request is served fastest, and they never leave the process. A KiB
  * costs half a microsecond; a body below one costs nothing.
  */
-import type { PromptBlocks } from '../../domain/matching.ts';
+import type { PromptBlocks } from '../../domain/agents/matching.ts';
 import type { Random } from '../../lib/random.ts';
 import { maxPromptBlocks, promptBlockBytes } from '../limits.ts';
 

@@ -2,7 +2,7 @@
  * What a project has left of its limits, as headers of an answer. The figure is what stands in the
  * table; what is left may be above it, because a bucket holds more than a minute's worth.
  */
-import type { Rate, Rates } from '../../domain/limitAccount.ts';
+import type { Rate, Rates } from '../../domain/quotas/limitAccount.ts';
 
 /** None for what is not limited. */
 export function rateHeaders(rates: Rates): Record<string, string> {

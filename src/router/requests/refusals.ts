@@ -5,8 +5,8 @@
 import { errorTable, type ErrorName } from '../../api/errors.ts';
 import { parameterOfAbility, type Ability } from '../../api/abilities.ts';
 import type { EndpointEntry } from '../../domain/directory.ts';
-import type { ExclusionReason } from '../../domain/matching.ts';
-import type { Explanation, Verdict } from '../../domain/schedulerEvents.ts';
+import type { ExclusionReason } from '../../domain/agents/matching.ts';
+import type { Explanation, Verdict } from '../../domain/scheduler/schedulerEvents.ts';
 import type { Outcome, Refusal } from '../ports.ts';
 import { budgetRefusal } from './budgetRefusal.ts';
 import { limitRefusal } from './limitRefusal.ts';

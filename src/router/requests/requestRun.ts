@@ -16,14 +16,14 @@
  * R4 From its arrival to the first byte nothing is awaited: a dispatch opens its stream in the turn
  *    of the scheduler, and nobody waits for the `begin` line in the journal.
  */
-import { isolationOf } from '../../domain/matching.ts';
+import { isolationOf } from '../../domain/agents/matching.ts';
 import type { AgentEntry } from '../../domain/directory.ts';
-import type { Dispatch, Reject, UntimedEvent } from '../../domain/schedulerEvents.ts';
-import { tokensCostMicros } from '../../domain/price.ts';
-import type { TierTable } from '../../domain/tiers.ts';
+import type { Dispatch, Reject, UntimedEvent } from '../../domain/scheduler/schedulerEvents.ts';
+import { tokensCostMicros } from '../../domain/metering/price.ts';
+import type { TierTable } from '../../domain/tiers/tiers.ts';
 import { errorEnvelope } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { freeBytes } from '../../lib/freeBytes.ts';
+import { freeBytes } from '../../lib/memory/freeBytes.ts';
 import type { ResetCode } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { HeadMessage } from '../../protocol/messages/head.ts';

@@ -6,11 +6,11 @@
  * R1 A request is in the table until it is over, an attempt until its slot is free.
  */
 import { createHmac } from 'node:crypto';
-import { apiKeyStanding } from '../../domain/apiKeyStanding.ts';
+import { apiKeyStanding } from '../../domain/settings/apiKeyStanding.ts';
 import type { AgentEntry, ApiKeyEntry, EndpointEntry } from '../../domain/directory.ts';
-import type { SchedulerConfig } from '../../domain/scheduler.ts';
-import type { RoutedRequest } from '../../domain/matching.ts';
-import type { TierTable } from '../../domain/tiers.ts';
+import type { SchedulerConfig } from '../../domain/scheduler/scheduler.ts';
+import type { RoutedRequest } from '../../domain/agents/matching.ts';
+import type { TierTable } from '../../domain/tiers/tiers.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Random } from '../../lib/random.ts';
 import type { BudgetBook } from '../budgetBook.ts';

@@ -3,13 +3,13 @@
  * keeps its one timer. A command whose execution brings a new event (a link that is gone already)
  * does not nest: the event waits its turn.
  */
-import { Scheduler, type SchedulerConfig } from '../../domain/scheduler.ts';
+import { Scheduler, type SchedulerConfig } from '../../domain/scheduler/scheduler.ts';
 import type {
   Dispatch,
   Reject,
   SchedulerEvent,
   UntimedEvent,
-} from '../../domain/schedulerEvents.ts';
+} from '../../domain/scheduler/schedulerEvents.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Random } from '../../lib/random.ts';
 

@@ -1,7 +1,7 @@
 /** Agents, their stored states and their history. */
 import type { AgentEntry, StopMode, StoredAgentState } from '../../domain/directory.ts';
 import type { Page, Paged } from '../../lib/page.ts';
-import type { TierSlug } from '../../domain/tiers.ts';
+import type { TierSlug } from '../../domain/tiers/tiers.ts';
 import type { AuditNote } from './auditStore.ts';
 import type { BindingRefusal } from './catalogueStore.ts';
 import type { Refused } from './refused.ts';

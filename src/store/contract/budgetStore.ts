@@ -1,5 +1,5 @@
 /** Budgets of projects and of keys: what they come to is read from usage by the hour. */
-import type { BudgetMark } from '../../domain/budget.ts';
+import type { BudgetMark } from '../../domain/metering/budget.ts';
 import type { BudgetEntry } from '../../domain/directory.ts';
 import type { Page, Paged } from '../../lib/page.ts';
 import type { AuditNote } from './auditStore.ts';

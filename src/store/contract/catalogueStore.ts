@@ -1,9 +1,9 @@
 /** Endpoints, models, and the bindings between endpoints and agents. */
 import type { AgentEntry, EndpointEntry, ModelEntry } from '../../domain/directory.ts';
-import type { EndpointPatch, SettingsProblem } from '../../domain/endpointSettings.ts';
-import type { QuotaExcess } from '../../domain/freeQuota.ts';
-import type { ModelPatch } from '../../domain/modelSettings.ts';
-import type { TierSlug, TierTable } from '../../domain/tiers.ts';
+import type { EndpointPatch, SettingsProblem } from '../../domain/settings/endpointSettings.ts';
+import type { QuotaExcess } from '../../domain/settings/freeQuota.ts';
+import type { ModelPatch } from '../../domain/settings/modelSettings.ts';
+import type { TierSlug, TierTable } from '../../domain/tiers/tiers.ts';
 import type { Page, Paged } from '../../lib/page.ts';
 import type { AuditNote } from './auditStore.ts';
 import type { Refused } from './refused.ts';

@@ -1,5 +1,5 @@
 /** Samples of agents' health over the last day. */
-import type { HealthSample } from '../../domain/agentHealth.ts';
+import type { HealthSample } from '../../domain/agents/agentHealth.ts';
 
 export interface HealthStore {
   /** One that is there already (the same agent and time) is not written again. */

@@ -1,7 +1,7 @@
 /** What the operator says: which digests shared agents may serve, of tiers, of near regions. */
-import type { RegionMap } from '../../domain/regionMap.ts';
-import type { TierSlug } from '../../domain/tiers.ts';
-import type { TierSlice } from '../../domain/tierMeasures.ts';
+import type { RegionMap } from '../../domain/agents/regionMap.ts';
+import type { TierSlug } from '../../domain/tiers/tiers.ts';
+import type { TierSlice } from '../../domain/metering/tierMeasures.ts';
 import type { Page, Paged } from '../../lib/page.ts';
 import type { AuditNote } from './auditStore.ts';
 import type { Refused } from './refused.ts';

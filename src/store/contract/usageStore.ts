@@ -2,7 +2,7 @@
  * One row for each request that was served or refused after admission, and what they come to by the
  * hour.
  */
-import type { UsageDimension } from '../../domain/usageDimensions.ts';
+import type { UsageDimension } from '../../domain/metering/usageDimensions.ts';
 import type { Page, Paged } from '../../lib/page.ts';
 
 export interface UsageRow {

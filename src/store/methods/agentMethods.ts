@@ -1,15 +1,15 @@
 import type { AgentStore } from '../contract/agentStore.ts';
-import { agentEvents, insertAgentEvent } from '../queries/agentEvents.ts';
+import { agentEvents, insertAgentEvent } from '../agents/agentEvents.ts';
 import {
   agentById,
   expireAgents,
   markFirstLinked,
   markSeen,
   setAgentState,
-} from '../queries/agents.ts';
-import { takenAgentNames } from '../queries/agentNames.ts';
-import { agentPage } from '../queries/agentPage.ts';
-import { updateAgent } from '../queries/updateAgent.ts';
+} from '../agents/agents.ts';
+import { takenAgentNames } from '../agents/agentNames.ts';
+import { agentPage } from '../agents/agentPage.ts';
+import { updateAgent } from '../agents/updateAgent.ts';
 import type { MethodsOf } from './method.ts';
 
 export const agentMethods: MethodsOf<AgentStore> = {

@@ -8,7 +8,7 @@ import {
   revokeApiKey,
   rotateApiKey,
   updateApiKey,
-} from '../queries/apiKeys.ts';
+} from '../projects/apiKeys.ts';
 import type { MethodsOf } from './method.ts';
 
 export const apiKeyMethods: MethodsOf<ApiKeyStore> = {

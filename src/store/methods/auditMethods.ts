@@ -1,5 +1,5 @@
 import type { AuditStore } from '../contract/auditStore.ts';
-import { auditNotes, deleteOldAuditNotes } from '../queries/audit.ts';
+import { auditNotes, deleteOldAuditNotes } from '../projects/audit.ts';
 import type { MethodsOf } from './method.ts';
 
 export const auditMethods: MethodsOf<AuditStore> = {

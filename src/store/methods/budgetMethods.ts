@@ -1,6 +1,6 @@
 import type { BudgetStore } from '../contract/budgetStore.ts';
-import { markBudget, removeBudget, setBudget } from '../queries/budgets.ts';
-import { budgetOf, budgetsOf, budgetSums, keyTokens } from '../queries/budgetSums.ts';
+import { markBudget, removeBudget, setBudget } from '../usage/budgets.ts';
+import { budgetOf, budgetsOf, budgetSums, keyTokens } from '../usage/budgetSums.ts';
 import type { MethodsOf } from './method.ts';
 
 export const budgetMethods: MethodsOf<BudgetStore> = {

@@ -1,8 +1,8 @@
 import type { CatalogueStore } from '../contract/catalogueStore.ts';
-import { createEndpoint, deleteEndpoint, updateEndpoint } from '../queries/changeEndpoint.ts';
-import { createModel, deleteModel, updateModel } from '../queries/changeModel.ts';
-import { endpointByRef, endpointPage, endpointsOf } from '../queries/endpoints.ts';
-import { modelById, modelPage, updateModelSource } from '../queries/models.ts';
+import { createEndpoint, deleteEndpoint, updateEndpoint } from '../catalogue/changeEndpoint.ts';
+import { createModel, deleteModel, updateModel } from '../catalogue/changeModel.ts';
+import { endpointByRef, endpointPage, endpointsOf } from '../catalogue/endpoints.ts';
+import { modelById, modelPage, updateModelSource } from '../catalogue/models.ts';
 import type { MethodsOf } from './method.ts';
 
 export const catalogueMethods: MethodsOf<CatalogueStore> = {

@@ -1,6 +1,6 @@
 import type { DirectoryStore } from '../contract/directoryStore.ts';
-import { changesSince, directoryHead } from '../queries/directory.ts';
-import { directoryPage } from '../queries/directoryPage.ts';
+import { changesSince, directoryHead } from '../directory/directory.ts';
+import { directoryPage } from '../directory/directoryPage.ts';
 import type { MethodsOf } from './method.ts';
 
 export const directoryMethods: MethodsOf<DirectoryStore> = {

@@ -1,7 +1,7 @@
 import type { EnrolmentStore } from '../contract/enrolmentStore.ts';
-import { agentByEnrollment } from '../queries/agents.ts';
-import { enroll } from '../queries/enroll.ts';
-import { rotateToken } from '../queries/rotateToken.ts';
+import { agentByEnrollment } from '../agents/agents.ts';
+import { enroll } from '../agents/enroll.ts';
+import { rotateToken } from '../agents/rotateToken.ts';
 import type { MethodsOf } from './method.ts';
 
 export const enrolmentMethods: MethodsOf<EnrolmentStore> = {

@@ -1,5 +1,5 @@
 import type { HealthStore } from '../contract/healthStore.ts';
-import { deleteOldHealth, healthOf, recordHealth } from '../queries/agentHealth.ts';
+import { deleteOldHealth, healthOf, recordHealth } from '../agents/agentHealth.ts';
 import type { MethodsOf } from './method.ts';
 
 export const healthMethods: MethodsOf<HealthStore> = {

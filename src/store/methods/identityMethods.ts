@@ -1,5 +1,5 @@
 import type { IdentityStore } from '../contract/identityStore.ts';
-import { insertUserWithIdentity, linkIdentity, userByIdentity } from '../queries/identities.ts';
+import { insertUserWithIdentity, linkIdentity, userByIdentity } from '../people/identities.ts';
 import type { MethodsOf } from './method.ts';
 
 export const identityMethods: MethodsOf<IdentityStore> = {

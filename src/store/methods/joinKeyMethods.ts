@@ -5,7 +5,7 @@ import {
   joinKeyById,
   joinKeysPage,
   revokeJoinKey,
-} from '../queries/joinKeys.ts';
+} from '../agents/joinKeys.ts';
 import type { MethodsOf } from './method.ts';
 
 export const joinKeyMethods: MethodsOf<JoinKeyStore> = {

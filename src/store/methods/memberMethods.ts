@@ -6,8 +6,8 @@ import {
   invitationByHash,
   invitationsOf,
   revokeInvitation,
-} from '../queries/invitations.ts';
-import { addMember, membersOf, removeMember, setMemberRole } from '../queries/members.ts';
+} from '../people/invitations.ts';
+import { addMember, membersOf, removeMember, setMemberRole } from '../people/members.ts';
 import type { MethodsOf } from './method.ts';
 
 export const memberMethods: MethodsOf<MemberStore> = {

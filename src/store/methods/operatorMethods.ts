@@ -1,8 +1,12 @@
 import type { OperatorStore } from '../contract/operatorStore.ts';
-import { approveModel, modelApprovals, withdrawModelApproval } from '../queries/modelApprovals.ts';
-import { regionMap, setRegionMap } from '../queries/regionMap.ts';
-import { setTierFeatures, tierFeatures } from '../queries/tierFeatures.ts';
-import { tierSlices } from '../queries/tierSlices.ts';
+import {
+  approveModel,
+  modelApprovals,
+  withdrawModelApproval,
+} from '../catalogue/modelApprovals.ts';
+import { regionMap, setRegionMap } from '../catalogue/regionMap.ts';
+import { setTierFeatures, tierFeatures } from '../catalogue/tierFeatures.ts';
+import { tierSlices } from '../usage/tierSlices.ts';
 import type { MethodsOf } from './method.ts';
 
 export const operatorMethods: MethodsOf<OperatorStore> = {

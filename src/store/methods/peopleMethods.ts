@@ -10,7 +10,7 @@ import {
   userByEmail,
   userById,
   users,
-} from '../queries/people.ts';
+} from '../people/people.ts';
 import type { MethodsOf } from './method.ts';
 
 export const peopleMethods: MethodsOf<PeopleStore> = {

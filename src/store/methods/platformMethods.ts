@@ -1,6 +1,6 @@
 import type { PlatformStore } from '../contract/platformStore.ts';
 import { bootstrap } from '../queries/bootstrap.ts';
-import { isBootstrapped } from '../queries/people.ts';
+import { isBootstrapped } from '../people/people.ts';
 import { setting, settingOrInsert } from '../queries/settings.ts';
 import type { MethodsOf } from './method.ts';
 

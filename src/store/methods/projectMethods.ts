@@ -5,7 +5,7 @@ import {
   projectAccess,
   projectsOf,
   updateProject,
-} from '../queries/projects.ts';
+} from '../projects/projects.ts';
 import type { MethodsOf } from './method.ts';
 
 export const projectMethods: MethodsOf<ProjectStore> = {

@@ -7,7 +7,7 @@ import {
   secondFactor,
   useRecoveryCode,
   useSecondFactorStep,
-} from '../queries/secondFactors.ts';
+} from '../people/secondFactors.ts';
 import type { MethodsOf } from './method.ts';
 
 export const secondFactorMethods: MethodsOf<SecondFactorStore> = {

@@ -1,8 +1,8 @@
 import type { UsageStore } from '../contract/usageStore.ts';
-import { recordUptime } from '../queries/agentHours.ts';
-import { recordUsage } from '../queries/usage.ts';
-import { recentUsage } from '../queries/usageRecords.ts';
-import { usageNames, usageSummary } from '../queries/usageSummary.ts';
+import { recordUptime } from '../agents/agentHours.ts';
+import { recordUsage } from '../usage/usage.ts';
+import { recentUsage } from '../usage/usageRecords.ts';
+import { usageNames, usageSummary } from '../usage/usageSummary.ts';
 import type { MethodsOf } from './method.ts';
 
 export const usageMethods: MethodsOf<UsageStore> = {

@@ -10,7 +10,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
 import { listenFirstDelayMs, listenLongestDelayMs } from '../limits.ts';
-import { changeChannel } from '../queries/changes.ts';
+import { changeChannel } from '../directory/changes.ts';
 
 export interface ChangeListener {
   /** Resolves when the first attempt has worked or failed; listening goes on in the background. */

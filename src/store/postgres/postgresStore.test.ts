@@ -7,17 +7,17 @@ import { Client } from 'pg';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { systemRandom } from '../../lib/random.ts';
-import { guideBlocks } from '../../testing/guide.ts';
-import { startPostgres } from '../../testing/postgres.ts';
-import { repository } from '../../testing/processes.ts';
-import { storeContract } from '../../testing/storeContract.ts';
+import { guideBlocks } from '../../testing/processes/guide.ts';
+import { startPostgres } from '../../testing/database/postgres.ts';
+import { repository } from '../../testing/processes/processes.ts';
+import { storeContract } from '../../testing/storeContract/storeContract.ts';
 import {
   auditNote,
   bootstrapRows,
   joinKeyRow,
   revocation,
   usageRow,
-} from '../../testing/storeRows.ts';
+} from '../../testing/database/storeRows.ts';
 import { changesKept } from '../limits.ts';
 import type { Store } from '../store.ts';
 import { createPostgresStore } from './postgresStore.ts';

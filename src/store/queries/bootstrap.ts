@@ -2,14 +2,14 @@
 import type { BootstrapRows } from '../contract/platformStore.ts';
 import type { Refused } from '../contract/refused.ts';
 import type { Tx } from '../transaction.ts';
-import { writeApiKey } from './apiKeys.ts';
-import { appendChanges, lockChanges } from './changes.ts';
-import { insertEndpoint } from './endpoints.ts';
-import { writeJoinKey } from './joinKeys.ts';
-import { insertModel } from './models.ts';
-import { writeMember } from './members.ts';
-import { isBootstrapped, writeUser } from './people.ts';
-import { writeProject } from './projects.ts';
+import { writeApiKey } from '../projects/apiKeys.ts';
+import { appendChanges, lockChanges } from '../directory/changes.ts';
+import { insertEndpoint } from '../catalogue/endpoints.ts';
+import { writeJoinKey } from '../agents/joinKeys.ts';
+import { insertModel } from '../catalogue/models.ts';
+import { writeMember } from '../people/members.ts';
+import { isBootstrapped, writeUser } from '../people/people.ts';
+import { writeProject } from '../projects/projects.ts';
 
 /** Of two that start at once, the second finds the first one's rows, because it waits here. */
 export async function bootstrap(

@@ -17,10 +17,10 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
-import { endLeftovers, startProcess } from '../../testing/processes.ts';
+import { endLeftovers, startProcess } from '../../testing/processes/processes.ts';
 import { contentsAt, makeEarlier } from '../../testing/schemaHistory/earlierDatabase.ts';
 import type { Contents } from '../../testing/schemaHistory/fillTables.ts';
-import { bootstrapRows, startMs, usageRow } from '../../testing/storeRows.ts';
+import { bootstrapRows, startMs, usageRow } from '../../testing/database/storeRows.ts';
 import { migrations } from '../migrate.ts';
 import { backupSqlite } from './backupSqlite.ts';
 import { restoreSqlite } from './restoreSqlite.ts';
@@ -48,7 +48,7 @@ function place(): { directory: string; database: string; file: string } {
 const newest = migrations.at(-1)?.version ?? 0;
 const ignore = (): void => undefined;
 const accept = (): Promise<void> => Promise.resolve();
-const program = path.join(import.meta.dirname, '..', '..', 'testing', 'copyingProcess.ts');
+const program = path.join(import.meta.dirname, '../../testing/database/copyingProcess.ts');
 
 const backUp = (where: { database: string; file: string }, replace = false) =>
   backupSqlite({ ...where, replace, onProgress: ignore });

@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Kysely, sql } from 'kysely';
-import { usageRow } from '../../testing/storeRows.ts';
+import { usageRow } from '../../testing/database/storeRows.ts';
 import { preparedStatementsMax } from '../limits.ts';
 import { migrate } from '../migrate.ts';
 import { runInTransaction } from '../methods.ts';

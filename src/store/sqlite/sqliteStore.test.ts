@@ -13,9 +13,9 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import { silentLogger } from '../../lib/log.ts';
-import { storeContract } from '../../testing/storeContract.ts';
+import { storeContract } from '../../testing/storeContract/storeContract.ts';
 import type { StoreFixture } from '../../testing/storeContract/storeCases.ts';
-import { bootstrapRows, usageRow } from '../../testing/storeRows.ts';
+import { bootstrapRows, usageRow } from '../../testing/database/storeRows.ts';
 import type { Store } from '../store.ts';
 import type { StoreError } from '../storeError.ts';
 import { toStoreError } from './sqliteErrors.ts';
@@ -199,7 +199,7 @@ void test('a slow write stops the main thread, or reads', { timeout: 60_000 }, a
 
 void test('kill -9 in the middle of a write loses what was acknowledged (S1)', async (t) => {
   const file = place(t);
-  const program = path.join(import.meta.dirname, '..', '..', 'testing', 'storeWriter.ts');
+  const program = path.join(import.meta.dirname, '../../testing/database/storeWriter.ts');
   const child = spawn(process.execPath, [program, file], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
   const acknowledged: string[] = [];

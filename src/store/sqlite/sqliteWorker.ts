@@ -4,7 +4,7 @@
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Kysely } from 'kysely';
-import { releaseMemory } from '../../lib/releaseMemory.ts';
+import { releaseMemory } from '../../lib/memory/releaseMemory.ts';
 import { migrate } from '../migrate.ts';
 import { runInTransaction } from '../methods.ts';
 import type { Call } from '../methods.ts';

@@ -1,6 +1,6 @@
 /** What must be true of a server that was killed under load, once it is back. */
 import assert from 'node:assert/strict';
-import { until } from '../processes.ts';
+import { until } from '../processes/processes.ts';
 import type { CrashLedger } from './crashLedger.ts';
 import type { LoadClient } from './crashLoad.ts';
 

@@ -2,7 +2,7 @@
  * Load on a server until it dies: chat requests, streams and whole answers, and changes of the
  * control plane, each entered into the ledger when it is acknowledged.
  */
-import type { ServerProcess } from '../serverProcess.ts';
+import type { ServerProcess } from '../processes/serverProcess.ts';
 import type { CrashLedger } from './crashLedger.ts';
 
 const chatters = 6;

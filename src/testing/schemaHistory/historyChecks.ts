@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
-import { auditNote, firstPage as page, revocation, usageRow } from '../storeRows.ts';
-import { agentsOf } from '../agentsOf.ts';
+import { auditNote, firstPage as page, revocation, usageRow } from '../database/storeRows.ts';
+import { agentsOf } from '../router/agentsOf.ts';
 import { historyMs } from './historyRows.ts';
 
 const hash = (letter: string): string => letter.repeat(64);

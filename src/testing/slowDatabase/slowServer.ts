@@ -5,14 +5,14 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { createJoinKey } from '../agentProcess.ts';
-import { startFakeEngine } from '../fakeEngine.ts';
-import type { FakeEngine } from '../fakeEngine.ts';
-import { until } from '../processes.ts';
-import { startServerProcess, temporaryDirectory } from '../serverProcess.ts';
-import type { ServerProcess } from '../serverProcess.ts';
-import { startAgent } from '../testAgent.ts';
-import type { TestAgent } from '../testAgent.ts';
+import { createJoinKey } from '../processes/agentProcess.ts';
+import { startFakeEngine } from '../engines/fakeEngine.ts';
+import type { FakeEngine } from '../engines/fakeEngine.ts';
+import { until } from '../processes/processes.ts';
+import { startServerProcess, temporaryDirectory } from '../processes/serverProcess.ts';
+import type { ServerProcess } from '../processes/serverProcess.ts';
+import { startAgent } from '../links/testAgent.ts';
+import type { TestAgent } from '../links/testAgent.ts';
 import { slowPostgres } from './slowPostgres.ts';
 
 const preload = pathToFileURL(path.join(import.meta.dirname, 'slowWorkers.ts')).href;

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
-import { auditNote, startMs } from '../storeRows.ts';
-import { agentsOf } from '../agentsOf.ts';
+import { auditNote, startMs } from '../database/storeRows.ts';
+import { agentsOf } from '../router/agentsOf.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
 
 const by = { atMs: startMs + 100, actor: 'user:user_a', reason: 'moving house' };

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { UptimeRow } from '../../store/contract/usageStore.ts';
-import type { UsageDimension } from '../../domain/usageDimensions.ts';
+import type { UsageDimension } from '../../domain/metering/usageDimensions.ts';
 import type { Store } from '../../store/store.ts';
-import { startMs, usageRow } from '../storeRows.ts';
+import { startMs, usageRow } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const hourMs = 3_600_000;

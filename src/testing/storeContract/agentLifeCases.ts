@@ -5,13 +5,13 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { mayBecome } from '../../domain/agentState.ts';
+import { mayBecome } from '../../domain/agents/agentState.ts';
 import type { StoredAgentState, StopMode } from '../../domain/directory.ts';
 import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
-import { withAgent, withCatalogue } from '../catalogueRows.ts';
-import { firstPage } from '../firstPage.ts';
-import { auditNote, startMs, tokenHash } from '../storeRows.ts';
+import { withAgent, withCatalogue } from '../router/catalogueRows.ts';
+import { firstPage } from '../http/firstPage.ts';
+import { auditNote, startMs, tokenHash } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const by = { atMs: startMs, actor: 'user:user_a', reason: 'asked' };

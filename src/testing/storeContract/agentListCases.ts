@@ -9,9 +9,9 @@ import {
   newEndpoint,
   withAgent,
   withCatalogue,
-} from '../catalogueRows.ts';
-import { firstPage } from '../firstPage.ts';
-import { auditNote, startMs } from '../storeRows.ts';
+} from '../router/catalogueRows.ts';
+import { firstPage } from '../http/firstPage.ts';
+import { auditNote, startMs } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const living: AgentQuery = { projectId: 'proj_a', dead: false };

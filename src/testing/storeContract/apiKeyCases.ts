@@ -11,7 +11,7 @@ import {
   projectRow,
   revocation,
   startMs,
-} from '../storeRows.ts';
+} from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const audit = auditNote({ action: 'api_key.create', targetKind: 'api_key' });

@@ -5,7 +5,7 @@ import type { Store } from '../../store/store.ts';
 import type { Place } from '../../lib/page.ts';
 import type { StoreCases } from './storeCases.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
-import { auditNote, bootstrapRows, joinKeyRow, startMs } from '../storeRows.ts';
+import { auditNote, bootstrapRows, joinKeyRow, startMs } from '../database/storeRows.ts';
 
 const everything = { after: null, limit: 100 };
 

@@ -14,9 +14,9 @@ import {
   operatorRules,
   ownerRules,
   withAgent,
-} from '../catalogueRows.ts';
-import { firstPage } from '../firstPage.ts';
-import { auditNote, bootstrapRows, startMs } from '../storeRows.ts';
+} from '../router/catalogueRows.ts';
+import { firstPage } from '../http/firstPage.ts';
+import { auditNote, bootstrapRows, startMs } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const closed = { fallback: { enabled: false, afterMs: 0, tier: null } };
@@ -53,7 +53,7 @@ async function sides(store: Store): Promise<{
   };
 }
 
-/** B2 of `queries/bindings.ts`, where nobody has died. */
+/** B2 of `agents/bindings.ts`, where nobody has died. */
 async function assertNotEmpty(store: Store, round: Round): Promise<void> {
   const { lists, exclusive } = await sides(store);
   const bound = new Set(round.agents.flatMap((id) => lists[id] ?? []));
@@ -62,7 +62,7 @@ async function assertNotEmpty(store: Store, round: Round): Promise<void> {
   }
 }
 
-/** B1 and B3 of `queries/bindings.ts`. */
+/** B1 and B3 of `agents/bindings.ts`. */
 async function assertTwoSided(store: Store): Promise<void> {
   const { agents, endpoints } = await readDirectory(store);
   const byId = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]));

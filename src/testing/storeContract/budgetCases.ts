@@ -1,10 +1,17 @@
 /** Budgets: who has one, what it has come to, and which marks it has passed. */
 import assert from 'node:assert/strict';
-import { monthOf } from '../../domain/budget.ts';
+import { monthOf } from '../../domain/metering/budget.ts';
 import type { BudgetEntry } from '../../domain/directory.ts';
 import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
-import { apiKeyRow, auditNote, bootstrapRows, firstPage, startMs, usageRow } from '../storeRows.ts';
+import {
+  apiKeyRow,
+  auditNote,
+  bootstrapRows,
+  firstPage,
+  startMs,
+  usageRow,
+} from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const projectId = 'proj_a';

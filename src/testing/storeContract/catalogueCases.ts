@@ -1,8 +1,8 @@
 /** Endpoints and models. */
 import assert from 'node:assert/strict';
 import type { StoreCases } from './storeCases.ts';
-import { modelEntry } from '../directoryEntries.ts';
-import { bootstrapRows, startMs } from '../storeRows.ts';
+import { modelEntry } from '../router/directoryEntries.ts';
+import { bootstrapRows, startMs } from '../database/storeRows.ts';
 
 export const catalogueCases: StoreCases = {
   'a field is lost or changed on its way through the tables': async ({ store }) => {

@@ -5,7 +5,7 @@ import { directoryPageEntries } from '../../store/limits.ts';
 import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
-import { projectEntry } from '../directoryEntries.ts';
+import { projectEntry } from '../router/directoryEntries.ts';
 import {
   agentRow,
   apiKeyRow,
@@ -14,7 +14,7 @@ import {
   revocation,
   startMs,
   tokenHash,
-} from '../storeRows.ts';
+} from '../database/storeRows.ts';
 import { enrolled, enrollInput, withJoinKey } from './enrollCases.ts';
 
 async function changesAfter(store: Store, revision: number, limit = 100): Promise<Change[]> {

@@ -1,6 +1,6 @@
 /** Endpoints: what is created, changed and deleted, and what goes with it. */
 import assert from 'node:assert/strict';
-import type { EndpointPatch } from '../../domain/endpointSettings.ts';
+import type { EndpointPatch } from '../../domain/settings/endpointSettings.ts';
 import type { StoreCases } from './storeCases.ts';
 import {
   endpointDeletion,
@@ -10,9 +10,9 @@ import {
   newModel,
   operatorRules,
   ownerRules,
-} from '../catalogueRows.ts';
-import { firstPage } from '../firstPage.ts';
-import { auditNote, bootstrapRows, startMs, usageRow } from '../storeRows.ts';
+} from '../router/catalogueRows.ts';
+import { firstPage } from '../http/firstPage.ts';
+import { auditNote, bootstrapRows, startMs, usageRow } from '../database/storeRows.ts';
 
 export const endpointCases: StoreCases = {
   'an endpoint is kept otherwise than it was wished': async ({ store }) => {

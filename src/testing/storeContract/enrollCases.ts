@@ -12,8 +12,8 @@ import {
   joinSecretHash,
   startMs,
   tokenHash,
-} from '../storeRows.ts';
-import { agentsOf } from '../agentsOf.ts';
+} from '../database/storeRows.ts';
+import { agentsOf } from '../router/agentsOf.ts';
 
 const retryGraceMs = 300_000;
 

@@ -1,7 +1,7 @@
 /** Samples of agents' health. */
 import assert from 'node:assert/strict';
-import { healthMeasureNames, type HealthSample } from '../../domain/agentHealth.ts';
-import { startMs } from '../storeRows.ts';
+import { healthMeasureNames, type HealthSample } from '../../domain/agents/agentHealth.ts';
+import { startMs } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const unknown = Object.fromEntries(healthMeasureNames.map((name) => [name, null]));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { ClaimOutcome, IdempotencyClaim } from '../../store/contract/idempotencyStore.ts';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
-import { auditNote, bootstrapRows, joinKeyRow, startMs } from '../storeRows.ts';
+import { auditNote, bootstrapRows, joinKeyRow, startMs } from '../database/storeRows.ts';
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;

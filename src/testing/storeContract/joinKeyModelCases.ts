@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { EnrollOutcome } from '../../store/contract/enrolmentStore.ts';
 import type { Store } from '../../store/store.ts';
-import { agentRow, auditNote, bootstrapRows, joinKeyRow, startMs } from '../storeRows.ts';
+import { agentRow, auditNote, bootstrapRows, joinKeyRow, startMs } from '../database/storeRows.ts';
 import { enrollInput, resumeOf } from './enrollCases.ts';
-import { agentsOf } from '../agentsOf.ts';
+import { agentsOf } from '../router/agentsOf.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const machines = 6;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { InvitationRow, MemberRole } from '../../store/contract/memberStore.ts';
 import type { Store } from '../../store/store.ts';
-import { auditNote, bootstrapRows, firstPage, startMs, userRow } from '../storeRows.ts';
+import { auditNote, bootstrapRows, firstPage, startMs, userRow } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const audit = auditNote({ action: 'member.update', targetKind: 'member' });

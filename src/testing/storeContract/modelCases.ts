@@ -8,9 +8,9 @@ import {
   modelUpdate,
   newEndpoint,
   newModel,
-} from '../catalogueRows.ts';
-import { firstPage } from '../firstPage.ts';
-import { auditNote, bootstrapRows, startMs } from '../storeRows.ts';
+} from '../router/catalogueRows.ts';
+import { firstPage } from '../http/firstPage.ts';
+import { auditNote, bootstrapRows, startMs } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const sha256 = 'd'.repeat(64);

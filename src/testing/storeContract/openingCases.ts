@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readDirectory } from '../../store/readDirectory.ts';
 import { StoreError } from '../../store/storeError.ts';
 import type { StoreCases } from './storeCases.ts';
-import { bootstrapRows } from '../storeRows.ts';
+import { bootstrapRows } from '../database/storeRows.ts';
 
 /** These get a store that is not open yet, on an empty database. */
 export const unopenedCases: StoreCases = {

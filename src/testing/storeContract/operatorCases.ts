@@ -1,8 +1,8 @@
 /** What the operator says of tiers and regions, and what is measured of tiers. */
 import assert from 'node:assert/strict';
-import { measuresOf } from '../../domain/tierMeasures.ts';
-import { firstPage } from '../firstPage.ts';
-import { auditNote, bootstrapRows, joinKeyRow, startMs, usageRow } from '../storeRows.ts';
+import { measuresOf } from '../../domain/metering/tierMeasures.ts';
+import { firstPage } from '../http/firstPage.ts';
+import { auditNote, bootstrapRows, joinKeyRow, startMs, usageRow } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 export const operatorCases: StoreCases = {

@@ -4,8 +4,8 @@ import type { SessionRow, UserChange } from '../../store/contract/peopleStore.ts
 import { readDirectory } from '../../store/readDirectory.ts';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
-import { endpointEntry } from '../directoryEntries.ts';
-import { auditNote, bootstrapRows, firstPage, startMs, userRow } from '../storeRows.ts';
+import { endpointEntry } from '../router/directoryEntries.ts';
+import { auditNote, bootstrapRows, firstPage, startMs, userRow } from '../database/storeRows.ts';
 
 const session = (token: string, expiresAtMs: number): SessionRow => ({
   tokenSha256: token,

@@ -10,7 +10,7 @@ import {
   projectRow,
   startMs,
   userRow,
-} from '../storeRows.ts';
+} from '../database/storeRows.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
 import type { StoreCases } from './storeCases.ts';
 

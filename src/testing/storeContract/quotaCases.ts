@@ -4,12 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { freeQuota, quotaIsLifted, type Holdings } from '../../domain/freeQuota.ts';
-import type { TierSlug } from '../../domain/tiers.ts';
+import { freeQuota, quotaIsLifted, type Holdings } from '../../domain/settings/freeQuota.ts';
+import type { TierSlug } from '../../domain/tiers/tiers.ts';
 import type { Store } from '../../store/store.ts';
-import { endpointDeletion, endpointUpdate, newEndpoint, newModel } from '../catalogueRows.ts';
-import { firstPage } from '../firstPage.ts';
-import { auditNote, bootstrapRows } from '../storeRows.ts';
+import {
+  endpointDeletion,
+  endpointUpdate,
+  newEndpoint,
+  newModel,
+} from '../router/catalogueRows.ts';
+import { firstPage } from '../http/firstPage.ts';
+import { auditNote, bootstrapRows } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 async function holdings(store: Store): Promise<Holdings> {

@@ -1,7 +1,7 @@
 /** Second factors, recovery codes, and identities of OpenID Connect. */
 import assert from 'node:assert/strict';
 import type { Store } from '../../store/store.ts';
-import { auditNote, bootstrapRows, firstPage, startMs, userRow } from '../storeRows.ts';
+import { auditNote, bootstrapRows, firstPage, startMs, userRow } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const audit = auditNote({ action: 'user.turn_on_second_factor', targetKind: 'user' });

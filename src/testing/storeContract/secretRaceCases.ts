@@ -15,7 +15,7 @@ import {
   revocation,
   startMs,
   tokenHash,
-} from '../storeRows.ts';
+} from '../database/storeRows.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
 import type { StoreCases } from './storeCases.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { RotateOutcome } from '../../store/contract/enrolmentStore.ts';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
-import { auditNote, startMs, tokenHash } from '../storeRows.ts';
+import { auditNote, startMs, tokenHash } from '../database/storeRows.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
 
 /** Presents the token of one generation, as a caller that has read `generation`. */

@@ -1,7 +1,7 @@
 /** Usage records. */
 import assert from 'node:assert/strict';
 import type { StoreCases } from './storeCases.ts';
-import { bootstrapRows, usageRow } from '../storeRows.ts';
+import { bootstrapRows, usageRow } from '../database/storeRows.ts';
 
 const page = { after: null, limit: 2_000 };
 const recent = { projectId: 'proj_a', page };

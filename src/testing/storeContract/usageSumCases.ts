@@ -1,7 +1,7 @@
 /** Sums of usage, and lists of records by what they are about. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { usageDimensions, type UsageDimension } from '../../domain/usageDimensions.ts';
+import { usageDimensions, type UsageDimension } from '../../domain/metering/usageDimensions.ts';
 import type { Place } from '../../lib/page.ts';
 import type {
   UsageFilter,
@@ -10,7 +10,7 @@ import type {
   UsageSums,
 } from '../../store/contract/usageStore.ts';
 import type { Store } from '../../store/store.ts';
-import { bootstrapRows, startMs, usageRow } from '../storeRows.ts';
+import { bootstrapRows, startMs, usageRow } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
 
 const hourMs = 3_600_000;

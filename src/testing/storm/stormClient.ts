@@ -1,7 +1,7 @@
 /** One client of the storm, over a real socket: what it sent, when it left, and what it saw. */
 import http from 'node:http';
 import { sleep, systemClock } from '../../lib/clock.ts';
-import { fakeText } from '../fakeEngineAnswers.ts';
+import { fakeText } from '../engines/fakeEngineAnswers.ts';
 import type { StormPlan } from './stormPlan.ts';
 
 /** What a client knows in the end. */

@@ -3,7 +3,7 @@
  * run is told by one number (what then happens also depends on the machine's pace).
  */
 import { randomInt, type Random } from '../../lib/random.ts';
-import type { FakeBehaviour } from '../fakeEngine.ts';
+import type { FakeBehaviour } from '../engines/fakeEngine.ts';
 
 /** Own agents; shared ones; the same shared ones for another project. */
 export const stormRoutes = ['own', 'shared', 'guest'] as const;

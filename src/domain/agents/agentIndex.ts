@@ -1,0 +1,161 @@
+/**
+ * Agents by scope and tier, so that the questions of routing (is anybody who could serve this
+ * active, enrolled, alive?) are answered by counters instead of a scan over the fleet.
+ *
+ * A scope is where an agent's work may come from: its project (`p:`), the platform (`s`), or, for a
+ * bound agent, each of its endpoints (`e:`).
+ */
+import type { AgentEntry } from '../directory.ts';
+import { nothingYet, type AgentGroup, type KnownAgent } from '../scheduler/schedulerState.ts';
+import type { RoutedRequest, Stage } from './matching.ts';
+
+/** Stands for "on any tier" in a group's key. */
+const anyTier = '*';
+
+/** Where the work of an agent may come from. */
+export function scopesOf(agent: AgentEntry): string[] {
+  if (agent.boundEndpointIds !== null) return agent.boundEndpointIds.map((id) => `e:${id}`);
+  return [agent.projectId === null ? 's' : `p:${agent.projectId}`];
+}
+
+/** The scopes that a request may draw from in a stage. */
+export function scopesFor(request: RoutedRequest, stage: Stage): string[] {
+  if (stage === 'shared') return ['s'];
+  const bound = `e:${request.endpoint.id}`;
+  return request.endpoint.exclusive ? [bound] : [`p:${request.project.id}`, bound];
+}
+
+export class AgentIndex {
+  private readonly agents = new Map<string, KnownAgent>();
+  private readonly groups = new Map<string, AgentGroup>();
+
+  get(agentId: string): KnownAgent | undefined {
+    return this.agents.get(agentId);
+  }
+
+  all(): Iterable<KnownAgent> {
+    return this.agents.values();
+  }
+
+  /** Takes the directory's word on an agent, new or changed. */
+  put(entry: AgentEntry, nowMs: number): KnownAgent {
+    const known = this.agents.get(entry.id);
+    if (known === undefined) return this.add(entry, nowMs);
+    known.gone = false;
+    this.change(known, { nowMs, apply: () => (known.entry = entry) });
+    return known;
+  }
+
+  /** Forgets an agent. Its instances are the caller's to retire first. */
+  remove(agent: KnownAgent, nowMs: number): void {
+    this.leaveGroups(agent, nowMs);
+    this.agents.delete(agent.entry.id);
+  }
+
+  /** Notes which process of the agent is linked; null = none. */
+  setNonce(agent: KnownAgent, options: { nonce: string | null; nowMs: number }): void {
+    const { nonce, nowMs } = options;
+    this.change(agent, { nowMs, apply: () => (agent.nonce = nonce) });
+  }
+
+  /** Another process, or none: how far the last one was with its models says nothing any more. */
+  forgetModels(agent: KnownAgent): void {
+    agent.models = nothingYet;
+  }
+
+  /** Agents of a scope that carry the tier; undefined when there are none but dead ones. */
+  group(scope: string, tier: string = anyTier): AgentGroup | undefined {
+    return this.groups.get(groupKey(scope, tier));
+  }
+
+  /** Every agent of a project that is not dead, bound or not. */
+  ofProject(projectId: string): AgentGroup | undefined {
+    return this.group(projectScope(projectId));
+  }
+
+  private add(entry: AgentEntry, nowMs: number): KnownAgent {
+    const agent: KnownAgent = {
+      entry,
+      gone: false,
+      nonce: null,
+      life: 0,
+      models: nothingYet,
+      instances: nothingYet,
+      groups: [],
+    };
+    this.agents.set(entry.id, agent);
+    this.joinGroups(agent, nowMs);
+    return agent;
+  }
+
+  private change(agent: KnownAgent, step: { nowMs: number; apply: () => void }): void {
+    this.leaveGroups(agent, step.nowMs);
+    step.apply();
+    this.joinGroups(agent, step.nowMs);
+  }
+
+  private joinGroups(agent: KnownAgent, nowMs: number): void {
+    if (agent.entry.state === 'dead') return;
+    agent.groups = keysOf(agent.entry).map((key) => this.groupOrNew(key));
+    for (const group of agent.groups) {
+      group.members.add(agent);
+      count(group, { agent, by: 1 });
+    }
+    // Not before: the groups that the agent is about to join are empty until then.
+    this.sweepEmptyGroups(nowMs);
+  }
+
+  private leaveGroups(agent: KnownAgent, nowMs: number): void {
+    for (const group of agent.groups) {
+      group.members.delete(agent);
+      const wasActive = group.active;
+      count(group, { agent, by: -1 });
+      if (wasActive > 0 && group.active === 0) group.lastActiveAtMs = nowMs;
+    }
+    agent.groups = [];
+  }
+
+  private groupOrNew(key: string): AgentGroup {
+    const known = this.groups.get(key);
+    if (known !== undefined) return known;
+    const group: AgentGroup = {
+      key,
+      members: new Set(),
+      enrolled: 0,
+      active: 0,
+      lastActiveAtMs: -Infinity,
+    };
+    this.groups.set(key, group);
+    return group;
+  }
+
+  /** R6: empty groups are kept only while a waiting request may still ask when they emptied. */
+  private sweepEmptyGroups(nowMs: number): void {
+    if (this.groups.size < this.agents.size * 16 + 64) return;
+    for (const group of this.groups.values()) {
+      const forgotten = group.lastActiveAtMs < nowMs - rememberEmptyMs;
+      if (group.members.size === 0 && forgotten) this.groups.delete(group.key);
+    }
+  }
+}
+
+/** Longer than any request waits. */
+const rememberEmptyMs = 60_000;
+
+const groupKey = (scope: string, tier: string): string => `${scope}|${tier}`;
+const projectScope = (projectId: string): string => `all:${projectId}`;
+
+function keysOf(entry: AgentEntry): string[] {
+  const keys = scopesOf(entry).flatMap((scope) =>
+    [anyTier, ...entry.effectiveTiers].map((tier) => groupKey(scope, tier)),
+  );
+  if (entry.projectId !== null) keys.push(groupKey(projectScope(entry.projectId), anyTier));
+  return keys;
+}
+
+function count(group: AgentGroup, step: { agent: KnownAgent; by: 1 | -1 }): void {
+  const { agent, by } = step;
+  if (agent.entry.state !== 'enrolled') return;
+  group.enrolled += by;
+  if (agent.nonce !== null) group.active += by;
+}

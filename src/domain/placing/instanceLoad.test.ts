@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { InstanceLoad, type Order, type Work } from './instanceLoad.ts';
+import { LatencyModel } from '../prediction/latencyModel.ts';
+import { RoomLearner } from './roomLearner.ts';
+
+const nothing = { blocks: 0, age: Infinity };
+const order = (over: Partial<Order> = {}): Order => ({
+  prompt: 4000,
+  own: 4000,
+  expected: nothing,
+  answer: 100,
+  streams: true,
+  ...over,
+});
+/** Nothing is known of its speed: 16 tokens are taken for a ms. */
+const fresh = (holds: number | null = null): InstanceLoad =>
+  new InstanceLoad(new LatencyModel(null), holds);
+
+test('S2: an instance that computes no prompt is closed by its backlog', () => {
+  const load = fresh();
+  assert.ok(load.opensAtMs() <= 0);
+  const works = [load.dispatch(order({ own: 90_000 }), 0), load.dispatch(order(), 0)];
+  assert.ok(load.opensAtMs() > 5000);
+  for (const work of works) load.firstByte(work, 10);
+  assert.ok(load.opensAtMs() <= 10);
+  load.dispatch(order({ own: 90_000 }), 20);
+  const last = load.dispatch(order(), 20);
+  load.ended(last, { nowMs: 30, output: null });
+  assert.ok(load.opensAtMs() > 5000, 'what ended unseen took its backlog with it');
+});
+
+test('a backlog does not drain between events, or drains although nothing comes', () => {
+  const load = fresh();
+  load.dispatch(order({ own: 16_000 }), 0);
+  assert.equal(load.backlogMs(0), 1000);
+  assert.equal(load.backlogMs(400), 600);
+  assert.equal(load.aheadTokens(400), 9600);
+  // Ten seconds late: it is not done just because it should be.
+  assert.ok(load.backlogMs(11_000) > 1000);
+});
+
+test('a first byte says nothing of the prompts that were before it', () => {
+  const load = fresh();
+  const works = [0, 1, 2].map(() => load.dispatch(order({ own: 16_000 }), 0));
+  const [, second] = works;
+  assert.ok(second !== undefined);
+  load.firstByte(second, 500);
+  assert.equal(Math.round(load.backlogMs(500)), 2000);
+  const [first, , third] = works as [Work, Work, Work];
+  load.firstByte(first, 510);
+  load.firstByte(third, 900);
+  assert.equal(load.backlogMs(900), 0);
+});
+
+test('what was given to an instance is counted on after it has ended', () => {
+  const load = fresh();
+  const works = [1, 2, 3].map(() => load.dispatch(order(), 0));
+  assert.equal(load.inFlight, 3);
+  load.firstByte(works[0] as Work, 50);
+  for (const work of works) load.ended(work, { nowMs: 100, output: 20 });
+  for (const work of works) load.ended(work, { nowMs: 100, output: 20 });
+  assert.equal(load.inFlight, 0);
+  assert.deepEqual(load.loadFor(7, 200), { ahead: 0, own: 7, running: 0, held: 0 });
+});
+
+test('an answer in one piece teaches how long a first token takes', () => {
+  const load = fresh();
+  for (let n = 0; n < 40; n += 1) {
+    const work = load.dispatch(order({ streams: false }), n * 1000);
+    load.firstByte(work, n * 1000 + 900);
+    load.ended(work, { nowMs: n * 1000 + 900, output: 100 });
+  }
+  assert.equal(load.model.samples, 0);
+});
+
+test('an instance is filled to the last token that its engine holds', () => {
+  const load = fresh(10_000);
+  assert.ok(load.hasRoom(100_000), 'a single one may be as large as it likes');
+  load.dispatch(order(), 0);
+  assert.ok(load.hasRoom(2000));
+  assert.ok(!load.hasRoom(3000));
+  assert.ok(load.hasRoom(3000, 'fair'), 'the project whose turn it is gets a little more');
+  assert.ok(!load.hasRoom(4000, 'fair') && load.hasRoom(4000, 'any'));
+});
+
+test('an engine whose memory is full goes on being given more, or less for ever', () => {
+  const room = new RoomLearner(null);
+  const inTime = (given: number): void =>
+    room.firstToken({ measuredMs: 400, explainedMs: 300, given });
+  room.firstToken({ measuredMs: 60_000, explainedMs: 300, given: 100 });
+  assert.equal(room.bound, Infinity, 'nothing is known of it yet');
+  for (let n = 0; n < 40; n += 1) inTime(10_000 * n);
+  assert.equal(room.bound, Infinity);
+  // One that hangs with little to do says nothing of its memory.
+  room.firstToken({ measuredMs: 60_000, explainedMs: 300, given: 9000 });
+  assert.equal(room.bound, Infinity);
+  room.firstToken({ measuredMs: 5000, explainedMs: 300, given: 410_000 });
+  const full = room.bound;
+  assert.ok(full > 300_000 && full < 410_000, `${full}`);
+  for (let n = 0; n < 3000; n += 1) inTime(room.bound * 0.95);
+  assert.ok(room.bound > full * 1.3 && room.bound < full * 3, `${room.bound}`);
+});
+
+test('an instance that answers in one piece only stays slow in the eyes of the router', () => {
+  const load = fresh();
+  const whole = order({ own: 1000, streams: false });
+  // 1,000 tokens are taken for 62 ms until answers say that they are done in ten.
+  for (let at = 0; at < 50; at += 1) {
+    const work = load.dispatch(whole, at * 100);
+    load.ended(work, { nowMs: at * 100 + 10, output: 20 });
+  }
+  assert.ok(load.prefillMs(1000) < 11, String(load.prefillMs(1000)));
+  // Nobody learns from what failed at once, and nothing is taken for slower than what is not known.
+  for (let at = 50; at < 100; at += 1) {
+    const failed = load.dispatch(whole, at * 1000);
+    load.ended(failed, { nowMs: at * 1000, output: null });
+    const work = load.dispatch(whole, at * 1000);
+    load.ended(work, { nowMs: at * 1000 + 900, output: 20 });
+  }
+  const unknown = fresh().prefillMs(1000);
+  assert.ok(load.prefillMs(1000) > unknown * 0.9 && load.prefillMs(1000) <= unknown);
+});
+
+test('answers in one piece leave a backlog behind that nobody has', () => {
+  const load = fresh();
+  for (let at = 0; at < 1000; at += 1) {
+    const work = load.dispatch(order({ own: 160, streams: false }), at);
+    load.firstByte(work, at + 0.5);
+    load.ended(work, { nowMs: at + 0.5, output: null });
+  }
+  load.dispatch(order({ own: 160, streams: false }), 1000);
+  assert.ok(load.backlogMs(1000) <= 10, String(load.backlogMs(1000)));
+});

@@ -1,0 +1,230 @@
+/**
+ * What the scheduler knows and learns for its choices, in one place: the load of instances, what is
+ * cached where, what projects were served. It is told of claims and of what becomes of them.
+ *
+ * Invariants
+ * S1 Everything here follows from what it was told, in that order.
+ */
+import type { AgentEntry } from '../directory.ts';
+import type { GrantedInstance } from '../scheduler/instancePools.ts';
+import type { RoutedRequest } from '../agents/matching.ts';
+import type { Claim, EngineInstance, Usage, WaitingRequest } from '../scheduler/schedulerState.ts';
+import type { TierSlug, TierTable } from '../tiers/tiers.ts';
+import {
+  addFlow,
+  answerCharge,
+  charge,
+  FairQueue,
+  promptCharge,
+  valueOf,
+  type FairAccount,
+} from '../waiting/fairQueue.ts';
+import { InstanceLoad, type Order, type Work } from './instanceLoad.ts';
+import type { PredictorGauges } from '../prediction/latencyModel.ts';
+import { ModelMemory } from './modelMemory.ts';
+import {
+  correctCapacity,
+  nothingHeld,
+  PrefixIndex,
+  type CacheAccount,
+  type ScopedPrompt,
+} from './prefixIndex.ts';
+
+/** What a claim does on its instance, and what its project is charged for it. */
+export interface Placed {
+  work: Work;
+  /** Null: an own agent serves, which is charged to nobody. */
+  fair: {
+    account: FairAccount;
+    weight: number;
+    flow: number;
+    charged: number;
+    expected: number;
+  } | null;
+}
+
+/** Prompt tokens that a second of waiting is worth, per token that is computed in a second. */
+const ageing = 0.015;
+/** Ms per token of an answer, where nothing is known. */
+const tpotUnknownMs = 30;
+
+export class Placement {
+  private readonly tiers: TierTable;
+  private readonly fair = new FairQueue();
+  private readonly index = new PrefixIndex();
+  private readonly models = new ModelMemory();
+  private readonly instances = new WeakMap<CacheAccount, EngineInstance>();
+
+  constructor(tiers: TierTable) {
+    this.tiers = tiers;
+  }
+
+  /** How good predictions were lately; null: there were none. */
+  gauges(): PredictorGauges | null {
+    return this.models.gauges();
+  }
+
+  /** The load of an instance that is granted for the first time. */
+  begin(agent: AgentEntry, granted: GrantedInstance): InstanceLoad {
+    const { holdsTokens = null } = granted;
+    return new InstanceLoad(this.models.of(agent, granted), holdsTokens);
+  }
+
+  /** From here on it is found by what it holds. */
+  attach(instance: EngineInstance): void {
+    this.instances.set(instance.load.cache, instance);
+  }
+
+  /** Instances that should hold the beginning of a prompt. */
+  holders(waiting: WaitingRequest): EngineInstance[] {
+    const prompt = scopedPrompt(waiting.request);
+    if (prompt === null) return [];
+    return [...this.index.holders(prompt).keys()].flatMap(
+      (account) => this.instances.get(account) ?? [],
+    );
+  }
+
+  /** Prompt tokens that have to be computed where most of them are held. */
+  leastOwn(waiting: WaitingRequest): number {
+    const prompt = scopedPrompt(waiting.request);
+    const all = waiting.tokens.prompt;
+    if (prompt === null) return all;
+    const most = Math.max(0, ...this.index.holders(prompt).values());
+    return ownTokens(waiting, most);
+  }
+
+  /** Prompt tokens that an instance would have to compute. */
+  ownTokens(waiting: WaitingRequest, { load }: EngineInstance): number {
+    const prompt = scopedPrompt(waiting.request);
+    if (prompt === null) return waiting.tokens.prompt;
+    return ownTokens(waiting, this.index.held(load.cache, prompt).blocks);
+  }
+
+  /** What a request is to an instance. */
+  order(waiting: WaitingRequest, { load }: EngineInstance): Order {
+    const { request, tokens } = waiting;
+    const prompt = scopedPrompt(request);
+    const expected = prompt === null ? nothingHeld : this.index.held(load.cache, prompt);
+    return {
+      prompt: tokens.prompt,
+      own: ownTokens(waiting, expected.blocks),
+      expected,
+      answer: tokens.answer,
+      streams: request.stream !== false,
+    };
+  }
+
+  /** F1: it waits or runs on shared agents from now on, until `left`. */
+  entered(waiting: WaitingRequest, nowMs: number): void {
+    waiting.fair ??= this.fair.enter(waiting.request.project.id, nowMs);
+  }
+
+  /** F2: nobody of its project waited in this queue until now. */
+  beginsToWait({ fair }: WaitingRequest, nowMs: number): void {
+    if (fair !== null) this.fair.beginsToWait(fair, nowMs);
+  }
+
+  /** The request has its outcome. */
+  left(waiting: WaitingRequest, nowMs: number): void {
+    if (waiting.fair !== null) this.fair.leave(waiting.fair, nowMs);
+    waiting.fair = null;
+  }
+
+  counterOf({ fair }: WaitingRequest, nowMs: number): number {
+    return fair === null ? 0 : valueOf(fair, nowMs);
+  }
+
+  /** A slot is claimed: the instance is told, and its project charged for the prompt. */
+  claimed(
+    waiting: WaitingRequest,
+    where: { instance: EngineInstance; tier: TierSlug; nowMs: number },
+  ): Placed {
+    const { instance, tier, nowMs } = where;
+    const order = this.order(waiting, instance);
+    const work = instance.load.dispatch(order, nowMs);
+    const prompt = scopedPrompt(waiting.request);
+    if (prompt !== null) this.index.sent(instance.load.cache, prompt);
+    this.learnAgeing(instance, work);
+    if (instance.agent.entry.projectId !== null) return { work, fair: null };
+    this.entered(waiting, nowMs);
+    const { fair: account } = waiting;
+    if (account === null) return { work, fair: null };
+    const weight = this.tiers[tier].priority;
+    const cached = order.prompt - order.own;
+    const charged = promptCharge({ input: order.prompt, cached }) / weight;
+    charge(account, charged);
+    const expected = charged + answerCharge(order.answer) / weight;
+    account.outstanding += expected;
+    return { work, fair: { account, weight, flow: 0, charged, expected } };
+  }
+
+  firstByte({ placed, instance }: Claim, nowMs: number): void {
+    const { work, fair } = placed;
+    instance.load.firstByte(work, nowMs);
+    if (fair === null || fair.flow > 0 || work.phase !== 'decode') return;
+    const { running, held } = work.load;
+    const tpotMs = instance.load.model.tpotMs({ running: running + 1, held }) ?? tpotUnknownMs;
+    fair.flow = answerCharge(1) / Math.max(1, tpotMs) / fair.weight;
+    addFlow(fair.account, fair.flow, nowMs);
+  }
+
+  /** The slot is free. What the claim was charged becomes what it came to. */
+  ended({ placed, instance, spent, waiting }: Claim, nowMs: number): void {
+    const { work, fair } = placed;
+    const usage = typeof spent === 'string' ? null : spent;
+    const sinceMs = work.firstByteAtMs ?? nowMs;
+    instance.load.ended(work, { nowMs, output: usage?.output ?? null });
+    if (usage !== null) this.learnCache(instance, { waiting, work, usage });
+    if (fair === null) return;
+    fair.account.outstanding -= fair.expected;
+    const flowed = fair.flow * (nowMs - sinceMs);
+    addFlow(fair.account, -fair.flow, nowMs);
+    if (spent === 'reserved') return;
+    const real =
+      usage === null
+        ? 0
+        : promptCharge({ input: usage.input, cached: usage.cached ?? work.prompt - work.own }) +
+          answerCharge(usage.output);
+    charge(fair.account, real / fair.weight - fair.charged - flowed);
+  }
+
+  private learnCache(
+    { load }: EngineInstance,
+    what: { waiting: WaitingRequest; work: Work; usage: Usage },
+  ): void {
+    const { waiting, work, usage } = what;
+    const perBlock = tokensPerBlock(waiting);
+    if (perBlock === 0) return;
+    this.index.wrote(load.cache, usage.output / perBlock);
+    if (usage.cached === undefined) return;
+    correctCapacity(load.cache, { expected: work.expected, reported: usage.cached / perBlock });
+  }
+
+  /** How fast prompts are computed decides how much waiting is worth. */
+  private learnAgeing(instance: EngineInstance, { prefillMs }: Work): void {
+    if (instance.load.model.prefillMs(1) === null) return;
+    const msPerToken = instance.load.prefillMs(1000) / 1000;
+    if (!(prefillMs > 0) || !(msPerToken > 0)) return;
+    for (const pool of instance.pools) pool.waiting.age(ageing / msPerToken);
+  }
+}
+
+/** Null where nothing is known of what its prompt shares with others. */
+function scopedPrompt({ project, model, prompt }: RoutedRequest): ScopedPrompt | null {
+  if (prompt === undefined || prompt.blocks.length === 0) return null;
+  return { scope: `${project.id}|${model.sha256 ?? model.id}`, blocks: prompt.blocks };
+}
+
+/** Estimated: the tokens of a body are spread evenly over its bytes. */
+function tokensPerBlock({ request, tokens }: WaitingRequest): number {
+  const { prompt, bodyBytes } = request;
+  if (prompt === undefined || bodyBytes === 0) return 0;
+  return (prompt.blockBytes * tokens.prompt) / bodyBytes;
+}
+
+function ownTokens(waiting: WaitingRequest, heldBlocks: number): number {
+  const all = waiting.tokens.prompt;
+  if (heldBlocks === 0) return all;
+  // An engine computes the last token of a prompt in any case.
+  return Math.max(1, Math.round(all - heldBlocks * tokensPerBlock(waiting)));
+}

@@ -1,0 +1,205 @@
+/**
+ * How long: what one engine instance takes until its first byte, and from token to token, learned
+ * online from what the router itself measures.
+ *
+ *     TTFT = a + b·ahead + c·own + d·own² + e·running + f·held     [ms; thousands of tokens]
+ *     TPOT = g + h·running + i·held
+ *
+ * An instance with few samples is like its kind, times how it compared to it so far. `LatencyModel`
+ * is both: the model of a kind has no kind itself.
+ *
+ * Invariants
+ * S5 Predictions are finite and above zero, whatever was measured.
+ */
+import { longestMeasuredMs, minLatencySamples } from '../scheduler/limits.ts';
+import { StratifiedFit } from './stratifiedFit.ts';
+
+/** What an instance had to do when a request was dispatched. Tokens. */
+export interface Load {
+  /** Prompt tokens to be computed before this request's own. */
+  ahead: number;
+  /** Its own prompt tokens to be computed. */
+  own: number;
+  /** Sequences that decode. */
+  running: number;
+  /** Tokens that all of them hold. */
+  held: number;
+}
+
+/** From the dispatch to the first byte, in ms. */
+export interface Prediction {
+  ttftMs: number;
+  /** Nine of ten are no longer. */
+  p90Ms: number;
+}
+
+export interface PredictorGauges {
+  /** Mean absolute percentage error of the latest TTFTs, as a share. */
+  mape: number;
+  /** Share of the latest TTFTs that were no longer than their predicted p90. */
+  p90Coverage: number;
+}
+
+const ttftFeatures = 6;
+const tpotFeatures = 3;
+const ttftStrata = 9;
+const tpotStrata = 3;
+/** Times below this differ by the clock's and the network's whims; relative errors begin here. */
+const ttftFloorMs = 10;
+const tpotFloorMs = 1;
+/** Step of the logarithm of p90 over the prediction, and where it begins. */
+const quantileStep = 0.04;
+const firstQuantile = Math.log(1.4);
+const largestQuantile = Math.log(50);
+/** Samples that the gauges look back on. */
+const gaugeSamples = 500;
+const nothing = new Float64Array(ttftFeatures);
+
+export class LatencyModel {
+  /** TTFTs that were learned from. */
+  samples = 0;
+  private tpotSamples = 0;
+  private readonly kind: LatencyModel | null;
+  private readonly ttft = new StratifiedFit({ features: ttftFeatures, strata: ttftStrata });
+  private readonly tpot = new StratifiedFit({ features: tpotFeatures, strata: tpotStrata });
+  /** Sums of the logarithm of measured over what the kind would take. */
+  private logTtftRatio = 0;
+  private logTpotRatio = 0;
+  private quantile = firstQuantile;
+  private judged = 0;
+  private mape = 0;
+  private coverage = 0;
+
+  /** @param kind What machines of its kind are like; null: nothing is known of others. */
+  constructor(kind: LatencyModel | null) {
+    this.kind = kind;
+  }
+
+  /** Null while nothing is known, of this one or of its kind. */
+  predict(load: Load): Prediction | null {
+    const ttftMs = this.ttftMs(load);
+    if (ttftMs === null) return null;
+    return { ttftMs, p90Ms: ttftMs * Math.exp(this.quantile) };
+  }
+
+  /** The same without the percentile, for those who compare many. */
+  ttftMs(load: Load): number | null {
+    if (this.samples >= minLatencySamples) return Math.max(1, this.ownTtft(load));
+    const asKind = this.kind?.ttftMs(load) ?? null;
+    return asKind === null ? null : asKind * this.ttftRatio;
+  }
+
+  /** Computing so many tokens of prompts, alone; null while nothing is known. */
+  prefillMs(tokens: number): number | null {
+    if (this.samples >= minLatencySamples) {
+      const { coefficients: c } = this.ttft;
+      const kilo = tokens / 1000;
+      // Of a prompt among others the rate of those ahead is the better witness, where it is known.
+      const perKilo = Math.max(c[2] ?? 0, c[1] ?? 0);
+      return perKilo * kilo + (c[3] ?? 0) * kilo * kilo;
+    }
+    const asKind = this.kind?.prefillMs(tokens) ?? null;
+    return asKind === null ? null : asKind * this.ttftRatio;
+  }
+
+  /** From token to token, in ms; null while nothing is known. */
+  tpotMs({ running, held }: Pick<Load, 'running' | 'held'>): number | null {
+    if (this.tpotSamples >= minLatencySamples) {
+      const { coefficients: c } = this.tpot;
+      const ms = (c[0] ?? 0) + (c[1] ?? 0) * running + ((c[2] ?? 0) * held) / 1000;
+      return Math.max(0.01, ms);
+    }
+    const asKind = this.kind?.tpotMs({ running, held }) ?? null;
+    return asKind === null ? null : asKind * Math.exp(this.logTpotRatio / (this.tpotSamples + 1));
+  }
+
+  /** A first byte. `predicted` is what was said at the dispatch; null: nothing was. */
+  learnTtft(load: Load, { measuredMs, predicted }: Measured): void {
+    if (!isSane(load) || !(measuredMs >= 0)) return;
+    const measured = Math.min(measuredMs, longestMeasuredMs);
+    if (predicted !== null) this.judge(measured, predicted);
+    const asKind = this.kind?.ttftMs(load) ?? null;
+    if (asKind !== null && this.samples < minLatencySamples) {
+      this.logTtftRatio += boundedLog(Math.max(measured, ttftFloorMs) / asKind);
+    }
+    const guess = this.ttftMs(load) ?? measured;
+    const size = Math.max(ttftFloorMs, (measured + guess) / 2);
+    const sample = { y: measured, weight: 1 / (size * size), stratum: ttftStratum(load) };
+    const prior = this.kind === null ? nothing : scaled(this.kind.ttft, this.ttftRatio);
+    this.ttft.learn(ttftVector(load), { ...sample, prior });
+    this.samples += 1;
+    this.kind?.learnTtft(load, { measuredMs: measured, predicted: null });
+  }
+
+  /** The mean time per token of an answer, with the load in the middle of it. */
+  learnTpot(load: Pick<Load, 'running' | 'held'>, measuredMs: number): void {
+    const { running, held } = load;
+    if (!isSane({ ...load, ahead: 0, own: 0 }) || !(measuredMs >= 0)) return;
+    const measured = Math.min(measuredMs, longestMeasuredMs);
+    const asKind = this.kind?.tpotMs(load) ?? null;
+    if (asKind !== null && this.tpotSamples < minLatencySamples) {
+      this.logTpotRatio += boundedLog(Math.max(measured, 0.01) / asKind);
+    }
+    const size = Math.max(tpotFloorMs, (measured + (this.tpotMs(load) ?? measured)) / 2);
+    const stratum = running < 4 ? 0 : running < 32 ? 1 : 2;
+    const ratio = Math.exp(this.logTpotRatio / (this.tpotSamples + 1));
+    const prior = this.kind === null ? nothing : scaled(this.kind.tpot, ratio);
+    const x = Float64Array.of(1, running, held / 1000);
+    this.tpot.learn(x, { y: measured, weight: 1 / (size * size), stratum, prior });
+    this.tpotSamples += 1;
+    this.kind?.learnTpot(load, measured);
+  }
+
+  /** Null while no prediction could be held against what came. */
+  gauges(): PredictorGauges | null {
+    return this.judged === 0 ? null : { mape: this.mape, p90Coverage: this.coverage };
+  }
+
+  private get ttftRatio(): number {
+    return Math.exp(this.logTtftRatio / (Math.min(this.samples, minLatencySamples) + 1));
+  }
+
+  private ownTtft({ ahead, own, running, held }: Load): number {
+    const { coefficients: c } = this.ttft;
+    const [aheadK, ownK] = [ahead / 1000, own / 1000];
+    const prompts = (c[1] ?? 0) * aheadK + (c[2] ?? 0) * ownK + (c[3] ?? 0) * ownK * ownK;
+    return (c[0] ?? 0) + prompts + (c[4] ?? 0) * running + ((c[5] ?? 0) * held) / 1000;
+  }
+
+  private judge(measured: number, { ttftMs, p90Ms }: Prediction): void {
+    this.judged = Math.min(this.judged + 1, gaugeSamples);
+    const covered = measured <= p90Ms;
+    const error = Math.abs(measured - ttftMs) / Math.max(measured, 1);
+    this.mape += (error - this.mape) / this.judged;
+    this.coverage += ((covered ? 1 : 0) - this.coverage) / this.judged;
+    const step = covered ? -0.1 * quantileStep : 0.9 * quantileStep;
+    this.quantile = Math.min(largestQuantile, Math.max(0, this.quantile + step));
+  }
+}
+
+interface Measured {
+  measuredMs: number;
+  predicted: Prediction | null;
+}
+
+const isSane = ({ ahead, own, running, held }: Load): boolean =>
+  [ahead, own, running, held].every((one) => one >= 0 && one < 1e9);
+
+/** A single sample says no more than a factor of a hundred. */
+const boundedLog = (ratio: number): number => Math.log(Math.min(100, Math.max(0.01, ratio)));
+
+function scaled({ coefficients }: StratifiedFit, ratio: number): Float64Array {
+  return coefficients.map((one) => one * ratio);
+}
+
+function ttftVector({ ahead, own, running, held }: Load): Float64Array {
+  const ownK = own / 1000;
+  return Float64Array.of(1, ahead / 1000, ownK, ownK * ownK, running, held / 1000);
+}
+
+/** How loaded the instance was, by how long the prompt was. */
+function ttftStratum({ ahead, own, running }: Load): number {
+  const load = ahead > own ? 2 : ahead > own / 8 || running > 4 ? 1 : 0;
+  const length = own < 512 ? 0 : own < 8192 ? 1 : 2;
+  return load * 3 + length;
+}

@@ -1,0 +1,149 @@
+/**
+ * Quotas of keys: what one key may use, whoever serves, beside the limits of its project. They bind
+ * on arrival: what is over is refused, nothing waits for a quota.
+ *
+ * A minute's figure is a bucket of that size, refilled all the time. A day is a day in UTC: its
+ * tokens are counted from midnight to midnight.
+ */
+import type { ApiKeyEntry, ApiKeyQuota } from '../directory.ts';
+import {
+  LimitAccount,
+  type LimitHit,
+  type LimitLease,
+  type Rates,
+  type Spent,
+} from './limitAccount.ts';
+import { minLimitAccounts } from '../limits.ts';
+import type { TokenNeed } from '../prediction/tokenEstimates.ts';
+
+/** What a request holds of its key's quota. */
+export interface KeyHold {
+  minute: LimitAccount;
+  /** The day that it counts for: what comes back after midnight does not come to the next day. */
+  day: DayCount;
+  tokens: number;
+}
+
+type QuotaKey = Pick<ApiKeyEntry, 'id' | 'quota'> | null;
+
+interface KeyAccount {
+  quota: ApiKeyQuota;
+  minute: LimitAccount;
+}
+
+/** Tokens of a key on one day, counted in days since the epoch. */
+interface DayCount {
+  day: number;
+  tokens: number;
+}
+
+const dayMs = 86_400_000;
+const unlimited: Rates = { requests: null, tokens: null };
+
+export class KeyQuotas {
+  /** Requests that hold a part of some quota. */
+  holds = 0;
+  private readonly lease: LimitLease;
+  private readonly epochMs: number;
+  private readonly accounts = new Map<string, KeyAccount>();
+  private readonly days = new Map<string, DayCount>();
+  private sweepAt = minLimitAccounts;
+
+  constructor(options: { lease: LimitLease; epochMs: number }) {
+    this.lease = options.lease;
+    this.epochMs = options.epochMs;
+  }
+
+  /** Holds what a new request will probably need, or says which figure has no room for it. */
+  hold(
+    key: QuotaKey,
+    { need, nowMs }: { need: TokenNeed; nowMs: number },
+  ): { kind: 'held'; hold: KeyHold | null } | { kind: 'over'; hit: LimitHit } {
+    if (key === null || key.quota === null) return { kind: 'held', hold: null };
+    const { minute } = this.accountOf(key.id, { quota: key.quota, nowMs });
+    const day = this.dayOf(key.id, nowMs);
+    const { tokensPerDay: value } = key.quota;
+    const left = value === null ? Infinity : value - day.tokens;
+    const tokens = minute.amountOf({ ...need, usual: Math.min(need.usual, left) });
+    const hit = minute.hit(tokens, nowMs);
+    if (hit !== null) return { kind: 'over', hit };
+    if (value !== null && tokens > left) {
+      return { kind: 'over', hit: this.dayHit({ value, used: day.tokens, needed: tokens, nowMs }) };
+    }
+    minute.take(tokens, nowMs);
+    day.tokens += tokens;
+    this.holds += 1;
+    return { kind: 'held', hold: { minute, day, tokens } };
+  }
+
+  /** Tokens of the day that were used before anything was counted here. */
+  addToDay(keyId: string, { tokens, nowMs }: { tokens: number; nowMs: number }): void {
+    this.dayOf(keyId, nowMs).tokens += tokens;
+  }
+
+  /** The end of a hold: what was not spent goes back. */
+  settle(hold: KeyHold, { spent, nowMs }: { spent: Spent; nowMs: number }): void {
+    const { minute, day, tokens } = hold;
+    this.holds -= 1;
+    minute.settle({ tokens, spent, nowMs });
+    if (spent !== 'reserved') day.tokens -= tokens - (spent === 'nothing' ? 0 : spent);
+  }
+
+  rates(key: QuotaKey, nowMs: number): Rates {
+    if (key === null || key.quota === null) return unlimited;
+    return this.accountOf(key.id, { quota: key.quota, nowMs }).minute.rates(nowMs);
+  }
+
+  private dayHit(met: { value: number; used: number; needed: number; nowMs: number }): LimitHit {
+    const { value, used, needed, nowMs } = met;
+    const untilMidnightMs = dayMs - ((this.epochMs + nowMs) % dayMs);
+    const waitMs = needed > value ? Infinity : untilMidnightMs;
+    return { limit: 'tokens_per_day', value, used, needed, most: value, waitMs };
+  }
+
+  private dayOf(keyId: string, nowMs: number): DayCount {
+    const day = Math.floor((this.epochMs + nowMs) / dayMs);
+    const known = this.days.get(keyId);
+    if (known !== undefined && known.day === day) return known;
+    const fresh = { day, tokens: 0 };
+    this.days.set(keyId, fresh);
+    return fresh;
+  }
+
+  private accountOf(
+    keyId: string,
+    { quota, nowMs }: { quota: ApiKeyQuota; nowMs: number },
+  ): KeyAccount {
+    const known = this.accounts.get(keyId);
+    if (known !== undefined && isSame(known.quota, quota)) return known;
+    this.sweepIdle(nowMs);
+    const { requestsPerMinute, tokensPerMinute } = quota;
+    const figures = { requestsPerMinute, tokensPerMinute, concurrent: null, burst: 1 };
+    const minute = new LimitAccount({ figures, lease: this.lease, nowMs });
+    const account = { quota, minute };
+    this.accounts.set(keyId, account);
+    return account;
+  }
+
+  /** R6: keys that have rested are dropped each time that their number has doubled. */
+  private sweepIdle(nowMs: number): void {
+    if (this.accounts.size < this.sweepAt) return;
+    const today = Math.floor((this.epochMs + nowMs) / dayMs);
+    for (const [keyId, account] of this.accounts) {
+      if (account.minute.isIdle(nowMs)) this.accounts.delete(keyId);
+    }
+    for (const [keyId, { day }] of this.days) {
+      if (day !== today && !this.accounts.has(keyId)) this.days.delete(keyId);
+    }
+    this.sweepAt = Math.max(minLimitAccounts, this.accounts.size * 2);
+  }
+}
+
+function isSame(one: ApiKeyQuota, other: ApiKeyQuota): boolean {
+  return (
+    one === other ||
+    (one.requestsPerMinute === other.requestsPerMinute &&
+      one.tokensPerMinute === other.tokensPerMinute &&
+      one.tokensPerDay === other.tokensPerDay)
+  );
+}

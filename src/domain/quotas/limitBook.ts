@@ -1,0 +1,288 @@
+/**
+ * Who may still use how much: accounts of projects by tier, and the requests that wait for them.
+ * Pure, driven by the scheduler's clock.
+ *
+ * What shared agents serve is counted by (project, tier that serves). Own agents are held to one
+ * thing, the concurrency of `self_hosted` over all of a project's own agents.
+ *
+ * Invariants
+ * L1 A reservation is taken with the claim, in the same turn, and settled once, with the claim's
+ *    slot: the reservations of all accounts are the claims.
+ * L3 A waiting request that a limit keeps from a free slot stands in `heldBack` of that account,
+ *    and is tried again when the account has changed for the better, or when time has filled it.
+ * L4 What is refused, and what never ran to a byte, costs nothing.
+ * L5 A request holds its part of its key's quota from its arrival to its one end.
+ * L6 What would cost something is not claimed while a budget stops it, its key's or its project's.
+ */
+import type { BudgetStop } from '../metering/budget.ts';
+import type { AgentEntry } from '../directory.ts';
+import { DeadlineHeap } from '../waiting/deadlineHeap.ts';
+import {
+  LimitAccount,
+  leaseOfEverything,
+  tighter,
+  type LimitFigures,
+  type LimitHit,
+  type LimitLease,
+  type Rates,
+  type Spent,
+} from './limitAccount.ts';
+import { KeyQuotas } from './keyQuotas.ts';
+import { burstOfMinute, minLimitAccounts } from '../limits.ts';
+import { servingTier, type RoutedRequest, type Stage } from '../agents/matching.ts';
+import type { Claim, WaitingRequest } from '../scheduler/schedulerState.ts';
+import type { TierSlug, TierTable } from '../tiers/tiers.ts';
+import { TokenEstimates, type RequestSize, type TokenNeed } from '../prediction/tokenEstimates.ts';
+
+/** What a claim holds of an account. */
+export interface Reservation {
+  account: LimitAccount;
+  tokens: number;
+}
+
+/** A tier, or what a project's own agents serve. */
+type AccountName = TierSlug | 'own';
+
+type Accounts = Partial<Record<AccountName, LimitAccount>>;
+
+export class LimitBook {
+  private readonly tiers: TierTable;
+  private readonly lease: LimitLease;
+  private readonly estimates = new TokenEstimates();
+  private readonly keys: KeyQuotas;
+  private readonly projects = new Map<string, Accounts>();
+  private readonly heap = new DeadlineHeap<LimitAccount>();
+  /** Those with requests to try again. */
+  private readonly improved = new Set<LimitAccount>();
+  /** L6: by the id of the project or key. */
+  private readonly stops = new Map<string, BudgetStop>();
+  private accounts = 0;
+  private sweepAt = minLimitAccounts;
+  private nowMs = 0;
+
+  constructor(options: { tiers: TierTable; lease?: LimitLease; epochMs?: number }) {
+    this.tiers = options.tiers;
+    this.lease = options.lease ?? leaseOfEverything;
+    this.keys = new KeyQuotas({ lease: this.lease, epochMs: options.epochMs ?? 0 });
+  }
+
+  /** The time of everything that follows. */
+  advance(nowMs: number): void {
+    this.nowMs = nowMs;
+  }
+
+  /** Tokens to set aside for a request. */
+  estimate(request: RoutedRequest): TokenNeed {
+    return this.estimates.need(sizeOf(request));
+  }
+
+  /** L5. What the key of a new request has no quota for; null: it holds its part now. */
+  holdKey(waiting: WaitingRequest): LimitHit | null {
+    const outcome = this.keys.hold(waiting.request.key, {
+      need: waiting.tokens,
+      nowMs: this.nowMs,
+    });
+    if (outcome.kind === 'over') return outcome.hit;
+    waiting.keyHold = outcome.hold;
+    return null;
+  }
+
+  /** What keys have used today already. */
+  addToDays(keys: readonly { id: string; tokens: number }[]): void {
+    for (const { id, tokens } of keys) this.keys.addToDay(id, { tokens, nowMs: this.nowMs });
+  }
+
+  /** L4, L5. The request ends without having been served. */
+  releaseKey(waiting: WaitingRequest): void {
+    this.settleKey(waiting, 'nothing');
+  }
+
+  /** What a key has left of its quota. */
+  ratesOfKey(request: RoutedRequest): Rates {
+    return this.keys.rates(request.key, this.nowMs);
+  }
+
+  /** Whether this agent may take the request now; holds it back (L3) when it may not. */
+  admits(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): boolean {
+    const name = accountName(waiting.request, where);
+    const account = this.accountOf(waiting.request, name);
+    if (name !== 'own' && this.stopOn(name, waiting.request) !== null) {
+      this.holdBack(waiting, { account, wakeAtMs: Infinity });
+      return false;
+    }
+    const hit = account.hit(account.amountOf(waiting.tokens), this.nowMs);
+    if (hit === null) return true;
+    this.holdBack(waiting, { account, wakeAtMs: this.nowMs + (hit.waitMs ?? Infinity) });
+    return false;
+  }
+
+  /** L1. */
+  reserve(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): Reservation {
+    const { request } = waiting;
+    const account = this.accountOf(request, accountName(request, where));
+    const tokens = account.amountOf(waiting.tokens);
+    account.take(tokens, this.nowMs);
+    this.forget(waiting);
+    return { account, tokens };
+  }
+
+  /** L1. The slot of a claim is free: what it held goes back, but for what was spent. */
+  settle({ reservation, spent, waiting }: Claim): void {
+    const { account, tokens } = reservation;
+    const real = typeof spent === 'string' ? spent : spent.input + spent.output;
+    account.settle({ tokens, spent: real, nowMs: this.nowMs });
+    if (account.heldBack.size > 0) this.improved.add(account);
+    // After a failed attempt the request goes on, or is rejected.
+    if (spent !== 'nothing') this.settleKey(waiting, real);
+    if (typeof spent === 'string') return;
+    const { endpointId, bodyBytes, hasMedia } = sizeOf(waiting.request);
+    const { input, output } = spent;
+    this.estimates.learn(endpointId, { bodyBytes, input: hasMedia ? 0 : input, output });
+  }
+
+  /** What is in the way of a request on a tier of shared agents; null: nothing. */
+  hitOn(tier: TierSlug, { request, tokens }: WaitingRequest): LimitHit | null {
+    const account = this.accountOf(request, tier);
+    return account.hit(account.amountOf(tokens), this.nowMs);
+  }
+
+  /** L6. The end of a stop lets those go on that it held back. */
+  setStop(id: string, stop: BudgetStop | null): void {
+    if (stop !== null) this.stops.set(id, stop);
+    else if (this.stops.delete(id)) {
+      const all = [...this.projects.values()].flatMap((accounts) => Object.values(accounts));
+      for (const account of all) if (account.heldBack.size > 0) this.improved.add(account);
+    }
+  }
+
+  /** L6. The budget that keeps a request from what shared agents serve on a tier. */
+  stopOn(tier: TierSlug, { project, key }: RoutedRequest): BudgetStop | null {
+    if (this.stops.size === 0 || this.tiers[tier].price.amount === 0) return null;
+    return this.stops.get(key?.id ?? '') ?? this.stops.get(project.id) ?? null;
+  }
+
+  /** What a project has left on a tier of shared agents. */
+  ratesOn(tier: TierSlug, request: RoutedRequest): Rates {
+    return tighter(this.accountOf(request, tier).rates(this.nowMs), this.ratesOfKey(request));
+  }
+
+  /** What is left where a request counts: of its key's quota, where that is less. */
+  ratesOf({ account }: Reservation, request: RoutedRequest): Rates {
+    return tighter(account.rates(this.nowMs), this.ratesOfKey(request));
+  }
+
+  /** The request waits no more. */
+  forget(waiting: WaitingRequest): void {
+    for (const account of waiting.heldBackBy) {
+      account.heldBack.delete(waiting);
+      if (account.heldBack.size === 0) {
+        this.heap.remove(account);
+        this.improved.delete(account);
+      }
+    }
+    waiting.heldBackBy.clear();
+  }
+
+  /** When time alone lets the next held-back request go on; `Infinity`: never. */
+  nextWakeMs(): number {
+    return this.heap.peek()?.wakeAtMs ?? Infinity;
+  }
+
+  /** L3: those to try again now. They are held back anew when it is still too early. */
+  takeReady(): WaitingRequest[] {
+    for (let next = this.heap.peek(); next !== undefined; next = this.heap.peek()) {
+      if (next.wakeAtMs > this.nowMs) break;
+      this.heap.remove(next);
+      this.improved.add(next);
+    }
+    if (this.improved.size === 0) return [];
+    // One that several accounts hold back is tried once (R1).
+    const ready = new Set([...this.improved].flatMap((account) => [...account.heldBack]));
+    this.improved.clear();
+    for (const waiting of ready) this.forget(waiting);
+    return [...ready];
+  }
+
+  /**
+   * For tests: reservations that are not settled (L1), and holds of keys (L5), requests that are
+   * held back, accounts.
+   */
+  audit(): { running: number; keyHolds: number; heldBack: number; accounts: number } {
+    const all = [...this.projects.values()].flatMap((accounts) => Object.values(accounts));
+    return {
+      running: all.reduce((sum, account) => sum + account.running, 0),
+      keyHolds: this.keys.holds,
+      heldBack: all.reduce((sum, account) => sum + account.heldBack.size, 0),
+      accounts: all.length,
+    };
+  }
+
+  private settleKey(waiting: WaitingRequest, spent: Spent): void {
+    const { keyHold } = waiting;
+    if (keyHold === null) return;
+    waiting.keyHold = null;
+    this.keys.settle(keyHold, { spent, nowMs: this.nowMs });
+  }
+
+  private holdBack(
+    waiting: WaitingRequest,
+    { account, wakeAtMs }: { account: LimitAccount; wakeAtMs: number },
+  ): void {
+    const isFirst = account.heldBack.size === 0;
+    account.heldBack.add(waiting);
+    waiting.heldBackBy.add(account);
+    if (!isFirst && account.heapIndex !== -1 && account.wakeAtMs <= wakeAtMs) return;
+    account.wakeAtMs = wakeAtMs;
+    this.heap.put(account);
+  }
+
+  private accountOf(request: RoutedRequest, name: AccountName): LimitAccount {
+    const { id } = request.project;
+    const ofProject = this.projects.get(id);
+    const known = ofProject?.[name];
+    if (known !== undefined) return known;
+    this.sweepIdle();
+    const { lease, nowMs } = this;
+    const account = new LimitAccount({ figures: this.figuresOf(name), lease, nowMs });
+    this.projects.set(id, { ...this.projects.get(id), [name]: account });
+    this.accounts += 1;
+    return account;
+  }
+
+  private figuresOf(name: AccountName): LimitFigures {
+    if (name === 'own') {
+      const concurrent = this.tiers.self_hosted.concurrentPerProject;
+      return { requestsPerMinute: null, tokensPerMinute: null, concurrent, burst: 1 };
+    }
+    const { requestsPerMinute, tokensPerMinute, concurrentPerProject } = this.tiers[name];
+    const concurrent = concurrentPerProject;
+    return { requestsPerMinute, tokensPerMinute, concurrent, burst: burstOfMinute };
+  }
+
+  /** R6: accounts that say nothing are dropped each time that their number has doubled. */
+  private sweepIdle(): void {
+    if (this.accounts < this.sweepAt) return;
+    for (const [id, accounts] of this.projects) {
+      const busy = Object.entries(accounts).filter(([, account]) => !account.isIdle(this.nowMs));
+      if (busy.length === 0) this.projects.delete(id);
+      else this.projects.set(id, Object.fromEntries(busy));
+      this.accounts -= Object.keys(accounts).length - busy.length;
+    }
+    this.sweepAt = Math.max(minLimitAccounts, this.accounts * 2);
+  }
+}
+
+function sizeOf({ endpoint, model, bodyBytes, maxTokens, abilities }: RoutedRequest): RequestSize {
+  const { contextLength } = model;
+  const hasMedia = abilities.includes('image') || abilities.includes('audio');
+  return { endpointId: endpoint.id, bodyBytes, maxTokens, contextLength, hasMedia };
+}
+
+/** An own agent counts for itself, a shared one for the tier that it serves on. */
+function accountName(
+  request: RoutedRequest,
+  { agent, stage }: { agent: AgentEntry; stage: Stage },
+): AccountName {
+  if (agent.projectId !== null) return 'own';
+  return servingTier(request, stage) ?? request.endpoint.tier;
+}

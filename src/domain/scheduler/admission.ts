@@ -1,0 +1,86 @@
+/**
+ * Refusals on arrival. By a limit: a request that shared agents alone can serve is refused when it
+ * is over what its project may use on each tier that could serve it; one that own agents serve too
+ * waits. The same goes for a budget that is used up: what own agents serve costs nothing. The quota
+ * of its key binds whoever serves.
+ */
+import type { BudgetStop } from '../metering/budget.ts';
+import type { LimitHit, Rates } from '../quotas/limitAccount.ts';
+import type { LimitBook } from '../quotas/limitBook.ts';
+import type { Verdict } from './schedulerEvents.ts';
+import type { WaitingRequest } from './schedulerState.ts';
+import type { TierSlug } from '../tiers/tiers.ts';
+import { expectedWaitMs, hopeless, ownAgentsServe, sharedTiers, type Fleet } from './verdict.ts';
+import type { WaitingQueue } from '../waiting/waitingQueue.ts';
+
+export interface ArrivalRefusal {
+  verdict: Verdict;
+  /** What is left of the limits that it met; null: it met none. */
+  rates: Rates | null;
+}
+
+/** Why a request that cannot be claimed at once may not wait, either; null when it may. */
+export function arrivalRefusal(
+  fleet: Fleet,
+  where: { waiting: WaitingRequest; limits: LimitBook; queue: WaitingQueue; nowMs: number },
+): ArrivalRefusal | null {
+  const { waiting, queue } = where;
+  const verdict = hopeless(fleet, where);
+  if (verdict !== null) return { verdict, rates: null };
+  const over = limitRefusal(fleet, where);
+  if (over !== null) return over;
+  const full = queue.boundMet(waiting.request);
+  return full === null ? null : { verdict: full, rates: null };
+}
+
+function limitRefusal(
+  fleet: Fleet,
+  where: { waiting: WaitingRequest; limits: LimitBook },
+): ArrivalRefusal | null {
+  const { waiting, limits } = where;
+  const { request } = waiting;
+  const met: { tier: TierSlug; hit: LimitHit }[] = [];
+  let budget: BudgetStop | null = null;
+  for (const tier of sharedTiers(fleet, request)) {
+    const stop = limits.stopOn(tier, request);
+    const hit = stop === null ? limits.hitOn(tier, waiting) : null;
+    if (stop !== null) budget = stop;
+    else if (hit === null) return null;
+    else met.push({ tier, hit });
+  }
+  if (ownAgentsServe(fleet, request)) return null;
+  const [nearest] = met.toSorted((one, other) => waitOf(one.hit) - waitOf(other.hit));
+  if (nearest === undefined) {
+    return budget && { verdict: { kind: 'insufficient_quota', budget }, rates: null };
+  }
+  const { tier, hit } = nearest;
+  const isConcurrency = hit.limit === 'concurrent_requests';
+  const kind = isConcurrency ? 'concurrency_exceeded' : 'rate_limit_exceeded';
+  const waitMs = hit.waitMs ?? expectedWaitMs(fleet, request);
+  const verdict = { kind, hit, tier, expectedWaitMs: waitMs } as const;
+  return { verdict, rates: limits.ratesOn(tier, request) };
+}
+
+/** Those that wait for what a budget does not let them have any more. */
+export function stoppedRequests(
+  fleet: Fleet,
+  where: { limits: LimitBook; queue: WaitingQueue },
+): { waiting: WaitingRequest; verdict: Verdict }[] {
+  const { limits, queue } = where;
+  return [...queue.all()].flatMap((waiting) => {
+    const refusal = limitRefusal(fleet, { waiting, limits });
+    const isStopped = refusal?.verdict.kind === 'insufficient_quota';
+    return isStopped ? [{ waiting, verdict: refusal.verdict }] : [];
+  });
+}
+
+/** Why the quota of its key refuses a request, whoever would serve it; null: it holds its part. */
+export function quotaRefusal(limits: LimitBook, waiting: WaitingRequest): ArrivalRefusal | null {
+  const hit = limits.holdKey(waiting);
+  if (hit === null) return null;
+  const { waitMs: expectedWaitMs } = hit;
+  const verdict = { kind: 'rate_limit_exceeded', hit, tier: null, expectedWaitMs } as const;
+  return { verdict, rates: limits.ratesOfKey(waiting.request) };
+}
+
+const waitOf = (hit: LimitHit): number => hit.waitMs ?? 0;

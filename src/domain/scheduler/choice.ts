@@ -1,0 +1,128 @@
+/**
+ * Which instance: the candidates of a request, stage by stage, and the one that is taken. Own
+ * agents come first; among the open instances of a stage the score decides (`scheduling/score`).
+ */
+import type { Random } from '../../lib/random.ts';
+import type { InstancePools } from './instancePools.ts';
+import type { LimitBook } from '../quotas/limitBook.ts';
+import { agentExclusion, hasAbilities, type Stage } from '../agents/matching.ts';
+import { nearnessOf, type Nearness, type RegionMap } from '../agents/regionMap.ts';
+import type { EngineInstance, InstancePool, WaitingRequest } from './schedulerState.ts';
+import type { Room } from '../placing/instanceLoad.ts';
+import { maxSampled, maxScored } from './limits.ts';
+import type { Placement } from '../placing/placement.ts';
+import { scoreOf, takeBest } from '../placing/score.ts';
+import { triedKey } from './verdict.ts';
+
+export interface Choice {
+  instance: EngineInstance;
+  stage: Stage;
+  /** How many could have been taken, of those that were looked at. */
+  candidates: number;
+}
+
+/** What a choice is made with. */
+export interface Chooser {
+  random: Random;
+  regions: Regions;
+  limits: LimitBook;
+  placement: Placement;
+}
+
+/** The instance to claim now; null when the request has to wait. */
+export function chooseInstance(
+  pools: InstancePools,
+  where: { waiting: WaitingRequest; nowMs: number; chooser: Chooser },
+): Choice | null {
+  const { waiting, nowMs, chooser } = where;
+  for (const stage of waiting.stages) {
+    const open = pools.of(waiting.request, stage);
+    const candidates = candidatesOf(open, { waiting, stage, chooser });
+    if (candidates.length === 0) continue;
+    const nearness = nearnessFor(candidates, { waiting, regions: chooser.regions });
+    const scored = candidates.map((instance) =>
+      scoreOf(instance, {
+        load: instance.load,
+        order: chooser.placement.order(waiting, instance),
+        nearness: nearness(instance),
+        slots: instance.slots,
+        nowMs,
+      }),
+    );
+    const best = takeBest(scored, chooser.random);
+    if (best !== undefined) return { instance: best.item, stage, candidates: candidates.length };
+  }
+  return null;
+}
+
+/** What is known of places. */
+export interface Regions {
+  map: RegionMap;
+  /** The router's own, for requests whose caller and endpoint name none. */
+  own: string;
+}
+
+/**
+ * R2, what belongs to this request alone (abilities, and who failed it before), and last the limits
+ * of its project: only what they alone keep from a slot is held back by them (L3).
+ */
+export function mayClaim(
+  instance: EngineInstance,
+  where: {
+    waiting: WaitingRequest;
+    stage: Stage;
+    limits: LimitBook;
+    room: Room;
+  },
+): boolean {
+  const { waiting, stage, limits, room } = where;
+  const { request, tried } = waiting;
+  if (!instance.load.hasRoom(sizeOf(waiting), room)) return false;
+  if (instance.agent.nonce !== instance.nonce) return false;
+  if (agentExclusion(instance.agent.entry, { request, stage }) !== null) return false;
+  if (!hasAbilities(instance.abilities, { asked: request.abilities })) return false;
+  if (tried.length > 0 && tried.includes(triedKey(instance.agent))) return false;
+  return limits.admits(waiting, { agent: instance.agent.entry, stage });
+}
+
+const sizeOf = ({ tokens }: WaitingRequest): number => tokens.prompt + tokens.answer;
+
+/** Open instances that may be taken: all of a few, of many a part. */
+function candidatesOf(
+  pools: readonly InstancePool[],
+  where: { waiting: WaitingRequest; stage: Stage; chooser: Chooser },
+): EngineInstance[] {
+  const { waiting, stage, chooser } = where;
+  const { limits, placement, random } = chooser;
+  const passes = (one: EngineInstance): boolean =>
+    mayClaim(one, { waiting, stage, limits, room: 'of_use' });
+  const found: EngineInstance[] = [];
+  for (const { open } of pools) {
+    if (open.size <= maxScored) {
+      for (const instance of open.all()) if (passes(instance)) found.push(instance);
+      continue;
+    }
+    const part = new Set(placement.holders(waiting).filter((one) => open.has(one)));
+    for (let n = 0; n < maxSampled; n += 1) {
+      const instance = open.sample(random);
+      if (instance !== undefined) part.add(instance);
+    }
+    const before = found.length;
+    for (const instance of part) if (passes(instance)) found.push(instance);
+    // Where few of many may serve it, a sample may miss them all.
+    if (found.length === before) found.push(...open.all().filter(passes));
+  }
+  return found;
+}
+
+function nearnessFor(
+  candidates: readonly EngineInstance[],
+  { waiting, regions }: { waiting: WaitingRequest; regions: Regions },
+): (instance: EngineInstance) => Nearness {
+  const region = candidates[0]?.agent.entry.region;
+  // One region is the rule, and then there is nothing to compare.
+  if (candidates.every((one) => one.agent.entry.region === region)) return () => 'same';
+  const { request } = waiting;
+  const from = request.region ?? request.endpoint.region ?? regions.own;
+  return (instance) => nearnessOf(regions.map, from, instance.agent.entry.region);
+}

@@ -1,0 +1,226 @@
+/**
+ * Engine instances by scope and model. A pool knows which of its instances have a free slot and who
+ * waits for one, so that neither an arrival nor a release looks at the rest of the fleet.
+ *
+ * Invariants
+ * P1 An instance is in `open` of its pools exactly while it is granted, has a slot to use and,
+ *    as of the last event, a short enough backlog; or it is in the heap of those that wait for
+ *    that.
+ * P2 A pool exists exactly while it has an instance or somebody waits in it.
+ */
+import { scopesFor, scopesOf } from '../agents/agentIndex.ts';
+import type { RoutedRequest, Stage } from '../agents/matching.ts';
+import { nothingYet } from './schedulerState.ts';
+import type { EngineInstance, InstancePool, KnownAgent } from './schedulerState.ts';
+import { DeadlineHeap } from '../waiting/deadlineHeap.ts';
+import type { InstanceLoad } from '../placing/instanceLoad.ts';
+import type { Placement } from '../placing/placement.ts';
+import { PoolQueue } from '../waiting/poolQueue.ts';
+import { SampledSet } from '../prediction/sampledSet.ts';
+
+/** What an agent grants of one engine instance. */
+export interface GrantedInstance {
+  instance: string;
+  modelId: string;
+  slots: number;
+  abilities: readonly string[];
+  /** Tokens of keys and values that the engine holds; absent: it does not say. */
+  holdsTokens?: number | undefined;
+}
+
+/** Weight of the newest sample in a pool's mean service time. */
+const serviceWeight = 0.1;
+
+export class InstancePools {
+  private readonly pools = new Map<string, InstancePool>();
+  private readonly placement: Placement;
+  /** Instances that are closed by their backlog alone, by the time at which they open. */
+  private readonly closed = new DeadlineHeap<InstanceLoad>();
+  private readonly ofLoad = new Map<InstanceLoad, EngineInstance>();
+  private nowMs = 0;
+
+  constructor(placement: Placement) {
+    this.placement = placement;
+  }
+
+  /** The time of everything that follows. Gives the instances whose backlogs have drained. */
+  advance(nowMs: number): EngineInstance[] {
+    this.nowMs = nowMs;
+    const opened: EngineInstance[] = [];
+    for (let load = this.closed.peek(); load !== undefined; load = this.closed.peek()) {
+      if (load.wakeAtMs > nowMs) break;
+      const instance = this.ofLoad.get(load);
+      this.closed.remove(load);
+      if (instance === undefined) continue;
+      this.refresh(instance);
+      opened.push(instance);
+    }
+    return opened;
+  }
+
+  /** When the next instance opens by time alone; `Infinity`: none does. */
+  nextOpenMs(): number {
+    return this.closed.peek()?.wakeAtMs ?? Infinity;
+  }
+
+  /** The pools that a request may draw from in a stage, as far as they exist. */
+  of(request: RoutedRequest, stage: Stage): InstancePool[] {
+    return scopesFor(request, stage).flatMap((scope) => {
+      const pool = this.pools.get(poolKey(scope, request.model.id));
+      return pool === undefined ? [] : [pool];
+    });
+  }
+
+  /** The same, made where they do not exist: somebody is going to wait in them. */
+  toWaitIn(request: RoutedRequest, stage: Stage): InstancePool[] {
+    return scopesFor(request, stage).map((scope) => this.poolOrNew(scope, request.model.id));
+  }
+
+  /**
+   * Replaces what the running process of an agent grants. Instances that are not named any more
+   * take no work and are forgotten once their last claim was released. Returns the granted ones.
+   */
+  grant(
+    agent: KnownAgent,
+    grant: { nonce: string; instances: readonly GrantedInstance[]; nowMs: number },
+  ): EngineInstance[] {
+    const { nonce, instances, nowMs } = grant;
+    const named = new Set(instances.map((one) => instanceKey(nonce, one.instance)));
+    for (const [key, instance] of agent.instances) {
+      if (!named.has(key)) this.retire(instance, nowMs);
+    }
+    return instances.map((one) => this.put(agent, { nonce, one, nowMs }));
+  }
+
+  /** Puts the agent's instances where its entry says now: tiers, binding or project changed. */
+  rehome(agent: KnownAgent, nowMs: number): void {
+    for (const instance of agent.instances.values()) {
+      if (instance.pools.length === 0) continue;
+      this.detach(instance, nowMs);
+      this.attach(instance);
+    }
+  }
+
+  /** R5: the only place where an in-flight count goes up. `refresh` has to follow. */
+  claim(instance: EngineInstance): void {
+    instance.inFlight += 1;
+  }
+
+  /** R5: the only place where an in-flight count goes down. `heldMs` feeds the wait estimate. */
+  release(instance: EngineInstance, heldMs: number): void {
+    instance.inFlight -= 1;
+    for (const pool of instance.pools) {
+      const old = pool.serviceMs === 0 ? heldMs : pool.serviceMs;
+      pool.serviceMs = old + serviceWeight * (heldMs - old);
+    }
+    if (instance.pools.length === 0) this.forgetIfIdle(instance);
+    else this.refresh(instance);
+  }
+
+  /** P2: drops a pool that nobody uses. */
+  dropIfEmpty(pool: InstancePool): void {
+    if (pool.instances.size === 0 && pool.waiting.size === 0) this.pools.delete(pool.key);
+  }
+
+  private put(
+    agent: KnownAgent,
+    what: { nonce: string; one: GrantedInstance; nowMs: number },
+  ): EngineInstance {
+    const { nonce, one, nowMs } = what;
+    const key = instanceKey(nonce, one.instance);
+    const { modelId, abilities, slots } = one;
+    const known = agent.instances.get(key);
+    const instance = known?.modelId === modelId ? known : this.begin({ agent, nonce, one });
+    if (known !== undefined && known !== instance) this.retire(known, nowMs);
+    agent.instances = new Map([...agent.instances, [key, instance]]);
+    for (const pool of instance.pools) pool.slots += slots - instance.slots;
+    Object.assign(instance, { modelId, abilities, slots });
+    if (instance.pools.length === 0) this.attach(instance);
+    else this.refresh(instance);
+    return instance;
+  }
+
+  private begin(what: { agent: KnownAgent; nonce: string; one: GrantedInstance }): EngineInstance {
+    const { agent, nonce, one } = what;
+    const { instance: id, modelId, abilities } = one;
+    const load = this.placement.begin(agent.entry, one);
+    const counts = { slots: 0, inFlight: 0, load, pools: [] };
+    const instance: EngineInstance = { agent, nonce, id, modelId, abilities, ...counts };
+    this.placement.attach(instance);
+    return instance;
+  }
+
+  private retire(instance: EngineInstance, nowMs: number): void {
+    this.detach(instance, nowMs);
+    instance.slots = 0;
+    this.forgetIfIdle(instance);
+  }
+
+  private forgetIfIdle(instance: EngineInstance): void {
+    if (instance.inFlight > 0) return;
+    const { agent } = instance;
+    const left = [...agent.instances].filter(([, one]) => one !== instance);
+    agent.instances = left.length === 0 ? nothingYet : new Map(left);
+  }
+
+  private attach(instance: EngineInstance): void {
+    const scopes = scopesOf(instance.agent.entry);
+    instance.pools = scopes.map((scope) => this.poolOrNew(scope, instance.modelId));
+    for (const pool of instance.pools) {
+      pool.instances.add(instance);
+      pool.slots += instance.slots;
+    }
+    this.ofLoad.set(instance.load, instance);
+    this.refresh(instance);
+  }
+
+  private detach(instance: EngineInstance, nowMs: number): void {
+    for (const pool of instance.pools) {
+      pool.instances.delete(instance);
+      pool.open.delete(instance);
+      pool.slots -= instance.slots;
+      if (pool.instances.size === 0) pool.lastPresentAtMs = nowMs;
+      this.dropIfEmpty(pool);
+    }
+    instance.pools = [];
+    this.closed.remove(instance.load);
+    this.ofLoad.delete(instance.load);
+  }
+
+  /** P1. Whatever may have opened or closed the instance has happened. */
+  refresh(instance: EngineInstance): boolean {
+    const { load, pools } = instance;
+    if (pools.length === 0) return false;
+    const hasSlot = instance.inFlight < instance.slots;
+    load.wakeAtMs = load.opensAtMs();
+    const isOpen = hasSlot && load.wakeAtMs <= this.nowMs;
+    for (const pool of pools) {
+      if (isOpen) pool.open.add(instance);
+      else pool.open.delete(instance);
+    }
+    if (hasSlot && !isOpen) this.closed.put(load);
+    else this.closed.remove(load);
+    return isOpen;
+  }
+
+  private poolOrNew(scope: string, modelId: string): InstancePool {
+    const key = poolKey(scope, modelId);
+    const known = this.pools.get(key);
+    if (known !== undefined) return known;
+    const pool: InstancePool = {
+      key,
+      instances: new Set(),
+      open: new SampledSet(),
+      slots: 0,
+      waiting: new PoolQueue(),
+      lastPresentAtMs: -Infinity,
+      serviceMs: 0,
+    };
+    this.pools.set(key, pool);
+    return pool;
+  }
+}
+
+const poolKey = (scope: string, modelId: string): string => `${scope}|${modelId}`;
+/** Names an instance of one process of an agent. */
+export const instanceKey = (nonce: string, id: string): string => `${nonce}/${id}`;

@@ -1,0 +1,498 @@
+/**
+ * The scheduler: one pure state machine. Events go in with their time, commands come out; it has no
+ * I/O, no clock and no randomness of its own. The router and the simulator drive the same object.
+ *
+ * Parts: `agentIndex` (who is there), `instancePools` (open instances, and who waits for them),
+ * `waitingQueue` (deadlines, bounds, whose turn), `limitBook` (what projects may use), `choice`
+ * (which instance), `verdict` (why not), `scheduling/`: `docs/internals/scheduling.md`.
+ *
+ * Invariants
+ * R1 An accepted request gets one `dispatch` at a time and at most one `reject`, never both;
+ *    each claim's slot is released exactly once.
+ * R2 A claim is made only where `agentExclusion` passes and the agent's process is linked.
+ * R5 In-flight counts change at claim and release only; their sum is the number of claims.
+ * W1 After every event no waiting request, of the first `maxPassedOver` of its project, could be
+ *    claimed by an open instance within the limits of its project: nobody waits for nothing.
+ * L1 A claim is a slot and what limits set aside for it, taken and given back in one turn each.
+ */
+import { addTo } from '../../lib/addTo.ts';
+import type { Random } from '../../lib/random.ts';
+import { arrivalRefusal, quotaRefusal, stoppedRequests } from './admission.ts';
+import { AgentIndex } from '../agents/agentIndex.ts';
+import { chooseInstance, type Choice, type Chooser } from './choice.ts';
+import type { AgentEntry } from '../directory.ts';
+import { dispatchOf } from './dispatchOf.ts';
+import { InstancePools, instanceKey, type GrantedInstance } from './instancePools.ts';
+import type { LimitLease, Rates } from '../quotas/limitAccount.ts';
+import { LimitBook } from '../quotas/limitBook.ts';
+import { maxRetries } from '../limits.ts';
+import { servingTier, type RoutedRequest } from '../agents/matching.ts';
+import { Placement } from '../placing/placement.ts';
+import { emptyRegionMap } from '../agents/regionMap.ts';
+import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
+import type { Claim, EngineInstance, KnownAgent, Usage, WaitingRequest } from './schedulerState.ts';
+import { schedulerAudit, type SchedulerAudit } from './schedulerAudit.ts';
+import type { TierTable } from '../tiers/tiers.ts';
+import {
+  deadlineVerdict,
+  hopeless,
+  readyInstances,
+  somebodyElse,
+  triedKey,
+  type Fleet,
+} from './verdict.ts';
+import { WaitingQueue, type WaitingBounds } from '../waiting/waitingQueue.ts';
+
+export interface SchedulerConfig {
+  tiers: TierTable;
+  waiting?: Partial<WaitingBounds>;
+  /** The part of the limits that this process counts against; all of it by default. */
+  lease?: LimitLease;
+  /** The time of day (epoch ms) at 0 ms of the events' time: days of quotas begin by it, in UTC. */
+  epochMs?: number;
+  /** Where the router is. */
+  region?: string;
+}
+
+export class Scheduler {
+  private readonly agents = new AgentIndex();
+  private readonly placement: Placement;
+  private readonly pools: InstancePools;
+  private readonly fleet: Fleet;
+  private readonly queue: WaitingQueue;
+  private readonly limits: LimitBook;
+  private readonly claims = new Map<number, Claim>();
+  /** The claim that a running request depends on. */
+  private readonly claimOf = new Map<string, Claim>();
+  private readonly running = new Map<string, number>();
+  private readonly chooser: Chooser;
+  private nextClaim = 1;
+  private lives = 0;
+  private timerAtMs: number | null = null;
+  private nowMs = 0;
+  private commands: SchedulerCommand[] = [];
+
+  constructor(options: { random: Random; config: SchedulerConfig }) {
+    const { config, random } = options;
+    const regions = { map: emptyRegionMap, own: config.region ?? '' };
+    this.placement = new Placement(config.tiers);
+    this.pools = new InstancePools(this.placement);
+    this.fleet = { agents: this.agents, pools: this.pools };
+    this.limits = new LimitBook(config);
+    const { limits, placement } = this;
+    this.chooser = { random, regions, limits, placement };
+    this.queue = new WaitingQueue(this.fleet, { ...config, limits, placement });
+  }
+
+  /** Takes one event and says what is to be done, in order. Times never go back. */
+  handle(event: SchedulerEvent): SchedulerCommand[] {
+    this.nowMs = Math.max(this.nowMs, event.atMs);
+    this.commands = [];
+    this.limits.advance(this.nowMs);
+    this.queue.advance(this.nowMs);
+    this.fillAll(this.pools.advance(this.nowMs));
+    this.apply(event);
+    // L3: those that a limit held back and that it may let go now.
+    this.claimInOrder(this.limits.takeReady());
+    this.armTimer();
+    return this.commands;
+  }
+
+  /** Requests that wait and that run. */
+  counts(): { waiting: number; waitingBytes: number; running: number } {
+    return { waiting: this.queue.size, waitingBytes: this.queue.bytes, running: this.claimOf.size };
+  }
+
+  /** The same for one endpoint. */
+  endpointCounts(endpointId: string): { waiting: number; running: number } {
+    const running = this.running.get(endpointId) ?? 0;
+    return { waiting: this.queue.ofEndpoint(endpointId), running };
+  }
+
+  /** What an agent's running process has: claims that hold its slots, and slots that it grants. */
+  agentLoad(agentId: string): { inFlight: number; slots: number } {
+    const all = [...(this.agents.get(agentId)?.instances.values() ?? [])];
+    const sum = (of: 'inFlight' | 'slots'): number => all.reduce((to, one) => to + one[of], 0);
+    return { inFlight: sum('inFlight'), slots: sum('slots') };
+  }
+
+  /** Claims that hold a slot of one engine instance. */
+  inFlight(where: { agentId: string; nonce: string; instance: string }): number {
+    const { instances } = this.agents.get(where.agentId) ?? {};
+    return instances?.get(instanceKey(where.nonce, where.instance))?.inFlight ?? 0;
+  }
+
+  /** How good predictions of first bytes were lately; null: there were none. */
+  predictor(): ReturnType<Placement['gauges']> {
+    return this.placement.gauges();
+  }
+
+  /** Agents that could serve such a request now, or once they have a free slot. */
+  agentsReady(request: RoutedRequest): number {
+    return new Set([...readyInstances(this.fleet, request)].map(({ agent }) => agent)).size;
+  }
+
+  /** R5, L1, W1 for tests: every sum counted twice, every waiting request tried again. */
+  audit(): SchedulerAudit {
+    const claimable = [...this.queue.all()].filter((one) => this.choose(one) !== null);
+    return schedulerAudit({
+      claims: [...this.claims.values()],
+      agents: this.agents.all(),
+      limits: this.limits,
+      queue: this.queue,
+      claimable: claimable.map((one) => one.request.id),
+    });
+  }
+
+  private apply(event: SchedulerEvent): void {
+    switch (event.type) {
+      case 'arrive':
+        return this.arrive(event.request);
+      case 'endpoint':
+        return this.reroute(event);
+      case 'regions':
+        return void (this.chooser.regions.map = event.map);
+      case 'key_tokens':
+        return this.limits.addToDays(event.keys);
+      case 'budget':
+        return this.noteBudget(event);
+      case 'first_byte':
+        return this.noteFirstByte(event.claim);
+      case 'failed':
+        return this.fail(event);
+      case 'end':
+        return this.end(event);
+      case 'release':
+        return this.release(event);
+      case 'hang_up':
+        return this.hangUp(event);
+      case 'tick':
+        return this.tick();
+      default:
+        return this.applyFleet(event);
+    }
+  }
+
+  private applyFleet(event: FleetEvent): void {
+    switch (event.type) {
+      case 'agent':
+        return this.putAgent(event.entry);
+      case 'agent_gone':
+        return this.dropAgent(event.agentId);
+      case 'join':
+        return this.join(event);
+      case 'leave':
+        return this.leave(event);
+      case 'grant':
+        return this.grant(event);
+      case 'models':
+        return this.noteModels(event);
+    }
+  }
+
+  // Requests
+
+  private arrive(request: RoutedRequest): void {
+    const { fleet, limits, queue, nowMs } = this;
+    const waiting = queue.newcomer(request, nowMs);
+    const byKey = quotaRefusal(limits, waiting);
+    if (byKey === null && this.tryClaim(waiting)) return;
+    const refusal = byKey ?? arrivalRefusal(fleet, { waiting, limits, queue, nowMs });
+    if (refusal === null) queue.add(waiting);
+    else this.reject(waiting, refusal.verdict, refusal.rates);
+  }
+
+  /** What waits is judged anew by the new settings; what runs, when it has to be tried again. */
+  private reroute(event: Extract<SchedulerEvent, { type: 'endpoint' }>): void {
+    const { endpoint, project, model } = event;
+    const renew = (waiting: WaitingRequest): void => {
+      const { request } = waiting;
+      // A request for the model that the endpoint had before waits for that one.
+      const same = request.model.id === model.id;
+      const renewed = { ...request, endpoint, project, model: same ? model : request.model };
+      this.queue.renew(waiting, renewed, this.nowMs);
+    };
+    for (const { waiting } of this.claimOf.values()) {
+      if (waiting.request.endpoint.id === endpoint.id) renew(waiting);
+    }
+    const waiting = this.queue.waitingFor(endpoint.id);
+    for (const one of waiting) {
+      this.queue.remove(one);
+      renew(one);
+    }
+    for (const one of waiting) this.seatAgain(one);
+  }
+
+  private seatAgain(waiting: WaitingRequest): void {
+    if (this.tryClaim(waiting)) return;
+    const verdict = hopeless(this.fleet, { waiting, nowMs: this.nowMs });
+    if (verdict === null) this.queue.add(waiting);
+    else this.reject(waiting, verdict);
+  }
+
+  private noteBudget({ id, stop }: Extract<SchedulerEvent, { type: 'budget' }>): void {
+    const { fleet, limits, queue } = this;
+    limits.setStop(id, stop);
+    for (const { waiting, verdict } of stoppedRequests(fleet, { limits, queue })) {
+      queue.remove(waiting);
+      this.reject(waiting, verdict);
+    }
+  }
+
+  private fail(event: { claim: number; slotFree: boolean; blameless?: boolean }): void {
+    const claim = this.servingClaim(event.claim);
+    if (claim === undefined) return;
+    const { waiting } = claim;
+    this.detach(claim, 'nothing');
+    const { agent } = claim.instance;
+    if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
+    else waiting.tried.push(triedKey({ entry: agent.entry, life: claim.life }));
+    // The freed slot goes to the queue only after the retry, which stands at its head.
+    if (event.slotFree) this.free(claim);
+    this.retry(waiting);
+    this.fill(claim.instance);
+    this.forgetIfIdle(claim.instance.agent);
+  }
+
+  private retry(waiting: WaitingRequest): void {
+    this.queue.moveToHead(waiting, this.nowMs);
+    const attempts = waiting.tried.length;
+    if (attempts <= maxRetries && this.tryClaim(waiting)) return;
+    if (attempts > maxRetries || !somebodyElse(this.fleet, waiting)) {
+      const waitedMs = this.nowMs - waiting.arrivedAtMs;
+      return this.reject(waiting, { kind: 'upstream_error', attempts, waitedMs });
+    }
+    if (waiting.deadlineMs > this.nowMs) return this.queue.add(waiting);
+    this.reject(waiting, deadlineVerdict(this.fleet, { waiting, nowMs: this.nowMs }));
+  }
+
+  private end(event: { claim: number; slotFree: boolean; usage?: Usage | undefined }): void {
+    const claim = this.servingClaim(event.claim);
+    if (claim === undefined) return;
+    this.detach(claim, 'reserved');
+    this.placement.left(claim.waiting, this.nowMs);
+    if (event.slotFree) this.release(event);
+  }
+
+  /** R1: the second release of a claim finds nothing. */
+  private release(event: { claim: number; usage?: Usage | undefined }): void {
+    const claim = this.claims.get(event.claim);
+    if (claim === undefined || claim.phase === 'serving') return;
+    // Tokens of an attempt that failed were never the client's.
+    if (event.usage !== undefined && claim.spent !== 'nothing') claim.spent = event.usage;
+    this.free(claim);
+    this.fill(claim.instance);
+    this.forgetIfIdle(claim.instance.agent);
+  }
+
+  private free(claim: Claim): void {
+    this.claims.delete(claim.id);
+    this.limits.settle(claim);
+    this.placement.ended(claim, this.nowMs);
+    this.pools.release(claim.instance, this.nowMs - claim.startedAtMs);
+  }
+
+  private noteFirstByte(claimId: number): void {
+    const claim = this.servingClaim(claimId);
+    if (claim === undefined) return;
+    this.placement.firstByte(claim, this.nowMs);
+    this.pools.refresh(claim.instance);
+    this.fill(claim.instance);
+  }
+
+  private hangUp(event: {
+    requestId: string;
+    outcome: 'client_closed' | 'revoked' | 'shutting_down';
+  }): void {
+    const waiting = this.queue.get(event.requestId);
+    if (waiting === undefined) return;
+    this.queue.remove(waiting);
+    const waitedMs = this.nowMs - waiting.arrivedAtMs;
+    this.reject(waiting, { kind: event.outcome, waitedMs });
+  }
+
+  private tick(): void {
+    this.timerAtMs = null;
+    const opened: WaitingRequest[] = [];
+    for (let next = this.queue.due(this.nowMs); next !== null; next = this.queue.due(this.nowMs)) {
+      if (next.deadlineMs <= this.nowMs) this.expire(next);
+      else {
+        this.queue.openShared(next);
+        opened.push(next);
+      }
+    }
+    this.claimInOrder(opened);
+  }
+
+  private expire(waiting: WaitingRequest): void {
+    // Asked while it still stands in its pools: they are kept for as long as it does.
+    const verdict = deadlineVerdict(this.fleet, { waiting, nowMs: this.nowMs });
+    this.queue.remove(waiting);
+    this.reject(waiting, verdict);
+  }
+
+  /** Several may have been opened to shared agents by one event: their order stays the queue's. */
+  private claimInOrder(opened: WaitingRequest[]): void {
+    for (const waiting of opened.toSorted((one, other) => one.order - other.order)) {
+      const choice = this.choose(waiting);
+      if (choice === null) continue;
+      this.queue.remove(waiting);
+      this.claim(waiting, choice);
+    }
+  }
+
+  // Agents
+
+  private putAgent(entry: AgentEntry): void {
+    const agent = this.agents.put(entry, this.nowMs);
+    this.pools.rehome(agent, this.nowMs);
+    const opened = this.queue.withoutOwnCarrier(entry.projectId);
+    for (const waiting of opened) this.queue.openShared(waiting);
+    this.fillAll(agent.instances.values());
+    this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
+  }
+
+  private dropAgent(agentId: string): void {
+    const agent = this.agents.get(agentId);
+    if (agent === undefined) return;
+    this.putAgent({ ...agent.entry, state: 'dead' });
+    this.pools.grant(agent, { nonce: '', instances: [], nowMs: this.nowMs });
+    this.agents.setNonce(agent, { nonce: null, nowMs: this.nowMs });
+    agent.gone = true;
+    this.forgetIfIdle(agent);
+  }
+
+  private forgetIfIdle(agent: KnownAgent): void {
+    if (agent.gone && agent.instances.size === 0) this.agents.remove(agent, this.nowMs);
+  }
+
+  private join(event: { agentId: string; nonce: string }): void {
+    const agent = this.agents.get(event.agentId);
+    if (agent === undefined || agent.gone || agent.nonce === event.nonce) return;
+    this.agents.forgetModels(agent);
+    this.lives += 1;
+    agent.life = this.lives;
+    this.pools.grant(agent, { nonce: event.nonce, instances: [], nowMs: this.nowMs });
+    this.agents.setNonce(agent, { nonce: event.nonce, nowMs: this.nowMs });
+  }
+
+  private leave(event: { agentId: string; nonce: string }): void {
+    const agent = this.linkedAgent(event);
+    if (agent === undefined) return;
+    this.pools.grant(agent, { nonce: event.nonce, instances: [], nowMs: this.nowMs });
+    this.agents.forgetModels(agent);
+    this.agents.setNonce(agent, { nonce: null, nowMs: this.nowMs });
+  }
+
+  private grant(event: {
+    agentId: string;
+    nonce: string;
+    instances: readonly GrantedInstance[];
+  }): void {
+    const agent = this.linkedAgent(event);
+    if (agent === undefined) return;
+    const { nonce, instances } = event;
+    this.fillAll(this.pools.grant(agent, { nonce, instances, nowMs: this.nowMs }));
+  }
+
+  private noteModels(event: Extract<SchedulerEvent, { type: 'models' }>): void {
+    const agent = this.linkedAgent(event);
+    if (agent === undefined) return;
+    agent.models = new Map(event.models.map((model) => [model.modelId, model]));
+  }
+
+  /** The agent, if this process of it is the one that is linked. */
+  private linkedAgent(event: { agentId: string; nonce: string }): KnownAgent | undefined {
+    const agent = this.agents.get(event.agentId);
+    return agent?.nonce === event.nonce ? agent : undefined;
+  }
+
+  // Claims
+
+  private choose(waiting: WaitingRequest): Choice | null {
+    const { nowMs, chooser } = this;
+    return chooseInstance(this.pools, { waiting, nowMs, chooser });
+  }
+
+  /** Claims a slot for a request that stands in no queue. */
+  private tryClaim(waiting: WaitingRequest): boolean {
+    const choice = this.choose(waiting);
+    if (choice === null) return false;
+    this.claim(waiting, choice);
+    return true;
+  }
+
+  private claim(waiting: WaitingRequest, choice: Choice): void {
+    const { nowMs } = this;
+    const { instance, stage, candidates } = choice;
+    const { request } = waiting;
+    const tier = servingTier(request, stage) ?? request.endpoint.tier;
+    this.pools.claim(instance);
+    const reservation = this.limits.reserve(waiting, { agent: instance.agent.entry, stage });
+    const placed = this.placement.claimed(waiting, { instance, tier, nowMs });
+    this.pools.refresh(instance);
+    const claim: Claim = {
+      id: this.nextClaim,
+      instance,
+      waiting,
+      life: instance.agent.life,
+      stage,
+      startedAtMs: nowMs,
+      placed,
+      reservation,
+      spent: 'reserved',
+      phase: 'serving',
+    };
+    this.nextClaim += 1;
+    this.claims.set(claim.id, claim);
+    this.claimOf.set(request.id, claim);
+    addTo(this.running, { key: request.endpoint.id, by: 1 });
+    const rates = this.limits.ratesOf(reservation, request);
+    const waitedMs = nowMs - waiting.arrivedAtMs;
+    this.commands.push(dispatchOf(claim, { tier, candidates, waitedMs, rates }));
+  }
+
+  /** W1: gives the free slots of an instance to those who wait for it, in order. */
+  private fill(instance: EngineInstance): void {
+    while (this.queue.size > 0 && this.pools.refresh(instance)) {
+      const next = this.queue.nextFor(instance);
+      if (next === null) return;
+      this.queue.remove(next.waiting);
+      this.claim(next.waiting, { instance, stage: next.stage, candidates: 1 });
+    }
+  }
+
+  private fillAll(instances: Iterable<EngineInstance>): void {
+    for (const instance of instances) this.fill(instance);
+  }
+
+  private servingClaim(claimId: number): Claim | undefined {
+    const claim = this.claims.get(claimId);
+    return claim?.phase === 'serving' ? claim : undefined;
+  }
+
+  /** Takes the request from its claim. The slot stays held until `release`. */
+  private detach(claim: Claim, spent: Claim['spent']): void {
+    claim.phase = 'over';
+    claim.spent = spent;
+    const { request } = claim.waiting;
+    this.claimOf.delete(request.id);
+    addTo(this.running, { key: request.endpoint.id, by: -1 });
+  }
+
+  private reject(waiting: WaitingRequest, verdict: Verdict, rates: Rates | null = null): void {
+    this.limits.forget(waiting);
+    this.limits.releaseKey(waiting);
+    this.placement.left(waiting, this.nowMs);
+    this.commands.push({ type: 'reject', requestId: waiting.request.id, verdict, rates });
+  }
+
+  private armTimer(): void {
+    // Who opens while nobody waits is found open by the next who arrives.
+    const opensAtMs = this.queue.size === 0 ? Infinity : this.pools.nextOpenMs();
+    const wakeAtMs = Math.min(opensAtMs, this.queue.nextWakeMs(), this.limits.nextWakeMs());
+    if (wakeAtMs === Infinity || (this.timerAtMs !== null && this.timerAtMs <= wakeAtMs)) return;
+    this.timerAtMs = wakeAtMs;
+    this.commands.push({ type: 'set_timer', atMs: wakeAtMs });
+  }
+}

@@ -1,0 +1,39 @@
+/** R5, L1 and W1 as sums, for tests: what is counted in one place is counted again in another. */
+import type { LimitBook } from '../quotas/limitBook.ts';
+import type { Claim, KnownAgent } from './schedulerState.ts';
+import type { WaitingQueue } from '../waiting/waitingQueue.ts';
+
+export interface SchedulerAudit extends ReturnType<WaitingQueue['audit']> {
+  claims: number;
+  /** Reservations of projects (L1), and holds of keys (L5). */
+  reserved: number;
+  keyHolds: number;
+  inFlight: number;
+  /** Instances whose count fell below zero. */
+  overGranted: string[];
+  /** Requests that wait though they could be claimed. */
+  claimable: string[];
+}
+
+export function schedulerAudit(parts: {
+  claims: readonly Claim[];
+  agents: Iterable<KnownAgent>;
+  limits: LimitBook;
+  queue: WaitingQueue;
+  claimable: string[];
+}): SchedulerAudit {
+  const instances = new Set(parts.claims.map((claim) => claim.instance));
+  for (const agent of parts.agents) {
+    for (const instance of agent.instances.values()) instances.add(instance);
+  }
+  const { running: reserved, keyHolds } = parts.limits.audit();
+  return {
+    claims: parts.claims.length,
+    reserved,
+    keyHolds,
+    inFlight: [...instances].reduce((sum, one) => sum + one.inFlight, 0),
+    overGranted: [...instances].filter((one) => one.inFlight < 0).map((one) => one.id),
+    claimable: parts.claimable,
+    ...parts.queue.audit(),
+  };
+}

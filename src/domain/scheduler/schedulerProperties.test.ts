@@ -1,0 +1,486 @@
+/**
+ * The scheduler against a model that is too slow for the product but plainly right: lists, scanned
+ * from front to back. After every event the model checks R1, R2, R5, W1, the order of the queue and
+ * that own agents come first.
+ */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { seededRandom } from '../../lib/random.ts';
+import {
+  agentEntry,
+  endpointEntry,
+  modelEntry,
+  projectEntry,
+  routedRequest,
+} from '../../testing/router/directoryEntries.ts';
+import type { AgentEntry } from '../directory.ts';
+import { agentExclusion, type RoutedRequest, type Stage } from '../agents/matching.ts';
+import { Scheduler } from './scheduler.ts';
+import type {
+  Dispatch,
+  SchedulerCommand,
+  SchedulerEvent,
+  UntimedEvent,
+} from './schedulerEvents.ts';
+import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
+
+interface ModelInstance {
+  agentId: string;
+  nonce: string;
+  id: string;
+  slots: number;
+}
+interface ModelClaim extends ModelInstance {
+  claim: number;
+  life: number;
+  requestId: string;
+  serving: boolean;
+}
+interface ModelWaiting {
+  request: RoutedRequest;
+  order: number;
+  arrivedAtMs: number;
+  tried: string[];
+  turnedDown: number;
+}
+
+const agentIds = ['own1', 'own2', 'other1', 'shared1', 'shared2', 'bound1'];
+const projectOf: Record<string, string | null> = { own1: 'a', own2: 'a', other1: 'b', bound1: 'a' };
+
+function entryOf(id: string, state: AgentEntry['state']): AgentEntry {
+  const projectId = projectOf[id] ?? null;
+  const boundEndpointIds = id === 'bound1' ? ['ep_exclusive'] : null;
+  return agentEntry({ id, projectId, state, boundEndpointIds });
+}
+
+const firstEndpoints = {
+  a: endpointEntry({ id: 'ep_a', projectId: 'a' }),
+  b: endpointEntry({
+    id: 'ep_b',
+    projectId: 'b',
+    fallback: { enabled: true, afterMs: 700, tier: 'free' },
+  }),
+  closed: endpointEntry({
+    id: 'ep_closed',
+    projectId: 'a',
+    tier: 'self_hosted',
+    fallback: { enabled: false, afterMs: 0, tier: null },
+    queueTimeoutMs: 1500,
+  }),
+  exclusive: endpointEntry({
+    id: 'ep_exclusive',
+    projectId: 'a',
+    exclusive: true,
+    fallback: { enabled: false, afterMs: 0, tier: null },
+  }),
+};
+
+type EndpointName = keyof typeof firstEndpoints;
+
+interface Settings {
+  exclusive: boolean;
+  enabled: boolean;
+  afterMs: number;
+}
+
+class World {
+  readonly scheduler: Scheduler;
+  readonly agents = new Map<string, { entry: AgentEntry; nonce: string | null; life: number }>();
+  lives = 0;
+  instances: ModelInstance[] = [];
+  claims: ModelClaim[] = [];
+  waiting: ModelWaiting[] = [];
+  finished = new Set<string>();
+  nowMs = 0;
+  requests = 0;
+  retries = 0;
+  /** As the directory has them now. */
+  readonly endpoints = { ...firstEndpoints };
+
+  constructor(seed: number) {
+    // The waiting line per project is bounded by it too, and that bound is part of what is tried.
+    const tiers = unlimitedTiers({ concurrentPerProject: 1_000 });
+    const config = { tiers, waiting: { maxRequests: 12, perConcurrent: 0.01 } };
+    this.scheduler = new Scheduler({ random: seededRandom(seed), config });
+  }
+
+  send(event: UntimedEvent): void {
+    const commands = this.scheduler.handle({ ...event, atMs: this.nowMs } as SchedulerEvent);
+    for (const command of commands) this.follow(command);
+    this.check();
+  }
+
+  private follow(command: SchedulerCommand): void {
+    if (command.type === 'dispatch') return this.followDispatch(command);
+    if (command.type === 'set_timer') return assert.ok(command.atMs >= this.nowMs);
+    const { requestId } = command;
+    assert.ok(!this.finished.has(requestId), 'R1: one outcome');
+    const serving = this.claims.some((one) => one.serving && one.requestId === requestId);
+    assert.ok(!serving, 'R1: rejected while it runs');
+    this.finished.add(requestId);
+    this.waiting = this.waiting.filter((one) => one.request.id !== requestId);
+  }
+
+  private followDispatch(command: Dispatch): void {
+    const { agentId, nonce, instance: id, requestId, claim } = command;
+    const waiting = this.waiting.find((one) => one.request.id === requestId);
+    assert.ok(waiting !== undefined, 'R1: dispatched something that does not wait');
+    const instance = this.instances.find(
+      (one) => one.agentId === agentId && one.nonce === nonce && one.id === id,
+    );
+    assert.ok(instance !== undefined, 'R2: dispatched to what is not granted');
+    assert.ok(this.inFlight(instance) < instance.slots, 'R5: beyond the grant');
+    assert.ok(this.eligible(waiting, instance, [command.stage]), 'R2: not eligible');
+    if (command.stage === 'shared') {
+      // One at work may be closed by its backlog (S2): only of an idle one is it known to be open.
+      const idle = this.instances.filter((one) => this.inFlight(one) === 0);
+      const own = idle.filter((one) => this.claimable(waiting, one, ['own']));
+      assert.deepEqual(own, [], 'own agents first');
+    }
+    const before = this.waiting.filter(
+      (one) => goesBefore(one, waiting) && this.eligible(one, instance, this.stages(one)),
+    );
+    assert.deepEqual(before, [], 'overtook somebody who could have had the slot');
+    this.waiting = this.waiting.filter((one) => one !== waiting);
+    const life = this.agents.get(agentId)?.life ?? 0;
+    this.claims.push({ ...instance, claim, life, requestId, serving: true });
+    this.served.set(claim, waiting);
+  }
+
+  readonly served = new Map<number, ModelWaiting>();
+
+  private inFlight(instance: ModelInstance): number {
+    return this.claims.filter(
+      (one) =>
+        one.agentId === instance.agentId && one.nonce === instance.nonce && one.id === instance.id,
+    ).length;
+  }
+
+  private stages(waiting: ModelWaiting): Stage[] {
+    const { fallback, projectId, tier } = waiting.request.endpoint;
+    const carrier = [...this.agents.values()].some(
+      ({ entry }) =>
+        entry.projectId === projectId &&
+        entry.boundEndpointIds === null &&
+        entry.state === 'enrolled' &&
+        entry.effectiveTiers.includes(tier),
+    );
+    const open = !carrier || this.nowMs >= waiting.arrivedAtMs + fallback.afterMs;
+    return open ? ['own', 'shared'] : ['own'];
+  }
+
+  private eligible(waiting: ModelWaiting, instance: ModelInstance, stages: Stage[]): boolean {
+    const agent = this.agents.get(instance.agentId);
+    if (agent === undefined || agent.nonce !== instance.nonce) return false;
+    if (waiting.tried.includes(`${instance.agentId}/${agent.life}`)) return false;
+    const { request } = waiting;
+    return stages.some((stage) => agentExclusion(agent.entry, { request, stage }) === null);
+  }
+
+  private claimable(waiting: ModelWaiting, instance: ModelInstance, stages: Stage[]): boolean {
+    const free = this.inFlight(instance) < instance.slots;
+    return free && this.eligible(waiting, instance, stages);
+  }
+
+  private check(): void {
+    const audit = this.scheduler.audit();
+    assert.equal(audit.inFlight, this.claims.length, 'R5: slots');
+    assert.equal(audit.claims, this.claims.length, 'R5: claims');
+    assert.deepEqual(audit.overGranted, [], 'R5: released twice');
+    assert.deepEqual(audit.claimable, [], 'W1');
+    const { waiting, running } = this.scheduler.counts();
+    assert.equal(waiting, this.waiting.length, 'R1: a waiting request was lost');
+    assert.equal(running, this.claims.filter((one) => one.serving).length, 'R1');
+  }
+
+  /** Other settings, which also those keep to that wait or run. */
+  change(name: EndpointName, settings: Settings): void {
+    const exclusive = name === 'exclusive' && settings.exclusive;
+    const fallback =
+      name === 'exclusive'
+        ? { enabled: false, afterMs: 0, tier: null }
+        : { enabled: settings.enabled, afterMs: settings.afterMs, tier: 'free' as const };
+    const endpoint = { ...this.endpoints[name], exclusive, fallback };
+    this.endpoints[name] = endpoint;
+    for (const one of [...this.waiting, ...this.served.values()]) {
+      if (one.request.endpoint.id === endpoint.id) one.request = { ...one.request, endpoint };
+    }
+    const project = projectEntry({ id: endpoint.projectId });
+    this.send({ type: 'endpoint', endpoint, project, model: modelEntry() });
+  }
+
+  arrive(endpoint: EndpointName): void {
+    this.requests += 1;
+    const { [endpoint]: entry } = this.endpoints;
+    const project = projectEntry({ id: entry.projectId });
+    const request = routedRequest({ id: `r${this.requests}`, endpoint: entry, project });
+    const arrivedAtMs = this.nowMs;
+    this.waiting.push({ request, order: this.requests, arrivedAtMs, tried: [], turnedDown: 0 });
+    this.send({ type: 'arrive', request });
+  }
+
+  finish(pick: number, how: 'end' | 'failed' | 'turned_down', slotFree: boolean): void {
+    const serving = this.claims.filter((one) => one.serving);
+    const claim = serving[pick % serving.length];
+    if (claim === undefined) return;
+    claim.serving = false;
+    if (slotFree) this.claims = this.claims.filter((one) => one !== claim);
+    const waiting = this.served.get(claim.claim);
+    if (how === 'end') this.finished.add(claim.requestId);
+    else if (waiting !== undefined) this.requeue(waiting, claim, how);
+    const { claim: id } = claim;
+    if (how === 'end') this.send({ type: 'end', claim: id, slotFree });
+    else this.send({ type: 'failed', claim: id, slotFree, blameless: how === 'turned_down' });
+  }
+
+  private requeue(waiting: ModelWaiting, claim: ModelClaim, how: 'failed' | 'turned_down'): void {
+    if (how === 'turned_down' && waiting.turnedDown < 2) waiting.turnedDown += 1;
+    else waiting.tried.push(`${claim.agentId}/${claim.life}`);
+    this.retries += 1;
+    waiting.order = -this.retries;
+    this.waiting.push(waiting);
+  }
+
+  release(pick: number): void {
+    const over = this.claims.filter((one) => !one.serving);
+    const claim = over[pick % over.length];
+    if (claim === undefined) return;
+    this.claims = this.claims.filter((one) => one !== claim);
+    this.send({ type: 'release', claim: claim.claim });
+    this.send({ type: 'release', claim: claim.claim });
+  }
+
+  firstByte(pick: number): void {
+    const serving = this.claims.filter((one) => one.serving);
+    const claim = serving[pick % serving.length];
+    if (claim !== undefined) this.send({ type: 'first_byte', claim: claim.claim });
+  }
+
+  hangUp(pick: number): void {
+    const waiting = this.waiting[pick % this.waiting.length];
+    if (waiting === undefined) return;
+    this.send({ type: 'hang_up', requestId: waiting.request.id, outcome: 'client_closed' });
+    assert.ok(this.finished.has(waiting.request.id));
+  }
+
+  enrol(agentId: string, state: AgentEntry['state']): void {
+    const entry = entryOf(agentId, state);
+    const { nonce = null, life = 0 } = this.agents.get(agentId) ?? {};
+    this.agents.set(agentId, { entry, nonce, life });
+    this.send({ type: 'agent', entry });
+  }
+
+  remove(agentId: string): void {
+    this.agents.delete(agentId);
+    this.instances = this.instances.filter((one) => one.agentId !== agentId);
+    this.send({ type: 'agent_gone', agentId });
+  }
+
+  join(agentId: string, nonce: string): void {
+    const agent = this.agents.get(agentId);
+    if (agent !== undefined && agent.nonce !== nonce) {
+      agent.nonce = nonce;
+      this.lives += 1;
+      agent.life = this.lives;
+      this.instances = this.instances.filter((one) => one.agentId !== agentId);
+    }
+    this.send({ type: 'join', agentId, nonce });
+  }
+
+  leave(agentId: string, nonce: string): void {
+    const agent = this.agents.get(agentId);
+    if (agent?.nonce === nonce) {
+      agent.nonce = null;
+      this.instances = this.instances.filter((one) => one.agentId !== agentId);
+    }
+    this.send({ type: 'leave', agentId, nonce });
+  }
+
+  grant(agentId: string, nonce: string, slots: number[]): void {
+    const instances = slots.map((count, at) => ({
+      instance: `i${at}`,
+      modelId: 'model_a',
+      slots: count,
+      abilities: [],
+    }));
+    if (this.agents.get(agentId)?.nonce === nonce) {
+      this.instances = this.instances.filter((one) => one.agentId !== agentId);
+      for (const one of instances) {
+        this.instances.push({ agentId, nonce, id: one.instance, slots: one.slots });
+      }
+    }
+    this.send({ type: 'grant', agentId, nonce, instances });
+  }
+
+  pass(ms: number): void {
+    this.nowMs += ms;
+    this.send({ type: 'tick' });
+    const late = this.waiting.filter(
+      (one) => one.arrivedAtMs + one.request.endpoint.queueTimeoutMs <= this.nowMs,
+    );
+    assert.deepEqual(late, [], 'waits beyond its deadline');
+  }
+}
+
+/**
+ * Retries go before everybody. Of one project, whoever came first and has the earlier deadline goes
+ * first; which project is next is the fair queue's.
+ */
+function goesBefore(one: ModelWaiting, other: ModelWaiting): boolean {
+  if (one.order < 0 || other.order < 0) return one.order < other.order;
+  if (one.request.project.id !== other.request.project.id) return false;
+  const deadline = ({ arrivedAtMs, request }: ModelWaiting): number =>
+    arrivedAtMs + request.endpoint.queueTimeoutMs;
+  return one.order < other.order && deadline(one) <= deadline(other);
+}
+
+const agentId = fc.constantFrom(...agentIds);
+const nonce = fc.constantFrom('n1', 'n2');
+const pick = fc.nat(50);
+const step = (weight: number, arbitrary: fc.Arbitrary<(world: World) => void>) => ({
+  weight,
+  arbitrary,
+});
+type Step = (world: World) => void;
+const endpointName = fc.constantFrom(...(Object.keys(firstEndpoints) as EndpointName[]));
+
+const steps = fc.oneof(
+  step(
+    8,
+    endpointName.map(
+      (name): Step =>
+        (world) =>
+          world.arrive(name),
+    ),
+  ),
+  step(
+    4,
+    fc
+      .tuple(
+        pick,
+        fc.constantFrom('end' as const, 'failed' as const, 'turned_down' as const),
+        fc.boolean(),
+      )
+      .map(
+        (all): Step =>
+          (world) =>
+            world.finish(...all),
+      ),
+  ),
+  step(
+    2,
+    pick.map(
+      (at): Step =>
+        (world) =>
+          world.release(at),
+    ),
+  ),
+  step(
+    3,
+    pick.map(
+      (at): Step =>
+        (world) =>
+          world.firstByte(at),
+    ),
+  ),
+  step(
+    1,
+    pick.map(
+      (at): Step =>
+        (world) =>
+          world.hangUp(at),
+    ),
+  ),
+  step(
+    3,
+    fc
+      .tuple(
+        agentId,
+        fc.constantFrom(
+          'enrolled' as const,
+          'enrolled' as const,
+          'suspended' as const,
+          'dead' as const,
+        ),
+      )
+      .map(
+        (all): Step =>
+          (world) =>
+            world.enrol(...all),
+      ),
+  ),
+  step(
+    1,
+    agentId.map(
+      (id): Step =>
+        (world) =>
+          world.remove(id),
+    ),
+  ),
+  step(
+    4,
+    fc.tuple(agentId, nonce).map(
+      (all): Step =>
+        (world) =>
+          world.join(...all),
+    ),
+  ),
+  step(
+    1,
+    fc.tuple(agentId, nonce).map(
+      (all): Step =>
+        (world) =>
+          world.leave(...all),
+    ),
+  ),
+  step(
+    5,
+    fc.tuple(agentId, nonce, fc.array(fc.nat(3), { maxLength: 2 })).map(
+      (all): Step =>
+        (world) =>
+          world.grant(...all),
+    ),
+  ),
+  step(
+    2,
+    fc
+      .tuple(
+        endpointName,
+        fc.record({
+          exclusive: fc.boolean(),
+          enabled: fc.boolean(),
+          afterMs: fc.constantFrom(0, 700),
+        }),
+      )
+      .map(
+        (all): Step =>
+          (world) =>
+            world.change(...all),
+      ),
+  ),
+  step(
+    2,
+    fc.constantFrom(1, 400, 700, 1500, 31_000).map(
+      (ms): Step =>
+        (world) =>
+          world.pass(ms),
+    ),
+  ),
+);
+
+test('R1 R2 R5 W1: no sequence of events loses a request or a slot, or breaks the order', () => {
+  fc.assert(
+    fc.property(fc.array(steps, { maxLength: 120, size: 'max' }), fc.nat(), (sequence, seed) => {
+      const world = new World(seed);
+      for (const id of agentIds) world.enrol(id, 'enrolled');
+      for (const apply of sequence) apply(world);
+      world.pass(31_000);
+      assert.equal(world.waiting.length, 0, 'R1: somebody waits for ever');
+      while (world.claims.some((one) => one.serving)) world.finish(0, 'end', true);
+      while (world.claims.length > 0) world.release(0);
+      assert.equal(world.finished.size, world.requests, 'R1: every request has its outcome');
+    }),
+    { numRuns: 500 },
+  );
+});

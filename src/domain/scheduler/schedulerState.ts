@@ -1,0 +1,148 @@
+/**
+ * What the scheduler holds: agents, their engine instances, the pools in which instances and
+ * waiting requests meet, and the claims that tie a running request to a slot.
+ */
+import type { AgentEntry } from '../directory.ts';
+import type { LimitAccount } from '../quotas/limitAccount.ts';
+import type { KeyHold } from '../quotas/keyQuotas.ts';
+import type { Reservation } from '../quotas/limitBook.ts';
+import type { RoutedRequest, Stage } from '../agents/matching.ts';
+import type { FairAccount } from '../waiting/fairQueue.ts';
+import type { InstanceLoad } from '../placing/instanceLoad.ts';
+import type { Placed } from '../placing/placement.ts';
+import type { Place, PoolQueue } from '../waiting/poolQueue.ts';
+import type { SampledSet } from '../prediction/sampledSet.ts';
+import type { TokenNeed } from '../prediction/tokenEstimates.ts';
+
+/** How far an agent is with a model. */
+export interface ModelProgress {
+  modelId: string;
+  state: 'fetching' | 'loading' | 'ready' | 'failed' | 'cached';
+  receivedBytes?: number | undefined;
+  totalBytes?: number | undefined;
+  bytesPerSecond?: number | undefined;
+}
+
+/** Tokens of a request as its engine counted them, within what was relayed. */
+export interface Usage {
+  input: number;
+  output: number;
+  /** Of the input: what the engine did not have to compute; absent: it did not say. */
+  cached?: number | undefined;
+}
+
+export interface KnownAgent {
+  entry: AgentEntry;
+  /** The directory has forgotten it; it is kept while a claim still holds one of its slots. */
+  gone: boolean;
+  /** Random per start of the agent's process; null while no link is up. */
+  nonce: string | null;
+  /** Counts over all agents: another one each time that a process, new or known, has linked. */
+  life: number;
+  models: ReadonlyMap<string, ModelProgress>;
+  /** By `<nonce>/<instance>`: granted ones, and gone ones whose claims still run. */
+  instances: ReadonlyMap<string, EngineInstance>;
+  groups: AgentGroup[];
+}
+
+/**
+ * What an agent without a link has of either: one for all of them, who may be a hundred thousand.
+ */
+export const nothingYet: ReadonlyMap<string, never> = new Map<string, never>();
+
+/** Agents that share a scope and a tier, with the counts that waiting depends on. */
+export interface AgentGroup {
+  key: string;
+  /** Everybody but the dead. */
+  members: Set<KnownAgent>;
+  /** Neither suspended nor dead. */
+  enrolled: number;
+  /** Enrolled, with a link up. */
+  active: number;
+  /** When `active` last fell to 0. */
+  lastActiveAtMs: number;
+}
+
+/** One model loaded in one engine of one agent: everything that is counted is counted here. */
+export interface EngineInstance {
+  agent: KnownAgent;
+  nonce: string;
+  id: string;
+  modelId: string;
+  abilities: readonly string[];
+  /** Granted by the agent; 0 once it is gone. */
+  slots: number;
+  /** Claims that hold a slot (R5: changes at claim and release only). */
+  inFlight: number;
+  /** What it has to do, and what was learned of it. */
+  load: InstanceLoad;
+  /** Empty while it is not granted. */
+  pools: InstancePool[];
+}
+
+/** Instances of one model in one scope, and the requests that wait for one of them. */
+export interface InstancePool {
+  key: string;
+  instances: Set<EngineInstance>;
+  /** Those that are open: with a slot to use, and a short backlog. */
+  open: SampledSet<EngineInstance>;
+  slots: number;
+  waiting: PoolQueue<WaitingRequest>;
+  /** When the last instance went. */
+  lastPresentAtMs: number;
+  /** Moving mean of how long a claim holds a slot; 0 = none has ended yet. */
+  serviceMs: number;
+}
+
+/** A request between arrival and its claim, or between a failed claim and the next. */
+export interface WaitingRequest {
+  request: RoutedRequest;
+  projectId: string;
+  /** Arrivals count up, retries count down below them and go first. */
+  order: number;
+  /** Prompt tokens to be computed, where most of them are cached, when it began to wait. */
+  own: number;
+  /** What its project was served by shared agents, while it waits or runs on them. */
+  fair: FairAccount | null;
+  arrivedAtMs: number;
+  deadlineMs: number;
+  /** Tokens that are set aside for it, as estimated on arrival. */
+  tokens: TokenNeed;
+  /** What it holds of its key's quota, from its arrival to its end; null: nothing. */
+  keyHold: KeyHold | null;
+  /** Limits that keep it from slots that are free (L3). */
+  heldBackBy: Set<LimitAccount>;
+  /** When shared agents open; null = never, or already open. */
+  fallbackAtMs: number | null;
+  stages: Stage[];
+  /** Lives of agents that failed it: one that restarted, or linked anew, counts as another. */
+  tried: string[];
+  /** How often an agent had less room than it had granted; no agent is excluded for it. */
+  turnedDown: number;
+  places: { pool: InstancePool; place: Place<WaitingRequest> }[];
+  wakeAtMs: number;
+  heapIndex: number;
+}
+
+/** A slot that a request holds. */
+export interface Claim {
+  id: number;
+  instance: EngineInstance;
+  waiting: WaitingRequest;
+  /** The agent's life when it was claimed. */
+  life: number;
+  stage: Stage;
+  startedAtMs: number;
+  placed: Placed;
+  reservation: Reservation;
+  /**
+   * What the reservation comes to: nothing for an attempt that failed before its first byte; what
+   * was set aside, until the engine has said what it was.
+   */
+  spent: 'nothing' | 'reserved' | Usage;
+  /**
+   * `serving`: the request depends on it. `over`: the request has its outcome or another claim, and
+   * the slot waits until the agent's side has closed.
+   */
+  phase: 'serving' | 'over';
+}

@@ -1,0 +1,245 @@
+/**
+ * Why a request is refused: at once where waiting cannot help, at its deadline by what was there
+ * while it waited. Pure questions to the agent index and the pools.
+ */
+import { scopesFor, type AgentIndex } from '../agents/agentIndex.ts';
+import type { InstancePools } from './instancePools.ts';
+import { maxExplainedAgents, maxNearestMisses } from '../limits.ts';
+import {
+  agentExclusion,
+  exclusionReasons,
+  fallbackTier,
+  hasAbilities,
+  missingAbilities,
+  servingTier,
+  type ExclusionReason,
+  type RoutedRequest,
+  type Stage,
+} from '../agents/matching.ts';
+import type { Explanation, Verdict } from './schedulerEvents.ts';
+import type { AgentGroup, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
+import type { TierSlug } from '../tiers/tiers.ts';
+
+/** Where the questions are asked. */
+export interface Fleet {
+  agents: AgentIndex;
+  pools: InstancePools;
+}
+
+/** The stages that a request may ever reach. */
+export function reachableStages(request: RoutedRequest): Stage[] {
+  return fallbackTier(request) === null ? ['own'] : ['own', 'shared'];
+}
+
+/** Why waiting cannot help this request; null when it may. Asked before it begins to wait. */
+export function hopeless(
+  fleet: Fleet,
+  where: { waiting: WaitingRequest; nowMs: number },
+): Verdict | null {
+  const { waiting, nowMs } = where;
+  const { request } = waiting;
+  const why = noHope(fleet, request);
+  if (why !== null) {
+    const waitedMs = nowMs - waiting.arrivedAtMs;
+    return { kind: 'no_agent_available', why, waitedMs, explanation: explain(fleet, waiting) };
+  }
+  const missing = lackingEverywhere(fleet, request);
+  return missing.length === 0 ? null : { kind: 'unsupported_parameter', missing };
+}
+
+function noHope(
+  fleet: Fleet,
+  request: RoutedRequest,
+): 'microvm' | 'bound_agents_dead' | 'no_agents' | null {
+  const { endpoint, project } = request;
+  if (endpoint.minimumIsolation === 'microvm') return 'microvm';
+  const bound = isPopulated(fleet.agents.group(`e:${endpoint.id}`));
+  if (endpoint.exclusive) return bound ? null : 'bound_agents_dead';
+  if (bound || isPopulated(fleet.agents.ofProject(project.id))) return null;
+  const tier = fallbackTier(request);
+  const shared = tier !== null && isPopulated(fleet.agents.group('s', tier));
+  return shared ? null : 'no_agents';
+}
+
+const isPopulated = (group: AgentGroup | undefined): boolean =>
+  group !== undefined && group.members.size > 0;
+
+/** Abilities that no engine that is ready has, where at least one engine is ready. */
+function lackingEverywhere(fleet: Fleet, request: RoutedRequest): string[] {
+  let missing: string[] = [];
+  for (const instance of readyInstances(fleet, request)) {
+    if (hasAbilities(instance.abilities, { asked: request.abilities })) return [];
+    missing = missingAbilities(instance.abilities, { asked: request.abilities });
+  }
+  return missing;
+}
+
+/** Instances that could serve the request if they had a slot; abilities are not looked at. */
+export function* readyInstances(fleet: Fleet, request: RoutedRequest): Generator<EngineInstance> {
+  for (const stage of reachableStages(request)) {
+    for (const pool of fleet.pools.of(request, stage)) {
+      for (const instance of pool.instances) {
+        if (instance.slots === 0) continue;
+        if (agentExclusion(instance.agent.entry, { request, stage }) === null) yield instance;
+      }
+    }
+  }
+}
+
+/** Groups of agents that carry the tier that would serve the request. */
+function groupsFor(fleet: Fleet, request: RoutedRequest): { stage: Stage; group: AgentGroup }[] {
+  return reachableStages(request).flatMap((stage) => {
+    const tier = servingTier(request, stage);
+    if (tier === null) return [];
+    return scopesFor(request, stage).flatMap((scope) => {
+      const group = fleet.agents.group(scope, tier);
+      return group === undefined ? [] : [{ stage, group }];
+    });
+  });
+}
+
+/** Agents that may serve the request by who they are, linked or not. */
+function* eligibleAgents(fleet: Fleet, request: RoutedRequest): Generator<KnownAgent> {
+  for (const { stage, group } of groupsFor(fleet, request)) {
+    for (const agent of group.members) {
+      if (agentExclusion(agent.entry, { request, stage }) === null) yield agent;
+    }
+  }
+}
+
+/** Whether anybody who has not failed this request may still serve it, now or after a reconnect. */
+export function somebodyElse(fleet: Fleet, waiting: WaitingRequest): boolean {
+  const triedAgents = new Set(waiting.tried.map((tried) => tried.split('/')[0]));
+  for (const agent of eligibleAgents(fleet, waiting.request)) {
+    if (!triedAgents.has(agent.entry.id)) return true;
+    if (agent.nonce !== null && !waiting.tried.includes(triedKey(agent))) return true;
+  }
+  return false;
+}
+
+/** Names one life of an agent in `tried`. */
+export function triedKey(agent: { entry: { id: string }; life: number }): string {
+  return `${agent.entry.id}/${agent.life}`;
+}
+
+/** What a request that waited until its deadline is told. */
+export function deadlineVerdict(
+  fleet: Fleet,
+  where: { waiting: WaitingRequest; nowMs: number },
+): Verdict {
+  const { waiting, nowMs } = where;
+  const { request } = waiting;
+  const waitedMs = nowMs - waiting.arrivedAtMs;
+  const timedOut = (): Verdict => ({
+    kind: 'queue_timeout',
+    waitedMs,
+    expectedWaitMs: expectedWaitMs(fleet, request),
+    explanation: explain(fleet, waiting),
+  });
+  if (!readyInstances(fleet, request).next().done) return timedOut();
+  for (const agent of eligibleAgents(fleet, request)) {
+    const progress = agent.models.get(request.model.id) ?? null;
+    if (agent.nonce === null || progress?.state === 'failed') continue;
+    // Loaded, but granting nothing: it drains, or its owner paused it.
+    if (progress?.state === 'ready') return timedOut();
+    return { kind: 'model_loading', waitedMs, progress };
+  }
+  const someone = groupsFor(fleet, request).some(
+    ({ group }) => group.lastActiveAtMs >= waiting.arrivedAtMs,
+  );
+  if (someone) return timedOut();
+  const explanation = explain(fleet, waiting);
+  return { kind: 'no_agent_available', why: 'none_active', waitedMs, explanation };
+}
+
+/**
+ * Whether an agent of the project's own that is active may serve the request: then it waits for
+ * that one, whatever shared agents are held to.
+ */
+export function ownAgentsServe(fleet: Fleet, request: RoutedRequest): boolean {
+  const { project, endpoint } = request;
+  const unbound = fleet.agents.group(`p:${project.id}`, endpoint.tier);
+  if (!endpoint.exclusive && unbound !== undefined && unbound.active > 0) return true;
+  const bound = fleet.agents.group(`e:${endpoint.id}`, endpoint.tier)?.members ?? [];
+  return [...bound].some(
+    ({ entry, nonce }) =>
+      entry.projectId !== null &&
+      nonce !== null &&
+      agentExclusion(entry, { request, stage: 'own' }) === null,
+  );
+}
+
+/** The tiers on which shared agents may serve: by fallback, or bound to the request's endpoint. */
+export function sharedTiers(fleet: Fleet, request: RoutedRequest): TierSlug[] {
+  const { endpoint } = request;
+  const fallback = fallbackTier(request);
+  const tiers = new Set<TierSlug>(fallback === null ? [] : [fallback]);
+  const bound = fleet.agents.group(`e:${endpoint.id}`, endpoint.tier)?.members ?? [];
+  if ([...bound].some(({ entry }) => entry.projectId === null)) tiers.add(endpoint.tier);
+  return [...tiers];
+}
+
+/** How long a new request like this would wait, from how long slots were held lately. */
+export function expectedWaitMs(fleet: Fleet, request: RoutedRequest): number | null {
+  const pools = reachableStages(request).flatMap((stage) => fleet.pools.of(request, stage));
+  const waits = pools
+    .filter((pool) => pool.slots > 0 && pool.serviceMs > 0)
+    .map((pool) => (pool.serviceMs * (pool.waiting.size + 1)) / pool.slots);
+  return waits.length === 0 ? null : Math.min(...waits);
+}
+
+/** Says of the agents of each stage why they are out. Bounded: it never looks at a whole fleet. */
+export function explain(fleet: Fleet, waiting: WaitingRequest): Explanation {
+  const exclusions: Explanation['exclusions'] = {};
+  const nearest: Explanation['nearest'] = [];
+  for (const { agent, stage } of agentsToExplain(fleet, waiting.request)) {
+    const reason = exclusionOf(agent, { waiting, stage });
+    if (reason === null) continue;
+    exclusions[reason] = (exclusions[reason] ?? 0) + 1;
+    nearest.push({ agentId: agent.entry.id, stage, reason });
+  }
+  const rank = (miss: { reason: ExclusionReason }): number => exclusionReasons.indexOf(miss.reason);
+  nearest.sort((one, other) => rank(other) - rank(one));
+  return { exclusions, nearest: nearest.slice(0, maxNearestMisses) };
+}
+
+function agentsToExplain(
+  fleet: Fleet,
+  request: RoutedRequest,
+): { agent: KnownAgent; stage: Stage }[] {
+  const groups: [AgentGroup | undefined, Stage][] = [
+    [fleet.agents.ofProject(request.project.id), 'own'],
+    [fleet.agents.group(`e:${request.endpoint.id}`), 'own'],
+    [fleet.agents.group('s'), 'shared'],
+  ];
+  const found = new Map<string, { agent: KnownAgent; stage: Stage }>();
+  for (const [group, stage] of groups) {
+    let looked = 0;
+    for (const agent of group?.members ?? []) {
+      if ((looked += 1) > maxExplainedAgents) break;
+      if (!found.has(agent.entry.id)) found.set(agent.entry.id, { agent, stage });
+    }
+  }
+  return [...found.values()];
+}
+
+/** Why an agent does not serve the request now: the filters in their order, then the moment's. */
+function exclusionOf(
+  agent: KnownAgent,
+  where: { waiting: WaitingRequest; stage: Stage },
+): ExclusionReason | null {
+  const { waiting, stage } = where;
+  const { request } = waiting;
+  if (agent.nonce === null) return 'not_active';
+  const byWho = agentExclusion(agent.entry, { request, stage });
+  if (byWho !== null) return byWho;
+  const loaded = [...agent.instances.values()].filter(
+    (one) => one.nonce === agent.nonce && one.modelId === request.model.id && one.slots > 0,
+  );
+  if (loaded.length === 0) return 'model';
+  const able = loaded.filter((one) => hasAbilities(one.abilities, { asked: request.abilities }));
+  if (able.length === 0) return 'ability';
+  if (able.every((one) => one.inFlight >= one.slots)) return 'busy';
+  if (waiting.tried.includes(triedKey(agent))) return 'tried';
+  return waiting.heldBackBy.size > 0 ? 'over_limit' : null;
+}

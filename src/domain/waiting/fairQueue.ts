@@ -1,0 +1,129 @@
+/**
+ * Who next, between projects: weighted virtual token counters (Sheng et al., "Fairness in Serving
+ * Large Language Models", OSDI 2024) over shared agents, with the lift for who returns from idle.
+ *
+ * A charge is divided by the weight of the tier that serves before it comes here. Output that
+ * streams is charged as a flow, by predicted time per token: nobody looks at chunks. Real usage
+ * settles both.
+ *
+ * Invariants
+ * S4 Of two projects that always wait, the counters differ by no more than
+ *    `2 · max(longest input, 2 · Σ slots · longest output) / weight`.
+ * F1 A project that was idle gains nothing by it: it begins at the smallest active counter, or at
+ *    that of the last one that left.
+ * F2 What a project was served while nobody waited is not held against it: when it begins to
+ *    wait it is ahead of the smallest counter by no more than what it has running.
+ */
+import { counterSweepMs, idleCounterMs } from '../scheduler/limits.ts';
+
+/** What one project was served. */
+export interface FairAccount {
+  readonly projectId: string;
+  counter: number;
+  /** What is added by what streams, per ms, and since when. */
+  flow: number;
+  sinceMs: number;
+  /** Requests that wait or run on shared agents. */
+  active: number;
+  /** What those that run will probably come to. */
+  outstanding: number;
+}
+
+/** What a token is worth. */
+const uncachedWeight = 1;
+const cachedWeight = 0.25;
+const outputWeight = 2;
+
+/** The charge for a prompt, before weights. */
+export function promptCharge({ input, cached }: { input: number; cached: number }): number {
+  const had = Math.min(cached, input);
+  return (input - had) * uncachedWeight + had * cachedWeight;
+}
+
+/** The charge for an answer, before weights. */
+export const answerCharge = (tokens: number): number => tokens * outputWeight;
+
+export class FairQueue {
+  private readonly accounts = new Map<string, FairAccount>();
+  private readonly active = new Set<FairAccount>();
+  /** Counter of the last one that left. */
+  private lastLeft = 0;
+  private sweptAtMs = 0;
+
+  /** Counters that are kept. */
+  get size(): number {
+    return this.accounts.size;
+  }
+
+  /** F1. One more request of a project waits or runs on shared agents. */
+  enter(projectId: string, nowMs: number): FairAccount {
+    this.sweep(nowMs);
+    const account = this.accounts.get(projectId) ?? newAccount(projectId, nowMs);
+    this.accounts.set(projectId, account);
+    if (account.active === 0) {
+      account.counter = Math.max(valueOf(account, nowMs), this.floor(nowMs));
+      account.sinceMs = nowMs;
+      this.active.add(account);
+    }
+    account.active += 1;
+    return account;
+  }
+
+  /** One less. */
+  leave(account: FairAccount, nowMs: number): void {
+    account.active -= 1;
+    if (account.active > 0) return;
+    account.counter = valueOf(account, nowMs);
+    account.sinceMs = nowMs;
+    this.active.delete(account);
+    this.lastLeft = account.counter;
+  }
+
+  /** F2. The first of its requests begins to wait. */
+  beginsToWait(account: FairAccount, nowMs: number): void {
+    let least = Infinity;
+    for (const other of this.active) {
+      if (other !== account) least = Math.min(least, valueOf(other, nowMs));
+    }
+    const most = least + Math.max(0, account.outstanding);
+    account.counter = Math.min(valueOf(account, nowMs), most);
+    account.sinceMs = nowMs;
+  }
+
+  /** The smallest counter of those that are active; of the last one that left without any. */
+  private floor(nowMs: number): number {
+    let least = Infinity;
+    for (const account of this.active) least = Math.min(least, valueOf(account, nowMs));
+    return least === Infinity ? this.lastLeft : least;
+  }
+
+  private sweep(nowMs: number): void {
+    if (nowMs - this.sweptAtMs < counterSweepMs) return;
+    this.sweptAtMs = nowMs;
+    for (const [projectId, account] of this.accounts) {
+      const isIdle = account.active === 0 && nowMs - account.sinceMs >= idleCounterMs;
+      if (isIdle) this.accounts.delete(projectId);
+    }
+  }
+}
+
+/** Its counter now. The smallest is served. */
+export function valueOf({ counter, flow, sinceMs }: FairAccount, nowMs: number): number {
+  return counter + flow * (nowMs - sinceMs);
+}
+
+/** Charges, or gives back what is below zero. */
+export function charge(account: FairAccount, amount: number): void {
+  if (Number.isFinite(amount)) account.counter += amount;
+}
+
+/** One more answer streams, or, below zero, one less. Charged per ms. */
+export function addFlow(account: FairAccount, perMs: number, nowMs: number): void {
+  account.counter = valueOf(account, nowMs);
+  account.sinceMs = nowMs;
+  account.flow = Math.max(0, account.flow + perMs);
+}
+
+function newAccount(projectId: string, nowMs: number): FairAccount {
+  return { projectId, counter: 0, flow: 0, sinceMs: nowMs, active: 0, outstanding: 0 };
+}

@@ -1,0 +1,326 @@
+/**
+ * The queue: who waits, in which order, until when, and how many may. A waiting request stands in
+ * the queue of every pool that may serve it, and in one heap for its next deadline.
+ *
+ * Invariants
+ * Q1 A request waits at most `longestMs` from its arrival, retries included.
+ * Q2 Requests, bytes and requests per project are bounded (R6); what is over is refused, not kept.
+ */
+import { addTo } from '../../lib/addTo.ts';
+import { mayClaim } from '../scheduler/choice.ts';
+import { DeadlineHeap } from './deadlineHeap.ts';
+import type { LimitBook } from '../quotas/limitBook.ts';
+import {
+  longestQueueTimeoutMs,
+  maxWaitingBytes,
+  maxWaitingRequests,
+  waitingPerConcurrent,
+} from '../limits.ts';
+import {
+  agentExclusion,
+  fallbackTier,
+  type RoutedRequest,
+  type Stage,
+} from '../agents/matching.ts';
+import type { Verdict } from '../scheduler/schedulerEvents.ts';
+import type { AgentGroup, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
+import type { Room } from '../placing/instanceLoad.ts';
+import { nextTurn } from './nextTurn.ts';
+import type { Placement } from '../placing/placement.ts';
+import type { TierTable } from '../tiers/tiers.ts';
+import { expectedWaitMs, type Fleet } from '../scheduler/verdict.ts';
+
+export interface WaitingBounds {
+  maxRequests: number;
+  maxBytes: number;
+  /** Waiting requests per running one that the endpoint's tier allows a project. */
+  perConcurrent: number;
+  /** The longest that any may wait, in ms. */
+  longestMs: number;
+}
+
+const defaultBounds: WaitingBounds = {
+  maxRequests: maxWaitingRequests,
+  maxBytes: maxWaitingBytes,
+  perConcurrent: waitingPerConcurrent,
+  longestMs: longestQueueTimeoutMs,
+};
+
+export class WaitingQueue {
+  private readonly fleet: Fleet;
+  private readonly tiers: TierTable;
+  private readonly bounds: WaitingBounds;
+  private readonly limits: LimitBook;
+  private readonly placement: Placement;
+  private readonly byId = new Map<string, WaitingRequest>();
+  private readonly heap = new DeadlineHeap<WaitingRequest>();
+  private readonly perProject = new Map<string, number>();
+  private readonly perEndpoint = new Map<string, number>();
+  private totalBytes = 0;
+  private lastOrder = 0;
+  private headOrder = 0;
+  private nowMs = 0;
+
+  constructor(
+    fleet: Fleet,
+    options: {
+      tiers: TierTable;
+      waiting?: Partial<WaitingBounds>;
+      limits: LimitBook;
+      placement: Placement;
+    },
+  ) {
+    this.fleet = fleet;
+    this.limits = options.limits;
+    this.placement = options.placement;
+    this.tiers = options.tiers;
+    this.bounds = { ...defaultBounds, ...options.waiting };
+  }
+
+  /** The time of everything that follows. */
+  advance(nowMs: number): void {
+    this.nowMs = nowMs;
+  }
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  /** Bodies of those who wait. */
+  get bytes(): number {
+    return this.totalBytes;
+  }
+
+  /** What its bounds are held against; projects count once for each tier. */
+  audit(): { waitingBytes: number; waitingProjects: number } {
+    return { waitingBytes: this.totalBytes, waitingProjects: this.perProject.size };
+  }
+
+  all(): Iterable<WaitingRequest> {
+    return this.byId.values();
+  }
+
+  get(requestId: string): WaitingRequest | undefined {
+    return this.byId.get(requestId);
+  }
+
+  ofEndpoint(endpointId: string): number {
+    return this.perEndpoint.get(endpointId) ?? 0;
+  }
+
+  /** Those of an endpoint, first in line first. */
+  waitingFor(endpointId: string): WaitingRequest[] {
+    if (this.ofEndpoint(endpointId) === 0) return [];
+    return [...this.byId.values()]
+      .filter(({ request }) => request.endpoint.id === endpointId)
+      .toSorted((one, other) => one.order - other.order);
+  }
+
+  /** A request that has just arrived, with its place in line; it does not wait yet. */
+  newcomer(request: RoutedRequest, nowMs: number): WaitingRequest {
+    this.lastOrder += 1;
+    const timeoutMs = Math.min(request.endpoint.queueTimeoutMs, this.bounds.longestMs);
+    const waiting: WaitingRequest = {
+      request,
+      projectId: request.project.id,
+      order: this.lastOrder,
+      own: 0,
+      fair: null,
+      arrivedAtMs: nowMs,
+      deadlineMs: nowMs + timeoutMs,
+      tokens: this.limits.estimate(request),
+      keyHold: null,
+      heldBackBy: new Set(),
+      fallbackAtMs: this.fallbackOpensAt(request, nowMs),
+      stages: ['own'],
+      tried: [],
+      turnedDown: 0,
+      places: [],
+      wakeAtMs: 0,
+      heapIndex: -1,
+    };
+    this.openIfDue(waiting, nowMs);
+    return waiting;
+  }
+
+  /** Q2: why there is no room for one more; null when there is. */
+  boundMet(request: RoutedRequest): Verdict | null {
+    const { maxRequests, maxBytes } = this.bounds;
+    const inProject = this.perProject.get(projectKey(request)) ?? 0;
+    const tier = this.tiers[request.endpoint.tier];
+    const maxInProject = tier.concurrentPerProject * this.bounds.perConcurrent;
+    const full = (
+      bound: 'requests' | 'bytes' | 'project',
+      limit: number,
+      used: number,
+    ): Verdict => ({
+      kind: 'queue_full',
+      bound,
+      limit,
+      used,
+      expectedWaitMs: expectedWaitMs(this.fleet, request),
+    });
+    if (inProject >= maxInProject) return full('project', maxInProject, inProject);
+    if (this.size >= maxRequests) return full('requests', maxRequests, this.size);
+    const bytes = this.totalBytes + request.bodyBytes;
+    return bytes > maxBytes ? full('bytes', maxBytes, this.totalBytes) : null;
+  }
+
+  /** Lets it wait, in the pools of every stage that is open to it. */
+  add(waiting: WaitingRequest): void {
+    const { request } = waiting;
+    this.byId.set(request.id, waiting);
+    this.totalBytes += request.bodyBytes;
+    addTo(this.perProject, { key: projectKey(request), by: 1 });
+    addTo(this.perEndpoint, { key: request.endpoint.id, by: 1 });
+    waiting.own = this.placement.leastOwn(waiting);
+    for (const stage of waiting.stages) this.stand(waiting, stage);
+    this.setWake(waiting);
+  }
+
+  /** Takes it out of every list. */
+  remove(waiting: WaitingRequest): void {
+    const { request } = waiting;
+    if (!this.byId.delete(request.id)) return;
+    this.totalBytes -= request.bodyBytes;
+    addTo(this.perProject, { key: projectKey(request), by: -1 });
+    addTo(this.perEndpoint, { key: request.endpoint.id, by: -1 });
+    for (const { pool, place } of waiting.places) {
+      pool.waiting.remove(place);
+      this.fleet.pools.dropIfEmpty(pool);
+    }
+    waiting.places = [];
+    this.heap.remove(waiting);
+    this.limits.forget(waiting);
+  }
+
+  /** A retry goes before everybody, with its old deadline. It does not wait yet. */
+  moveToHead(waiting: WaitingRequest, nowMs: number): void {
+    this.headOrder -= 1;
+    waiting.order = this.headOrder;
+    // While it ran, its fallback may have become due, or its own agents may have gone.
+    if (waiting.fallbackAtMs !== null && !this.hasOwnCarrier(waiting.request)) {
+      waiting.fallbackAtMs = nowMs;
+    }
+    this.openIfDue(waiting, nowMs);
+  }
+
+  /** Other settings for one that does not wait at the moment; its deadline stays. */
+  renew(waiting: WaitingRequest, request: RoutedRequest, nowMs: number): void {
+    waiting.request = request;
+    waiting.stages = ['own'];
+    waiting.fallbackAtMs = this.fallbackOpensAt(request, waiting.arrivedAtMs);
+    this.openIfDue(waiting, nowMs);
+  }
+
+  /** Opens shared agents to one that waits. */
+  openShared(waiting: WaitingRequest): void {
+    if (waiting.stages.includes('shared')) return;
+    waiting.fallbackAtMs = null;
+    waiting.stages = ['own', 'shared'];
+    this.stand(waiting, 'shared');
+    this.setWake(waiting);
+  }
+
+  /** The next one whose deadline or fallback is due; null when there is none. */
+  due(nowMs: number): WaitingRequest | null {
+    const next = this.heap.peek();
+    return next !== undefined && next.wakeAtMs <= nowMs ? next : null;
+  }
+
+  /** When the next deadline or fallback is due; `Infinity` when nobody waits. */
+  nextWakeMs(): number {
+    return this.heap.peek()?.wakeAtMs ?? Infinity;
+  }
+
+  /** Whose turn it is on this instance; null: nobody's who waits. */
+  nextFor(instance: EngineInstance): { waiting: WaitingRequest; stage: Stage } | null {
+    const { placement, nowMs } = this;
+    const { load } = instance;
+    let found: Stage | undefined;
+    const waiting = nextTurn<WaitingRequest>({
+      queues: instance.pools.map((pool) => pool.waiting),
+      nowMs,
+      counterOf: (one) => placement.counterOf(one, nowMs),
+      ownOf: (one) => placement.ownTokens(one, instance),
+      ttftMsOf: (one) =>
+        load.model.ttftMs(load.loadFor(placement.ownTokens(one, instance), nowMs)) ?? 0,
+      passes: (one, room) => {
+        const stage = this.stageFor(one, instance, room);
+        found = stage ?? found;
+        return stage !== undefined;
+      },
+    });
+    return waiting === null || found === undefined ? null : { waiting, stage: found };
+  }
+
+  /** The stage in which an instance may serve one that waits. */
+  private stageFor(
+    waiting: WaitingRequest,
+    instance: EngineInstance,
+    room: Room,
+  ): Stage | undefined {
+    const { limits } = this;
+    return waiting.stages.find((stage) => mayClaim(instance, { waiting, stage, limits, room }));
+  }
+
+  /** Those of a project that wait for own agents while none is enrolled for them any more. */
+  withoutOwnCarrier(projectId: string | null): WaitingRequest[] {
+    if (projectId === null) return [];
+    return [...this.byId.values()].filter(
+      (waiting) =>
+        waiting.fallbackAtMs !== null &&
+        waiting.request.project.id === projectId &&
+        !this.hasOwnCarrier(waiting.request),
+    );
+  }
+
+  private openIfDue(waiting: WaitingRequest, nowMs: number): void {
+    if (waiting.fallbackAtMs === null || waiting.fallbackAtMs > nowMs) return;
+    waiting.fallbackAtMs = null;
+    waiting.stages = ['own', 'shared'];
+  }
+
+  /**
+   * When shared agents open to a request that arrives now; null = never. `after_ms` holds only
+   * while an own agent that carries the tier is enrolled, otherwise they are open at once.
+   */
+  private fallbackOpensAt(request: RoutedRequest, nowMs: number): number | null {
+    if (fallbackTier(request) === null) return null;
+    const { afterMs } = request.endpoint.fallback;
+    return this.hasOwnCarrier(request) ? nowMs + afterMs : nowMs;
+  }
+
+  private hasOwnCarrier(request: RoutedRequest): boolean {
+    const { project, endpoint } = request;
+    const { agents } = this.fleet;
+    const unbound = agents.group(`p:${project.id}`, endpoint.tier);
+    if (unbound !== undefined && unbound.enrolled > 0) return true;
+    return mayServeSome(agents.group(`e:${endpoint.id}`, endpoint.tier), request);
+  }
+
+  private stand(waiting: WaitingRequest, stage: Stage): void {
+    if (stage === 'shared') this.placement.entered(waiting, this.nowMs);
+    for (const pool of this.fleet.pools.toWaitIn(waiting.request, stage)) {
+      if (pool.waiting.of(waiting.projectId) === undefined) {
+        this.placement.beginsToWait(waiting, this.nowMs);
+      }
+      waiting.places.push({ pool, place: pool.waiting.insert(waiting) });
+    }
+  }
+
+  private setWake(waiting: WaitingRequest): void {
+    waiting.wakeAtMs = Math.min(waiting.deadlineMs, waiting.fallbackAtMs ?? Infinity);
+    this.heap.put(waiting);
+  }
+}
+
+/** Bound agents are few: each is asked. */
+function mayServeSome(group: AgentGroup | undefined, request: RoutedRequest): boolean {
+  return [...(group?.members ?? [])].some(
+    (agent) => agentExclusion(agent.entry, { request, stage: 'own' }) === null,
+  );
+}
+
+const projectKey = (request: RoutedRequest): string =>
+  `${request.project.id}|${request.endpoint.tier}`;

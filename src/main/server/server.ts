@@ -1,0 +1,269 @@
+/**
+ * The server as one process: store, control plane, router and HTTP plane, put together in the order
+ * in which they need one another and taken apart in the reverse one.
+ */
+import { createControl } from '../../control/control.ts';
+import type { Control } from '../../control/control.ts';
+import { KeyFileError } from '../../control/keyFile.ts';
+import { openSecrets } from '../../control/secrets.ts';
+import { createHttpServer } from '../../http/server.ts';
+import type { HttpServer } from '../../http/server.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { ClockJumps } from '../../lib/process/clockJumps.ts';
+import { newId } from '../../lib/ids.ts';
+import type { Logger } from '../../lib/log.ts';
+import { directoryProblem } from '../../lib/files/makeDirectory.ts';
+import type { Random } from '../../lib/random.ts';
+import { releaseMemory } from '../../lib/memory/releaseMemory.ts';
+import { createRouter } from '../../router/router.ts';
+import type { Router } from '../../router/router.ts';
+import { openStore } from '../../store/openStore.ts';
+import type { Store } from '../../store/store.ts';
+import { StoreError } from '../../store/storeError.ts';
+import type { TierTable } from '../../domain/tiers/tiers.ts';
+import { publicUrlOf } from './addresses.ts';
+import { dashboardDirectory, installDirectory } from './buildAssets.ts';
+import type { DataDirectory } from '../firstStart/dataDirectory.ts';
+import { oidcConfigOf } from './peopleConfig.ts';
+import { keepMemoryAtRest, type Traffic } from './restingMemory.ts';
+import type { ServeConfig } from './serveConfig.ts';
+import { StartupError } from '../process/startupError.ts';
+import type { ServerTls } from './tls.ts';
+import { version } from '../process/version.ts';
+
+/**
+ * How long requests may go on once the server was told to stop, in ms; all of it takes five
+ * seconds.
+ */
+const drainMs = 2_500;
+/** Of these, what is left to tell clients that their answers end here. */
+const lastWordsMs = 300;
+const sweepIntervalMs = 60_000;
+/** Agents that the server missed while it was down have this long to come back before they die. */
+const firstSweepMs = 300_000;
+
+export interface ServerParts {
+  config: ServeConfig;
+  data: DataDirectory;
+  tiers: TierTable;
+  tls: ServerTls | undefined;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+}
+
+/** Durable state, open; nothing is served yet. */
+export interface ControlPlane {
+  store: Store;
+  control: Control;
+}
+
+export interface RunningServer {
+  router: Router;
+  port: number;
+  publicUrl: string;
+  /** Takes nothing new and lets what runs finish, `drainMs` at most. */
+  drain(): Promise<void>;
+  /** Closes everything. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** What the store says of a database, and where that lies; any other error stays as it is. */
+export function databaseProblem({ config, data }: ServerParts, error: unknown): unknown {
+  if (!(error instanceof StoreError)) return error;
+  const where = config.databaseUrl === undefined ? ` (in ${data.path})` : '';
+  return new StartupError('database', `${error.message}${where}`);
+}
+
+/** Opens database and secrets. Throws a `StartupError` with a sentence. */
+export async function openControlPlane(parts: ServerParts): Promise<ControlPlane> {
+  const { config, data, clock, random, log } = parts;
+  const url = config.databaseUrl ?? `sqlite:${data.file('xim.db')}`;
+  const store = await openStore({ url, log, clock, random }).catch((error: unknown) => {
+    throw databaseProblem(parts, error);
+  });
+  const file = data.file('secrets.key');
+  try {
+    const { rotateSigningKey } = config;
+    const secrets = await openSecrets({ file, store, random, log, rotateSigningKey });
+    const disconnectedDiesAfterMs = config.agentDiesAfter === 0 ? null : config.agentDiesAfter;
+    const control = createControl({
+      store,
+      clock,
+      random,
+      log,
+      secrets,
+      oidc: oidcConfigOf(config),
+      config: {
+        disconnectedDiesAfterMs,
+        defaultRegion: config.region,
+        usersCreateProjects: config.usersCreateProjects,
+        tiers: parts.tiers,
+      },
+    });
+    return { store, control };
+  } catch (error) {
+    await store.close();
+    if (error instanceof KeyFileError) throw new StartupError('data_directory', error.message);
+    throw error;
+  }
+}
+
+/**
+ * Starts the router and listens. Throws a `StartupError` with a sentence; nothing is left open
+ * then.
+ */
+export async function startServer(parts: ServerParts, plane: ControlPlane): Promise<RunningServer> {
+  const { control, store } = plane;
+  const router = await startRouter(parts, plane).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
+  const http = newHttpServer(parts, { control, router });
+  const stopping = new AbortController();
+  let closed: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    stopping.abort();
+    await http.close();
+    await router.stop();
+    // To the minute is good enough: what is lost here is lost.
+    await control.keyUse.flush().catch(() => undefined);
+    await store.close();
+  };
+  try {
+    // What was loaded and replayed has left its traces; from here on others wait for this thread.
+    releaseMemory();
+    const { port, publicUrl } = await http.listen();
+    keepSweeping({ ...parts, control, router }, stopping.signal);
+    const traffic = (): Traffic => trafficOf(router);
+    keepMemoryAtRest({ traffic, clock: parts.clock, stopped: stopping.signal });
+    return {
+      router,
+      port,
+      publicUrl,
+      drain: async () => {
+        await Promise.all([http.drain(), router.drain(drainMs - lastWordsMs)]);
+      },
+      stop: () => (closed ??= close()),
+    };
+  } catch (error) {
+    await close();
+    throw listenProblem(error, parts.config) ?? error;
+  }
+}
+
+function trafficOf(router: Router): Traffic {
+  const { running, waiting, outcomes } = router.stats();
+  const ended = Object.values(outcomes).reduce((sum, count) => sum + count, 0);
+  return { running, waiting, ended };
+}
+
+async function startRouter(parts: ServerParts, { control }: ControlPlane): Promise<Router> {
+  const { config, data, tiers, clock, random, log } = parts;
+  const router = createRouter({
+    ports: {
+      directory: control.directoryFeed,
+      usage: control.usageSink,
+      budgets: control.budgetLedger,
+      presence: control.presenceSink,
+      health: control.healthSink,
+    },
+    config: {
+      routerId: newId('rtr', random),
+      dataDir: data.path,
+      region: config.region,
+      tiers,
+      linkSilentAfterMs: config.linkSilence,
+    },
+    clock,
+    random,
+    log,
+  });
+  try {
+    await router.start();
+    return router;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    await router.stop();
+    if (code === undefined || error instanceof StoreError) throw databaseProblem(parts, error);
+    throw new StartupError(
+      'journal',
+      `The journal ${data.file('journal')} cannot be used: ${directoryProblem(error)}. ` +
+        'Make room on the disk, or let this user write there.',
+    );
+  }
+}
+
+function newHttpServer(
+  parts: ServerParts,
+  { control, router }: { control: Control; router: Router },
+): HttpServer {
+  const { config, tls, clock, random, log } = parts;
+  return createHttpServer({
+    router,
+    control,
+    clock,
+    random,
+    log,
+    config: {
+      host: config.host,
+      port: config.port,
+      publicUrl: (port) => publicUrlOf(config, port),
+      trustedProxies: config.trustedProxies,
+      pin: tls?.selfSigned === true ? tls.pin : null,
+      dashboardDir: dashboardDirectory,
+      installDir: installDirectory,
+      version,
+      limits: { drainMs, bodyBytes: config.maxBody },
+    },
+    notices: () => (config.agent ? [isolationNotice] : []),
+    tls,
+  });
+}
+
+/** Until the isolation levels exist, this is true of every shared agent, and it is said. */
+export const isolationNotice = {
+  code: 'SharedUnsandboxed',
+  message: 'Shared agents run without a sandbox (isolation: none).',
+};
+
+/** Agents that were silent for too long die, about once a minute. */
+function keepSweeping(
+  parts: ServerParts & { control: Control; router: Router },
+  stopped: AbortSignal,
+): void {
+  const { control, router, clock, log } = parts;
+  const jumps = new ClockJumps(clock);
+  const sweep = async (): Promise<void> => {
+    const linkedAgentIds = router.linkedAgentIds();
+    try {
+      await control.sweep({ linkedAgentIds, jumps });
+      await control.keyUse.flush();
+    } catch (error) {
+      log.warn({ err: error }, 'the sweep failed and is tried again');
+    }
+    schedule(sweepIntervalMs);
+  };
+  const schedule = (delayMs: number): void => {
+    // `sweep` catches what can go wrong.
+    if (!stopped.aborted) clock.setTimer(delayMs, () => void sweep());
+  };
+  schedule(firstSweepMs);
+}
+
+/** A sentence for what the system says of an address to listen on; undefined for anything else. */
+function listenProblem(error: unknown, { host, port }: ServeConfig): StartupError | undefined {
+  const { code } = error as NodeJS.ErrnoException;
+  const sentences: Record<string, string> = {
+    EADDRINUSE:
+      `Port ${port} on ${host} is taken by another program. Stop that one, or choose another ` +
+      'port with --port N (0 takes a free one).',
+    EACCES:
+      `This user may not listen on port ${port}. Choose one above 1023 with --port N, or grant ` +
+      'the right.',
+    EADDRNOTAVAIL: `${host} is not an address of this machine. Choose another with --host ADDRESS.`,
+    ENOTFOUND: `This machine does not know the name ${host}. Give an address with --host ADDRESS.`,
+  };
+  const sentence = code === undefined ? undefined : sentences[code];
+  return sentence === undefined ? undefined : new StartupError('listen', sentence);
+}

@@ -1,0 +1,40 @@
+/** The command line and an agent of the project as processes, against a server that runs. */
+import path from 'node:path';
+import type { CreatedJoinKeyAnswer } from '../../api/control/joinKeys.ts';
+import { repository, startProcess } from './processes.ts';
+import type { RunningProcess } from './processes.ts';
+import type { ServerProcess } from './serverProcess.ts';
+
+/** Runs `bin/xim` against a server and resolves with its output; rejects when it fails. */
+export async function runXim(server: ServerProcess, words: readonly string[]): Promise<string> {
+  const args = [path.join(repository, 'bin', 'xim'), ...words, '--data-dir', server.dataDir];
+  const running = startProcess(process.execPath, args);
+  const code = await running.exited;
+  if (code !== 0) throw new Error(`xim ${words.join(' ')}: ${code}\n${running.err()}`);
+  return running.out();
+}
+
+/** A join key of the server's project, with its lines to paste. */
+export async function createJoinKey(
+  server: ServerProcess,
+  flags: readonly string[] = [],
+): Promise<CreatedJoinKeyAnswer> {
+  const out = await runXim(server, ['join-keys', 'create', '-o', 'json', ...flags]);
+  return JSON.parse(out) as CreatedJoinKeyAnswer;
+}
+
+/** Joins an agent that attaches an engine; resolves when it serves. */
+export async function joinAgent(
+  server: ServerProcess,
+  options: { stateDir: string; engineUrl: string; flags?: readonly string[] },
+): Promise<RunningProcess> {
+  const { key } = await createJoinKey(server);
+  const { server: url, pin } = server.credentials();
+  const entry = path.join(repository, 'src', 'main', 'agent.ts');
+  const where = ['--server', url, ...(pin === null ? [] : ['--pin', pin])];
+  const engine = ['--state-dir', options.stateDir, '--engine-url', options.engineUrl];
+  const args = [entry, ...where, ...engine, ...(options.flags ?? [])];
+  const agent = startProcess(process.execPath, args, { env: { XIM_JOIN_KEY: key } });
+  await agent.seen(/ is ready$/m);
+  return agent;
+}
