@@ -21,6 +21,12 @@ export const maxExplainedAgents = 512;
 /** Agents that a receipt names as nearest misses. */
 export const maxNearestMisses = 8;
 
+/** Candidates of a choice that are kept for its receipt. */
+export const maxDecisionCandidates = 8;
+
+/** Instances that are looked at to say who was closed in the moment of a choice. */
+export const maxSurveyed = 64;
+
 // Limits of projects and keys
 
 /** What may be used at once, as a multiple of the figure for a minute. */

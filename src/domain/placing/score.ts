@@ -9,6 +9,7 @@
  */
 import { randomInt, type Random } from '../../lib/random.ts';
 import type { Nearness } from '../agents/regionMap.ts';
+import type { Load } from '../prediction/latencyModel.ts';
 import type { InstanceLoad, Order } from './instanceLoad.ts';
 
 /** One that could be taken, and what it would cost. */
@@ -19,6 +20,13 @@ export interface Scored<Item> {
   product: number;
   /** What its model was learned from. */
   samples: number;
+  /** What the cost is made of; the rest of it is the time to the first token. */
+  ttftMs: number | null;
+  decodeMs: number;
+  priceMs: number;
+  /** What it had to do, and its own part of the prompt. */
+  load: Load;
+  inFlight: number;
 }
 
 /** How much a ms of decoding counts beside one before the first token. */
@@ -44,8 +52,11 @@ export function scoreOf<Item>(
   const tpotMs = model.tpotMs({ running: found.running + 1, held: found.held + order.prompt });
   const decodeMs = decodeWeight * order.answer * (tpotMs ?? 0);
   const cost = ttftMs === null ? null : ttftMs + decodeMs + regionPrices[nearness];
-  const product = (found.ahead + order.own + 1) * (load.inFlight / slots + 1);
-  return { item, cost, product: product * regionFactors[nearness], samples: model.samples };
+  const { inFlight } = load;
+  const product = (found.ahead + order.own + 1) * (inFlight / slots + 1) * regionFactors[nearness];
+  const { samples } = model;
+  const priceMs = regionPrices[nearness];
+  return { item, cost, product, samples, ttftMs, decodeMs, priceMs, load: found, inFlight };
 }
 
 /** The one to take; undefined of none. */

@@ -102,6 +102,20 @@ export class LatencyModel {
     return asKind === null ? null : asKind * this.ttftRatio;
   }
 
+  /** What of a time to the first byte is waiting for prompts ahead, and computing its own. */
+  parts(load: Load): { aheadMs: number; ownMs: number } | null {
+    if (this.samples >= minLatencySamples) {
+      const { coefficients: c } = this.ttft;
+      const [aheadK, ownK] = [load.ahead / 1000, load.own / 1000];
+      const ownMs = (c[2] ?? 0) * ownK + (c[3] ?? 0) * ownK * ownK;
+      return { aheadMs: (c[1] ?? 0) * aheadK, ownMs };
+    }
+    const asKind = this.kind?.parts(load) ?? null;
+    if (asKind === null) return null;
+    const ratio = this.ttftRatio;
+    return { aheadMs: asKind.aheadMs * ratio, ownMs: asKind.ownMs * ratio };
+  }
+
   /** From token to token, in ms; null while nothing is known. */
   tpotMs({ running, held }: Pick<Load, 'running' | 'held'>): number | null {
     if (this.tpotSamples >= minLatencySamples) {

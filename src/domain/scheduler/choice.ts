@@ -12,13 +12,14 @@ import type { Room } from '../placing/instanceLoad.ts';
 import { maxSampled, maxScored } from './limits.ts';
 import type { Placement } from '../placing/placement.ts';
 import { scoreOf, takeBest } from '../placing/score.ts';
+import { scoredDecision, Survey, type Decision, type OutReason } from '../explaining/decision.ts';
 import { triedKey } from './verdict.ts';
 
 export interface Choice {
   instance: EngineInstance;
   stage: Stage;
-  /** How many could have been taken, of those that were looked at. */
-  candidates: number;
+  /** What it was made from; null: nobody was compared, an instance opened and chose. */
+  decision: Decision | null;
 }
 
 /** What a choice is made with. */
@@ -35,9 +36,12 @@ export function chooseInstance(
   where: { waiting: WaitingRequest; nowMs: number; chooser: Chooser },
 ): Choice | null {
   const { waiting, nowMs, chooser } = where;
+  const survey = new Survey();
+  const looked: InstancePool[] = [];
   for (const stage of waiting.stages) {
-    const open = pools.of(waiting.request, stage);
-    const candidates = candidatesOf(open, { waiting, stage, chooser });
+    const found = pools.of(waiting.request, stage);
+    looked.push(...found);
+    const candidates = candidatesOf(found, { waiting, stage, chooser, survey });
     if (candidates.length === 0) continue;
     const nearness = nearnessFor(candidates, { waiting, regions: chooser.regions });
     const scored = candidates.map((instance) =>
@@ -50,7 +54,9 @@ export function chooseInstance(
       }),
     );
     const best = takeBest(scored, chooser.random);
-    if (best !== undefined) return { instance: best.item, stage, candidates: candidates.length };
+    if (best === undefined) continue;
+    survey.closed(looked, best.item);
+    return { instance: best.item, stage, decision: scoredDecision(scored, best, survey) };
   }
   return null;
 }
@@ -64,9 +70,10 @@ export interface Regions {
 
 /**
  * R2, what belongs to this request alone (abilities, and who failed it before), and last the limits
- * of its project: only what they alone keep from a slot is held back by them (L3).
+ * of its project: only what they alone keep from a slot is held back by them (L3). Null: it may be
+ * claimed.
  */
-export function mayClaim(
+export function claimExclusion(
   instance: EngineInstance,
   where: {
     waiting: WaitingRequest;
@@ -74,15 +81,24 @@ export function mayClaim(
     limits: LimitBook;
     room: Room;
   },
-): boolean {
+): OutReason | null {
   const { waiting, stage, limits, room } = where;
   const { request, tried } = waiting;
-  if (!instance.load.hasRoom(sizeOf(waiting), room)) return false;
-  if (instance.agent.nonce !== instance.nonce) return false;
-  if (agentExclusion(instance.agent.entry, { request, stage }) !== null) return false;
-  if (!hasAbilities(instance.abilities, { asked: request.abilities })) return false;
-  if (tried.length > 0 && tried.includes(triedKey(instance.agent))) return false;
-  return limits.admits(waiting, { agent: instance.agent.entry, stage });
+  if (!instance.load.hasRoom(sizeOf(waiting), room)) return 'no_room';
+  if (instance.agent.nonce !== instance.nonce) return 'not_active';
+  const byWho = agentExclusion(instance.agent.entry, { request, stage });
+  if (byWho !== null) return byWho;
+  if (!hasAbilities(instance.abilities, { asked: request.abilities })) return 'ability';
+  if (tried.length > 0 && tried.includes(triedKey(instance.agent))) return 'tried';
+  return limits.admits(waiting, { agent: instance.agent.entry, stage }) ? null : 'over_limit';
+}
+
+/** Whether the instance may be claimed now. */
+export function mayClaim(
+  instance: EngineInstance,
+  where: Parameters<typeof claimExclusion>[1],
+): boolean {
+  return claimExclusion(instance, where) === null;
 }
 
 const sizeOf = ({ tokens }: WaitingRequest): number => tokens.prompt + tokens.answer;
@@ -90,12 +106,16 @@ const sizeOf = ({ tokens }: WaitingRequest): number => tokens.prompt + tokens.an
 /** Open instances that may be taken: all of a few, of many a part. */
 function candidatesOf(
   pools: readonly InstancePool[],
-  where: { waiting: WaitingRequest; stage: Stage; chooser: Chooser },
+  where: { waiting: WaitingRequest; stage: Stage; chooser: Chooser; survey: Survey },
 ): EngineInstance[] {
-  const { waiting, stage, chooser } = where;
+  const { waiting, stage, chooser, survey } = where;
   const { limits, placement, random } = chooser;
-  const passes = (one: EngineInstance): boolean =>
-    mayClaim(one, { waiting, stage, limits, room: 'of_use' });
+  const how = { waiting, stage, limits, room: 'of_use' } as const;
+  const passes = (one: EngineInstance): boolean => {
+    const why = claimExclusion(one, how);
+    if (why !== null) survey.out(one, why);
+    return why === null;
+  };
   const found: EngineInstance[] = [];
   for (const { open } of pools) {
     if (open.size <= maxScored) {

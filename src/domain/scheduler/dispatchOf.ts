@@ -1,12 +1,16 @@
 /** What the driver is told of a claim. */
+import { turnDecision } from '../explaining/decision.ts';
+import type { Choice } from './choice.ts';
 import type { Dispatch } from './schedulerEvents.ts';
 import type { Claim } from './schedulerState.ts';
 
 export function dispatchOf(
   { id, instance, waiting, stage, placed }: Claim,
-  how: Pick<Dispatch, 'tier' | 'candidates' | 'waitedMs' | 'rates'>,
+  how: Pick<Dispatch, 'tier' | 'waitedMs' | 'rates'> & Pick<Choice, 'decision'>,
 ): Dispatch {
   const { agent, nonce, modelId } = instance;
+  const { decision, ...rest } = how;
+  const { work } = placed;
   return {
     type: 'dispatch',
     requestId: waiting.request.id,
@@ -18,7 +22,9 @@ export function dispatchOf(
     stage,
     shared: agent.entry.projectId === null,
     attempt: waiting.tried.length + waiting.turnedDown,
-    predicted: placed.work.prediction,
-    ...how,
+    predicted: work.prediction,
+    work,
+    decision: decision ?? turnDecision(instance, work),
+    ...rest,
   };
 }

@@ -424,7 +424,7 @@ export class Scheduler {
 
   private claim(waiting: WaitingRequest, choice: Choice): void {
     const { nowMs } = this;
-    const { instance, stage, candidates } = choice;
+    const { instance, stage, decision } = choice;
     const { request } = waiting;
     const tier = servingTier(request, stage) ?? request.endpoint.tier;
     this.pools.claim(instance);
@@ -449,7 +449,7 @@ export class Scheduler {
     addTo(this.running, { key: request.endpoint.id, by: 1 });
     const rates = this.limits.ratesOf(reservation, request);
     const waitedMs = nowMs - waiting.arrivedAtMs;
-    this.commands.push(dispatchOf(claim, { tier, candidates, waitedMs, rates }));
+    this.commands.push(dispatchOf(claim, { tier, decision, waitedMs, rates }));
   }
 
   /** W1: gives the free slots of an instance to those who wait for it, in order. */
@@ -458,7 +458,7 @@ export class Scheduler {
       const next = this.queue.nextFor(instance);
       if (next === null) return;
       this.queue.remove(next.waiting);
-      this.claim(next.waiting, { instance, stage: next.stage, candidates: 1 });
+      this.claim(next.waiting, { instance, stage: next.stage, decision: null });
     }
   }
 

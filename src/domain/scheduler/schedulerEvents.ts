@@ -4,6 +4,8 @@
  */
 import type { BudgetStop } from '../metering/budget.ts';
 import type { AgentEntry, EndpointEntry, ModelEntry, ProjectEntry } from '../directory.ts';
+import type { Work } from '../placing/instanceLoad.ts';
+import type { Decision } from '../explaining/decision.ts';
 import type { GrantedInstance } from './instancePools.ts';
 import type { LimitHit, Rates } from '../quotas/limitAccount.ts';
 import type { ExclusionReason, RoutedRequest, Stage } from '../agents/matching.ts';
@@ -110,8 +112,10 @@ export interface Dispatch {
   attempt: number;
   /** Since arrival, in ms. */
   waitedMs: number;
-  /** Instances that could have been claimed. */
-  candidates: number;
+  /** What the choice was made from. */
+  decision: Decision;
+  /** What it is to the instance that was taken. */
+  work: Readonly<Work>;
   /** Until its first byte, as far as anything is known. */
   predicted: Prediction | null;
   /** What its project has left of the limits that it counts against. */
