@@ -61,6 +61,7 @@ export const exclusionReasons = [
   'binding',
   'isolation',
   'busy',
+  'penalty_box',
   'tried',
   'over_limit',
 ] as const;

@@ -19,7 +19,10 @@ test('an agent that fails again and again is asked as often as before', () => {
     assert.deepEqual(box.advance(nowMs), [one]);
     assert.equal(box.standing(one, nowMs), 'proving');
   }
-  assert.deepEqual(times.slice(0, 4), [1, 2, 4, 8].map((n) => n * shortestPenaltyMs));
+  assert.deepEqual(
+    times.slice(0, 4),
+    [1, 2, 4, 8].map((n) => n * shortestPenaltyMs),
+  );
   assert.equal(times.at(-1), longestPenaltyMs);
   assert.equal(box.standing(other, nowMs), 'clear');
 });

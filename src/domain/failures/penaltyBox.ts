@@ -11,7 +11,7 @@
  * F3 There is one record for each agent that is not clear, and none for others: a new life of an
  *    agent begins clear, and a record that nothing came of for `penaltyMemoryMs` counts as none.
  */
-import { DeadlineHeap } from '../deadlineHeap.ts';
+import { DeadlineHeap } from '../waiting/deadlineHeap.ts';
 import { longestPenaltyMs, penaltyMemoryMs, shortestPenaltyMs } from './limits.ts';
 
 /**
@@ -49,6 +49,12 @@ export class PenaltyBox<Agent extends object> {
     const penalty = this.penalties.get(agent);
     if (penalty === undefined || isForgotten(penalty, nowMs)) return 'clear';
     return nowMs < penalty.wakeAtMs ? 'boxed' : 'proving';
+  }
+
+  /** Whether it was in the box at the last `advance`, or has come into it since. */
+  isBoxed(agent: Agent): boolean {
+    const penalty = this.penalties.get(agent);
+    return penalty !== undefined && penalty.heapIndex !== -1;
   }
 
   /** It failed a request. What fails while it is in the box began before, and is no new strike. */

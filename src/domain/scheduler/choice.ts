@@ -2,6 +2,7 @@
  * Which instance: the candidates of a request, stage by stage, and the one that is taken. Own
  * agents come first; among the open instances of a stage the score decides (`scheduling/score`).
  */
+import type { FailureBook } from '../failures/failureBook.ts';
 import type { Random } from '../../lib/random.ts';
 import type { InstancePools } from './instancePools.ts';
 import type { LimitBook } from '../quotas/limitBook.ts';
@@ -28,6 +29,7 @@ export interface Chooser {
   regions: Regions;
   limits: LimitBook;
   placement: Placement;
+  failures: Pick<FailureBook, 'passesOver'>;
 }
 
 /** The instance to claim now; null when the request has to wait. */
@@ -69,9 +71,9 @@ export interface Regions {
 }
 
 /**
- * R2, what belongs to this request alone (abilities, and who failed it before), and last the limits
- * of its project: only what they alone keep from a slot is held back by them (L3). Null: it may be
- * claimed.
+ * R2, what belongs to this request alone (abilities, and who failed it before), who is spared because
+ * it failed others (F1), and last the limits of its project: only what they alone keep from a slot
+ * is held back by them (L3). Null: it may be claimed.
  */
 export function claimExclusion(
   instance: EngineInstance,
@@ -79,10 +81,11 @@ export function claimExclusion(
     waiting: WaitingRequest;
     stage: Stage;
     limits: LimitBook;
+    failures: Pick<FailureBook, 'passesOver'>;
     room: Room;
   },
 ): OutReason | null {
-  const { waiting, stage, limits, room } = where;
+  const { waiting, stage, limits, failures, room } = where;
   const { request, tried } = waiting;
   if (!instance.load.hasRoom(sizeOf(waiting), room)) return 'no_room';
   if (instance.agent.nonce !== instance.nonce) return 'not_active';
@@ -90,6 +93,7 @@ export function claimExclusion(
   if (byWho !== null) return byWho;
   if (!hasAbilities(instance.abilities, { asked: request.abilities })) return 'ability';
   if (tried.length > 0 && tried.includes(triedKey(instance.agent))) return 'tried';
+  if (failures.passesOver(waiting, instance)) return 'penalty_box';
   return limits.admits(waiting, { agent: instance.agent.entry, stage }) ? null : 'over_limit';
 }
 
@@ -109,8 +113,8 @@ function candidatesOf(
   where: { waiting: WaitingRequest; stage: Stage; chooser: Chooser; survey: Survey },
 ): EngineInstance[] {
   const { waiting, stage, chooser, survey } = where;
-  const { limits, placement, random } = chooser;
-  const how = { waiting, stage, limits, room: 'of_use' } as const;
+  const { limits, placement, random, failures } = chooser;
+  const how = { waiting, stage, limits, failures, room: 'of_use' } as const;
   const passes = (one: EngineInstance): boolean => {
     const why = claimExclusion(one, how);
     if (why !== null) survey.out(one, why);

@@ -6,7 +6,7 @@ import type { Claim } from './schedulerState.ts';
 
 export function dispatchOf(
   { id, instance, waiting, stage, placed }: Claim,
-  how: Pick<Dispatch, 'tier' | 'waitedMs' | 'rates'> & Pick<Choice, 'decision'>,
+  how: Pick<Dispatch, 'tier' | 'waitedMs' | 'rates' | 'stallMs'> & Pick<Choice, 'decision'>,
 ): Dispatch {
   const { agent, nonce, modelId } = instance;
   const { decision, ...rest } = how;

@@ -20,9 +20,11 @@ import type { Random } from '../../lib/random.ts';
 import { arrivalRefusal, quotaRefusal, stoppedRequests } from './admission.ts';
 import { AgentIndex } from '../agents/agentIndex.ts';
 import { chooseInstance, type Choice, type Chooser } from './choice.ts';
-import type { AgentEntry } from '../directory.ts';
 import { dispatchOf } from './dispatchOf.ts';
-import { InstancePools, instanceKey, type GrantedInstance } from './instancePools.ts';
+import { FailureBook } from '../failures/failureBook.ts';
+import { PenaltyBox } from '../failures/penaltyBox.ts';
+import { FleetChanges } from './fleetChanges.ts';
+import { InstancePools, instanceKey } from './instancePools.ts';
 import type { LimitLease, Rates } from '../quotas/limitAccount.ts';
 import { LimitBook } from '../quotas/limitBook.ts';
 import { maxRetries } from '../limits.ts';
@@ -30,7 +32,7 @@ import { servingTier, type RoutedRequest } from '../agents/matching.ts';
 import { Placement } from '../placing/placement.ts';
 import { emptyRegionMap } from '../agents/regionMap.ts';
 import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
-import type { Claim, EngineInstance, KnownAgent, Usage, WaitingRequest } from './schedulerState.ts';
+import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import { schedulerAudit, type SchedulerAudit } from './schedulerAudit.ts';
 import type { TierTable } from '../tiers/tiers.ts';
 import {
@@ -61,13 +63,14 @@ export class Scheduler {
   private readonly fleet: Fleet;
   private readonly queue: WaitingQueue;
   private readonly limits: LimitBook;
+  private readonly failures: FailureBook;
+  private readonly changes: FleetChanges;
   private readonly claims = new Map<number, Claim>();
   /** The claim that a running request depends on. */
   private readonly claimOf = new Map<string, Claim>();
   private readonly running = new Map<string, number>();
   private readonly chooser: Chooser;
   private nextClaim = 1;
-  private lives = 0;
   private timerAtMs: number | null = null;
   private nowMs = 0;
   private commands: SchedulerCommand[] = [];
@@ -77,11 +80,15 @@ export class Scheduler {
     const regions = { map: emptyRegionMap, own: config.region ?? '' };
     this.placement = new Placement(config.tiers);
     this.pools = new InstancePools(this.placement);
-    this.fleet = { agents: this.agents, pools: this.pools };
+    const penalties = new PenaltyBox<KnownAgent>();
+    this.fleet = { agents: this.agents, pools: this.pools, penalties };
     this.limits = new LimitBook(config);
     const { limits, placement } = this;
-    this.chooser = { random, regions, limits, placement };
-    this.queue = new WaitingQueue(this.fleet, { ...config, limits, placement });
+    this.failures = new FailureBook(this.fleet);
+    const { failures } = this;
+    this.chooser = { random, regions, limits, placement, failures };
+    this.queue = new WaitingQueue(this.fleet, { ...config, limits, placement, failures });
+    this.changes = new FleetChanges({ ...this.fleet, queue: this.queue });
   }
 
   /** Takes one event and says what is to be done, in order. Times never go back. */
@@ -90,7 +97,7 @@ export class Scheduler {
     this.commands = [];
     this.limits.advance(this.nowMs);
     this.queue.advance(this.nowMs);
-    this.fillAll(this.pools.advance(this.nowMs));
+    this.fillAll([...this.failures.advance(this.nowMs), ...this.pools.advance(this.nowMs)]);
     this.apply(event);
     // L3: those that a limit held back and that it may let go now.
     this.claimInOrder(this.limits.takeReady());
@@ -125,6 +132,12 @@ export class Scheduler {
   /** How good predictions of first bytes were lately; null: there were none. */
   predictor(): ReturnType<Placement['gauges']> {
     return this.placement.gauges();
+  }
+
+  /** Whether somebody else could go on with what a claim serves, asked for further abilities. */
+  couldMove(claimId: number, extra: readonly string[] = []): boolean {
+    const claim = this.servingClaim(claimId);
+    return claim !== undefined && this.failures.couldMove(claim, extra);
   }
 
   /** Agents that could serve such a request now, or once they have a free slot. */
@@ -174,20 +187,11 @@ export class Scheduler {
   }
 
   private applyFleet(event: FleetEvent): void {
-    switch (event.type) {
-      case 'agent':
-        return this.putAgent(event.entry);
-      case 'agent_gone':
-        return this.dropAgent(event.agentId);
-      case 'join':
-        return this.join(event);
-      case 'leave':
-        return this.leave(event);
-      case 'grant':
-        return this.grant(event);
-      case 'models':
-        return this.noteModels(event);
-    }
+    const { instances, opened } = this.changes.apply(event, this.nowMs);
+    this.fillAll(instances);
+    this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
+    // F2: the last of those who are clear may have gone.
+    this.fillAll(this.failures.instances());
   }
 
   // Requests
@@ -239,19 +243,22 @@ export class Scheduler {
     }
   }
 
-  private fail(event: { claim: number; slotFree: boolean; blameless?: boolean }): void {
+  private fail(event: Extract<SchedulerEvent, { type: 'failed' }>): void {
     const claim = this.servingClaim(event.claim);
     if (claim === undefined) return;
     const { waiting } = claim;
     this.detach(claim, 'nothing');
     const { agent } = claim.instance;
-    if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
-    else waiting.tried.push(triedKey({ entry: agent.entry, life: claim.life }));
+    const key = triedKey({ entry: agent.entry, life: claim.life });
+    if (event.resume !== undefined) this.queue.begin(waiting, { ...event.resume, tried: [key] });
+    else if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
+    else waiting.tried.push(key);
+    this.failures.judge(claim, event.health);
     // The freed slot goes to the queue only after the retry, which stands at its head.
     if (event.slotFree) this.free(claim);
     this.retry(waiting);
-    this.fill(claim.instance);
-    this.forgetIfIdle(claim.instance.agent);
+    this.afterClaim(claim);
+    this.fillAll(this.failures.instances());
   }
 
   private retry(waiting: WaitingRequest): void {
@@ -266,29 +273,39 @@ export class Scheduler {
     this.reject(waiting, deadlineVerdict(this.fleet, { waiting, nowMs: this.nowMs }));
   }
 
-  private end(event: { claim: number; slotFree: boolean; usage?: Usage | undefined }): void {
+  private end(event: Extract<SchedulerEvent, { type: 'end' }>): void {
     const claim = this.servingClaim(event.claim);
     if (claim === undefined) return;
     this.detach(claim, 'reserved');
     this.placement.left(claim.waiting, this.nowMs);
+    const cleared = this.failures.judge(claim, event.health);
     if (event.slotFree) this.release(event);
+    this.fillAll(event.health === 'bad' ? this.failures.instances() : cleared);
   }
 
   /** R1: the second release of a claim finds nothing. */
-  private release(event: { claim: number; usage?: Usage | undefined }): void {
+  private release(event: Pick<Extract<SchedulerEvent, { type: 'end' }>, 'claim' | 'usage'>): void {
     const claim = this.claims.get(event.claim);
     if (claim === undefined || claim.phase === 'serving') return;
     // Tokens of an attempt that failed were never the client's.
     if (event.usage !== undefined && claim.spent !== 'nothing') claim.spent = event.usage;
     this.free(claim);
-    this.fill(claim.instance);
-    this.forgetIfIdle(claim.instance.agent);
+    this.afterClaim(claim);
+  }
+
+  /** A slot may have become free. */
+  private afterClaim({ instance }: Claim): void {
+    this.fill(instance);
+    // One that proves itself may take the next one, whatever its model.
+    if (this.failures.penalties.size > 0) this.fillAll(instance.agent.instances.values());
+    this.changes.forgetIfIdle(instance.agent, this.nowMs);
   }
 
   private free(claim: Claim): void {
     this.claims.delete(claim.id);
     this.limits.settle(claim);
     this.placement.ended(claim, this.nowMs);
+    if (typeof claim.spent !== 'string') this.failures.noteAnswer(claim, claim.spent.output);
     this.pools.release(claim.instance, this.nowMs - claim.startedAtMs);
   }
 
@@ -341,72 +358,6 @@ export class Scheduler {
     }
   }
 
-  // Agents
-
-  private putAgent(entry: AgentEntry): void {
-    const agent = this.agents.put(entry, this.nowMs);
-    this.pools.rehome(agent, this.nowMs);
-    const opened = this.queue.withoutOwnCarrier(entry.projectId);
-    for (const waiting of opened) this.queue.openShared(waiting);
-    this.fillAll(agent.instances.values());
-    this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
-  }
-
-  private dropAgent(agentId: string): void {
-    const agent = this.agents.get(agentId);
-    if (agent === undefined) return;
-    this.putAgent({ ...agent.entry, state: 'dead' });
-    this.pools.grant(agent, { nonce: '', instances: [], nowMs: this.nowMs });
-    this.agents.setNonce(agent, { nonce: null, nowMs: this.nowMs });
-    agent.gone = true;
-    this.forgetIfIdle(agent);
-  }
-
-  private forgetIfIdle(agent: KnownAgent): void {
-    if (agent.gone && agent.instances.size === 0) this.agents.remove(agent, this.nowMs);
-  }
-
-  private join(event: { agentId: string; nonce: string }): void {
-    const agent = this.agents.get(event.agentId);
-    if (agent === undefined || agent.gone || agent.nonce === event.nonce) return;
-    this.agents.forgetModels(agent);
-    this.lives += 1;
-    agent.life = this.lives;
-    this.pools.grant(agent, { nonce: event.nonce, instances: [], nowMs: this.nowMs });
-    this.agents.setNonce(agent, { nonce: event.nonce, nowMs: this.nowMs });
-  }
-
-  private leave(event: { agentId: string; nonce: string }): void {
-    const agent = this.linkedAgent(event);
-    if (agent === undefined) return;
-    this.pools.grant(agent, { nonce: event.nonce, instances: [], nowMs: this.nowMs });
-    this.agents.forgetModels(agent);
-    this.agents.setNonce(agent, { nonce: null, nowMs: this.nowMs });
-  }
-
-  private grant(event: {
-    agentId: string;
-    nonce: string;
-    instances: readonly GrantedInstance[];
-  }): void {
-    const agent = this.linkedAgent(event);
-    if (agent === undefined) return;
-    const { nonce, instances } = event;
-    this.fillAll(this.pools.grant(agent, { nonce, instances, nowMs: this.nowMs }));
-  }
-
-  private noteModels(event: Extract<SchedulerEvent, { type: 'models' }>): void {
-    const agent = this.linkedAgent(event);
-    if (agent === undefined) return;
-    agent.models = new Map(event.models.map((model) => [model.modelId, model]));
-  }
-
-  /** The agent, if this process of it is the one that is linked. */
-  private linkedAgent(event: { agentId: string; nonce: string }): KnownAgent | undefined {
-    const agent = this.agents.get(event.agentId);
-    return agent?.nonce === event.nonce ? agent : undefined;
-  }
-
   // Claims
 
   private choose(waiting: WaitingRequest): Choice | null {
@@ -449,7 +400,8 @@ export class Scheduler {
     addTo(this.running, { key: request.endpoint.id, by: 1 });
     const rates = this.limits.ratesOf(reservation, request);
     const waitedMs = nowMs - waiting.arrivedAtMs;
-    this.commands.push(dispatchOf(claim, { tier, decision, waitedMs, rates }));
+    const stallMs = this.failures.stallMs(instance);
+    this.commands.push(dispatchOf(claim, { tier, decision, waitedMs, rates, stallMs }));
   }
 
   /** W1: gives the free slots of an instance to those who wait for it, in order. */
@@ -490,7 +442,9 @@ export class Scheduler {
   private armTimer(): void {
     // Who opens while nobody waits is found open by the next who arrives.
     const opensAtMs = this.queue.size === 0 ? Infinity : this.pools.nextOpenMs();
-    const wakeAtMs = Math.min(opensAtMs, this.queue.nextWakeMs(), this.limits.nextWakeMs());
+    const sparedMs = this.queue.size === 0 ? Infinity : this.failures.penalties.nextWakeMs();
+    const opens = Math.min(opensAtMs, sparedMs);
+    const wakeAtMs = Math.min(opens, this.queue.nextWakeMs(), this.limits.nextWakeMs());
     if (wakeAtMs === Infinity || (this.timerAtMs !== null && this.timerAtMs <= wakeAtMs)) return;
     this.timerAtMs = wakeAtMs;
     this.commands.push({ type: 'set_timer', atMs: wakeAtMs });

@@ -12,6 +12,7 @@ import type { ExclusionReason, RoutedRequest, Stage } from '../agents/matching.t
 import type { RegionMap } from '../agents/regionMap.ts';
 import type { ModelProgress, Usage } from './schedulerState.ts';
 import type { Prediction } from '../prediction/latencyModel.ts';
+import type { Health } from '../failures/failureBook.ts';
 import type { TierSlug } from '../tiers/tiers.ts';
 
 export type SchedulerEvent = { atMs: number } & (
@@ -62,12 +63,21 @@ export type SchedulerEvent = { atMs: number } & (
       slotFree: boolean;
       /** It has less room than we thought: the same agent may be asked again. */
       blameless?: boolean;
+      /** It failed of its own fault. */
+      health?: Health;
+      /**
+       * The client has part of the answer: whoever is next continues it, with these abilities more.
+       * The request begins to wait anew.
+       */
+      resume?: { abilities: readonly string[] };
     }
   | /** The request has its outcome. `slotFree` as above. */ {
       type: 'end';
       claim: number;
       slotFree: boolean;
       usage?: Usage | undefined;
+      /** `good`: its answer was complete; `bad`: it broke of the agent's fault. */
+      health?: Health;
     }
   | /** The agent's side of a claim that was failed or ended has closed. */ {
       type: 'release';
@@ -116,6 +126,8 @@ export interface Dispatch {
   decision: Decision;
   /** What it is to the instance that was taken. */
   work: Readonly<Work>;
+  /** A stream of this instance on which nothing comes for so long has stalled, in ms. */
+  stallMs: number;
   /** Until its first byte, as far as anything is known. */
   predicted: Prediction | null;
   /** What its project has left of the limits that it counts against. */

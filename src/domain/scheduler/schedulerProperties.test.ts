@@ -23,6 +23,7 @@ import type {
   SchedulerEvent,
   UntimedEvent,
 } from './schedulerEvents.ts';
+import { PlainPenalties } from '../../testing/router/plainPenalties.ts';
 import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
 
 interface ModelInstance {
@@ -41,6 +42,7 @@ interface ModelWaiting {
   request: RoutedRequest;
   order: number;
   arrivedAtMs: number;
+  deadlineMs: number;
   tried: string[];
   turnedDown: number;
 }
@@ -76,6 +78,17 @@ const firstEndpoints = {
   }),
 };
 
+/** How an attempt ends, and what that says of its agent. */
+const healthOf = {
+  end: undefined,
+  good: 'good',
+  broken: 'bad',
+  failed: 'bad',
+  resumed: 'bad',
+  turned_down: undefined,
+} as const;
+type Finish = keyof typeof healthOf;
+
 type EndpointName = keyof typeof firstEndpoints;
 
 interface Settings {
@@ -95,6 +108,7 @@ class World {
   nowMs = 0;
   requests = 0;
   retries = 0;
+  readonly penalties = new PlainPenalties();
   /** As the directory has them now. */
   readonly endpoints = { ...firstEndpoints };
 
@@ -175,7 +189,24 @@ class World {
     if (agent === undefined || agent.nonce !== instance.nonce) return false;
     if (waiting.tried.includes(`${instance.agentId}/${agent.life}`)) return false;
     const { request } = waiting;
-    return stages.some((stage) => agentExclusion(agent.entry, { request, stage }) === null);
+    const may = stages.some((stage) => agentExclusion(agent.entry, { request, stage }) === null);
+    return may && !this.isPassedOver(waiting, instance.agentId);
+  }
+
+  /** F1 */
+  private isPassedOver(waiting: ModelWaiting, agentId: string): boolean {
+    const severityOf = (id: string): number => this.penalties.severity(id, this.nowMs);
+    const severity = severityOf(agentId);
+    const works = this.claims.some((one) => one.agentId === agentId);
+    if (severity === 0 || (severity === 1 && !works)) return false;
+    const { request, tried } = waiting;
+    return this.instances.some(({ agentId: other, slots }) => {
+      const agent = this.agents.get(other);
+      if (agent === undefined || slots === 0 || severityOf(other) >= severity) return false;
+      if (tried.includes(`${other}/${agent.life}`)) return false;
+      const stages: Stage[] = ['own', 'shared'];
+      return stages.some((stage) => agentExclusion(agent.entry, { request, stage }) === null);
+    });
   }
 
   private claimable(waiting: ModelWaiting, instance: ModelInstance, stages: Stage[]): boolean {
@@ -189,6 +220,12 @@ class World {
     assert.equal(audit.claims, this.claims.length, 'R5: claims');
     assert.deepEqual(audit.overGranted, [], 'R5: released twice');
     assert.deepEqual(audit.claimable, [], 'W1');
+    // One at work may be closed by its backlog (S2).
+    const idle = this.instances.filter((one) => this.inFlight(one) === 0);
+    const idlers = this.waiting.filter((one) =>
+      idle.some((instance) => this.claimable(one, instance, this.stages(one))),
+    );
+    assert.deepEqual(idlers, [], 'W1: waits beside an idle engine');
     const { waiting, running } = this.scheduler.counts();
     assert.equal(waiting, this.waiting.length, 'R1: a waiting request was lost');
     assert.equal(running, this.claims.filter((one) => one.serving).length, 'R1');
@@ -216,27 +253,43 @@ class World {
     const project = projectEntry({ id: entry.projectId });
     const request = routedRequest({ id: `r${this.requests}`, endpoint: entry, project });
     const arrivedAtMs = this.nowMs;
-    this.waiting.push({ request, order: this.requests, arrivedAtMs, tried: [], turnedDown: 0 });
+    const deadlineMs = arrivedAtMs + entry.queueTimeoutMs;
+    const fresh = { tried: [], turnedDown: 0 };
+    this.waiting.push({ request, order: this.requests, arrivedAtMs, deadlineMs, ...fresh });
     this.send({ type: 'arrive', request });
   }
 
-  finish(pick: number, how: 'end' | 'failed' | 'turned_down', slotFree: boolean): void {
+  finish(pick: number, how: Finish, slotFree: boolean): void {
     const serving = this.claims.filter((one) => one.serving);
     const claim = serving[pick % serving.length];
     if (claim === undefined) return;
     claim.serving = false;
     if (slotFree) this.claims = this.claims.filter((one) => one !== claim);
-    const waiting = this.served.get(claim.claim);
-    if (how === 'end') this.finished.add(claim.requestId);
-    else if (waiting !== undefined) this.requeue(waiting, claim, how);
-    const { claim: id } = claim;
-    if (how === 'end') this.send({ type: 'end', claim: id, slotFree });
-    else this.send({ type: 'failed', claim: id, slotFree, blameless: how === 'turned_down' });
+    const { claim: id, agentId, requestId } = claim;
+    const health = healthOf[how];
+    const agent = this.agents.get(agentId);
+    const isThere = agent?.life === claim.life && agent.nonce !== null;
+    if (health === 'bad' && isThere) this.penalties.failed(agentId, this.nowMs);
+    if (health === 'good' && isThere) this.penalties.clear(agentId);
+    const base = { claim: id, slotFree, health };
+    if (how === 'end' || how === 'good' || how === 'broken') {
+      this.finished.add(requestId);
+      return this.send({ type: 'end', ...base });
+    }
+    const waiting = this.served.get(id);
+    if (waiting !== undefined) this.requeue(waiting, claim, how);
+    const resume = how === 'resumed' ? { resume: { abilities: [] } } : {};
+    this.send({ type: 'failed', ...base, blameless: how === 'turned_down', ...resume });
   }
 
-  private requeue(waiting: ModelWaiting, claim: ModelClaim, how: 'failed' | 'turned_down'): void {
-    if (how === 'turned_down' && waiting.turnedDown < 2) waiting.turnedDown += 1;
-    else waiting.tried.push(`${claim.agentId}/${claim.life}`);
+  private requeue(waiting: ModelWaiting, claim: ModelClaim, how: Finish): void {
+    const key = `${claim.agentId}/${claim.life}`;
+    if (how === 'resumed') {
+      waiting.tried = [key];
+      waiting.turnedDown = 0;
+      waiting.deadlineMs = this.nowMs + waiting.request.endpoint.queueTimeoutMs;
+    } else if (how === 'turned_down' && waiting.turnedDown < 2) waiting.turnedDown += 1;
+    else waiting.tried.push(key);
     this.retries += 1;
     waiting.order = -this.retries;
     this.waiting.push(waiting);
@@ -273,6 +326,7 @@ class World {
 
   remove(agentId: string): void {
     this.agents.delete(agentId);
+    this.penalties.clear(agentId);
     this.instances = this.instances.filter((one) => one.agentId !== agentId);
     this.send({ type: 'agent_gone', agentId });
   }
@@ -283,6 +337,7 @@ class World {
       agent.nonce = nonce;
       this.lives += 1;
       agent.life = this.lives;
+      this.penalties.clear(agentId);
       this.instances = this.instances.filter((one) => one.agentId !== agentId);
     }
     this.send({ type: 'join', agentId, nonce });
@@ -291,6 +346,7 @@ class World {
   leave(agentId: string, nonce: string): void {
     const agent = this.agents.get(agentId);
     if (agent?.nonce === nonce) {
+      this.penalties.clear(agentId);
       agent.nonce = null;
       this.instances = this.instances.filter((one) => one.agentId !== agentId);
     }
@@ -316,9 +372,7 @@ class World {
   pass(ms: number): void {
     this.nowMs += ms;
     this.send({ type: 'tick' });
-    const late = this.waiting.filter(
-      (one) => one.arrivedAtMs + one.request.endpoint.queueTimeoutMs <= this.nowMs,
-    );
+    const late = this.waiting.filter((one) => one.deadlineMs <= this.nowMs);
     assert.deepEqual(late, [], 'waits beyond its deadline');
   }
 }
@@ -330,143 +384,52 @@ class World {
 function goesBefore(one: ModelWaiting, other: ModelWaiting): boolean {
   if (one.order < 0 || other.order < 0) return one.order < other.order;
   if (one.request.project.id !== other.request.project.id) return false;
-  const deadline = ({ arrivedAtMs, request }: ModelWaiting): number =>
-    arrivedAtMs + request.endpoint.queueTimeoutMs;
-  return one.order < other.order && deadline(one) <= deadline(other);
+  return one.order < other.order && one.deadlineMs <= other.deadlineMs;
 }
 
 const agentId = fc.constantFrom(...agentIds);
 const nonce = fc.constantFrom('n1', 'n2');
 const pick = fc.nat(50);
-const step = (weight: number, arbitrary: fc.Arbitrary<(world: World) => void>) => ({
-  weight,
-  arbitrary,
-});
-type Step = (world: World) => void;
 const endpointName = fc.constantFrom(...(Object.keys(firstEndpoints) as EndpointName[]));
+const how = fc.constantFrom(...(Object.keys(healthOf) as Finish[]));
+const stored = fc.constantFrom('enrolled', 'enrolled', 'suspended', 'dead');
+const settings = fc.record({
+  exclusive: fc.boolean(),
+  enabled: fc.boolean(),
+  afterMs: fc.constantFrom(0, 700),
+});
+
+type Step = (world: World) => void;
+
+/** A step that comes so often, with what it is done with. */
+function step<Values extends unknown[]>(
+  weight: number,
+  values: fc.Arbitrary<Values>,
+  act: (world: World, ...values: Values) => void,
+): fc.WeightedArbitrary<Step> {
+  const arbitrary = values.map(
+    (all): Step =>
+      (world) =>
+        act(world, ...all),
+  );
+  return { weight, arbitrary };
+}
 
 const steps = fc.oneof(
-  step(
-    8,
-    endpointName.map(
-      (name): Step =>
-        (world) =>
-          world.arrive(name),
-    ),
+  step(8, fc.tuple(endpointName), (world, name) => world.arrive(name)),
+  step(4, fc.tuple(pick, how, fc.boolean()), (world, ...all) => world.finish(...all)),
+  step(2, fc.tuple(pick), (world, at) => world.release(at)),
+  step(3, fc.tuple(pick), (world, at) => world.firstByte(at)),
+  step(1, fc.tuple(pick), (world, at) => world.hangUp(at)),
+  step(3, fc.tuple(agentId, stored), (world, id, state) => world.enrol(id, state)),
+  step(1, fc.tuple(agentId), (world, id) => world.remove(id)),
+  step(4, fc.tuple(agentId, nonce), (world, ...all) => world.join(...all)),
+  step(1, fc.tuple(agentId, nonce), (world, ...all) => world.leave(...all)),
+  step(5, fc.tuple(agentId, nonce, fc.array(fc.nat(3), { maxLength: 2 })), (world, ...all) =>
+    world.grant(...all),
   ),
-  step(
-    4,
-    fc
-      .tuple(
-        pick,
-        fc.constantFrom('end' as const, 'failed' as const, 'turned_down' as const),
-        fc.boolean(),
-      )
-      .map(
-        (all): Step =>
-          (world) =>
-            world.finish(...all),
-      ),
-  ),
-  step(
-    2,
-    pick.map(
-      (at): Step =>
-        (world) =>
-          world.release(at),
-    ),
-  ),
-  step(
-    3,
-    pick.map(
-      (at): Step =>
-        (world) =>
-          world.firstByte(at),
-    ),
-  ),
-  step(
-    1,
-    pick.map(
-      (at): Step =>
-        (world) =>
-          world.hangUp(at),
-    ),
-  ),
-  step(
-    3,
-    fc
-      .tuple(
-        agentId,
-        fc.constantFrom(
-          'enrolled' as const,
-          'enrolled' as const,
-          'suspended' as const,
-          'dead' as const,
-        ),
-      )
-      .map(
-        (all): Step =>
-          (world) =>
-            world.enrol(...all),
-      ),
-  ),
-  step(
-    1,
-    agentId.map(
-      (id): Step =>
-        (world) =>
-          world.remove(id),
-    ),
-  ),
-  step(
-    4,
-    fc.tuple(agentId, nonce).map(
-      (all): Step =>
-        (world) =>
-          world.join(...all),
-    ),
-  ),
-  step(
-    1,
-    fc.tuple(agentId, nonce).map(
-      (all): Step =>
-        (world) =>
-          world.leave(...all),
-    ),
-  ),
-  step(
-    5,
-    fc.tuple(agentId, nonce, fc.array(fc.nat(3), { maxLength: 2 })).map(
-      (all): Step =>
-        (world) =>
-          world.grant(...all),
-    ),
-  ),
-  step(
-    2,
-    fc
-      .tuple(
-        endpointName,
-        fc.record({
-          exclusive: fc.boolean(),
-          enabled: fc.boolean(),
-          afterMs: fc.constantFrom(0, 700),
-        }),
-      )
-      .map(
-        (all): Step =>
-          (world) =>
-            world.change(...all),
-      ),
-  ),
-  step(
-    2,
-    fc.constantFrom(1, 400, 700, 1500, 31_000).map(
-      (ms): Step =>
-        (world) =>
-          world.pass(ms),
-    ),
-  ),
+  step(2, fc.tuple(endpointName, settings), (world, ...all) => world.change(...all)),
+  step(2, fc.tuple(fc.constantFrom(1, 400, 700, 1500, 31_000)), (world, ms) => world.pass(ms)),
 );
 
 test('R1 R2 R5 W1: no sequence of events loses a request or a slot, or breaks the order', () => {

@@ -3,6 +3,7 @@
  * while it waited. Pure questions to the agent index and the pools.
  */
 import { scopesFor, type AgentIndex } from '../agents/agentIndex.ts';
+import type { PenaltyBox } from '../failures/penaltyBox.ts';
 import type { InstancePools } from './instancePools.ts';
 import { maxExplainedAgents, maxNearestMisses } from '../limits.ts';
 import {
@@ -24,6 +25,7 @@ import type { TierSlug } from '../tiers/tiers.ts';
 export interface Fleet {
   agents: AgentIndex;
   pools: InstancePools;
+  penalties: PenaltyBox<KnownAgent>;
 }
 
 /** The stages that a request may ever reach. */
@@ -111,10 +113,19 @@ function* eligibleAgents(fleet: Fleet, request: RoutedRequest): Generator<KnownA
 export function somebodyElse(fleet: Fleet, waiting: WaitingRequest): boolean {
   const triedAgents = new Set(waiting.tried.map((tried) => tried.split('/')[0]));
   for (const agent of eligibleAgents(fleet, waiting.request)) {
+    if (!mayBeAble(agent, waiting.request)) continue;
     if (!triedAgents.has(agent.entry.id)) return true;
     if (agent.nonce !== null && !waiting.tried.includes(triedKey(agent))) return true;
   }
   return false;
+}
+
+/** One that has shown what its engines can, and that none of them can this, will not serve it. */
+function mayBeAble(agent: KnownAgent, { model, abilities: asked }: RoutedRequest): boolean {
+  const loaded = [...agent.instances.values()].filter(
+    (one) => one.nonce === agent.nonce && one.modelId === model.id && one.slots > 0,
+  );
+  return loaded.length === 0 || loaded.some(({ abilities }) => hasAbilities(abilities, { asked }));
 }
 
 /** Names one life of an agent in `tried`. */
@@ -193,7 +204,7 @@ export function explain(fleet: Fleet, waiting: WaitingRequest): Explanation {
   const exclusions: Explanation['exclusions'] = {};
   const nearest: Explanation['nearest'] = [];
   for (const { agent, stage } of agentsToExplain(fleet, waiting.request)) {
-    const reason = exclusionOf(agent, { waiting, stage });
+    const reason = exclusionOf(agent, { waiting, stage, fleet });
     if (reason === null) continue;
     exclusions[reason] = (exclusions[reason] ?? 0) + 1;
     nearest.push({ agentId: agent.entry.id, stage, reason });
@@ -226,9 +237,9 @@ function agentsToExplain(
 /** Why an agent does not serve the request now: the filters in their order, then the moment's. */
 function exclusionOf(
   agent: KnownAgent,
-  where: { waiting: WaitingRequest; stage: Stage },
+  where: { waiting: WaitingRequest; stage: Stage; fleet: Fleet },
 ): ExclusionReason | null {
-  const { waiting, stage } = where;
+  const { waiting, stage, fleet } = where;
   const { request } = waiting;
   if (agent.nonce === null) return 'not_active';
   const byWho = agentExclusion(agent.entry, { request, stage });
@@ -240,6 +251,7 @@ function exclusionOf(
   const able = loaded.filter((one) => hasAbilities(one.abilities, { asked: request.abilities }));
   if (able.length === 0) return 'ability';
   if (able.every((one) => one.inFlight >= one.slots)) return 'busy';
+  if (fleet.penalties.isBoxed(agent)) return 'penalty_box';
   if (waiting.tried.includes(triedKey(agent))) return 'tried';
   return waiting.heldBackBy.size > 0 ? 'over_limit' : null;
 }

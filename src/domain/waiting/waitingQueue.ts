@@ -3,7 +3,8 @@
  * the queue of every pool that may serve it, and in one heap for its next deadline.
  *
  * Invariants
- * Q1 A request waits at most `longestMs` from its arrival, retries included.
+ * Q1 A request waits at most `longestMs` from its arrival, retries included; one whose answer has
+ *    begun, as long again for each time that it breaks.
  * Q2 Requests, bytes and requests per project are bounded (R6); what is over is refused, not kept.
  */
 import { addTo } from '../../lib/addTo.ts';
@@ -24,6 +25,7 @@ import {
 } from '../agents/matching.ts';
 import type { Verdict } from '../scheduler/schedulerEvents.ts';
 import type { AgentGroup, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
+import type { FailureBook } from '../failures/failureBook.ts';
 import type { Room } from '../placing/instanceLoad.ts';
 import { nextTurn } from './nextTurn.ts';
 import type { Placement } from '../placing/placement.ts';
@@ -51,6 +53,7 @@ export class WaitingQueue {
   private readonly tiers: TierTable;
   private readonly bounds: WaitingBounds;
   private readonly limits: LimitBook;
+  private readonly failures: FailureBook;
   private readonly placement: Placement;
   private readonly byId = new Map<string, WaitingRequest>();
   private readonly heap = new DeadlineHeap<WaitingRequest>();
@@ -68,10 +71,12 @@ export class WaitingQueue {
       waiting?: Partial<WaitingBounds>;
       limits: LimitBook;
       placement: Placement;
+      failures: FailureBook;
     },
   ) {
     this.fleet = fleet;
     this.limits = options.limits;
+    this.failures = options.failures;
     this.placement = options.placement;
     this.tiers = options.tiers;
     this.bounds = { ...defaultBounds, ...options.waiting };
@@ -205,6 +210,20 @@ export class WaitingQueue {
     this.openIfDue(waiting, nowMs);
   }
 
+  /**
+   * Q1: part of its answer was delivered, and it waits anew for somebody to continue it. It does
+   * not wait yet.
+   */
+  begin(waiting: WaitingRequest, how: { abilities: readonly string[]; tried: string[] }): void {
+    const { request } = waiting;
+    const abilities = [...new Set([...request.abilities, ...how.abilities])];
+    waiting.request = { ...request, abilities };
+    waiting.tried = how.tried;
+    waiting.turnedDown = 0;
+    waiting.deadlineMs =
+      this.nowMs + Math.min(request.endpoint.queueTimeoutMs, this.bounds.longestMs);
+  }
+
   /** Other settings for one that does not wait at the moment; its deadline stays. */
   renew(waiting: WaitingRequest, request: RoutedRequest, nowMs: number): void {
     waiting.request = request;
@@ -260,8 +279,10 @@ export class WaitingQueue {
     instance: EngineInstance,
     room: Room,
   ): Stage | undefined {
-    const { limits } = this;
-    return waiting.stages.find((stage) => mayClaim(instance, { waiting, stage, limits, room }));
+    const { limits, failures } = this;
+    return waiting.stages.find((stage) =>
+      mayClaim(instance, { waiting, stage, limits, failures, room }),
+    );
   }
 
   /** Those of a project that wait for own agents while none is enrolled for them any more. */

@@ -37,6 +37,7 @@ const words: Readonly<Record<ExclusionReason, string>> = {
   binding: 'bound elsewhere',
   isolation: 'below the minimum isolation level',
   busy: 'busy',
+  penalty_box: 'spared for a moment after a failure',
   tried: 'failed this request',
   over_limit: 'free, while the project is over a limit',
 };

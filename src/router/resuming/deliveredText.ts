@@ -3,7 +3,7 @@
  * only then. The relay passes on whole events alone, so there is no half of one at the end; if
  * there were, it would not count.
  */
-import { parseSseEvent, SseSplitter } from '../../lib/sse.ts';
+import { parseSseEvent, SseSplitter } from '../../lib/text/sse.ts';
 
 export interface DeliveredText {
   /** Members that every chunk of the answer carries, as the first one had them. */

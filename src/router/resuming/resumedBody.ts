@@ -3,7 +3,7 @@
  * open assistant's turn at its end, and with less room for the rest. Members that are not concerned
  * stay as they came, to the last digit.
  */
-import { withMembers, type MemberChanges } from '../../lib/jsonMembers.ts';
+import { withMembers, type MemberChanges } from '../../lib/json/jsonMembers.ts';
 
 export type ResumedBody =
   | { kind: 'body'; body: Buffer; stops: readonly string[]; maxTokens: number | null }
@@ -13,10 +13,7 @@ export type ResumedBody =
   | { kind: 'unfit' };
 
 /** `sent`: what the open turn holds; `tokens`: what the answer has had of its allowance. */
-export function resumedBody(
-  body: Buffer,
-  answer: { sent: string; tokens: number },
-): ResumedBody {
+export function resumedBody(body: Buffer, answer: { sent: string; tokens: number }): ResumedBody {
   const fields = JSON.parse(body.toString('utf8')) as Record<string, unknown>;
   const { sent, tokens } = answer;
   const changes: Record<string, string | undefined> = {};

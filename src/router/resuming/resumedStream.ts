@@ -7,7 +7,7 @@
  * R7 What comes out are whole events. The last choice chunk, and a usage chunk behind it, carry
  *    `x_xim_resumed`. `[DONE]` is left to whoever ends the answer.
  */
-import { parseSseEvent, SseSplitter } from '../../lib/sse.ts';
+import { parseSseEvent, SseSplitter } from '../../lib/text/sse.ts';
 import { maxHeldEventBytes } from '../limits.ts';
 import type { Seam } from './seam.ts';
 
