@@ -150,7 +150,7 @@ test('a process that restarted pays for the one before it', () => {
   assert.equal(arrive('r2')?.agentId, 'one');
 });
 
-test('a broken stream goes on at an agent that cannot continue it, or waits for the one that broke', () => {
+test('a broken stream goes on where it cannot be continued, or waits for who broke it', () => {
   const { link, arrive, send, tick } = rig();
   link(one, { abilities: ['chat', 'continue'] });
   const first = there(arrive('r1'));

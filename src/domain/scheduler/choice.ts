@@ -71,9 +71,9 @@ export interface Regions {
 }
 
 /**
- * R2, what belongs to this request alone (abilities, and who failed it before), who is spared because
- * it failed others (F1), and last the limits of its project: only what they alone keep from a slot
- * is held back by them (L3). Null: it may be claimed.
+ * R2, what belongs to this request alone (abilities, and who failed it before), who is spared
+ * because it failed others (F1), and last the limits of its project: only what they alone keep from
+ * a slot is held back by them (L3). Null: it may be claimed.
  */
 export function claimExclusion(
   instance: EngineInstance,

@@ -11,8 +11,8 @@
  * continuation begins with is taken off as far as it is the same.
  */
 
-/** What templates trim: JavaScript's white space, and what Python's `strip` knows beside it. */
-const trimmedEnd = /[\s\u{1c}-\u{1f}\u{85}]+$/u;
+/** What templates trim: white space, and control characters that Python takes for it. */
+const trimmedEnd = /[\s\p{White_Space}\p{Cc}]+$/u;
 const halfPair = /[\uD800-\uDBFF]$/;
 
 /** The part of the delivered text that another engine is asked to continue. */
