@@ -87,6 +87,31 @@ export const maxHeldAnswerBytes = 8 * MiB;
 /** Part of an event that waits for its rest; beyond, it is passed on as it is. */
 export const maxHeldEventBytes = MiB;
 
+// Receipts
+
+/** Requests whose receipts are kept, and what these may take on disk: the oldest segment goes. */
+export const maxReceipts = 100_000;
+export const maxReceiptBytes = 128 * MiB;
+/** A segment is closed at this size; the newest one is in memory. */
+export const receiptSegmentBytes = MiB;
+/** The largest receipt: one of a request with the longest prompt and most attempts fits in. */
+export const maxReceiptRecordBytes = 32 * KiB;
+/** The newest segment is written so often while it grows: what a crash loses. */
+export const receiptSyncMs = 10_000;
+/** Requests that are over wait so long for an idle turn, and so many receipts are made in one. */
+export const receiptDelayMs = 50;
+export const receiptsPerTurn = 32;
+/** Beyond so many that wait they are made at once. */
+export const maxPendingReceipts = 4096;
+/** Of a prompt's blocks every second one is kept. */
+export const receiptBlockStep = 2;
+/** Attempts of one request that its receipt tells of. */
+export const maxReceiptAttempts = 16;
+/** Who could never serve an endpoint is found out so often, over all endpoints. */
+export const outsiderLooksPerSecond = 20;
+/** Endpoints for which it is remembered. */
+export const maxKnownOutsiders = 1024;
+
 // Stopping
 
 /** What a stopping router waits for the store to take the last records. */

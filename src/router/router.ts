@@ -30,6 +30,8 @@ import { BudgetBook, type BudgetView } from './budgetBook.ts';
 import { Directory, type DirectoryEvent } from './directory.ts';
 import { Journal } from './journal/journal.ts';
 import { diskJournalFiles, type JournalFiles } from './journal/journalFiles.ts';
+import { ReceiptBook } from './receipts/receiptBook.ts';
+import { diskReceiptFiles, type ReceiptFiles } from './receipts/receiptFiles.ts';
 import { HealthBook, type AgentHealth } from './health/healthBook.ts';
 import { stopTimeoutMs } from './limits.ts';
 import { agentPresence, type AgentPresence } from './links/agentPresence.ts';
@@ -107,6 +109,8 @@ export interface RouterOptions {
   config: RouterConfig;
   /** Where the journal is written; the disk unless a test says otherwise. */
   journalFiles?: JournalFiles;
+  /** The same for receipts. */
+  receiptFiles?: ReceiptFiles;
 }
 
 /** The life of a router. `draining`: what runs goes on, nothing new comes in. */
@@ -120,6 +124,8 @@ export class Router {
   readonly directory: Directory;
   /** What agents have logged lately. */
   readonly logs: LogBook;
+  /** Why requests went where they went. */
+  readonly receipts: ReceiptBook;
   private readonly clock: Clock;
   private readonly log: Logger;
   private readonly journal: Journal;
@@ -160,6 +166,14 @@ export class Router {
       registry: () => this.registry,
       logs: this.logs,
       budgets: this.budgets,
+      receipts: () => this.receipts,
+    });
+    this.receipts = new ReceiptBook({
+      files: options.receiptFiles ?? diskReceiptFiles(path.join(config.dataDir, 'receipts')),
+      fleet: this.requests.driver.scheduler.fleet,
+      agent: (agentId) => this.directory.agent(agentId),
+      clock,
+      log,
     });
     this.registry = new AgentRegistry({
       ...options,
@@ -187,6 +201,8 @@ export class Router {
     this.registry.start();
     this.uptime.start();
     this.health.start();
+    // Never rejects; receipts of an earlier process are found while requests are served.
+    void this.receipts.start();
     this.phase = 'serving';
   }
 
@@ -323,7 +339,12 @@ export class Router {
     this.budgets.stop();
     const aborter = new AbortController();
     const deadline = sleep(this.clock, stopTimeoutMs, aborter.signal);
-    const closing = Promise.all([this.journal.stop(), this.presence.stop(), this.uptime.stop()]);
+    const closing = Promise.all([
+      this.journal.stop(),
+      this.presence.stop(),
+      this.uptime.stop(),
+      this.receipts.stop(),
+    ]);
     if ((await Promise.race([closing, deadline])) === 'elapsed') {
       this.log.warn({}, 'usage that the store did not take stays in the journal');
     }

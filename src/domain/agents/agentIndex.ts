@@ -26,6 +26,8 @@ export function scopesFor(request: RoutedRequest, stage: Stage): string[] {
 }
 
 export class AgentIndex {
+  /** Goes up whenever who is there, or what an agent is, has changed. */
+  version = 0;
   private readonly agents = new Map<string, KnownAgent>();
   private readonly groups = new Map<string, AgentGroup>();
 
@@ -48,6 +50,7 @@ export class AgentIndex {
 
   /** Forgets an agent. Its instances are the caller's to retire first. */
   remove(agent: KnownAgent, nowMs: number): void {
+    this.version += 1;
     this.leaveGroups(agent, nowMs);
     this.agents.delete(agent.entry.id);
   }
@@ -83,12 +86,14 @@ export class AgentIndex {
       instances: nothingYet,
       groups: [],
     };
+    this.version += 1;
     this.agents.set(entry.id, agent);
     this.joinGroups(agent, nowMs);
     return agent;
   }
 
   private change(agent: KnownAgent, step: { nowMs: number; apply: () => void }): void {
+    this.version += 1;
     this.leaveGroups(agent, step.nowMs);
     step.apply();
     this.joinGroups(agent, step.nowMs);

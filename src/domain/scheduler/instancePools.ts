@@ -32,6 +32,8 @@ export interface GrantedInstance {
 const serviceWeight = 0.1;
 
 export class InstancePools {
+  /** Goes up whenever an instance comes or goes. */
+  version = 0;
   private readonly pools = new Map<string, InstancePool>();
   private readonly placement: Placement;
   /** Instances that are closed by their backlog alone, by the time at which they open. */
@@ -164,6 +166,7 @@ export class InstancePools {
   }
 
   private attach(instance: EngineInstance): void {
+    this.version += 1;
     const scopes = scopesOf(instance.agent.entry);
     instance.pools = scopes.map((scope) => this.poolOrNew(scope, instance.modelId));
     for (const pool of instance.pools) {
@@ -175,6 +178,7 @@ export class InstancePools {
   }
 
   private detach(instance: EngineInstance, nowMs: number): void {
+    this.version += 1;
     for (const pool of instance.pools) {
       pool.instances.delete(instance);
       pool.open.delete(instance);

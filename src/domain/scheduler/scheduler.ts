@@ -60,7 +60,7 @@ export class Scheduler {
   private readonly agents = new AgentIndex();
   private readonly placement: Placement;
   private readonly pools: InstancePools;
-  private readonly fleet: Fleet;
+  readonly fleet: Fleet;
   private readonly queue: WaitingQueue;
   private readonly limits: LimitBook;
   private readonly failures: FailureBook;

@@ -214,7 +214,8 @@ export function explain(fleet: Fleet, waiting: WaitingRequest): Explanation {
   return { exclusions, nearest: nearest.slice(0, maxNearestMisses) };
 }
 
-function agentsToExplain(
+/** Those of each stage that an explanation looks at. */
+export function agentsToExplain(
   fleet: Fleet,
   request: RoutedRequest,
 ): { agent: KnownAgent; stage: Stage }[] {

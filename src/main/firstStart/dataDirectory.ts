@@ -6,6 +6,7 @@
  * secrets.key        the key that seals what the database keeps (control/keyFile.ts)
  * xim.db             the embedded database
  * journal/           requests that are not in the database yet (router)
+ * receipts/          why the last requests went where they went (router); may be lost
  * tls/               the server's own certificate
  * agent/             state of the shared agent on this machine
  * models/            its model files

@@ -31,6 +31,8 @@ import type { OpenMessage } from '../../protocol/messages/open.ts';
 import type { BudgetBook } from '../budgetBook.ts';
 import type { AgentLink } from '../links/agentLink.ts';
 import { settleTimeoutMs } from '../limits.ts';
+import type { ReceiptBook } from '../receipts/receiptBook.ts';
+import { RequestTrail } from '../receipts/requestTrail.ts';
 import type { Journal } from '../journal/journal.ts';
 import type {
   ClientSink,
@@ -67,6 +69,7 @@ export interface RunContext {
   onAttempt(attempt: Attempt, request: Omit<InferenceRequest, 'body'>): void;
   onAttemptClosed(attempt: Attempt): void;
   onOver(run: RequestRun, outcome: Outcome): void;
+  receipts: Pick<ReceiptBook, 'over'>;
 }
 
 /** How a request ends, before it has. */
@@ -96,6 +99,8 @@ const nothing: Buffer = Buffer.alloc(0);
 export class RequestRun implements AttemptOwner {
   readonly request: Omit<InferenceRequest, 'body'>;
   readonly sink: ClientSink;
+  /** What happened to it, for its receipt. */
+  readonly trail = new RequestTrail();
   readonly result: Promise<SubmitResult>;
   private readonly context: RunContext;
   private readonly startedAtMs: number;
@@ -145,6 +150,7 @@ export class RequestRun implements AttemptOwner {
     const tier = context.tiers[dispatch.tier];
     const attempt = new Attempt({ dispatch, tier, link, owner: this, time, nowMs });
     this.attempt = attempt;
+    this.trail.dispatched(dispatch, nowMs);
     if (isFirst) context.journal.begin(this.record({ outcome: 'interrupted', status: 500 }));
     this.phase = { is: 'running', attempt };
     context.onAttempt(attempt, this.request);
@@ -155,6 +161,7 @@ export class RequestRun implements AttemptOwner {
     if (this.phase.is !== 'waiting') return;
     const { clock } = this.context;
     this.queueMs += clock.monotonic() - this.phase.sinceMs;
+    this.trail.verdict = verdict;
     const { endpoint } = this.request;
     const refusal = refused(verdict, { endpoint, nowMs: clock.now() });
     this.refuse(rates === null ? refusal : { ...refusal, rateHeaders: rateHeaders(rates) });
@@ -166,7 +173,9 @@ export class RequestRun implements AttemptOwner {
     if (!this.isRunning(attempt)) return;
     const { clock } = this.context;
     this.answered = 'begun';
-    this.ttftMs = clock.monotonic() - this.request.arrivedAtMs;
+    const nowMs = clock.monotonic();
+    this.ttftMs = nowMs - this.request.arrivedAtMs;
+    this.trail.firstByte(nowMs);
     // Nothing is tried again from here on: the body has served.
     this.dropBody();
     this.context.journal.hurry();
@@ -187,8 +196,10 @@ export class RequestRun implements AttemptOwner {
   onBroken(attempt: Attempt, failure: { code: ResetCode; detail: string }): void {
     if (!this.isRunning(attempt)) return;
     const { claim } = attempt;
+    const nowMs = this.context.clock.monotonic();
+    this.trail.ended(failure.code, nowMs);
     if (this.answered === 'none') {
-      this.phase = { is: 'waiting', sinceMs: this.context.clock.monotonic() };
+      this.phase = { is: 'waiting', sinceMs: nowMs };
       const blameless = failure.code === 'not_granted' || failure.code === 'unknown_instance';
       return this.context.tell({ type: 'failed', claim, slotFree: true, blameless });
     }
@@ -338,6 +349,7 @@ export class RequestRun implements AttemptOwner {
     const { outcome, refusal } = ending;
     const record = this.record(ending);
     this.context.budgets.ended(record);
+    this.noteReceipt(record);
     this.context.journal.end(record, () => {
       this.phase = { is: 'over' };
       ending.finish();
@@ -352,6 +364,16 @@ export class RequestRun implements AttemptOwner {
       const agentHeaders = tried === undefined ? {} : { agentHeaders: this.agentHeaders(tried) };
       this.resolve({ outcome, answered, refusal, ...agentHeaders, ...ratesOf(ending) });
     });
+  }
+
+  private noteReceipt(record: UsageRecord): void {
+    const { trail, request, bodyBytes } = this;
+    const { maxTokens, region, arrivedAtMs } = request;
+    trail.ended(
+      record.outcome === 'completed' ? 'served' : record.outcome,
+      record.latencyMs + arrivedAtMs,
+    );
+    this.context.receipts.over({ record, trail, arrivedAtMs, bodyBytes, maxTokens, region });
   }
 
   /** Nothing is tried again. What the link has yet to send stays with it. */

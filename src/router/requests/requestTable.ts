@@ -19,6 +19,7 @@ import type { Journal } from '../journal/journal.ts';
 import type { LogBook } from '../logs/logBook.ts';
 import type { AgentRegistry } from '../links/agentRegistry.ts';
 import { maxCacheSalts, requestSweepMs } from '../limits.ts';
+import type { ReceiptBook } from '../receipts/receiptBook.ts';
 import type { ClientSink, InferenceRequest, Outcome, SubmitResult } from '../ports.ts';
 import type { Attempt, CoarseTime } from './attempt.ts';
 import { PromptHasher } from './promptBlocks.ts';
@@ -51,6 +52,7 @@ export class RequestTable {
     registry: () => AgentRegistry;
     logs: Pick<LogBook, 'serve'>;
     budgets: BudgetBook;
+    receipts: () => ReceiptBook;
   }) {
     const { clock, random, config } = options;
     this.clock = clock;
@@ -80,6 +82,11 @@ export class RequestTable {
     this.driver.stop();
   }
 
+  /** One that is in the house. */
+  run(requestId: string): RequestRun | undefined {
+    return this.runs.get(requestId);
+  }
+
   get size(): number {
     return this.runs.size;
   }
@@ -98,7 +105,9 @@ export class RequestTable {
     if (ofKey === undefined) this.byKey.set(request.apiKey.id, new Set([run]));
     else ofKey.add(run);
     const prompt = this.prompts.blocksOf(request.body);
-    this.driver.send({ type: 'arrive', request: { ...routed(request), prompt } });
+    const arrived = { ...routed(request), prompt };
+    run.trail.routed = arrived;
+    this.driver.send({ type: 'arrive', request: arrived });
     return run.result;
   }
 
@@ -199,8 +208,9 @@ export class RequestTable {
     registry: () => AgentRegistry;
     logs: Pick<LogBook, 'serve'>;
     budgets: BudgetBook;
+    receipts: () => ReceiptBook;
   }): RunContext {
-    const { clock, tiers, journal, directory, registry, logs, budgets } = options;
+    const { clock, tiers, journal, directory, registry, logs, budgets, receipts } = options;
     const secret = options.random.bytes(32);
     return {
       clock,
@@ -221,6 +231,7 @@ export class RequestTable {
       },
       onAttemptClosed: (attempt) => void this.attempts.delete(attempt),
       onOver: (run, outcome) => this.onOver(run, outcome),
+      receipts: { over: (ended) => receipts().over(ended) },
     };
   }
 }

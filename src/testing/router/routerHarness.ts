@@ -26,6 +26,7 @@ import type {
 } from '../../router/ports.ts';
 import { createRouter, type Router, type RouterConfig } from '../../router/router.ts';
 import { StoreError } from '../../store/storeError.ts';
+import { MemoryReceipts } from './memoryReceipts.ts';
 import {
   agentEntry,
   apiKeyEntry,
@@ -357,6 +358,7 @@ type AgentOptions = Partial<Omit<FakeAgentOptions, 'transport'>> & { entry?: Par
 export class RouterHarness {
   readonly ports: MemoryPorts;
   readonly files = new MemoryJournal();
+  readonly receiptFiles = new MemoryReceipts();
   readonly clock: Clock;
   readonly router: Router;
   private requests = 0;
@@ -379,6 +381,7 @@ export class RouterHarness {
       log: silentLogger,
       config: { routerId: 'router-1', dataDir: '/nowhere', ...options.config },
       journalFiles: options.files ?? this.files,
+      receiptFiles: this.receiptFiles,
     });
   }
 

@@ -1,0 +1,113 @@
+/**
+ * Receipts: takes requests that are over, writes them down when nothing else is to do, and finds
+ * them again. A request that is over costs a place in a list; what a receipt says is made up of
+ * references then.
+ *
+ * Invariants
+ * T1 Nothing of a receipt is made before its request is over.
+ * T4 Nobody waits for a receipt, and none fails for one.
+ */
+import type { AgentEntry } from '../../domain/directory.ts';
+import type { Fleet } from '../../domain/scheduler/verdict.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { maxPendingReceipts, receiptDelayMs, receiptsPerTurn } from '../limits.ts';
+import { KnownOutsiders } from './knownOutsiders.ts';
+import type { Receipt } from './receipt.ts';
+import type { EndedRequest, Surroundings } from './receiptCodec.ts';
+import type { ReceiptFiles } from './receiptFiles.ts';
+import { ReceiptShelf, type ShelfState } from './receiptShelf.ts';
+
+export class ReceiptBook {
+  private readonly clock: Clock;
+  private readonly log: Logger;
+  private readonly shelf: ReceiptShelf;
+  private readonly around: Surroundings;
+  /** Requests that are over; those before `next` are written. */
+  private pending: EndedRequest[] = [];
+  private next = 0;
+  private turn: Timer | undefined;
+
+  constructor(options: {
+    files: ReceiptFiles;
+    clock: Clock;
+    log: Logger;
+    fleet: Fleet;
+    agent: (agentId: string) => AgentEntry | undefined;
+  }) {
+    const { clock, log, files, fleet, agent } = options;
+    this.clock = clock;
+    this.log = log;
+    this.shelf = new ReceiptShelf({ files, clock, log });
+    const outsiders = new KnownOutsiders({ fleet, clock });
+    this.around = {
+      agent,
+      outsiders: ({ routed }) => (routed === undefined ? null : outsiders.of(routed)),
+    };
+  }
+
+  /** Finds what an earlier process has left. Nothing waits for it; never rejects. */
+  start(): Promise<void> {
+    return this.shelf.start();
+  }
+
+  /** Writes what there is. */
+  async stop(): Promise<void> {
+    this.turn?.cancel();
+    this.write(Infinity);
+    await this.shelf.stop();
+  }
+
+  /** A request is over. */
+  over(ended: EndedRequest): void {
+    this.pending.push(ended);
+    if (this.pending.length - this.next >= maxPendingReceipts) this.write(receiptsPerTurn);
+    if (this.turn === undefined) this.setTurn(receiptDelayMs);
+  }
+
+  /** Undefined: it is not kept, or not any more. */
+  find(requestId: string): Promise<Receipt | undefined> {
+    this.write(Infinity);
+    return this.shelf.find(requestId);
+  }
+
+  /** All that are kept, oldest first, in pieces. */
+  all(): AsyncGenerator<Receipt[]> {
+    this.write(Infinity);
+    return this.shelf.all();
+  }
+
+  state(): ShelfState {
+    return this.shelf.state();
+  }
+
+  private setTurn(delayMs: number): void {
+    this.turn = this.clock.setTimer(delayMs, () => {
+      this.turn = undefined;
+      this.write(receiptsPerTurn);
+      // One after the other, with whatever else there is to do in between.
+      if (this.pending.length > 0) this.setTurn(1);
+    });
+  }
+
+  private write(most: number): void {
+    const until = Math.min(this.pending.length, this.next + most);
+    for (; this.next < until; this.next += 1) {
+      const ended = this.pending[this.next];
+      if (ended !== undefined) this.writeOne(ended);
+    }
+    if (this.next < this.pending.length) return;
+    this.pending = [];
+    this.next = 0;
+  }
+
+  /** What cannot be written down is a bug, and nobody's request fails for it (T4). */
+  private writeOne(ended: EndedRequest): void {
+    try {
+      this.shelf.add(ended, this.around);
+    } catch (error) {
+      const { requestId } = ended.record;
+      this.log.error({ err: error, requestId }, 'a receipt cannot be written');
+    }
+  }
+}

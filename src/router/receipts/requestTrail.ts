@@ -1,0 +1,49 @@
+/**
+ * What happened to one request, noted while it is in the house: references to what the scheduler
+ * decided, and times. Nothing is put into words here (T1).
+ */
+import type { RoutedRequest } from '../../domain/agents/matching.ts';
+import type { Dispatch, Verdict } from '../../domain/scheduler/schedulerEvents.ts';
+import { maxReceiptAttempts } from '../limits.ts';
+import type { ReceiptWait } from './receipt.ts';
+
+/** Times are monotonic ms. */
+export interface TrailAttempt {
+  dispatch: Dispatch;
+  atMs: number;
+  firstByteAtMs: number | null;
+  endedAtMs: number | null;
+  /** How it ended: `served`, or why it did not; empty while it runs. */
+  end: string;
+}
+
+export class RequestTrail {
+  readonly attempts: TrailAttempt[] = [];
+  /** As the scheduler was told of it. */
+  routed: RoutedRequest | undefined;
+  /** What was foreseen when it began to wait; null: it did not. */
+  wait: ReceiptWait | null = null;
+  /** Why it was refused. */
+  verdict: Verdict | null = null;
+  resumed = 0;
+
+  dispatched(dispatch: Dispatch, nowMs: number): void {
+    if (this.attempts.length === maxReceiptAttempts) this.attempts.splice(1, 1);
+    const began = { firstByteAtMs: null, endedAtMs: null, end: '' };
+    this.attempts.push({ dispatch, atMs: nowMs, ...began });
+  }
+
+  /** Of the attempt that runs. */
+  firstByte(nowMs: number): void {
+    const last = this.attempts.at(-1);
+    if (last !== undefined) last.firstByteAtMs ??= nowMs;
+  }
+
+  /** The attempt that runs is over; of one that is over already nothing changes. */
+  ended(end: string, nowMs: number): void {
+    const last = this.attempts.at(-1);
+    if (last === undefined || last.end !== '') return;
+    last.end = end;
+    last.endedAtMs = nowMs;
+  }
+}
