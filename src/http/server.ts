@@ -40,10 +40,10 @@ import { createDashboard } from './files/dashboardFiles.ts';
 import { createInstallFiles } from './files/installFiles.ts';
 import { createHealthHandlers } from './health.ts';
 import { createKnownHosts, type KnownHosts } from './addresses/knownHosts.ts';
+import { HttpMeter } from './httpMeter.ts';
 import { httpLimits, type HttpLimits, type LimitedAction } from './limits.ts';
 import { createLinkUpgrade, type RefuseUpgrade } from './listening/linkUpgrade.ts';
 import { createListener, type Listener, type TlsFiles } from './listening/listener.ts';
-import { routerMetrics } from './metrics.ts';
 import { ReadingBudget } from './listening/readBody.ts';
 
 export interface HttpConfig {
@@ -65,7 +65,8 @@ export interface HttpConfig {
 }
 
 /** What the HTTP plane needs of the router. */
-export type RouterPlane = LiveView & Pick<Router, 'submit' | 'acceptWebSocket' | 'ready'>;
+export type RouterPlane = LiveView &
+  Pick<Router, 'submit' | 'acceptWebSocket' | 'ready' | 'metrics'>;
 
 export interface HttpServerOptions {
   router: RouterPlane;
@@ -75,6 +76,8 @@ export interface HttpServerOptions {
   clock: Clock;
   random: Random;
   notices: Notices;
+  /** What is measured beyond router and HTTP, in Prometheus’ text format. */
+  moreMetrics?: () => string;
   /** Absent: plain HTTP. */
   tls?: TlsFiles | undefined;
 }
@@ -99,7 +102,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     if (hosts === undefined) throw new Error('the server does not listen yet');
     return hosts;
   };
-  const listener = composeListener({ ...options, limits, stopping: stopping.signal, knownHosts });
+  const meter = new HttpMeter();
+  const stopped = { stopping: stopping.signal };
+  const listener = composeListener({ ...options, ...stopped, limits, knownHosts, meter });
 
   return {
     async listen() {
@@ -122,17 +127,19 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 
 interface Parts extends HttpServerOptions {
   limits: HttpLimits;
+  meter: HttpMeter;
   stopping: AbortSignal;
   knownHosts: () => KnownHosts;
 }
 
 function composeListener(parts: Parts): Listener {
-  const { router, config, limits, clock, log } = parts;
+  const { router, config, limits, clock, log, meter } = parts;
   const addressOf = createClientAddress(config.trustedProxies);
   return createListener({
     limits,
     clock,
     log,
+    meter,
     addressOf,
     random: parts.random,
     tls: parts.tls,
@@ -217,7 +224,7 @@ function handlersOf(parts: Parts): Handlers {
     health: createHealthHandlers({
       auth,
       ready: () => router.ready() && !stopping.aborted,
-      metrics: () => routerMetrics(router.stats()),
+      metrics: () => router.metrics() + parts.meter.text() + (parts.moreMetrics?.() ?? ''),
     }),
   };
 }

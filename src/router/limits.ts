@@ -164,6 +164,15 @@ export const maxPendingHealthSamples = 20_000;
 /** Numbers of one engine, under the engine's own names. */
 export const maxEngineNumbers = 32;
 
+// Metrics
+
+/** Requests by outcome, tier, who served and whether it was streamed: all that there can be. */
+export const maxOutcomeSeries = 2048;
+/** Series of every other metric with labels. */
+export const maxSeries = 256;
+/** Each link's round-trip time is counted once in so many sweeps. */
+export const sweepsPerRttSample = 5;
+
 // Logs of agents
 
 /** Lines that are kept of one agent, or of one project's requests on shared agents. */

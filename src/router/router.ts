@@ -18,6 +18,7 @@
 import path from 'node:path';
 import type { WebSocket } from 'ws';
 import { tierTable, type TierTable } from '../domain/tiers/tiers.ts';
+import { maxWaitingRequests } from '../domain/limits.ts';
 import type { WaitingBounds } from '../domain/waiting/waitingQueue.ts';
 import type { Clock } from '../lib/clock.ts';
 import { sleep } from '../lib/clock.ts';
@@ -34,6 +35,7 @@ import { ReceiptBook } from './receipts/receiptBook.ts';
 import { diskReceiptFiles, type ReceiptFiles } from './receipts/receiptFiles.ts';
 import { HealthBook, type AgentHealth } from './health/healthBook.ts';
 import { stopTimeoutMs } from './limits.ts';
+import { routerMetrics } from './metrics/routerMetrics.ts';
 import { agentPresence, type AgentPresence } from './links/agentPresence.ts';
 import { AgentRegistry } from './links/agentRegistry.ts';
 import { LogBook } from './logs/logBook.ts';
@@ -135,6 +137,7 @@ export class Router {
   private readonly uptime: UptimeMeter;
   private readonly health: HealthBook;
   private readonly budgets: BudgetBook;
+  private readonly waitingLimit: number;
   private phase: Phase = 'new';
 
   constructor(options: RouterOptions) {
@@ -145,6 +148,7 @@ export class Router {
     this.directory = new Directory({ feed: ports.directory, clock, log });
     this.logs = new LogBook({ directory: this.directory, clock, random });
     const { tiers = tierTable(), waiting = {}, region = 'local' } = config;
+    this.waitingLimit = waiting.maxRequests ?? maxWaitingRequests;
     this.budgets = new BudgetBook({
       ledger: ports.budgets,
       sink: ports.usage,
@@ -269,6 +273,20 @@ export class Router {
       linkedAgents: [...this.registry.linked()].length,
       outcomes: { ...this.requests.outcomes },
     };
+  }
+
+  /** What is measured, in Prometheus' text format. */
+  metrics(): string {
+    const { scheduler } = this.requests.driver;
+    const { directory, registry, waitingLimit } = this;
+    return routerMetrics({
+      counts: { ...scheduler.counts(), waitingLimit },
+      meter: this.requests.meter,
+      predictor: scheduler.predictor(),
+      journal: this.journal.figures(),
+      directory,
+      registry,
+    });
   }
 
   /** Budgets of a project and of its keys, and what they have come to. */

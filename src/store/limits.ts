@@ -83,3 +83,6 @@ export const usageHoursOfPage = 1_000;
 
 /** Of these, how many are looked up at once: most pages are full after a few. */
 export const usageHoursAtOnce = 24;
+
+/** Series of a metric by method: more than there are methods. */
+export const maxMethodSeries = 512;

@@ -13,6 +13,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorEnvelope, errorTable, type ErrorName, type ErrorRow } from '../../api/errors.ts';
 import type { Method } from '../../api/routes/routeRow.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { HttpMeter } from '../httpMeter.ts';
 import { corsAnswerHeaders } from './corsHeaders.ts';
 import { lingerMs, longestRetryAfterMs, smallBodyBytes } from '../limits.ts';
 import type { RouteParams } from './routeMatcher.ts';
@@ -50,6 +51,7 @@ export class Exchange {
   readonly clock: Clock;
   /** The client sends its body only when it is asked to (`Expect: 100-continue`). */
   private continueAwaited: boolean;
+  private readonly meter: Pick<HttpMeter, 'refused'>;
 
   constructor(options: {
     request: IncomingMessage;
@@ -59,7 +61,9 @@ export class Exchange {
     clock: Clock;
     /** The client waits to be asked for its body. */
     asks: boolean;
+    meter: Pick<HttpMeter, 'refused'>;
   }) {
+    this.meter = options.meter;
     this.request = options.request;
     this.response = options.response;
     this.requestId = options.requestId;
@@ -120,6 +124,7 @@ export class Exchange {
   /** X2: answers with the envelope of a row of the error table. */
   refuse(name: ErrorName, message: string, details: RefusalDetails = {}): void {
     const { retryAfterMs } = details;
+    this.meter.refused(name);
     const headers = refusalHeaders(name, details);
     const extra = {
       ...details.extra,

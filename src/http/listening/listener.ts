@@ -20,6 +20,7 @@ import type { Random } from '../../lib/random.ts';
 import { createConnections, type Connections } from './connections.ts';
 import type { Dispatch } from '../exchanges/dispatch.ts';
 import { Exchange } from '../exchanges/exchange.ts';
+import type { HttpMeter } from '../httpMeter.ts';
 import type { HttpLimits } from '../limits.ts';
 import type { LinkUpgrade, RefuseUpgrade } from './linkUpgrade.ts';
 import { refuseRaw } from './rawAnswer.ts';
@@ -35,6 +36,7 @@ export interface TlsFiles {
 export interface ListenerOptions {
   limits: HttpLimits;
   dispatch: Dispatch;
+  meter: HttpMeter;
   /** Made with the way in which a refused upgrade is answered. */
   link: (refuse: RefuseUpgrade) => LinkUpgrade;
   addressOf: (request: IncomingMessage) => string;
@@ -56,13 +58,15 @@ export interface Listener {
 }
 
 export function createListener(options: ListenerOptions): Listener {
-  const { limits, clock, log } = options;
+  const { limits, clock, log, meter } = options;
   const newRequestId = createRequestIds(options);
   const draining = new AbortController();
   const connections = createConnections(limits.pipelinedRequests);
-  const exchanges = new RunningCount();
-  const refuse: RefuseUpgrade = (socket, refusal) =>
+  const exchanges = new RunningCount(meter);
+  const refuse: RefuseUpgrade = (socket, refusal) => {
+    meter.refused(refusal.name);
     refuseRaw(socket, { ...refusal, requestId: newRequestId(), clock });
+  };
   const link = options.link(refuse);
   const server = newServer(options, link);
   const serve = createServe(options, {
@@ -120,12 +124,19 @@ export function createListener(options: ListenerOptions): Listener {
 /** Requests that are not answered yet. */
 class RunningCount {
   count = 0;
+  private readonly meter: HttpMeter;
   private onNone: (() => void) | undefined;
+
+  constructor(meter: HttpMeter) {
+    this.meter = meter;
+  }
 
   add(response: ServerResponse): void {
     this.count += 1;
+    this.meter.began();
     response.once('close', () => {
       this.count -= 1;
+      this.meter.ended(response.headersSent ? response.statusCode : 0);
       if (this.count === 0) this.onNone?.();
     });
   }
@@ -155,7 +166,7 @@ function createServe(
     draining: AbortSignal;
   },
 ): (incoming: Incoming) => void {
-  const { limits, clock } = options;
+  const { limits, clock, meter } = options;
   const { newRequestId, connections, exchanges, draining } = state;
   return ({ request, response, asks }) => {
     exchanges.add(response);
@@ -167,7 +178,8 @@ function createServe(
     if (draining.aborted) response.shouldKeepAlive = false;
     const requestId = newRequestId();
     const address = options.addressOf(request);
-    const exchange = new Exchange({ request, response, clock, asks, requestId, address });
+    const about = { clock, asks, requestId, address, meter };
+    const exchange = new Exchange({ request, response, ...about });
     switch (connections.began(request.socket, response)) {
       case 'serve':
         options.dispatch(exchange);

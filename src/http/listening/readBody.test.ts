@@ -4,13 +4,14 @@ import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { systemClock } from '../../lib/clock.ts';
 import { Exchange } from '../exchanges/exchange.ts';
+import { HttpMeter } from '../httpMeter.ts';
 import { BodyPieces, readBody, ReadingBudget, type BodyOutcome } from './readBody.ts';
 
 const budget = new ReadingBudget({ maxBytes: 1000, callerBytes: 900 });
 const outcomes: BodyOutcome[] = [];
 let told: (() => void) | undefined;
 const server = http.createServer((request, response) => {
-  const about = { requestId: 'req_1', address: '127.0.0.1', asks: false };
+  const about = { requestId: 'req_1', address: '127.0.0.1', asks: false, meter: new HttpMeter() };
   const exchange = new Exchange({ request, response, clock: systemClock, ...about });
   const caller = String(request.headers['x-caller'] ?? 'a');
   void readBody(exchange, { maxBytes: 800, budget, caller }).then((outcome) => {

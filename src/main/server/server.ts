@@ -18,6 +18,7 @@ import { releaseMemory } from '../../lib/memory/releaseMemory.ts';
 import { createRouter } from '../../router/router.ts';
 import type { Router } from '../../router/router.ts';
 import { openStore } from '../../store/openStore.ts';
+import { meterStore } from '../../store/storeMeter.ts';
 import type { Store } from '../../store/store.ts';
 import { StoreError } from '../../store/storeError.ts';
 import type { TierTable } from '../../domain/tiers/tiers.ts';
@@ -25,6 +26,7 @@ import { publicUrlOf } from './addresses.ts';
 import { dashboardDirectory, installDirectory } from './buildAssets.ts';
 import type { DataDirectory } from '../firstStart/dataDirectory.ts';
 import { oidcConfigOf } from './peopleConfig.ts';
+import { ProcessMeter } from '../process/processMeter.ts';
 import { keepMemoryAtRest, type Traffic } from './restingMemory.ts';
 import type { ServeConfig } from './serveConfig.ts';
 import { StartupError } from '../process/startupError.ts';
@@ -56,6 +58,8 @@ export interface ServerParts {
 export interface ControlPlane {
   store: Store;
   control: Control;
+  /** What is measured of the store, in Prometheus' text format. */
+  storeMetrics: () => string;
 }
 
 export interface RunningServer {
@@ -79,9 +83,10 @@ export function databaseProblem({ config, data }: ServerParts, error: unknown): 
 export async function openControlPlane(parts: ServerParts): Promise<ControlPlane> {
   const { config, data, clock, random, log } = parts;
   const url = config.databaseUrl ?? `sqlite:${data.file('xim.db')}`;
-  const store = await openStore({ url, log, clock, random }).catch((error: unknown) => {
+  const opened = await openStore({ url, log, clock, random }).catch((error: unknown) => {
     throw databaseProblem(parts, error);
   });
+  const { store, text: storeMetrics } = meterStore(opened, clock);
   const file = data.file('secrets.key');
   try {
     const { rotateSigningKey } = config;
@@ -101,7 +106,7 @@ export async function openControlPlane(parts: ServerParts): Promise<ControlPlane
         tiers: parts.tiers,
       },
     });
-    return { store, control };
+    return { store, control, storeMetrics };
   } catch (error) {
     await store.close();
     if (error instanceof KeyFileError) throw new StartupError('data_directory', error.message);
@@ -114,16 +119,19 @@ export async function openControlPlane(parts: ServerParts): Promise<ControlPlane
  * then.
  */
 export async function startServer(parts: ServerParts, plane: ControlPlane): Promise<RunningServer> {
-  const { control, store } = plane;
+  const { control, store, storeMetrics } = plane;
   const router = await startRouter(parts, plane).catch(async (error: unknown) => {
     await store.close();
     throw error;
   });
-  const http = newHttpServer(parts, { control, router });
+  const meter = new ProcessMeter({ clock: parts.clock, version });
+  const moreMetrics = (): string => storeMetrics() + meter.text();
+  const http = newHttpServer(parts, { control, router, moreMetrics });
   const stopping = new AbortController();
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
+    meter.stop();
     await http.close();
     await router.stop();
     // To the minute is good enough: what is lost here is lost.
@@ -134,6 +142,7 @@ export async function startServer(parts: ServerParts, plane: ControlPlane): Prom
     // What was loaded and replayed has left its traces; from here on others wait for this thread.
     releaseMemory();
     const { port, publicUrl } = await http.listen();
+    meter.start();
     keepSweeping({ ...parts, control, router }, stopping.signal);
     const traffic = (): Traffic => trafficOf(router);
     keepMemoryAtRest({ traffic, clock: parts.clock, stopped: stopping.signal });
@@ -196,12 +205,11 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
 
 function newHttpServer(
   parts: ServerParts,
-  { control, router }: { control: Control; router: Router },
+  planes: { control: Control; router: Router; moreMetrics: () => string },
 ): HttpServer {
   const { config, tls, clock, random, log } = parts;
   return createHttpServer({
-    router,
-    control,
+    ...planes,
     clock,
     random,
     log,

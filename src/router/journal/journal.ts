@@ -17,6 +17,7 @@
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import type { Histogram } from '../../lib/metrics/histogram.ts';
 import type { Random } from '../../lib/random.ts';
 import { journalReadBytes, maxJournalBytes } from '../limits.ts';
 import type { UsageRecord, UsageSink } from '../ports.ts';
@@ -25,6 +26,16 @@ import { beginLine, endLine, readLines } from './journalLines.ts';
 import { JournalWriter } from './journalWriter.ts';
 import { SegmentLedger, type Segment } from './segmentLedger.ts';
 import { UsageDelivery, type ReadBack } from './usageDelivery.ts';
+
+/** How the journal is. Bytes and records. */
+export interface JournalFigures {
+  state: 'ok' | 'failing';
+  bytes: number;
+  pendingBytes: number;
+  undelivered: number;
+  /** In seconds. */
+  writes: Histogram;
+}
 
 export class Journal {
   private readonly files: JournalFiles;
@@ -84,6 +95,12 @@ export class Journal {
 
   state(): 'ok' | 'failing' {
     return this.writer.failing || !this.accepting() ? 'failing' : 'ok';
+  }
+
+  figures(): JournalFigures {
+    const { bytesPending: pendingBytes, writes } = this.writer;
+    const { undelivered } = this.delivery;
+    return { state: this.state(), bytes: this.ledger.bytes, pendingBytes, undelivered, writes };
   }
 
   /** A request is dispatched. `record` stands for it if nothing else is ever written. */

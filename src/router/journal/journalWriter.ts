@@ -17,6 +17,7 @@
 import { createBackoff, type Backoff } from '../../lib/backoff.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import { Histogram } from '../../lib/metrics/histogram.ts';
 import type { Random } from '../../lib/random.ts';
 import {
   journalLingerMs,
@@ -44,7 +45,12 @@ interface Line {
  */
 type Phase = 'idle' | 'lingering' | 'scheduled' | 'writing' | 'failing' | 'stopped';
 
+/** Seconds. */
+const writeBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5];
+
 export class JournalWriter {
+  /** Times of writes that went well, in seconds. */
+  readonly writes = new Histogram(writeBounds);
   private readonly files: JournalFiles;
   private readonly ledger: SegmentLedger;
   private readonly clock: Clock;
@@ -90,6 +96,11 @@ export class JournalWriter {
   /** J3. False while the memory for lines that the disk has not taken is full. */
   get accepting(): boolean {
     return this.pendingBytes < maxPendingJournalBytes;
+  }
+
+  /** What the disk has not taken yet. */
+  get bytesPending(): number {
+    return this.pendingBytes;
   }
 
   /** Whether the last write failed. */
@@ -213,6 +224,7 @@ export class JournalWriter {
       return 'failed';
     }
     this.backoff.reset();
+    this.writes.observe((this.clock.monotonic() - this.writeStartedMs) / 1000);
     this.unsynced = true;
     for (const line of lines) this.pendingBytes -= line.text.length;
     this.inWrite = [];

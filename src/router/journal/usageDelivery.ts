@@ -111,6 +111,11 @@ export class UsageDelivery {
     if (this.waiting === 0) await this.deliverRefused();
   }
 
+  /** Records in memory that the store does not have yet. */
+  get undelivered(): number {
+    return this.waiting + this.refused.length;
+  }
+
   private get waiting(): number {
     return this.taken.length + this.queue.size;
   }

@@ -15,6 +15,7 @@
 import type { AgentEntry } from '../../domain/directory.ts';
 import type { UntimedEvent } from '../../domain/scheduler/schedulerEvents.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { Histogram } from '../../lib/metrics/histogram.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
 import type { LinkLimits } from '../../protocol/limits.ts';
@@ -36,6 +37,7 @@ import {
   maxAcked,
   maxStrangers,
   stopDrainMs,
+  sweepsPerRttSample,
   tokenGraceMs,
 } from '../limits.ts';
 import type { HealthBook } from '../health/healthBook.ts';
@@ -76,8 +78,13 @@ interface RegistryOptions {
   linkLimits?: Partial<LinkLimits>;
 }
 
+/** Seconds. */
+const rttBounds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
+
 export class AgentRegistry implements LinkOwner {
   readonly desired: DesiredModels;
+  /** Round-trip times in seconds, sampled. */
+  readonly linkRtt = new Histogram(rttBounds);
   private readonly options: RegistryOptions;
   private readonly processes = new Map<string, AgentProcess>();
   private readonly listeners = new Set<(agentId: string) => void>();
@@ -88,6 +95,7 @@ export class AgentRegistry implements LinkOwner {
   private configTimer: Timer | undefined;
   private configuredAtMs = -Infinity;
   private ackTimer: Timer | undefined;
+  private sweeps = 0;
   private stopped = false;
 
   constructor(options: RegistryOptions) {
@@ -400,6 +408,14 @@ export class AgentRegistry implements LinkOwner {
       this.turnAway(link, { ok: false, reason: 'token_expired', detail, goaway: 'token_expired' });
     }
     this.options.presence.seen(seen);
+    this.sweeps += 1;
+    if (this.sweeps % sweepsPerRttSample === 0) this.sampleRtt();
+  }
+
+  private sampleRtt(): void {
+    for (const { links } of this.processes.values()) {
+      for (const link of links.values()) this.linkRtt.observe((link.peer.rttMs() ?? NaN) / 1000);
+    }
   }
 
   /** The owner of one session: counts it as a stranger until it is linked or gone. */

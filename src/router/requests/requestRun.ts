@@ -34,6 +34,7 @@ import { settleTimeoutMs } from '../limits.ts';
 import type { ReceiptBook } from '../receipts/receiptBook.ts';
 import { RequestTrail } from '../receipts/requestTrail.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { RequestMeter } from '../metrics/requestMeter.ts';
 import type {
   ClientSink,
   InferenceRequest,
@@ -68,7 +69,8 @@ export interface RunContext {
   acknowledge(link: AgentLink, requestId: string): void;
   onAttempt(attempt: Attempt, request: Omit<InferenceRequest, 'body'>): void;
   onAttemptClosed(attempt: Attempt): void;
-  onOver(run: RequestRun, outcome: Outcome): void;
+  onOver(run: RequestRun, record: UsageRecord): void;
+  meter: Pick<RequestMeter, 'attemptFailed' | 'limited'>;
   receipts: Pick<ReceiptBook, 'over'>;
 }
 
@@ -163,6 +165,7 @@ export class RequestRun implements AttemptOwner {
     this.queueMs += clock.monotonic() - this.phase.sinceMs;
     this.trail.verdict = verdict;
     const { endpoint } = this.request;
+    if ('hit' in verdict) this.context.meter.limited(verdict.hit.limit, verdict.tier);
     const refusal = refused(verdict, { endpoint, nowMs: clock.now() });
     this.refuse(rates === null ? refusal : { ...refusal, rateHeaders: rateHeaders(rates) });
   }
@@ -198,7 +201,10 @@ export class RequestRun implements AttemptOwner {
     const { claim } = attempt;
     const nowMs = this.context.clock.monotonic();
     this.trail.ended(failure.code, nowMs);
-    if (this.answered === 'none') {
+    const isUnanswered = this.answered === 'none';
+    const when = isUnanswered ? 'before_first_byte' : 'after_first_byte';
+    this.context.meter.attemptFailed(failure.code, when);
+    if (isUnanswered) {
       this.phase = { is: 'waiting', sinceMs: nowMs };
       const blameless = failure.code === 'not_granted' || failure.code === 'unknown_instance';
       return this.context.tell({ type: 'failed', claim, slotFree: true, blameless });
@@ -358,7 +364,7 @@ export class RequestRun implements AttemptOwner {
       }
       this.sink.onClientClosed = undefined;
       this.sink.onDrain = undefined;
-      this.context.onOver(this, outcome);
+      this.context.onOver(this, record);
       const answered = this.answered !== 'none';
       const tried = !answered && refusal !== null ? this.attempt : undefined;
       const agentHeaders = tried === undefined ? {} : { agentHeaders: this.agentHeaders(tried) };

@@ -20,7 +20,8 @@ import type { LogBook } from '../logs/logBook.ts';
 import type { AgentRegistry } from '../links/agentRegistry.ts';
 import { maxCacheSalts, requestSweepMs } from '../limits.ts';
 import type { ReceiptBook } from '../receipts/receiptBook.ts';
-import type { ClientSink, InferenceRequest, Outcome, SubmitResult } from '../ports.ts';
+import { RequestMeter } from '../metrics/requestMeter.ts';
+import type { ClientSink, InferenceRequest, Outcome, SubmitResult, UsageRecord } from '../ports.ts';
 import type { Attempt, CoarseTime } from './attempt.ts';
 import { PromptHasher } from './promptBlocks.ts';
 import { RequestRun, type RunContext } from './requestRun.ts';
@@ -30,6 +31,7 @@ const saltCharacters = 16;
 
 export class RequestTable {
   readonly driver: SchedulerDriver;
+  readonly meter = new RequestMeter();
   readonly outcomes: Partial<Record<Outcome, number>> = {};
   private readonly clock: Clock;
   private readonly directory: Directory;
@@ -104,6 +106,7 @@ export class RequestTable {
     const ofKey = this.byKey.get(request.apiKey.id);
     if (ofKey === undefined) this.byKey.set(request.apiKey.id, new Set([run]));
     else ofKey.add(run);
+    this.meter.arrived(request.body.length);
     const prompt = this.prompts.blocksOf(request.body);
     const arrived = { ...routed(request), prompt };
     run.trail.routed = arrived;
@@ -180,8 +183,10 @@ export class RequestTable {
     }
   }
 
-  private onOver(run: RequestRun, outcome: Outcome): void {
+  private onOver(run: RequestRun, record: UsageRecord): void {
     const { requestId, apiKey } = run.request;
+    const { outcome } = record;
+    this.meter.ended(record);
     this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1;
     this.runs.delete(requestId);
     const ofKey = this.byKey.get(apiKey.id);
@@ -226,11 +231,16 @@ export class RequestTable {
       acknowledge: (link, requestId) => registry().acknowledge(link, requestId),
       onAttempt: (attempt, { requestId, project }) => {
         this.attempts.add(attempt);
+        this.meter.attempted(attempt.dispatch);
         logs.serve({ requestId, agentId: attempt.dispatch.agentId, projectId: project.id });
         registry().desired.used(attempt.dispatch.modelId, this.time.nowMs);
       },
-      onAttemptClosed: (attempt) => void this.attempts.delete(attempt),
-      onOver: (run, outcome) => this.onOver(run, outcome),
+      onAttemptClosed: (attempt) => {
+        this.attempts.delete(attempt);
+        this.meter.attemptClosed(attempt);
+      },
+      onOver: (run, record) => this.onOver(run, record),
+      meter: this.meter,
       receipts: { over: (ended) => receipts().over(ended) },
     };
   }

@@ -81,6 +81,7 @@ export async function createScriptedRouter(feed: DirectoryFeed): Promise<Scripte
       linkedAgents: 0,
       outcomes: { completed: 3 },
     }),
+    metrics: () => 'xim_requests_total{outcome="completed"} 3\n',
     ready: () => router.isReady,
     stop: () => directory.stop(),
   };
