@@ -27,6 +27,12 @@ export const maxDecisionCandidates = 8;
 /** Instances that are looked at to say who was closed in the moment of a choice. */
 export const maxSurveyed = 64;
 
+/** What those who wait may expect is found out anew after so long. */
+export const outlookMs = 500;
+
+/** Instances of a pool that are looked at for it. */
+export const maxOutlookInstances = 512;
+
 // Limits of projects and keys
 
 /** What may be used at once, as a multiple of the figure for a minute. */

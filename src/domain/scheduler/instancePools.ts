@@ -39,7 +39,8 @@ export class InstancePools {
   /** Instances that are closed by their backlog alone, by the time at which they open. */
   private readonly closed = new DeadlineHeap<InstanceLoad>();
   private readonly ofLoad = new Map<InstanceLoad, EngineInstance>();
-  private nowMs = 0;
+  /** The time of the last event. */
+  nowMs = 0;
 
   constructor(placement: Placement) {
     this.placement = placement;

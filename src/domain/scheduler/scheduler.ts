@@ -43,6 +43,7 @@ import {
   triedKey,
   type Fleet,
 } from './verdict.ts';
+import { QueueOutlook } from '../waiting/queueOutlook.ts';
 import { WaitingQueue, type WaitingBounds } from '../waiting/waitingQueue.ts';
 
 export interface SchedulerConfig {
@@ -61,7 +62,7 @@ export class Scheduler {
   private readonly placement: Placement;
   private readonly pools: InstancePools;
   readonly fleet: Fleet;
-  private readonly queue: WaitingQueue;
+  readonly queue: WaitingQueue;
   private readonly limits: LimitBook;
   private readonly failures: FailureBook;
   private readonly changes: FleetChanges;
@@ -81,9 +82,10 @@ export class Scheduler {
     this.placement = new Placement(config.tiers);
     this.pools = new InstancePools(this.placement);
     const penalties = new PenaltyBox<KnownAgent>();
-    this.fleet = { agents: this.agents, pools: this.pools, penalties };
     this.limits = new LimitBook(config);
     const { limits, placement } = this;
+    const outlook = new QueueOutlook({ placement, tiers: config.tiers });
+    this.fleet = { agents: this.agents, pools: this.pools, penalties, outlook };
     this.failures = new FailureBook(this.fleet);
     const { failures } = this;
     this.chooser = { random, regions, limits, placement, failures };

@@ -17,6 +17,7 @@ import {
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
+import type { QueueOutlook } from '../waiting/queueOutlook.ts';
 import type { Explanation, Verdict } from './schedulerEvents.ts';
 import type { AgentGroup, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import type { TierSlug } from '../tiers/tiers.ts';
@@ -26,6 +27,7 @@ export interface Fleet {
   agents: AgentIndex;
   pools: InstancePools;
   penalties: PenaltyBox<KnownAgent>;
+  outlook: QueueOutlook;
 }
 
 /** The stages that a request may ever reach. */
@@ -190,13 +192,11 @@ export function sharedTiers(fleet: Fleet, request: RoutedRequest): TierSlug[] {
   return [...tiers];
 }
 
-/** How long a new request like this would wait, from how long slots were held lately. */
+/** How long a new request like this would wait; null: nothing is known. */
 export function expectedWaitMs(fleet: Fleet, request: RoutedRequest): number | null {
-  const pools = reachableStages(request).flatMap((stage) => fleet.pools.of(request, stage));
-  const waits = pools
-    .filter((pool) => pool.slots > 0 && pool.serviceMs > 0)
-    .map((pool) => (pool.serviceMs * (pool.waiting.size + 1)) / pool.slots);
-  return waits.length === 0 ? null : Math.min(...waits);
+  const { pools, outlook } = fleet;
+  const open = reachableStages(request).flatMap((stage) => pools.of(request, stage));
+  return outlook.ofNewcomer(open, pools.nowMs);
 }
 
 /** Says of the agents of each stage why they are out. Bounded: it never looks at a whole fleet. */

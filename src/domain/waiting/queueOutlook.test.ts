@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { seededRandom } from '../../lib/random.ts';
+import { agentEntry, projectEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
+import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
+import { outlookMs } from '../limits.ts';
+import { Scheduler } from '../scheduler/scheduler.ts';
+import type { Dispatch, SchedulerEvent, UntimedEvent } from '../scheduler/schedulerEvents.ts';
+
+/** One shared agent with a slot, and a hand on the time. */
+function rig() {
+  const config = { tiers: unlimitedTiers() };
+  const scheduler = new Scheduler({ random: seededRandom(1), config });
+  let nowMs = 1000;
+  const send = (event: UntimedEvent): Dispatch[] =>
+    scheduler
+      .handle({ ...event, atMs: nowMs } as SchedulerEvent)
+      .filter((command) => command.type === 'dispatch');
+  send({ type: 'agent', entry: agentEntry({ id: 'one' }) });
+  send({ type: 'join', agentId: 'one', nonce: 'n1' });
+  const instances = [{ instance: 'i1', modelId: 'model_a', slots: 1, abilities: [] }];
+  send({ type: 'grant', agentId: 'one', nonce: 'n1', instances });
+  const arrive = (id: string, project = 'a'): Dispatch | undefined => {
+    const of = projectEntry({ id: project, slug: project });
+    return send({ type: 'arrive', request: routedRequest({ id, project: of }) })[0];
+  };
+  const pass = (ms: number): void => {
+    nowMs += ms;
+  };
+  const expectation = (id: string) => {
+    const waiting = scheduler.queue.get(id);
+    assert.ok(waiting, id);
+    return scheduler.fleet.outlook.of(waiting, nowMs);
+  };
+  const places = (ids: readonly string[]): number[] => ids.map((id) => expectation(id).position);
+  return { scheduler, send, arrive, pass, expectation, places };
+}
+
+test('a place in line is another than that in which requests are served', () => {
+  const { arrive, pass, places, send } = rig();
+  let running = arrive('first')?.claim ?? 0;
+  for (const id of ['a1', 'a2', 'a3', 'a4']) arrive(id, 'a');
+  for (const id of ['b1', 'b2']) arrive(id, 'b');
+  pass(outlookMs);
+  const ids = ['a1', 'a2', 'a3', 'a4', 'b1', 'b2'];
+  const foreseen = places(ids);
+  assert.equal(new Set(foreseen).size, ids.length);
+  assert.equal(Math.max(...foreseen), ids.length);
+  const byForesight = ids.toSorted(
+    (one, other) => (foreseen[ids.indexOf(one)] ?? 0) - (foreseen[ids.indexOf(other)] ?? 0),
+  );
+  const served: string[] = [];
+  while (served.length < ids.length) {
+    const [next] = send({ type: 'end', claim: running, slotFree: true });
+    assert.ok(next);
+    served.push(next.requestId);
+    running = next.claim;
+  }
+  // What they will be charged for is not what they are charged when nobody takes any time.
+  assert.equal(served[0], byForesight[0]);
+  for (const project of ['a', 'b']) {
+    const of = (some: string[]): string[] => some.filter((id) => id.startsWith(project));
+    assert.deepEqual(of(served), of(byForesight));
+  }
+  // One project does not stand behind all of another that came earlier.
+  assert.ok((foreseen[ids.indexOf('b1')] ?? 9) <= 2);
+});
+
+test('one who has just come is told the place of somebody else', () => {
+  const { arrive, places } = rig();
+  arrive('first');
+  arrive('a1');
+  assert.deepEqual(places(['a1']), [1]);
+  arrive('a2');
+  arrive('a3');
+  // The look is not older than the moment, so they are at its end.
+  assert.deepEqual(places(['a2']), [2]);
+  arrive('b1', 'b');
+  assert.ok((places(['b1'])[0] ?? 9) <= 2);
+});
+
+test('a time is foretold of which nothing is known, or none once it is', () => {
+  const { arrive, pass, expectation, send } = rig();
+  const first = arrive('first');
+  arrive('a1');
+  assert.deepEqual(expectation('a1'), { position: 1, etaMs: null });
+  pass(4000);
+  const [second] = send({ type: 'end', claim: first?.claim ?? 0, slotFree: true });
+  assert.equal(second?.requestId, 'a1');
+  for (const id of ['a2', 'a3', 'a4']) arrive(id);
+  // Four seconds each, by the only one that there was.
+  assert.ok(Math.abs((expectation('a2').etaMs ?? 0) - 4000) < 500);
+  pass(outlookMs);
+  const [a2, a4] = [expectation('a2').etaMs ?? 0, expectation('a4').etaMs ?? 0];
+  assert.ok(Math.abs(a4 - a2 - 8000) < 500, `${a2} ${a4}`);
+});
+
+test('an agent that went away is still waited for', () => {
+  const { arrive, pass, expectation, send } = rig();
+  const first = arrive('first');
+  arrive('a1');
+  pass(4000);
+  send({ type: 'end', claim: first?.claim ?? 0, slotFree: true });
+  arrive('a2');
+  send({ type: 'leave', agentId: 'one', nonce: 'n1' });
+  pass(outlookMs);
+  assert.deepEqual(expectation('a2'), { position: 1, etaMs: null });
+});

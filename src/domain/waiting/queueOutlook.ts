@@ -1,0 +1,255 @@
+/**
+ * What those who wait may expect: their place in line, and when their turn comes. Asked for by
+ * those who look, never by the scheduler: an order that changes with each arrival is worth a look
+ * now and then, so what was found is kept for `outlookMs`.
+ *
+ * The place is that in the order of service as it would be if nobody else came: retries first, then
+ * the project with the smallest counter, of its requests the first in its own order, whereupon its
+ * counter goes up by what that request costs. The time is a line: when the first instance opens,
+ * and how long one request after the other keeps all of them from taking the next.
+ */
+import { outlookMs, maxOutlookInstances } from '../limits.ts';
+import { answerCharge, promptCharge } from './fairQueue.ts';
+import type { Placement } from '../placing/placement.ts';
+import type { EngineInstance, InstancePool, WaitingRequest } from '../scheduler/schedulerState.ts';
+import type { TierTable } from '../tiers/tiers.ts';
+
+export interface Expectation {
+  /** 1: the next one. */
+  position: number;
+  /** Null: nothing is known of anybody who could serve it. */
+  etaMs: number | null;
+}
+
+/** When a pool takes requests on. */
+interface Pace {
+  opensInMs: number;
+  perRequestMs: number;
+}
+
+interface Found<Value> {
+  value: Value;
+  atMs: number;
+}
+
+const kept = <Value>(found: Found<Value> | undefined, nowMs: number): Value | undefined =>
+  found !== undefined && nowMs - found.atMs < outlookMs ? found.value : undefined;
+
+export class QueueOutlook {
+  private readonly placement: Placement;
+  private readonly tiers: TierTable;
+  private readonly paces = new WeakMap<InstancePool, Found<Pace | null>>();
+  private readonly lines = new WeakMap<InstancePool, Found<Map<WaitingRequest, number>>>();
+
+  constructor(options: { placement: Placement; tiers: TierTable }) {
+    this.placement = options.placement;
+    this.tiers = options.tiers;
+  }
+
+  /** Of one that waits: the best of the pools in which it stands and somebody serves. */
+  of(waiting: WaitingRequest, nowMs: number): Expectation {
+    let position = Infinity;
+    let etaMs: number | null = null;
+    const all = waiting.places.map(({ pool }) => pool);
+    const served = all.filter(({ slots }) => slots > 0);
+    for (const pool of served.length > 0 ? served : all) {
+      const line = this.lineOf(pool, nowMs);
+      const place = line.get(waiting) ?? this.placeOfLate(waiting, { pool, line, nowMs });
+      position = Math.min(position, place);
+      const pace = this.paceOf(pool, nowMs);
+      if (pace === null) continue;
+      const takesMs = pace.opensInMs + (place - 1) * pace.perRequestMs;
+      etaMs = Math.min(etaMs ?? Infinity, takesMs);
+    }
+    if (position === Infinity) position = 1;
+    return { position, etaMs };
+  }
+
+  /** What one who joins the end of these lines now may expect to wait; null: nothing is known. */
+  ofNewcomer(pools: readonly InstancePool[], nowMs: number): number | null {
+    let etaMs: number | null = null;
+    for (const pool of pools) {
+      const pace = this.paceOf(pool, nowMs);
+      if (pace === null) continue;
+      const takesMs = pace.opensInMs + pool.waiting.size * pace.perRequestMs;
+      etaMs = Math.min(etaMs ?? Infinity, takesMs);
+    }
+    return etaMs;
+  }
+
+  /** It came after the look: at the end, or, the first of its project, before larger counters. */
+  private placeOfLate(
+    waiting: WaitingRequest,
+    where: { pool: InstancePool; line: ReadonlyMap<unknown, number>; nowMs: number },
+  ): number {
+    const { pool, line, nowMs } = where;
+    const isFirst = pool.waiting.of(waiting.projectId)?.byKey[0]?.item === waiting;
+    if (!isFirst) return line.size + 1;
+    const counter = this.placement.counterOf(waiting, nowMs);
+    let before = 0;
+    for (const { byKey } of pool.waiting.waitingProjects()) {
+      const [first] = byKey;
+      if (first === undefined || first.item === waiting) continue;
+      if (this.placement.counterOf(first.item, nowMs) <= counter) before += 1;
+    }
+    return before + 1;
+  }
+
+  private lineOf(pool: InstancePool, nowMs: number): Map<WaitingRequest, number> {
+    const known = kept(this.lines.get(pool), nowMs);
+    if (known !== undefined) return known;
+    const value = this.orderOf(pool, nowMs);
+    this.lines.set(pool, { value, atMs: nowMs });
+    return value;
+  }
+
+  private orderOf(pool: InstancePool, nowMs: number): Map<WaitingRequest, number> {
+    const projects = [...pool.waiting.waitingProjects()].map(({ byKey }) => {
+      const items = byKey.map(({ item }) => item);
+      const [first] = items;
+      return { items, next: 0, counter: first ? this.placement.counterOf(first, nowMs) : 0 };
+    });
+    const line = new Map<WaitingRequest, number>();
+    const retries = projects.flatMap(({ items }) => items.filter(({ order }) => order < 0));
+    for (const one of retries.toSorted((a, b) => a.order - b.order)) line.set(one, line.size + 1);
+    for (const project of projects) while (isRetry(project.items[project.next])) project.next += 1;
+    const heap = new CounterHeap(projects.filter(({ items, next }) => next < items.length));
+    for (let project = heap.least(); project !== undefined; project = heap.least()) {
+      const item = project.items[project.next];
+      if (item === undefined) break;
+      line.set(item, line.size + 1);
+      project.next += 1;
+      project.counter += this.chargeOf(item);
+      heap.settle(project.next < project.items.length);
+    }
+    return line;
+  }
+
+  private chargeOf({ tokens, own, request }: WaitingRequest): number {
+    const cached = Math.max(0, tokens.prompt - own);
+    const charge = promptCharge({ input: tokens.prompt, cached }) + answerCharge(tokens.answer);
+    return charge / this.tiers[request.endpoint.tier].priority;
+  }
+
+  private paceOf(pool: InstancePool, nowMs: number): Pace | null {
+    const known = kept(this.paces.get(pool), nowMs);
+    if (known !== undefined) return known;
+    const value = paceOf(pool, nowMs);
+    this.paces.set(pool, { value, atMs: nowMs });
+    return value;
+  }
+}
+
+const isRetry = (item: WaitingRequest | undefined): boolean => item !== undefined && item.order < 0;
+
+/** Null: no instance is there, or nothing is known of how long they take. */
+function paceOf(pool: InstancePool, nowMs: number): Pace | null {
+  const typical = typicalOf(pool);
+  let perMs = 0;
+  let opensInMs = Infinity;
+  let looked = 0;
+  let granted = 0;
+  for (const instance of pool.instances) {
+    if (looked === maxOutlookInstances) break;
+    looked += 1;
+    if (instance.slots === 0) continue;
+    const pace = instancePace(instance, { typical, pool, nowMs });
+    if (pace === null) continue;
+    granted += 1;
+    perMs += 1 / Math.max(1, pace.perRequestMs);
+    opensInMs = Math.min(opensInMs, pace.opensInMs);
+  }
+  if (granted === 0) return null;
+  return { opensInMs, perRequestMs: looked / pool.instances.size / perMs };
+}
+
+interface Typical {
+  prompt: number;
+  answer: number;
+}
+
+/** Of those who wait, some of the first of each project. */
+function typicalOf(pool: InstancePool): Typical | null {
+  let [prompt, answer, count] = [0, 0, 0];
+  for (const { byKey } of pool.waiting.waitingProjects()) {
+    for (const { item } of byKey.slice(0, 4)) {
+      prompt += item.own;
+      answer += item.tokens.answer;
+      count += 1;
+    }
+    if (count >= 64) break;
+  }
+  return count === 0 ? null : { prompt: prompt / count, answer: answer / count };
+}
+
+function instancePace(
+  instance: EngineInstance,
+  where: { typical: Typical | null; pool: InstancePool; nowMs: number },
+): Pace | null {
+  const { load, slots, inFlight } = instance;
+  const { typical, pool, nowMs } = where;
+  const isOpen = pool.open.has(instance);
+  const prefillMs = typical === null ? 0 : (load.model.prefillMs(typical.prompt) ?? 0);
+  const holdMs = holdOf(instance, where);
+  if (holdMs === null) return null;
+  // What is closed by its room takes no more than it has, whatever it granted.
+  const useful = isOpen ? slots : Math.max(1, Math.min(slots, inFlight));
+  const perRequestMs = Math.max(prefillMs, holdMs / useful);
+  if (isOpen) return { opensInMs: 0, perRequestMs };
+  const hasSlot = inFlight < slots;
+  const backlogMs = Math.max(0, load.opensAtMs() - nowMs);
+  return { opensInMs: hasSlot && backlogMs > 0 ? backlogMs : holdMs / useful, perRequestMs };
+}
+
+/** How long a typical request holds a slot here; null: nothing is known. */
+function holdOf(
+  { load }: EngineInstance,
+  { typical, pool, nowMs }: { typical: Typical | null; pool: InstancePool; nowMs: number },
+): number | null {
+  const found = load.loadFor(typical?.prompt ?? 0, nowMs);
+  const tpotMs = load.model.tpotMs(found);
+  const ttftMs = load.model.ttftMs(found);
+  if (typical !== null && tpotMs !== null && ttftMs !== null) {
+    return ttftMs + tpotMs * typical.answer;
+  }
+  return pool.serviceMs > 0 ? pool.serviceMs : null;
+}
+
+interface Counted {
+  items: readonly WaitingRequest[];
+  next: number;
+  counter: number;
+}
+
+/** A binary heap of projects; the least may be changed in place and is then settled. */
+class CounterHeap {
+  private readonly items: Counted[];
+
+  constructor(items: readonly Counted[]) {
+    this.items = items.toSorted((one, other) => one.counter - other.counter);
+  }
+
+  least(): Counted | undefined {
+    return this.items[0];
+  }
+
+  /** The least has another counter, or is to go. */
+  settle(stays: boolean): void {
+    const { items } = this;
+    if (!stays) {
+      const last = items.pop();
+      if (last === undefined || items.length === 0) return;
+      items[0] = last;
+    }
+    let at = 0;
+    for (;;) {
+      const [left, right] = [2 * at + 1, 2 * at + 2];
+      const smaller = counterAt(items, right) < counterAt(items, left) ? right : left;
+      if (counterAt(items, smaller) >= counterAt(items, at)) return;
+      [items[at], items[smaller]] = [items[smaller] as Counted, items[at] as Counted];
+      at = smaller;
+    }
+  }
+}
+
+const counterAt = (items: readonly Counted[], at: number): number => items[at]?.counter ?? Infinity;
