@@ -70,6 +70,16 @@ export interface RouterConfig {
   waiting?: Partial<WaitingBounds>;
   /** A link on which nothing came for so long is lost, in ms; at most the protocol's 30 s. */
   linkSilentAfterMs?: number;
+  /**
+   * A stream without its first byte for so long goes to another agent, if there is one, in ms. By
+   * default the request timeout of its tier.
+   */
+  firstByteMs?: number | undefined;
+  /**
+   * A stream on which nothing came for so long goes on at another agent, if it may, in ms. By
+   * default the larger of 15 s and twenty times what a token of its engine takes (p99).
+   */
+  stallMs?: number | undefined;
 }
 
 export interface RouterStats {
@@ -165,6 +175,7 @@ export class Router {
     this.requests = new RequestTable({
       ...options,
       config: { tiers, waiting, region },
+      failures: { firstByteMs: config.firstByteMs ?? null, stallMs: config.stallMs ?? null },
       journal: this.journal,
       directory: this.directory,
       registry: () => this.registry,

@@ -220,6 +220,28 @@ const serving = {
     help: 'An agent that says nothing for this long is disconnected, at most 30s.',
     group: 'Serving',
   },
+  firstByteLimit: {
+    type: 'duration',
+    flag: 'first-byte-limit',
+    env: 'XIM_FIRST_BYTE_LIMIT',
+    default: 0,
+    placeholder: 'TIME',
+    help:
+      'A stream without a first byte for this long goes to another agent, if there is one. ' +
+      'By default (0s) the request timeout of its tier.',
+    group: 'Serving',
+  },
+  stallLimit: {
+    type: 'duration',
+    flag: 'stall-limit',
+    env: 'XIM_STALL_LIMIT',
+    default: 0,
+    placeholder: 'TIME',
+    help:
+      'A stream that stops for this long is continued on another agent, where it may be. ' +
+      'By default (0s) 15s, or longer where the engine is slow.',
+    group: 'Serving',
+  },
   tiers: {
     type: 'json',
     flag: 'tiers',

@@ -183,6 +183,8 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
       region: config.region,
       tiers,
       linkSilentAfterMs: config.linkSilence,
+      firstByteMs: config.firstByteLimit || undefined,
+      stallMs: config.stallLimit || undefined,
     },
     clock,
     random,

@@ -31,8 +31,17 @@ export interface CoarseTime {
   nowMs: number;
 }
 
-/** Why a running attempt has to be stopped. */
-export type Overdue = 'request_timeout' | 'idle' | 'client_too_slow';
+/**
+ * Why a running attempt has to be stopped; `late` (no first byte) and `stalled` (nothing more) only
+ * where somebody else could do better.
+ */
+export type Overdue = 'request_timeout' | 'idle' | 'client_too_slow' | 'late' | 'stalled';
+
+/** When to look for somebody else, in ms; null: by the tier, by the engine's own speed. */
+export interface FailureLimits {
+  firstByteMs: number | null;
+  stallMs: number | null;
+}
 
 /** How an answer went out. */
 export interface Answered {
@@ -72,6 +81,7 @@ export class Attempt implements StreamHandlers {
   private readonly owner: AttemptOwner;
   private readonly sink: ClientSink;
   private readonly time: CoarseTime;
+  private readonly limits: FailureLimits;
   private phase: Phase = 'asked';
   private stream: LinkStream | undefined;
   private head: HeadMessage | undefined;
@@ -84,6 +94,7 @@ export class Attempt implements StreamHandlers {
   private stalledBytes = 0;
   private stalledAtMs = 0;
   private resetAtMs = 0;
+  private streams = false;
 
   constructor(options: {
     dispatch: Dispatch;
@@ -91,6 +102,7 @@ export class Attempt implements StreamHandlers {
     link: AgentLink;
     owner: AttemptOwner;
     time: CoarseTime;
+    limits: FailureLimits;
     nowMs: number;
   }) {
     this.dispatch = options.dispatch;
@@ -100,12 +112,14 @@ export class Attempt implements StreamHandlers {
     this.owner = options.owner;
     this.sink = options.owner.sink;
     this.time = options.time;
+    this.limits = options.limits;
     this.startedAtMs = options.nowMs;
     this.activeAtMs = options.nowMs;
   }
 
   /** Sends the request. Everything else follows from what comes back. */
   start(message: OpenMessage, body: Buffer): void {
+    this.streams = message.stream;
     this.link.take(this.dispatch.instance);
     this.stream = this.link.peer.open(message, this);
     this.stream.write(body);
@@ -193,13 +207,14 @@ export class Attempt implements StreamHandlers {
   overdue(nowMs: number): Overdue | null {
     switch (this.phase) {
       case 'asked':
+        return this.overdueFirst(nowMs - this.startedAtMs);
       case 'holding':
         return nowMs - this.startedAtMs >= this.tier.requestTimeoutMs ? 'request_timeout' : null;
       case 'streaming':
       case 'passing':
         if (this.stalled)
           return nowMs - this.stalledAtMs >= slowClientMs ? 'client_too_slow' : null;
-        return nowMs - this.activeAtMs >= this.tier.idleStreamTimeoutMs ? 'idle' : null;
+        return this.overdueNext(nowMs - this.activeAtMs);
       case 'resetting':
       case 'closed':
         return null;
@@ -210,6 +225,18 @@ export class Attempt implements StreamHandlers {
   giveUpUnconfirmed(nowMs: number): void {
     if (this.phase !== 'resetting') return;
     if (nowMs - this.resetAtMs >= confirmTimeoutMs) this.onConfirmed(undefined);
+  }
+
+  private overdueFirst(sinceMs: number): Overdue | null {
+    if (sinceMs >= this.tier.requestTimeoutMs) return 'request_timeout';
+    const { firstByteMs } = this.limits;
+    // What is no stream has its first byte when it has its last.
+    return this.streams && firstByteMs !== null && sinceMs >= firstByteMs ? 'late' : null;
+  }
+
+  private overdueNext(sinceMs: number): Overdue | null {
+    if (sinceMs >= this.tier.idleStreamTimeoutMs) return 'idle';
+    return sinceMs >= (this.limits.stallMs ?? this.dispatch.stallMs) ? 'stalled' : null;
   }
 
   // The rare ways of a chunk

@@ -19,7 +19,6 @@
 import { isolationOf } from '../../domain/agents/matching.ts';
 import type { AgentEntry } from '../../domain/directory.ts';
 import type { Dispatch, Reject, UntimedEvent } from '../../domain/scheduler/schedulerEvents.ts';
-import { tokensCostMicros } from '../../domain/metering/price.ts';
 import type { TierTable } from '../../domain/tiers/tiers.ts';
 import { errorEnvelope } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -43,7 +42,15 @@ import type {
   SubmitResult,
   UsageRecord,
 } from '../ports.ts';
-import { Attempt, type Answered, type AttemptOwner, type CoarseTime } from './attempt.ts';
+import { healthOfAnswer, healthOfBreak } from './agentHealth.ts';
+import {
+  Attempt,
+  type Answered,
+  type AttemptOwner,
+  type CoarseTime,
+  type FailureLimits,
+  type Overdue,
+} from './attempt.ts';
 import {
   clientClosedStatus,
   keyRevoked,
@@ -54,6 +61,7 @@ import {
 } from './refusals.ts';
 import { rateHeaders } from './rateHeaders.ts';
 import { clampUsage, type ClampedUsage } from './usageClamp.ts';
+import { usageRecord } from './usageRecord.ts';
 
 /** What a run needs of the router. */
 export interface RunContext {
@@ -62,7 +70,10 @@ export interface RunContext {
   tiers: TierTable;
   journal: Journal;
   budgets: Pick<BudgetBook, 'ended' | 'nearEnd'>;
+  limits: FailureLimits;
   tell(event: UntimedEvent): void;
+  /** Whether somebody else could go on with what a claim serves. */
+  couldMove(claim: number): boolean;
   linkFor(dispatch: Dispatch): AgentLink | undefined;
   agent(agentId: string): AgentEntry | undefined;
   cacheSalt(projectId: string): string;
@@ -148,9 +159,9 @@ export class RequestRun implements AttemptOwner {
     }
     const isFirst = this.attempt === undefined;
     this.queueMs += nowMs - this.phase.sinceMs;
-    const { time } = context;
+    const { time, limits } = context;
     const tier = context.tiers[dispatch.tier];
-    const attempt = new Attempt({ dispatch, tier, link, owner: this, time, nowMs });
+    const attempt = new Attempt({ dispatch, tier, link, owner: this, time, limits, nowMs });
     this.attempt = attempt;
     this.trail.dispatched(dispatch, nowMs);
     if (isFirst) context.journal.begin(this.record({ outcome: 'interrupted', status: 500 }));
@@ -190,7 +201,8 @@ export class RequestRun implements AttemptOwner {
     if (!this.isRunning(attempt)) return;
     if (this.answered === 'none') this.onBegun(attempt, head);
     const usage = this.usageOf(end) ?? (head.status >= 400 ? refusedUsage : undefined);
-    this.context.tell({ type: 'end', claim: attempt.claim, slotFree: true, usage });
+    const health = healthOfAnswer(head, end);
+    this.context.tell({ type: 'end', claim: attempt.claim, slotFree: true, usage, health });
     const finish = (): void => attempt.finish();
     const outcome = outcomeOf(head, end);
     this.conclude({ outcome, status: head.status, refusal: null, end, finish });
@@ -201,15 +213,16 @@ export class RequestRun implements AttemptOwner {
     const { claim } = attempt;
     const nowMs = this.context.clock.monotonic();
     this.trail.ended(failure.code, nowMs);
+    const health = healthOfBreak(failure.code);
     const isUnanswered = this.answered === 'none';
     const when = isUnanswered ? 'before_first_byte' : 'after_first_byte';
     this.context.meter.attemptFailed(failure.code, when);
     if (isUnanswered) {
       this.phase = { is: 'waiting', sinceMs: nowMs };
       const blameless = failure.code === 'not_granted' || failure.code === 'unknown_instance';
-      return this.context.tell({ type: 'failed', claim, slotFree: true, blameless });
+      return this.context.tell({ type: 'failed', claim, slotFree: true, blameless, health });
     }
-    this.context.tell({ type: 'end', claim, slotFree: true });
+    this.context.tell({ type: 'end', claim, slotFree: true, health });
     const lost = failure.code === 'link_closed' ? 'was lost' : 'failed';
     const message = `The agent ${lost} while it answered. The answer is not complete.`;
     const finish = this.breakOff(attempt, { name: 'upstream_error', message });
@@ -217,10 +230,11 @@ export class RequestRun implements AttemptOwner {
   }
 
   onSettled(attempt: Attempt, end: EndMessage | undefined): void {
-    this.context.tell({ type: 'release', claim: attempt.claim, usage: this.usageOf(end) });
-    if (this.phase.is === 'settling') this.conclude({ ...this.phase.ending, end });
-    // Its record is made already, without them.
-    else if (end !== undefined) this.context.acknowledge(attempt.link, end.requestId);
+    this.context.tell({ type: 'release', claim: attempt.claim, usage: this.usageOf(end, attempt) });
+    const { phase } = this;
+    if (phase.is === 'settling' && phase.attempt === attempt) {
+      this.conclude({ ...phase.ending, end });
+    } else if (end !== undefined) this.context.acknowledge(attempt.link, end.requestId);
   }
 
   onClosed(attempt: Attempt): void {
@@ -252,16 +266,33 @@ export class RequestRun implements AttemptOwner {
     if (phase.is !== 'running') return;
     const { attempt } = phase;
     const overdue = attempt.overdue(nowMs);
-    if (overdue === null) return;
+    if (overdue !== null) this.onOverdue(attempt, { overdue, nowMs });
+  }
+
+  private onOverdue(attempt: Attempt, what: { overdue: Overdue; nowMs: number }): void {
+    const { overdue, nowMs } = what;
     const { slug: tier, requestTimeoutMs, idleStreamTimeoutMs } = attempt.tier;
     if (overdue === 'request_timeout') {
       const refusal = timedOut({ tier, requestTimeoutMs });
       return this.stop({ outcome: 'timeout', refusal, code: 'cancelled' });
     }
     if (overdue === 'client_too_slow') return this.cut('client_too_slow', 'too_slow');
+    if (overdue === 'late') return this.moveOn(attempt, nowMs);
+    if (overdue === 'stalled') return;
     const seconds = idleStreamTimeoutMs / 1000;
     const message = `Nothing came for ${seconds} s, the idle stream timeout of the tier '${tier}'.`;
     this.stop({ outcome: 'stream_error', refusal: { name: 'timeout', message }, code: 'idle' });
+  }
+
+  /** R3: nothing came, and somebody else may be quicker. While nobody is there it is left alone. */
+  private moveOn(attempt: Attempt, nowMs: number): void {
+    const { claim } = attempt;
+    if (!this.context.couldMove(claim)) return;
+    this.phase = { is: 'waiting', sinceMs: nowMs };
+    this.trail.ended('late', nowMs);
+    this.context.meter.attemptFailed('idle', 'before_first_byte');
+    attempt.reset('idle', nowMs);
+    this.context.tell({ type: 'failed', claim, slotFree: false, health: 'bad' });
   }
 
   private onClientClosed(): void {
@@ -434,45 +465,21 @@ export class RequestRun implements AttemptOwner {
   }
 
   /** What the agent says that was used, within what was relayed. */
-  private usageOf(end: EndMessage | undefined): ClampedUsage | undefined {
+  private usageOf(end: EndMessage | undefined, attempt = this.attempt): ClampedUsage | undefined {
     const usage = end?.usage;
     if (usage === undefined) return undefined;
     const { bodyBytes } = this;
-    return clampUsage(usage, { bodyBytes, answerBytes: this.attempt?.answerBytes ?? 0 });
+    return clampUsage(usage, { bodyBytes, answerBytes: attempt?.answerBytes ?? 0 });
   }
 
   private record(ending: { outcome: Outcome; status: number; end?: Ending['end'] }): UsageRecord {
-    const { request, attempt } = this;
-    const clamped = this.usageOf(ending.end);
-    return {
-      requestId: request.requestId,
-      projectId: request.project.id,
-      endpointId: request.endpoint.id,
-      endpointSlug: request.endpoint.slug,
-      apiKeyId: request.apiKey.id,
-      modelId: request.model.id,
-      agentId: attempt?.dispatch.agentId ?? null,
-      tier: attempt?.dispatch.tier ?? request.endpoint.tier,
-      startedAtMs: this.startedAtMs,
-      inputTokens: clamped?.input ?? null,
-      cachedTokens: clamped?.cached ?? null,
-      outputTokens: clamped?.output ?? null,
-      ttftMs: this.ttftMs,
-      latencyMs: this.context.clock.monotonic() - request.arrivedAtMs,
-      queueMs: this.queueMs,
-      status: ending.status,
-      outcome: ending.outcome,
-      stream: request.stream,
-      usageClamped: clamped?.clamped ?? false,
-      shared: attempt?.dispatch.shared ?? false,
-      costMicros: attempt === undefined || clamped === undefined ? 0 : costOf(attempt, clamped),
-    };
+    const { startedAtMs, ttftMs, queueMs, attempt, request } = this;
+    const { outcome, status } = ending;
+    const latencyMs = this.context.clock.monotonic() - request.arrivedAtMs;
+    const times = { startedAtMs, ttftMs, latencyMs, queueMs };
+    const usage = this.usageOf(ending.end);
+    return usageRecord(request, { outcome, status, ...times, usage, attempt });
   }
-}
-
-/** Of own agents the time is charged, not the tokens. */
-function costOf({ dispatch, tier }: Attempt, used: ClampedUsage): number {
-  return dispatch.shared ? tokensCostMicros(tier.price, used) : 0;
 }
 
 /** An engine that refuses a request and says nothing of tokens has used none. */

@@ -22,7 +22,7 @@ import { maxCacheSalts, requestSweepMs } from '../limits.ts';
 import type { ReceiptBook } from '../receipts/receiptBook.ts';
 import { RequestMeter } from '../metrics/requestMeter.ts';
 import type { ClientSink, InferenceRequest, Outcome, SubmitResult, UsageRecord } from '../ports.ts';
-import type { Attempt, CoarseTime } from './attempt.ts';
+import type { Attempt, CoarseTime, FailureLimits } from './attempt.ts';
 import { PromptHasher } from './promptBlocks.ts';
 import { RequestRun, type RunContext } from './requestRun.ts';
 import { SchedulerDriver } from './schedulerDriver.ts';
@@ -49,6 +49,7 @@ export class RequestTable {
     clock: Clock;
     random: Random;
     config: SchedulerConfig;
+    failures: FailureLimits;
     journal: Journal;
     directory: Directory;
     registry: () => AgentRegistry;
@@ -214,6 +215,7 @@ export class RequestTable {
     logs: Pick<LogBook, 'serve'>;
     budgets: BudgetBook;
     receipts: () => ReceiptBook;
+    failures: FailureLimits;
   }): RunContext {
     const { clock, tiers, journal, directory, registry, logs, budgets, receipts } = options;
     const secret = options.random.bytes(32);
@@ -223,7 +225,9 @@ export class RequestTable {
       journal,
       budgets,
       time: this.time,
+      limits: options.failures,
       tell: (event) => this.driver.send(event),
+      couldMove: (claim) => this.driver.scheduler.couldMove(claim),
       linkFor: (dispatch) => registry().linkFor(dispatch),
       agent: (agentId): AgentEntry | undefined => directory.agent(agentId),
       // Separates prefix caches of projects on one engine, and names nobody.

@@ -1,0 +1,118 @@
+/** Agents that are slow, hang or fail: who is tried next, and who is spared. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  answers,
+  eventText,
+  refuses,
+  saysNothing,
+  streams,
+  type FakeRequest,
+} from '../testing/links/fakeAgent.ts';
+import { FakeClock } from '../testing/fakeClock.ts';
+import { auditedHarness } from '../testing/router/auditedHarness.ts';
+import { settle, until } from '../testing/router/routerHarness.ts';
+
+const harness = auditedHarness();
+const config = { firstByteMs: 5000 };
+const done = 'data: [DONE]\n\n';
+
+test('a stream waits for a hung engine until its request timeout, beside a free one', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock, config });
+  const hung = await one.agent({ script: saysNothing });
+  const { client, result } = one.submit();
+  await until(() => hung.agent.requests.length === 1);
+  await one.agent({ script: streams('Hello'), slots: 2 });
+  await clock.advanceAsync(4500);
+  assert.equal(hung.agent.requests[0]?.reset, undefined);
+  await clock.advanceAsync(1000);
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(client.text, `${eventText('Hello')}${done}`);
+  assert.equal(hung.agent.requests[0]?.reset, 'idle');
+  // It is spared: the next one goes to the other at once.
+  assert.equal((await one.submit().result).outcome, 'completed');
+  assert.equal(hung.agent.requests.length, 1);
+});
+
+test('a slow engine loses its request to nobody', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock, config });
+  let slow: FakeRequest | undefined;
+  const { agent } = await one.agent({ script: (request) => void (slow = request) });
+  const { client, result } = one.submit();
+  await until(() => slow !== undefined);
+  await clock.advanceAsync(20_000);
+  assert.equal(agent.requests[0]?.reset, undefined);
+  assert.ok(slow !== undefined);
+  await streams('late')(slow, agent);
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(client.text, `${eventText('late')}${done}`);
+});
+
+test('an answer in one piece is taken for late while it is computed', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock, config });
+  let slow: FakeRequest | undefined;
+  const { agent } = await one.agent({ script: (request) => void (slow = request) });
+  const { result } = one.submit({ stream: false });
+  await until(() => slow !== undefined);
+  const other = await one.agent({ script: answers('{"other":true}') });
+  await clock.advanceAsync(20_000);
+  assert.ok(slow !== undefined);
+  await answers('{"ok":true}')(slow, agent);
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(other.agent.requests.length, 0);
+});
+
+test('bytes of an agent that was given up reach the client', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock, config });
+  let slow: FakeRequest | undefined;
+  const first = await one.agent({
+    script: (request) => {
+      slow = request;
+      request.whenReset(() => {
+        request.streamHead();
+        request.event('never');
+        setImmediate(() => request.finish({ outcome: 'cancelled' }));
+      });
+    },
+  });
+  const { client, result } = one.submit();
+  await until(() => slow !== undefined);
+  await one.agent({ script: streams('Hello') });
+  await clock.advanceAsync(6000);
+  assert.equal((await result).outcome, 'completed');
+  await settle();
+  assert.equal(client.text, `${eventText('Hello')}${done}`);
+  assert.equal(first.agent.requests.length, 1);
+});
+
+test('an engine that fails at once gets one request after the other', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const broken = await one.agent({ script: refuses('engine_failed'), slots: 8 });
+  await one.agent({ script: streams('x'), slots: 8 });
+  for (let n = 0; n < 40; n += 1) {
+    assert.equal((await one.submit().result).outcome, 'completed');
+    await clock.advanceAsync(100);
+  }
+  // Of 4 s it was in the box but for moments: after 1 s and after 2 s more it was asked again.
+  const asked = broken.agent.requests.length;
+  assert.ok(asked >= 1 && asked <= 3, `${asked} requests`);
+});
+
+test('an engine that is well again is not asked any more', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const weak = await one.agent({ script: refuses('engine_unreachable'), slots: 8 });
+  const other = await one.agent({ script: streams('x'), slots: 8 });
+  while (weak.agent.requests.length === 0) await one.submit().result;
+  weak.agent.script = streams('y');
+  await clock.advanceAsync(1500);
+  const before = other.agent.requests.length;
+  for (let n = 0; n < 40; n += 1) await one.submit().result;
+  assert.ok(weak.agent.requests.length > 5, `${weak.agent.requests.length} requests`);
+  assert.ok(other.agent.requests.length > before);
+});

@@ -1,0 +1,46 @@
+/** The record of a request that has ended, or that stands for it if nothing more is heard of it. */
+import { tokensCostMicros } from '../../domain/metering/price.ts';
+import type { InferenceRequest, Outcome, UsageRecord } from '../ports.ts';
+import type { Attempt } from './attempt.ts';
+import type { ClampedUsage } from './usageClamp.ts';
+
+/** What a request has come to. Times as in the record. */
+export interface RequestEnd {
+  outcome: Outcome;
+  status: number;
+  startedAtMs: number;
+  ttftMs: number | null;
+  latencyMs: number;
+  queueMs: number;
+  /** As its engine counted, within what was relayed; undefined: it did not count. */
+  usage: ClampedUsage | undefined;
+  /** The last attempt that was made; undefined: nobody was chosen. */
+  attempt: Attempt | undefined;
+}
+
+export function usageRecord(request: Omit<InferenceRequest, 'body'>, end: RequestEnd): UsageRecord {
+  const { attempt, usage, ...rest } = end;
+  return {
+    requestId: request.requestId,
+    projectId: request.project.id,
+    endpointId: request.endpoint.id,
+    endpointSlug: request.endpoint.slug,
+    apiKeyId: request.apiKey.id,
+    modelId: request.model.id,
+    agentId: attempt?.dispatch.agentId ?? null,
+    tier: attempt?.dispatch.tier ?? request.endpoint.tier,
+    inputTokens: usage?.input ?? null,
+    cachedTokens: usage?.cached ?? null,
+    outputTokens: usage?.output ?? null,
+    stream: request.stream,
+    usageClamped: usage?.clamped ?? false,
+    shared: attempt?.dispatch.shared ?? false,
+    costMicros: attempt === undefined || usage === undefined ? 0 : costOf(attempt, usage),
+    ...rest,
+  };
+}
+
+/** Of own agents the time is charged, not the tokens. */
+function costOf({ dispatch, tier }: Attempt, used: ClampedUsage): number {
+  return dispatch.shared ? tokensCostMicros(tier.price, used) : 0;
+}
