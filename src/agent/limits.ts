@@ -17,8 +17,12 @@ export const longestServerPauseMs = 60_000;
 /** A nonce that the server has forgotten is replaced this often within one attempt. */
 export const maxNonceAttempts = 3;
 
-/** Share of an access token's life after which it is replaced. */
+/**
+ * Share of an access token's life after which it is replaced, at the latest, and how much earlier
+ * it may be: agents that joined together do not all come at once for ever.
+ */
 export const refreshAtShare = 0.6;
+export const refreshSpreadShare = 0.1;
 /** Between two refreshes, however short a life the server gives its tokens. */
 export const shortestRefreshMs = 1_000;
 /** A token with less life than this left is not used for a new link. */

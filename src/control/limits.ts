@@ -100,6 +100,10 @@ export const staleAttempts = 8;
 
 export const accessTokenLifetimeMs = 600_000;
 
+/** Tokens that are rotated in one transaction, and that may wait for the next one. */
+export const rotationsAtOnce = 64;
+export const rotationsWaiting = 4_096;
+
 /** Enrolments with one join key run one after another; so many may wait for their turn, in all. */
 export const enrolmentsWaiting = 1_000;
 

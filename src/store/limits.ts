@@ -36,8 +36,8 @@ export const preparedStatementsMax = 256;
 /** Size to which SQLite cuts its write-ahead log back once it is in the file, in bytes. */
 export const sqliteJournalSizeBytes = 64 * 1024 * 1024;
 
-/** Calls that somebody waits for, in a row, before one of upkeep has its turn. */
-export const urgentInRow = 8;
+/** Calls that go before one that has time, before it has its turn. */
+export const passesInRow = 8;
 
 /**
  * Up to this size a start checks every page of the embedded database, some 700 MB a second; of a

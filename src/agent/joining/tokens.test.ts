@@ -23,7 +23,7 @@ interface Rig {
 }
 
 /** A keeper over a server that answers every refresh alike. */
-function rig(answer: CallOutcome<RefreshAnswer>): Rig {
+function rig(answer: CallOutcome<RefreshAnswer>, seed = 1): Rig {
   const clock = new FakeClock();
   const asked: number[] = [];
   const client = {
@@ -40,7 +40,7 @@ function rig(answer: CallOutcome<RefreshAnswer>): Rig {
     store: memoryStore(identity.secretPem()),
     identity,
     clock,
-    random: seededRandom(1),
+    random: seededRandom(seed),
     log: silentLogger,
   });
   return { clock, tokens, asked };
@@ -93,6 +93,26 @@ test('a token that lives for years is never renewed, or at once', async () => {
   assert.equal(asked.length, 1);
   stop.abort();
   await kept;
+});
+
+test('a rack that joined together refreshes together for ever, or later than it may', async () => {
+  const all: number[] = [];
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const { clock, tokens, asked } = rig(fresh(600), seed);
+    const stop = new AbortController();
+    const kept = tokens.keepFresh(stop.signal);
+    // The first one at once; the second comes by the spread.
+    await clock.advanceAsync(360_000);
+    const [, second = Number.NaN] = asked;
+    all.push(second - (asked[0] ?? 0));
+    stop.abort();
+    await kept;
+  }
+  assert.ok(
+    all.every((ms) => ms >= 300_000 && ms <= 360_000),
+    String(all),
+  );
+  assert.ok(Math.max(...all) - Math.min(...all) > 30_000, String(all));
 });
 
 test('a server that is busy is asked again before it said so', async () => {

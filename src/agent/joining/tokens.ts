@@ -19,6 +19,7 @@ import {
   reconnectFirstMs,
   reconnectLongestMs,
   refreshAtShare,
+  refreshSpreadShare,
   shortestRefreshMs,
   suspendedRetryMs,
   tokenMarginMs,
@@ -41,6 +42,8 @@ interface AccessToken {
   text: string;
   receivedAtMs: number;
   livesMs: number;
+  /** When it is replaced, as a share of its life. */
+  refreshAtShare: number;
 }
 
 export class TokenKeeper {
@@ -60,6 +63,7 @@ export class TokenKeeper {
       text: fresh.accessToken,
       receivedAtMs: fresh.receivedAtMs,
       livesMs: fresh.expiresInSeconds * 1000,
+      refreshAtShare: refreshAtShare - refreshSpreadShare * this.parts.random.float(),
     };
   }
 
@@ -111,8 +115,9 @@ export class TokenKeeper {
   }
 
   private untilRefreshMs(): number {
-    if (this.token === undefined) return 0;
-    return Math.max(0, this.leftMs(this.token) - this.token.livesMs * (1 - refreshAtShare));
+    const { token } = this;
+    if (token === undefined) return 0;
+    return Math.max(0, this.leftMs(token) - token.livesMs * (1 - token.refreshAtShare));
   }
 
   private refresh(signal: AbortSignal): Promise<TokenOutcome> {

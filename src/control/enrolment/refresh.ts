@@ -21,6 +21,7 @@ import { signedMessagesPerCall, staleAttempts } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import type { AgentCredentials, AgentTokens } from './agentTokens.ts';
 import type { Nonces } from './nonces.ts';
+import { createRotations, type Rotate } from './rotations.ts';
 
 export interface RefreshRequest {
   agentId: string;
@@ -59,6 +60,7 @@ type Parts = Pick<ControlParts, 'store' | 'clock' | 'log'> & {
 
 export function createRefresh(parts: Parts): Refresh {
   const { store, nonces, tokens, log } = parts;
+  const means = { ...parts, rotateOne: createRotations(store) };
   return async (request) => {
     const { agentId, address, rotationToken } = request;
     const refuse = (reason: RefreshRefusal): RefreshOutcome => {
@@ -73,7 +75,7 @@ export function createRefresh(parts: Parts): Refresh {
     const generation = tokens.generationOf({ agentId, rotationToken });
     if (generation === undefined) return refuse('rotation_token_invalid');
     const presented = { generation, hash: tokens.rotationHash({ agentId, generation }) };
-    const outcome = await rotate(parts, { agentId, presented, generation: agent.generation });
+    const outcome = await rotate(means, { agentId, presented, generation: agent.generation });
     if (!outcome.ok) return refuse(refusals[outcome.reason]);
     if (outcome.ahead) {
       log.warn({ agentId }, 'an agent has a newer token than the database: it was set back (F4)');
@@ -97,7 +99,14 @@ function signatureIsGood(
 
 /** The store's transaction, repeated while another refresh was quicker. */
 async function rotate(
-  { store, clock, tokens }: Pick<Parts, 'store' | 'clock' | 'tokens'>,
+  {
+    store,
+    clock,
+    tokens,
+    rotateOne,
+  }: Pick<Parts, 'store' | 'clock' | 'tokens'> & {
+    rotateOne: Rotate;
+  },
   input: Pick<RotateInput, 'agentId' | 'presented' | 'generation'>,
 ): Promise<RotateOutcome> {
   const { agentId, presented } = input;
@@ -106,13 +115,7 @@ async function rotate(
     const next = Math.max(generation, presented.generation) + 1;
     const nextHash = tokens.rotationHash({ agentId, generation: next });
     const nowMs = clock.now();
-    const outcome = await store.rotateToken({
-      agentId,
-      presented,
-      generation,
-      nextHash,
-      nowMs,
-    });
+    const outcome = await rotateOne({ agentId, presented, generation, nextHash, nowMs });
     if (outcome.ok || outcome.reason !== 'stale') return outcome;
     generation = (await store.agentById(agentId))?.generation ?? generation;
   }

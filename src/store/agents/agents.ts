@@ -39,6 +39,13 @@ export async function lockAgent(tx: Tx, id: string): Promise<Row<'agents'> | und
   return forUpdate(tx, query).executeTakeFirst();
 }
 
+/** The same of several, in the order of their ids. */
+export async function lockAgents(tx: Tx, ids: readonly string[]): Promise<Row<'agents'>[]> {
+  if (ids.length === 0) return [];
+  const query = tx.db.selectFrom('agents').selectAll().where('id', 'in', ids).orderBy('id');
+  return forUpdate(tx, query).execute();
+}
+
 export async function setAgentState(
   tx: Tx,
   input: Parameters<Store['setAgentState']>[0],

@@ -18,6 +18,7 @@ import type { TierSlug } from '../../domain/tiers/tiers.ts';
 import { boundAgentsPerEndpoint, boundEndpointsPerAgent } from '../limits.ts';
 import type { Row } from '../tables.ts';
 import type { ChangeKind } from '../tables/frameTables.ts';
+import { lockAgents } from './agents.ts';
 import { forUpdate } from '../transaction.ts';
 import type { Tx } from '../transaction.ts';
 import { containing, fromList, fromListOrNull, toListOrNull } from '../queries/columns.ts';
@@ -191,12 +192,6 @@ export async function bindAgentTo(
     changes.push({ kind: 'endpoint', id: endpoint.id });
   }
   return { ok: true, changes };
-}
-
-async function lockAgents(tx: Tx, ids: readonly string[]): Promise<Row<'agents'>[]> {
-  if (ids.length === 0) return [];
-  const query = tx.db.selectFrom('agents').selectAll().where('id', 'in', ids).orderBy('id');
-  return forUpdate(tx, query).execute();
 }
 
 async function lockEndpoints(tx: Tx, ids: readonly string[]): Promise<Row<'endpoints'>[]> {

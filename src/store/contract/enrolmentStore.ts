@@ -70,9 +70,11 @@ export interface EnrolmentStore {
    */
   enroll(input: EnrollInput): Promise<EnrollOutcome>;
   /**
+   * Those that came together, in one transaction and in their order; an outcome for each.
+   *
    * Current token → next generation; previous token → the generation that there is, as often as it
    * comes; one of a later generation → the generation after that (S8); any other → `reused`, and
    * the agent is suspended (S5).
    */
-  rotateToken(input: RotateInput): Promise<RotateOutcome>;
+  rotateTokens(inputs: readonly RotateInput[]): Promise<RotateOutcome[]>;
 }

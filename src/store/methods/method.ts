@@ -5,12 +5,13 @@ import type { Tx } from '../transaction.ts';
 /**
  * - `read` runs in a snapshot beside writers;
  * - `write` runs in a transaction that may lock rows;
+ * - `patient` is a write whose caller has minutes: it comes after those of people;
  * - `upkeep` is a write that nobody waits for (usage, presence, what is forgotten after a while):
- *   it comes after those that somebody does wait for, which matters when the database is slow;
+ *   it comes after all others, which matters when the database is slow;
  * - `change` is a write that a person asked for: S7, its note commits with it when its outcome is
  *   ok. Whatever takes an `audit` note is one, and answers with an outcome.
  */
-export type Access = 'read' | 'write' | 'upkeep' | 'change';
+export type Access = 'read' | 'write' | 'patient' | 'upkeep' | 'change';
 
 type AnyMethod = (...args: never[]) => Promise<unknown>;
 
@@ -19,7 +20,7 @@ type AccessOf<Signature extends AnyMethod> =
     ? ReturnType<Signature> extends Promise<{ ok: boolean }>
       ? 'change'
       : never
-    : 'read' | 'write' | 'upkeep';
+    : 'read' | 'write' | 'patient' | 'upkeep';
 
 export interface Method<Signature extends AnyMethod> {
   access: AccessOf<Signature>;

@@ -29,6 +29,26 @@ void test('a sign-in waits behind the usage of a thousand requests', () => {
   assert.deepEqual(drain(order), []);
 });
 
+void test('a sign-in waits behind the refreshes of a rack, or these behind usage', () => {
+  const order = new CallOrder();
+  order.push(call(1, 'recordUsage'));
+  order.push(call(2, 'rotateTokens'));
+  order.push(call(3, 'rotateTokens'));
+  order.push(call(4, 'insertSession'));
+  assert.deepEqual(drain(order), [4, 2, 3, 1]);
+});
+
+void test('refreshes starve while people are busy, or upkeep while both are', () => {
+  const order = new CallOrder();
+  order.push(call(0, 'recordUsage'));
+  for (let id = 1; id <= 40; id += 1) {
+    order.push(call(id, id % 2 === 0 ? 'rotateTokens' : 'insertSession'));
+  }
+  const out = drain(order);
+  assert.ok(out.indexOf(2) <= 9, `the first refresh was number ${out.indexOf(2)}`);
+  assert.ok(out.indexOf(0) <= 9, `upkeep was number ${out.indexOf(0)}`);
+});
+
 void test('upkeep starves while people are busy', () => {
   const order = new CallOrder();
   order.push(call(0, 'recordUsage'));

@@ -5,6 +5,7 @@ import type { Store } from '../../store/store.ts';
 import { auditNote, firstPage as page, revocation, usageRow } from '../database/storeRows.ts';
 import { agentsOf } from '../router/agentsOf.ts';
 import { historyMs } from './historyRows.ts';
+import { rotateToken } from '../storeContract/rotateToken.ts';
 
 const hash = (letter: string): string => letter.repeat(64);
 
@@ -130,7 +131,7 @@ export async function checkWrites(store: Store): Promise<void> {
     audit: auditNote(),
   });
   assert.equal(resumed.ok && resumed.agent.state, 'enrolled');
-  const rotated = await store.rotateToken({
+  const rotated = await rotateToken(store, {
     agentId: 'agent-0001',
     presented: { generation: 7, hash: hash('7') },
     generation: 7,

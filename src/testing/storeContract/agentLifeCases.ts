@@ -13,6 +13,7 @@ import { withAgent, withCatalogue } from '../router/catalogueRows.ts';
 import { firstPage } from '../http/firstPage.ts';
 import { auditNote, startMs, tokenHash } from '../database/storeRows.ts';
 import type { StoreCases } from './storeCases.ts';
+import { rotateToken } from './rotateToken.ts';
 
 const by = { atMs: startMs, actor: 'user:user_a', reason: 'asked' };
 
@@ -90,7 +91,7 @@ async function refresh(store: Store, agentId: string): Promise<void> {
   const { generation, tokenHash: hash } = agent;
   const nextHash = tokenHash(agentId, generation + 1);
   const presented = { generation, hash };
-  await store.rotateToken({ agentId, presented, generation, nextHash, nowMs: startMs });
+  await rotateToken(store, { agentId, presented, generation, nextHash, nowMs: startMs });
 }
 
 const stateOfEvent: Readonly<Record<string, StoredAgentState>> = {

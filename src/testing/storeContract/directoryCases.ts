@@ -16,6 +16,7 @@ import {
   tokenHash,
 } from '../database/storeRows.ts';
 import { enrolled, enrollInput, withJoinKey } from './enrollCases.ts';
+import { rotateToken } from './rotateToken.ts';
 
 async function changesAfter(store: Store, revision: number, limit = 100): Promise<Change[]> {
   const outcome = await store.changesSince({ revision, limit });
@@ -26,7 +27,7 @@ async function changesAfter(store: Store, revision: number, limit = 100): Promis
 /** Rotates the token of a new agent `count` times; each rotation is one change. */
 async function rotate(store: Store, agentId: string, count: number): Promise<void> {
   for (let generation = 1; generation <= count; generation += 1) {
-    await store.rotateToken({
+    await rotateToken(store, {
       agentId,
       presented: { generation, hash: tokenHash(agentId, generation) },
       generation,

@@ -14,6 +14,7 @@ import {
   tokenHash,
 } from '../database/storeRows.ts';
 import { agentsOf } from '../router/agentsOf.ts';
+import { rotateToken } from './rotateToken.ts';
 
 const retryGraceMs = 300_000;
 
@@ -311,7 +312,7 @@ const retryCases: StoreCases = {
   'a retry overtakes a rotation that it has not seen': async ({ store }) => {
     await withJoinKey(store);
     const agent = await enrolled(store, 1);
-    await store.rotateToken({
+    await rotateToken(store, {
       agentId: agent.id,
       presented: { generation: 1, hash: tokenHash(agent.id, 1) },
       generation: 1,

@@ -18,6 +18,7 @@ import {
 } from '../database/storeRows.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
 import type { StoreCases } from './storeCases.ts';
+import { rotateToken } from './rotateToken.ts';
 
 const projectId = 'proj_a';
 
@@ -120,7 +121,7 @@ function present(
   store: Store,
   { agentId, token, generation }: { agentId: string; token: number; generation: number },
 ): Promise<RotateOutcome> {
-  return store.rotateToken({
+  return rotateToken(store, {
     agentId,
     presented: { generation: token, hash: tokenHash(agentId, token) },
     generation,

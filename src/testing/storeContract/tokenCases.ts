@@ -1,23 +1,31 @@
 /** The rotation-token flow. */
 import assert from 'node:assert/strict';
-import type { RotateOutcome } from '../../store/contract/enrolmentStore.ts';
+import type { RotateInput, RotateOutcome } from '../../store/contract/enrolmentStore.ts';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
 import { auditNote, startMs, tokenHash } from '../database/storeRows.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
+import { rotateToken } from './rotateToken.ts';
+
+interface Presented {
+  agentId: string;
+  token: number;
+  generation: number;
+}
 
 /** Presents the token of one generation, as a caller that has read `generation`. */
-function present(
-  store: Store,
-  { agentId, token, generation }: { agentId: string; token: number; generation: number },
-): Promise<RotateOutcome> {
-  return store.rotateToken({
+function present(store: Store, presented: Presented): Promise<RotateOutcome> {
+  return rotateToken(store, rotation(presented));
+}
+
+function rotation({ agentId, token, generation }: Presented): RotateInput {
+  return {
     agentId,
     presented: { generation: token, hash: tokenHash(agentId, token) },
     generation,
     nextHash: tokenHash(agentId, Math.max(generation, token) + 1),
     nowMs: startMs + 5_000,
-  });
+  };
 }
 
 const next = (generation: number): RotateOutcome => ({ ok: true, generation, ahead: false });
@@ -39,6 +47,38 @@ export const tokenCases: StoreCases = {
     assert.equal(agent?.tokenHash, tokenHash(agentId, 2));
     assert.equal(agent?.previousTokenHash, tokenHash(agentId, 1));
     assert.equal(agent?.state, 'enrolled');
+    await other.close();
+  },
+
+  'rotations that go together mix their agents up, or lose one': async ({ store, another }) => {
+    const other = another();
+    await other.open();
+    await withJoinKey(store, { maxUses: 3 });
+    const ids: string[] = [];
+    for (const number of [1, 2, 3]) ids.push((await enrolled(store, number)).id);
+    const [one = '', two = '', three = ''] = ids;
+    const inputs = [
+      rotation({ agentId: three, token: 1, generation: 1 }),
+      rotation({ agentId: one, token: 1, generation: 1 }),
+      rotation({ agentId: 'agent-none', token: 1, generation: 1 }),
+      rotation({ agentId: three, token: 1, generation: 1 }),
+      rotation({ agentId: two, token: 1, generation: 5 }),
+    ];
+    // The other way round from another process at the same time: neither waits for ever.
+    const [outcomes, reversed] = await Promise.all([
+      store.rotateTokens(inputs),
+      other.rotateTokens(inputs.toReversed()),
+    ]);
+    const unknown = { ok: false, reason: 'unknown_agent' } as const;
+    const stale = { ok: false, reason: 'stale' } as const;
+    assert.deepEqual(outcomes, [next(2), next(2), unknown, next(2), stale]);
+    assert.deepEqual(reversed, [stale, next(2), unknown, next(2), next(2)]);
+    const generations = await Promise.all(ids.map((id) => store.agentById(id)));
+    assert.deepEqual(
+      generations.map((agent) => agent?.generation),
+      [2, 1, 2],
+    );
+    assert.deepEqual(await store.rotateTokens([]), []);
     await other.close();
   },
 

@@ -12,12 +12,23 @@ import type { RotateInput, RotateOutcome } from '../contract/enrolmentStore.ts';
 import type { Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
 import { appendAgentEvent } from './agentEvents.ts';
-import { changeAgentState, lockAgent } from './agents.ts';
+import { changeAgentState, lockAgent, lockAgents } from './agents.ts';
 import { appendChanges } from '../directory/changes.ts';
 
 const reuseRule = 'rotation_token_reused';
 
-export async function rotateToken(tx: Tx, input: RotateInput): Promise<RotateOutcome> {
+/** All agents are locked first and in one order, so that two batches cannot hold each other up. */
+export async function rotateTokens(
+  tx: Tx,
+  inputs: readonly RotateInput[],
+): Promise<RotateOutcome[]> {
+  await lockAgents(tx, [...new Set(inputs.map(({ agentId }) => agentId))]);
+  const outcomes: RotateOutcome[] = [];
+  for (const input of inputs) outcomes.push(await rotateToken(tx, input));
+  return outcomes;
+}
+
+async function rotateToken(tx: Tx, input: RotateInput): Promise<RotateOutcome> {
   const agent = await lockAgent(tx, input.agentId);
   if (agent === undefined) return { ok: false, reason: 'unknown_agent' };
   if (agent.state === 'dead') return { ok: false, reason: 'agent_dead' };
