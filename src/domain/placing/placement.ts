@@ -89,7 +89,8 @@ export class Placement {
     const prompt = scopedPrompt(waiting.request);
     const all = waiting.tokens.prompt;
     if (prompt === null) return all;
-    const most = Math.max(0, ...this.index.holders(prompt).values());
+    let most = 0;
+    for (const { blocks } of this.index.holders(prompt).values()) most = Math.max(most, blocks);
     return ownTokens(waiting, most);
   }
 
@@ -196,6 +197,8 @@ export class Placement {
     const perBlock = tokensPerBlock(waiting);
     if (perBlock === 0) return;
     this.index.wrote(load.cache, usage.output / perBlock);
+    const prompt = scopedPrompt(waiting.request);
+    if (prompt !== null) this.index.settled(load.cache, prompt);
     if (usage.cached === undefined) return;
     correctCapacity(load.cache, { expected: work.expected, reported: usage.cached / perBlock });
   }

@@ -17,6 +17,11 @@ export interface CacheAccount {
   written: number;
   /** `Infinity` until something that was expected was not there. */
   capacity: number;
+  /**
+   * The part that was found of blocks whose first request was still under way: some engines share
+   * them as soon as they are computed, others when that request is over.
+   */
+  early: number;
 }
 
 /** A prompt as the index sees it. */
@@ -29,16 +34,27 @@ export interface ScopedPrompt {
 
 /** What an instance has of a prompt. Blocks. */
 export interface Held {
-  /** Leading blocks that it should have. */
+  /** Leading blocks that it should have: the settled ones, and a part of those under way. */
   blocks: number;
+  /** Leading blocks of requests that are over. */
+  settled: number;
+  /** Leading blocks that were sent there, under way or over. */
+  sent: number;
   /** Written there since it last used the last of the blocks that it ever had; `Infinity`: none. */
   age: number;
 }
 
 /** Nothing was written yet. */
-export const newCacheAccount = (): CacheAccount => ({ written: 0, capacity: Infinity });
+export const newCacheAccount = (): CacheAccount => ({
+  written: 0,
+  capacity: Infinity,
+  early: firstEarly,
+});
 
-/** Instances that have a block, with what had been written there when it was last used. */
+/**
+ * Instances that have a block, with what had been written there when it was last used: below zero
+ * by one more (`underWay`) while no request that brought it is over.
+ */
 interface Block {
   holders: CacheAccount[];
   stamps: number[];
@@ -49,11 +65,14 @@ interface Scope {
   old: Map<number, Block>;
 }
 
-export const nothingHeld: Held = { blocks: 0, age: Infinity };
+export const nothingHeld: Held = { blocks: 0, settled: 0, sent: 0, age: Infinity };
 
 /** One report moves a capacity no further than this. */
 const shrink = 0.8;
 const grow = 1.25;
+/** Before any report, and the weight of the newest one. */
+const firstEarly = 0.5;
+const newestWeight = 0.1;
 
 export class PrefixIndex {
   /** The latest used stands last. */
@@ -77,36 +96,35 @@ export class PrefixIndex {
     const scope = this.scopes.get(key);
     const [first] = blocks;
     if (scope === undefined || first === undefined) return nothingHeld;
-    if (ageOf(find(scope, first), account) === Infinity) return nothingHeld;
+    const stampAt = (at: number): number => stampOf(find(scope, blocks[at - 1] ?? 0), account);
+    const ageAt = (at: number): number => ageOf(stampAt(at), account);
+    if (ageAt(1) === Infinity) return nothingHeld;
     // Whoever has a block has those before it: they were used in the same moment.
-    const known = lastWhere(blocks, (hash) => ageOf(find(scope, hash), account) < Infinity);
-    const last = blocks[known - 1];
-    if (last === undefined) return nothingHeld;
-    const age = ageOf(find(scope, last), account);
-    if (age <= account.capacity) return { blocks: known, age };
-    const kept = lastWhere(
-      blocks.slice(0, known),
-      (hash) => ageOf(find(scope, hash), account) <= account.capacity,
-    );
-    return { blocks: kept, age };
+    const known = lastWhere(blocks.length, (at) => ageAt(at) < Infinity);
+    const age = ageAt(known);
+    const { capacity, early } = account;
+    const sent = age <= capacity ? known : lastWhere(known, (at) => ageAt(at) <= capacity);
+    const settled = isUnderWay(stampAt(sent))
+      ? lastWhere(sent, (at) => !isUnderWay(stampAt(at)))
+      : sent;
+    return { blocks: settled + Math.floor((sent - settled) * early), settled, sent, age };
   }
 
-  /** The leading blocks of every instance that should have at least one of them. */
-  holders({ scope: key, blocks }: ScopedPrompt): Map<CacheAccount, number> {
-    const found = new Map<CacheAccount, number>();
-    const scope = this.scopes.get(key);
+  /** The instances that should have at least one of its blocks, with what they have of it. */
+  holders(prompt: ScopedPrompt): Map<CacheAccount, Held> {
+    const found = new Map<CacheAccount, Held>();
+    const scope = this.scopes.get(prompt.scope);
     if (scope === undefined) return found;
     const known: Block[] = [];
-    for (const hash of blocks) {
+    for (const hash of prompt.blocks) {
       const block = find(scope, hash);
       if (block === undefined) break;
       known.push(block);
     }
-    for (let count = known.length; count > 0; count -= 1) {
-      const { holders, stamps } = known[count - 1] as Block;
+    for (const { holders, stamps } of known.toReversed()) {
       for (const [place, account] of holders.entries()) {
-        if (found.has(account)) continue;
-        if (account.written - (stamps[place] ?? 0) <= account.capacity) found.set(account, count);
+        if (found.has(account) || ageOf(stamps[place], account) > account.capacity) continue;
+        found.set(account, this.held(account, prompt));
       }
     }
     return found;
@@ -133,6 +151,21 @@ export class PrefixIndex {
     }
   }
 
+  /** A request that was sent there is over: from now on it certainly has its blocks. */
+  settled(account: CacheAccount, { scope: key, blocks }: ScopedPrompt): void {
+    const scope = this.scopes.get(key);
+    if (scope === undefined) return;
+    for (let at = blocks.length - 1; at >= 0; at -= 1) {
+      const block = find(scope, blocks[at] ?? 0);
+      const place = block?.holders.indexOf(account) ?? -1;
+      const stamp = block?.stamps[place];
+      if (block === undefined || stamp === undefined) continue;
+      // Those before it were settled with it.
+      if (!isUnderWay(stamp)) return;
+      block.stamps[place] = underWay(stamp);
+    }
+  }
+
   /** Something else was written there: an answer, or a prompt of which no blocks are known. */
   wrote(account: CacheAccount, blocks: number): void {
     if (blocks > 0 && Number.isFinite(blocks)) account.written += blocks;
@@ -151,14 +184,18 @@ export function correctCapacity(
   account: CacheAccount,
   { expected, reported }: { expected: Held; reported: number },
 ): void {
-  const { age } = expected;
+  const { age, settled, sent } = expected;
   if (age === Infinity) return;
-  if (expected.blocks > 0 && reported < expected.blocks / 2) {
-    // It may also be that the one before it, which was to leave it there, was not ready yet: no
-    // single report says much.
+  if (settled > 0 && reported < settled / 2) {
+    // Something else may have gone wrong: no single report says much.
     const from = Math.min(account.capacity, account.written);
     account.capacity = Math.max(1, age * shrink, from * shrink);
-  } else if (reported > 0 && age > account.capacity / 2) account.capacity *= grow;
+    return;
+  }
+  if (reported > 0 && age > account.capacity / 2) account.capacity *= grow;
+  if (sent === settled) return;
+  const found = Math.min(1, Math.max(0, (reported - settled) / (sent - settled)));
+  account.early += newestWeight * (found - account.early);
 }
 
 const sizeOf = ({ young, old }: Scope): number => young.size + old.size;
@@ -180,7 +217,9 @@ function use(scope: Scope, hash: number): Block {
 function hold({ holders, stamps }: Block, account: CacheAccount): void {
   const known = holders.indexOf(account);
   if (known !== -1) {
-    stamps[known] = account.written;
+    const stamp = stamps[known];
+    const isKept = !isUnderWay(stamp) && ageOf(stamp, account) <= account.capacity;
+    stamps[known] = isKept ? account.written : underWay(account.written);
     return;
   }
   if (holders.length >= maxBlockHolders) {
@@ -188,20 +227,28 @@ function hold({ holders, stamps }: Block, account: CacheAccount): void {
     stamps.shift();
   }
   holders.push(account);
-  stamps.push(account.written);
+  stamps.push(underWay(account.written));
 }
 
-function ageOf(block: Block | undefined, account: CacheAccount): number {
-  const place = block?.holders.indexOf(account) ?? -1;
-  return place === -1 ? Infinity : account.written - (block?.stamps[place] ?? 0);
+/** Its own inverse. */
+const underWay = (stamp: number): number => -1 - stamp;
+const isUnderWay = (stamp: number | undefined): boolean => stamp !== undefined && stamp < 0;
+
+function stampOf(block: Block | undefined, account: CacheAccount): number | undefined {
+  return block?.stamps[block.holders.indexOf(account)];
+}
+
+function ageOf(stamp: number | undefined, account: CacheAccount): number {
+  if (stamp === undefined) return Infinity;
+  return account.written - (stamp < 0 ? underWay(stamp) : stamp);
 }
 
 /** How many leading ones pass, where one that fails is followed by such only. */
-function lastWhere(hashes: readonly number[], passes: (hash: number) => boolean): number {
-  let [passing, failing] = [0, hashes.length + 1];
+function lastWhere(among: number, passes: (count: number) => boolean): number {
+  let [passing, failing] = [0, among + 1];
   while (failing - passing > 1) {
     const middle = (passing + failing) >> 1;
-    if (passes(hashes[middle - 1] ?? 0)) passing = middle;
+    if (passes(middle)) passing = middle;
     else failing = middle;
   }
   return passing;

@@ -45,6 +45,7 @@ export function chooseInstance(
     looked.push(...found);
     const candidates = candidatesOf(found, { waiting, stage, chooser, survey });
     if (candidates.length === 0) continue;
+    candidates.push(...busyHolders(open, { waiting, stage, chooser }));
     const nearness = nearnessFor(candidates, { waiting, regions: chooser.regions });
     const scored = candidates.map((instance) =>
       scoreOf(instance, {
@@ -137,6 +138,26 @@ function candidatesOf(
     if (found.length === before) found.push(...open.all().filter(passes));
   }
   return found;
+}
+
+/**
+ * Those that are closed by their backlogs alone and hold the beginning of the prompt: it may be
+ * cheaper to wait there than to compute it anew.
+ */
+function busyHolders(
+  pools: readonly InstancePool[],
+  where: { waiting: WaitingRequest; stage: Stage; chooser: Chooser },
+): EngineInstance[] {
+  const { waiting, stage, chooser } = where;
+  const { limits, placement } = chooser;
+  return placement
+    .holders(waiting)
+    .filter(
+      (one) =>
+        one.inFlight < one.slots &&
+        pools.some(({ instances, open }) => instances.has(one) && !open.has(one)) &&
+        mayClaim(one, { waiting, stage, limits, room: 'of_use' }),
+    );
 }
 
 function nearnessFor(
