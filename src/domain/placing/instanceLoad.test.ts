@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { InstanceLoad, type Order, type Work } from './instanceLoad.ts';
 import { LatencyModel } from '../prediction/latencyModel.ts';
+import { nothingHeld } from './prefixIndex.ts';
 import { RoomLearner } from './roomLearner.ts';
 
-const nothing = { blocks: 0, age: Infinity };
 const order = (over: Partial<Order> = {}): Order => ({
   prompt: 4000,
   own: 4000,
-  expected: nothing,
+  expected: nothingHeld,
   answer: 100,
   streams: true,
   ...over,

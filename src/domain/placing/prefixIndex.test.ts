@@ -1,20 +1,32 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { correctCapacity, newCacheAccount, PrefixIndex } from './prefixIndex.ts';
+import {
+  correctCapacity,
+  newCacheAccount,
+  PrefixIndex,
+  type CacheAccount,
+  type ScopedPrompt,
+} from './prefixIndex.ts';
 
 const numbers = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, n) => from + n);
 const prompt = (blocks: number[], scope = 'a|m') => ({ scope, blocks });
+/** It is sent there, and over. */
+const runs = (index: PrefixIndex, account: CacheAccount, one: ScopedPrompt): void => {
+  index.sent(account, one);
+  index.settled(account, one);
+};
 
 test('a beginning that was sent to an instance is not found there', () => {
   const index = new PrefixIndex();
   const [one, other] = [newCacheAccount(), newCacheAccount()];
-  index.sent(one, prompt(numbers(0, 10)));
-  index.sent(other, prompt(numbers(0, 4)));
+  runs(index, one, prompt(numbers(0, 10)));
+  runs(index, other, prompt(numbers(0, 4)));
   const longer = prompt([...numbers(0, 8), 100, 101]);
   assert.equal(index.held(one, longer).blocks, 8);
-  assert.deepEqual([...index.holders(longer).values()], [8, 4]);
+  const held = [...index.holders(longer).values()].map(({ blocks }) => blocks);
+  assert.deepEqual(held, [8, 4]);
   assert.equal(index.held(newCacheAccount(), longer).blocks, 0);
 });
 
@@ -32,14 +44,14 @@ test('what an engine has dropped long ago is counted on for ever', () => {
   const index = new PrefixIndex();
   const account = newCacheAccount();
   const first = prompt(numbers(0, 10));
-  const send = (n: number): void => index.sent(account, prompt(numbers(n * 100, n * 100 + 50)));
-  index.sent(account, first);
+  const send = (n: number): void => runs(index, account, prompt(numbers(n * 100, n * 100 + 50)));
+  runs(index, account, first);
   // The engine keeps 200 blocks: after four more prompts the first is gone.
   for (let round = 1; round < 40; round += 1) {
     for (let n = 0; n < 5; n += 1) send(round * 10 + n);
     const expected = index.held(account, first);
     correctCapacity(account, { expected, reported: 0 });
-    index.sent(account, first);
+    runs(index, account, first);
   }
   for (let n = 0; n < 5; n += 1) send(1000 + n);
   assert.equal(index.held(account, first).blocks, 0);
@@ -47,12 +59,49 @@ test('what an engine has dropped long ago is counted on for ever', () => {
   assert.equal(index.held(account, prompt(numbers(200_000, 200_050))).blocks, 50);
   // It was given more room since.
   for (let round = 0; round < 20; round += 1) {
-    index.sent(account, first);
+    runs(index, account, first);
     for (let n = 0; n < 5; n += 1) send(3000 + round * 10 + n);
     const expected = index.held(account, first);
     correctCapacity(account, { expected, reported: 10 });
   }
   assert.equal(index.held(account, first).blocks, 10);
+});
+
+test('blocks of a request under way are counted on where the engine shares them only later', () => {
+  for (const [reported, expected] of [
+    [0, 4],
+    [12, 11],
+  ] as const) {
+    const index = new PrefixIndex();
+    const account = newCacheAccount();
+    runs(index, account, prompt(numbers(0, 4)));
+    for (let round = 1; round < 40; round += 1) {
+      const long = prompt([...numbers(0, 4), ...numbers(round * 100, round * 100 + 8)]);
+      index.sent(account, long);
+      const held = index.held(account, long);
+      assert.deepEqual([held.settled, held.sent], [4, 12]);
+      correctCapacity(account, { expected: held, reported: Math.max(4, reported) });
+    }
+    const last = prompt([...numbers(0, 4), ...numbers(9000, 9008)]);
+    index.sent(account, last);
+    assert.equal(index.held(account, last).blocks, expected);
+    assert.equal(account.capacity, Infinity, 'what was not ready was taken for dropped');
+    index.settled(account, last);
+    assert.equal(index.held(account, last).blocks, 12);
+  }
+});
+
+test('what an engine has dropped is counted on as soon as it is sent once more', () => {
+  const index = new PrefixIndex();
+  const account = { ...newCacheAccount(), capacity: 10, early: 0 };
+  const first = prompt(numbers(0, 4));
+  runs(index, account, first);
+  runs(index, account, prompt(numbers(100, 120)));
+  assert.equal(index.held(account, first).blocks, 0);
+  index.sent(account, first);
+  assert.equal(index.held(account, first).blocks, 0);
+  index.settled(account, first);
+  assert.equal(index.held(account, first).blocks, 4);
 });
 
 test('S6: many projects, prompts or instances make the index grow for ever', () => {
@@ -80,6 +129,7 @@ test('the index tells of blocks that were never sent, or forgets the latest prom
     instance: fc.nat(2),
     scope: fc.constantFrom('a', 'b'),
     path: fc.array(block, { maxLength: 6 }),
+    isOver: fc.boolean(),
   });
   // A chained hash is, for the test, the path itself in base 5.
   const chained = (path: number[]): number[] =>
@@ -89,15 +139,16 @@ test('the index tells of blocks that were never sent, or forgets the latest prom
       const index = new PrefixIndex();
       const accounts = [newCacheAccount(), newCacheAccount(), newCacheAccount()];
       const sent = new Set<string>();
-      for (const { instance, scope, path } of steps) {
+      for (const { instance, scope, path, isOver } of steps) {
         const account = accounts[instance];
         assert.ok(account !== undefined);
         const blocks = chained(path);
         const expected = blocks.filter((hash) => sent.has(`${instance}|${scope}|${hash}`)).length;
-        assert.equal(index.held(account, { scope, blocks }).blocks, expected);
-        assert.equal(index.holders({ scope, blocks }).get(account) ?? 0, expected);
+        assert.equal(index.held(account, { scope, blocks }).sent, expected);
+        assert.equal(index.holders({ scope, blocks }).get(account)?.sent ?? 0, expected);
         index.sent(account, { scope, blocks });
-        assert.equal(index.held(account, { scope, blocks }).blocks, blocks.length);
+        assert.equal(index.held(account, { scope, blocks }).sent, blocks.length);
+        if (isOver) index.settled(account, { scope, blocks });
         for (const hash of blocks) sent.add(`${instance}|${scope}|${hash}`);
       }
     }),

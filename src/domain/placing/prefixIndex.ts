@@ -96,16 +96,17 @@ export class PrefixIndex {
     const scope = this.scopes.get(key);
     const [first] = blocks;
     if (scope === undefined || first === undefined) return nothingHeld;
-    const stampAt = (at: number): number => stampOf(find(scope, blocks[at - 1] ?? 0), account);
-    const ageAt = (at: number): number => ageOf(stampAt(at), account);
+    const stampAt = (count: number): number | undefined =>
+      stampOf(find(scope, blocks[count - 1]), account);
+    const ageAt = (count: number): number => ageOf(stampAt(count), account);
     if (ageAt(1) === Infinity) return nothingHeld;
     // Whoever has a block has those before it: they were used in the same moment.
-    const known = lastWhere(blocks.length, (at) => ageAt(at) < Infinity);
+    const known = lastWhere(blocks.length, (count) => ageAt(count) < Infinity);
     const age = ageAt(known);
     const { capacity, early } = account;
-    const sent = age <= capacity ? known : lastWhere(known, (at) => ageAt(at) <= capacity);
+    const sent = age <= capacity ? known : lastWhere(known, (count) => ageAt(count) <= capacity);
     const settled = isUnderWay(stampAt(sent))
-      ? lastWhere(sent, (at) => !isUnderWay(stampAt(at)))
+      ? lastWhere(sent, (count) => !isUnderWay(stampAt(count)))
       : sent;
     return { blocks: settled + Math.floor((sent - settled) * early), settled, sent, age };
   }
@@ -156,7 +157,7 @@ export class PrefixIndex {
     const scope = this.scopes.get(key);
     if (scope === undefined) return;
     for (let at = blocks.length - 1; at >= 0; at -= 1) {
-      const block = find(scope, blocks[at] ?? 0);
+      const block = find(scope, blocks[at]);
       const place = block?.holders.indexOf(account) ?? -1;
       const stamp = block?.stamps[place];
       if (block === undefined || stamp === undefined) continue;
@@ -200,7 +201,8 @@ export function correctCapacity(
 
 const sizeOf = ({ young, old }: Scope): number => young.size + old.size;
 
-function find(scope: Scope, hash: number): Block | undefined {
+function find(scope: Scope, hash: number | undefined): Block | undefined {
+  if (hash === undefined) return undefined;
   return scope.young.get(hash) ?? scope.old.get(hash);
 }
 

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { seededRandom } from '../../lib/random.ts';
 import { InstanceLoad, type Order } from './instanceLoad.ts';
+import { nothingHeld } from './prefixIndex.ts';
 import { LatencyModel } from '../prediction/latencyModel.ts';
 import { scoreOf, takeBest, type Scored } from './score.ts';
 
 const order: Order = {
   prompt: 4000,
   own: 4000,
-  expected: { blocks: 0, age: Infinity },
+  expected: nothingHeld,
   answer: 100,
   streams: true,
 };

@@ -12,7 +12,7 @@ import type { EngineInstance, InstancePool, WaitingRequest } from './schedulerSt
 import type { Room } from '../placing/instanceLoad.ts';
 import { maxSampled, maxScored } from './limits.ts';
 import type { Placement } from '../placing/placement.ts';
-import { scoreOf, takeBest } from '../placing/score.ts';
+import { scoreOf, takeBest, type Scored } from '../placing/score.ts';
 import { scoredDecision, Survey, type Decision, type OutReason } from '../explaining/decision.ts';
 import { triedKey } from './verdict.ts';
 
@@ -45,23 +45,52 @@ export function chooseInstance(
     looked.push(...found);
     const candidates = candidatesOf(found, { waiting, stage, chooser, survey });
     if (candidates.length === 0) continue;
-    candidates.push(...busyHolders(open, { waiting, stage, chooser }));
-    const nearness = nearnessFor(candidates, { waiting, regions: chooser.regions });
-    const scored = candidates.map((instance) =>
-      scoreOf(instance, {
-        load: instance.load,
-        order: chooser.placement.order(waiting, instance),
-        nearness: nearness(instance),
-        slots: instance.slots,
-        nowMs,
-      }),
-    );
+    candidates.push(...busyHolders(found, { waiting, stage, chooser }));
+    const scored = scoresOf(candidates, { waiting, nowMs, chooser });
     const best = takeBest(scored, chooser.random);
     if (best === undefined) continue;
     survey.closed(looked, best.item);
     return { instance: best.item, stage, decision: scoredDecision(scored, best, survey) };
   }
   return null;
+}
+
+/**
+ * The same for one whose turn it is on an instance that has opened: that one, unless it is cheaper
+ * to wait at one that holds its beginning.
+ */
+export function chooseInTurn(
+  { instance, stage }: { instance: EngineInstance; stage: Stage },
+  where: { waiting: WaitingRequest; nowMs: number; chooser: Chooser },
+): Choice {
+  const { waiting, chooser } = where;
+  const { pools } = instance;
+  const holders = busyHolders(pools, { waiting, stage, chooser });
+  if (holders.length === 0) return { instance, stage, decision: null };
+  const scored = scoresOf([instance, ...holders], where);
+  const best = takeBest(scored, chooser.random);
+  if (best === undefined || best.item === instance) return { instance, stage, decision: null };
+  const survey = new Survey();
+  survey.closed(pools, best.item);
+  return { instance: best.item, stage, decision: scoredDecision(scored, best, survey) };
+}
+
+function scoresOf(
+  candidates: readonly EngineInstance[],
+  where: { waiting: WaitingRequest; nowMs: number; chooser: Chooser },
+): Scored<EngineInstance>[] {
+  const { waiting, nowMs, chooser } = where;
+  const { placement, regions } = chooser;
+  const nearness = nearnessFor(candidates, { waiting, regions });
+  return candidates.map((instance) =>
+    scoreOf(instance, {
+      load: instance.load,
+      order: placement.order(waiting, instance),
+      nearness: nearness(instance),
+      slots: instance.slots,
+      nowMs,
+    }),
+  );
 }
 
 /** What is known of places. */
@@ -142,22 +171,20 @@ function candidatesOf(
 
 /**
  * Those that are closed by their backlogs alone and hold the beginning of the prompt: it may be
- * cheaper to wait there than to compute it anew.
+ * cheaper to wait there than to compute it anew. Such a request is given to its holder at once: it
+ * would be next there in any case, because little of it is left to compute.
  */
 function busyHolders(
   pools: readonly InstancePool[],
   where: { waiting: WaitingRequest; stage: Stage; chooser: Chooser },
 ): EngineInstance[] {
   const { waiting, stage, chooser } = where;
-  const { limits, placement } = chooser;
-  return placement
-    .holders(waiting)
-    .filter(
-      (one) =>
-        one.inFlight < one.slots &&
-        pools.some(({ instances, open }) => instances.has(one) && !open.has(one)) &&
-        mayClaim(one, { waiting, stage, limits, room: 'of_use' }),
-    );
+  const { limits, placement, failures } = chooser;
+  const how = { waiting, stage, limits, failures, room: 'of_use' } as const;
+  const isBusy = (one: EngineInstance): boolean =>
+    one.inFlight < one.slots &&
+    pools.some(({ instances, open }) => instances.has(one) && !open.has(one));
+  return placement.holders(waiting).filter((one) => isBusy(one) && mayClaim(one, how));
 }
 
 function nearnessFor(

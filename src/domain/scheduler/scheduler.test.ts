@@ -130,6 +130,26 @@ test('a waiting request starts the moment a slot is freed, in the order of arriv
   assert.equal(onlyDispatch(commands).requestId, 'r2');
 });
 
+test('a prompt is computed anew elsewhere although waiting for its beginning is cheaper', () => {
+  const { agent, arrive, send } = rig();
+  const blocks = Array.from({ length: 80 }, (_, n) => n + 1);
+  const prompt = { blocks, blockBytes: 1024 };
+  const bodyBytes = 80 * 1024;
+  agent(shared, { slots: 4 });
+  const first = onlyDispatch(arrive('first', { prompt, bodyBytes }));
+  send({ type: 'first_byte', claim: first.claim });
+  const usage = { input: 20_480, output: 5, cached: 0 };
+  send({ type: 'end', claim: first.claim, slotFree: true, usage });
+  // Ten thousand tokens that are not known keep it busy.
+  arrive('other', { bodyBytes: 40 * 1024 });
+  agent(agentEntry({ id: 'idle' }), { slots: 4 });
+  const longer = { blocks: [...blocks, 81], blockBytes: 1024 };
+  const second = onlyDispatch(arrive('second', { prompt: longer, bodyBytes: 81 * 1024 }));
+  assert.equal(second.agentId, 'shared');
+  // Nothing is known of this one: nobody waits for it.
+  assert.equal(onlyDispatch(arrive('third', { bodyBytes })).agentId, 'idle');
+});
+
 test('a waiting request starts the moment an agent joins', () => {
   const { agent, arrive, send } = rig();
   send({ type: 'agent', entry: shared });

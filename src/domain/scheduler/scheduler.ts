@@ -19,7 +19,7 @@ import { addTo } from '../../lib/addTo.ts';
 import type { Random } from '../../lib/random.ts';
 import { arrivalRefusal, quotaRefusal, stoppedRequests } from './admission.ts';
 import { AgentIndex } from '../agents/agentIndex.ts';
-import { chooseInstance, type Choice, type Chooser } from './choice.ts';
+import { chooseInstance, chooseInTurn, type Choice, type Chooser } from './choice.ts';
 import { dispatchOf } from './dispatchOf.ts';
 import { FailureBook } from '../failures/failureBook.ts';
 import { PenaltyBox } from '../failures/penaltyBox.ts';
@@ -412,7 +412,9 @@ export class Scheduler {
       const next = this.queue.nextFor(instance);
       if (next === null) return;
       this.queue.remove(next.waiting);
-      this.claim(next.waiting, { instance, stage: next.stage, decision: null });
+      const { waiting, stage } = next;
+      const { nowMs, chooser } = this;
+      this.claim(waiting, chooseInTurn({ instance, stage }, { waiting, nowMs, chooser }));
     }
   }
 

@@ -23,8 +23,13 @@ export interface Turn<Item extends Queued> {
   passes(item: Item, room: Room): boolean;
 }
 
-/** The part of what is computed for a project that may go to its urgent ones before others. */
-const urgentPart = 0.1;
+/**
+ * The part of what is computed for a project that may go to its urgent ones before others; more
+ * where the oldest of them has waited for longer than `longWaitMs`, in proportion.
+ */
+const urgentPart = 0.03;
+const longWaitMs = 30_000;
+const mostUrgentPart = 0.5;
 /** Tokens that urgent ones may be ahead by. */
 const maxUrgentCredit = 50_000;
 /** Who has no more than this left, beside what it takes, is urgent. */
@@ -102,7 +107,10 @@ function firstOf<Item extends Queued>(
   }
   const next = shortestOf({ queue, project }, turn, room);
   if (next === null) return null;
-  const earned = (turn.ownOf(next) * urgentPart) / (1 - urgentPart);
+  const oldest = project.byDeadline[0]?.item ?? next;
+  const waits = Math.max(1, (turn.nowMs - oldest.arrivedAtMs) / longWaitMs);
+  const part = Math.min(mostUrgentPart, urgentPart * waits);
+  const earned = (turn.ownOf(next) * part) / (1 - part);
   project.credit = Math.min(maxUrgentCredit, project.credit + earned);
   return next;
 }
