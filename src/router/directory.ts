@@ -15,6 +15,7 @@ import type {
   ModelEntry,
   ProjectEntry,
 } from '../domain/directory.ts';
+import { tierSlugs, type TierSlug } from '../domain/tiers/tiers.ts';
 import { emptyRegionMap, type RegionMap } from '../domain/agents/regionMap.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
@@ -295,12 +296,25 @@ export class Directory {
       ofProject?.delete(old.slug);
       if (ofProject?.size === 0) this.endpointsByProject.delete(old.projectId);
     }
-    putOrDelete(this.endpoints, { id, entry });
-    if (entry === null) return;
+    if (entry === null) return void this.endpoints.delete(id);
+    const known = withOwnWords(entry);
+    this.endpoints.set(id, known);
     const ofProject = this.endpointsByProject.get(entry.projectId) ?? new Map();
-    ofProject.set(entry.slug, entry);
+    ofProject.set(entry.slug, known);
     this.endpointsByProject.set(entry.projectId, ofProject);
   }
+}
+
+/**
+ * The tiers as the table writes them. The store's strings are equal to these and are others: who
+ * looks a property up by one makes V8 compile the function anew again and again (docs/internals,
+ * performance).
+ */
+function withOwnWords(entry: EndpointEntry): EndpointEntry {
+  const word = (tier: TierSlug): TierSlug => tierSlugs.find((one) => one === tier) ?? tier;
+  const { fallback } = entry;
+  const tier = fallback.tier === null ? null : word(fallback.tier);
+  return { ...entry, tier: word(entry.tier), fallback: { ...fallback, tier } };
 }
 
 /** Of every value that the key has now: during a rotation's grace there are two. */
