@@ -121,6 +121,8 @@ export const stopTimeoutMs = 1000;
 
 /** Lines that wait for the disk; beyond, new requests are refused. */
 export const maxPendingJournalBytes = 4 * MiB;
+/** What a line that is not made yet counts for in that. */
+export const assumedLineBytes = 1024;
 /** A segment is closed at this size. */
 export const journalSegmentBytes = 16 * MiB;
 /** All segments together: what the store has not taken in. Beyond, new requests are refused. */

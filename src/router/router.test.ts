@@ -112,7 +112,7 @@ test('the end line is on disk before the last byte goes to the client', async ()
   };
   await one.submit({}, { client }).result;
   assert.deepEqual(journalAt, { first: false, last: true });
-  assert.match(one.files.text(), /^\{"begin":.*\n\{"end":.*\n$/s);
+  assert.match(one.files.text(), /^(\{"begin":.*\n)?\{"end":.*\n$/s);
 });
 
 test('an answer in one piece arrives in one write', async () => {

@@ -79,6 +79,42 @@ test('the lines of one turn go out in one write', async () => {
   assert.equal(ports.usageRecords.length, 50);
 });
 
+const linesIn = (files: MemoryJournal): string[] =>
+  [...files.segments.values()].flatMap((bytes) => bytes.toString('utf8').split('\n').slice(0, -1));
+
+test('a request that ends at once leaves the line of its beginning, too', async () => {
+  const { journal, files } = await rig();
+  journal.begin(begun('short'));
+  journal.begin(begun('long'));
+  journal.end(record('short'));
+  await settle();
+  const kinds = linesIn(files).map((line) => {
+    const [, kind, id] = /^\{"(\w+)":\{"requestId":"(\w+)"/.exec(line) ?? [];
+    return `${kind} ${id}`;
+  });
+  assert.deepEqual(kinds, ['begin long', 'end short']);
+  journal.end(record('long'));
+  await settle();
+  assert.equal(linesIn(files).length, 3);
+});
+
+test('a line that waits for company goes out when an earlier one would have had to', async () => {
+  const { journal, files, clock } = await rig();
+  journal.begin(begun('first'));
+  await clock.advanceAsync(1);
+  journal.end(record('first'));
+  await settle();
+  assert.equal(files.writes, 1);
+  await clock.advanceAsync(0.5);
+  journal.begin(begun('second'));
+  await clock.advanceAsync(1);
+  await settle();
+  assert.equal(files.writes, 1, 'the time of the first is up, that of the second is not');
+  await clock.advanceAsync(1.5);
+  await settle();
+  assert.equal(files.writes, 2);
+});
+
 test('nobody waits for an fsync, and there is one each second', async () => {
   const { journal, files, clock } = await rig();
   for (let n = 0; n < 30; n += 1) {

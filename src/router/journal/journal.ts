@@ -105,8 +105,9 @@ export class Journal {
 
   /** A request is dispatched. `record` stands for it if nothing else is ever written. */
   begin(record: UsageRecord): void {
-    this.ledger.expect(record.requestId);
-    this.writer.append({ requestId: record.requestId, text: beginLine(record), urgent: false });
+    const { requestId } = record;
+    this.ledger.expect(requestId);
+    this.writer.appendReplaceable({ requestId, text: () => beginLine(record) });
   }
 
   /** The client is about to see a byte of a begun request: its line waits for nothing any more. */

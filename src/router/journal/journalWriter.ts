@@ -10,7 +10,8 @@
  * J3 What waits for the disk is bounded; `accepting` says when it is full. While the disk fails or
  *    hangs, what the store has got meanwhile needs no line any more and makes room.
  * J4 A line that nobody waits for goes out with the next one that somebody does, or by itself after
- *    `journalLingerMs`: a write through the thread pool was measured at 20 µs of CPU.
+ *    `journalLingerMs`: a write through the thread pool was measured at 20 µs of CPU. What a later
+ *    line of the same write makes needless is left out, and was never made.
  * J5 The names of this process's segments sort in the order of writing, whatever the clock does: a
  *    replay must not read a request's end before its begin.
  */
@@ -20,6 +21,7 @@ import type { Logger } from '../../lib/log.ts';
 import { Histogram } from '../../lib/metrics/histogram.ts';
 import type { Random } from '../../lib/random.ts';
 import {
+  assumedLineBytes,
   journalLingerMs,
   journalRetryFirstMs,
   journalRetryLongestMs,
@@ -33,7 +35,10 @@ import type { Segment, SegmentLedger } from './segmentLedger.ts';
 
 interface Line {
   requestId: string;
-  text: string;
+  /** Made when it goes out; null: it has become needless. */
+  text: string | (() => string) | null;
+  /** What it counts for while it waits. */
+  bytes: number;
   written: (() => void) | undefined;
   /** Memory does not hold its record: the segment that takes the line has to be read back. */
   spilled: boolean;
@@ -59,6 +64,8 @@ export class JournalWriter {
   private phase: Phase = 'idle';
   private pending: Line[] = [];
   private pendingBytes = 0;
+  /** Pending lines that another of the same request makes needless. */
+  private readonly replaceable = new Map<string, Line>();
   /** Somebody waits for one of the pending lines. */
   private urgent = false;
   private current: { file: JournalFile; segment: Segment } | undefined;
@@ -67,6 +74,8 @@ export class JournalWriter {
   private namedAtMs = -Infinity;
   private unsynced = false;
   private ticker: Timer | undefined;
+  private lingerTimer: Timer | undefined;
+  private lingersSinceMs = 0;
   private writeStartedMs = 0;
   private inWrite: Line[] = [];
   private idle: (() => void)[] = [];
@@ -124,18 +133,30 @@ export class JournalWriter {
     text: string;
     written?: (() => void) | undefined;
     spilled?: boolean;
-    /** Not to be kept waiting for company. */
-    urgent?: boolean;
   }): void {
-    const { requestId, text, written, spilled = false, urgent = true } = line;
+    const { requestId, text, written, spilled = false } = line;
     // The disk is known to be away: the line waits in memory, and nobody waits for it.
     const waits = this.phase !== 'failing' && this.phase !== 'stopped';
-    this.pending.push({ requestId, text, written: waits ? written : undefined, spilled });
-    this.pendingBytes += text.length;
+    const replaced = this.replaceable.get(requestId);
+    if (replaced !== undefined) replaced.text = null;
+    const bytes = text.length;
+    this.push({ requestId, text, bytes, written: waits ? written : undefined, spilled });
     if (!waits) written?.();
+    this.hurry();
+  }
+
+  /** Appends a line that waits for company, and is needless where the next one goes with it. */
+  appendReplaceable(line: { requestId: string; text: () => string }): void {
+    const whole: Line = { ...line, bytes: assumedLineBytes, written: undefined, spilled: false };
+    this.replaceable.set(line.requestId, whole);
+    this.push(whole);
+    if (this.phase === 'idle') this.linger();
+  }
+
+  private push(line: Line): void {
+    this.pending.push(line);
+    this.pendingBytes += line.bytes;
     this.tick();
-    if (urgent) this.hurry();
-    else if (this.phase === 'idle') this.linger();
   }
 
   /** What waits goes out at the end of this turn. */
@@ -149,8 +170,18 @@ export class JournalWriter {
 
   private linger(): void {
     this.phase = 'lingering';
-    this.clock.setTimer(journalLingerMs, () => {
-      if (this.phase === 'lingering') this.hurry();
+    this.lingersSinceMs = this.clock.monotonic();
+    // One timer for all who linger: it looks how long the last one has.
+    if (this.lingerTimer === undefined) this.armLinger(journalLingerMs);
+  }
+
+  private armLinger(delayMs: number): void {
+    this.lingerTimer = this.clock.setTimer(delayMs, () => {
+      this.lingerTimer = undefined;
+      if (this.phase !== 'lingering') return;
+      const leftMs = this.lingersSinceMs + journalLingerMs - this.clock.monotonic();
+      if (leftMs > 0) this.armLinger(leftMs);
+      else this.hurry();
     });
   }
 
@@ -173,7 +204,10 @@ export class JournalWriter {
   giveUp(settled: ReadonlySet<string>): void {
     const given = this.pending.filter((line) => settled.has(line.requestId));
     this.pending = this.pending.filter((line) => !settled.has(line.requestId));
-    for (const line of given) this.pendingBytes -= line.text.length;
+    for (const line of given) {
+      this.pendingBytes -= line.bytes;
+      this.replaceable.delete(line.requestId);
+    }
     release(given);
   }
 
@@ -197,6 +231,7 @@ export class JournalWriter {
     do {
       this.inWrite = this.pending;
       this.pending = [];
+      this.replaceable.clear();
       this.urgent = false;
       this.writeStartedMs = this.clock.monotonic();
       const outcome = await this.write(this.inWrite);
@@ -210,12 +245,13 @@ export class JournalWriter {
   }
 
   private async write(lines: readonly Line[]): Promise<'written' | 'failed'> {
-    const bytes = Buffer.from(lines.map((line) => line.text).join(''));
+    const bytes = Buffer.from(lines.map(textOf).join(''));
     try {
       const { file, segment } = (this.current ??= await this.create());
       await file.append(bytes);
       segment.bytes += bytes.length;
       for (const line of lines) {
+        if (line.text === null) continue;
         this.ledger.touch(line.requestId, segment);
         if (line.spilled) segment.spilled = true;
       }
@@ -226,7 +262,7 @@ export class JournalWriter {
     this.backoff.reset();
     this.writes.observe((this.clock.monotonic() - this.writeStartedMs) / 1000);
     this.unsynced = true;
-    for (const line of lines) this.pendingBytes -= line.text.length;
+    for (const line of lines) this.pendingBytes -= line.bytes;
     this.inWrite = [];
     release(lines);
     this.onWritten();
@@ -324,6 +360,11 @@ export class JournalWriter {
     release(this.inWrite);
     release(this.pending);
   }
+}
+
+function textOf({ text }: Line): string {
+  if (text === null) return '';
+  return typeof text === 'string' ? text : text();
 }
 
 /** Calls whoever waits for these lines, once. */

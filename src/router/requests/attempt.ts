@@ -55,6 +55,8 @@ export interface AttemptOwner {
   readonly sink: ClientSink;
   /** Status and headers are to go out, with the first bytes right behind. */
   onBegun(attempt: Attempt, head: HeadMessage): void;
+  /** The first bytes of an answer that goes on are with the client's socket. */
+  onFirstBytes(attempt: Attempt): void;
   /** The answer is complete; what is held goes out with `finish`. */
   onAnswered(attempt: Attempt, answered: Answered): void;
   /** The agent or its link failed. The slot is free. */
@@ -259,23 +261,23 @@ export class Attempt implements StreamHandlers {
   private passEvents(chunk: Buffer): void {
     const whole = this.tail.take(chunk);
     if (whole.length === 0) return this.credit(chunk.length, true);
-    if (this.phase === 'asked') this.begin('streaming');
-    this.credit(chunk.length, this.sink.write(whole));
+    if (this.phase !== 'asked') return this.credit(chunk.length, this.sink.write(whole));
+    this.begin('streaming', { whole, chunk });
   }
 
-  private begin(phase: 'streaming' | 'passing'): void {
+  private begin(phase: 'streaming' | 'passing', first: { whole: Buffer; chunk: Buffer }): void {
     this.phase = phase;
     this.isEventStream = phase === 'streaming';
     if (this.head !== undefined) this.owner.onBegun(this, this.head);
+    this.credit(first.chunk.length, this.sink.write(first.whole));
+    this.owner.onFirstBytes(this);
   }
 
   /** An answer in one piece is kept until its end, so that a failure can still be retried. */
   private hold(chunk: Buffer): void {
     this.held.push(chunk);
     if (this.answerBytes <= maxHeldAnswerBytes) return this.credit(chunk.length, true);
-    this.begin('passing');
-    const took = this.sink.write(this.held.take());
-    this.credit(chunk.length, took);
+    this.begin('passing', { whole: this.held.take(), chunk });
   }
 
   /** B1. */

@@ -193,8 +193,13 @@ export class RequestRun implements AttemptOwner {
     // Nothing is tried again from here on: the body has served.
     this.dropBody();
     this.context.journal.hurry();
-    this.context.tell({ type: 'first_byte', claim: attempt.claim });
     this.sink.head(head.status, this.headers(attempt, head));
+  }
+
+  /** Told after the bytes: what the scheduler learns from them need not hold them up. */
+  onFirstBytes(attempt: Attempt): void {
+    if (!this.isRunning(attempt)) return;
+    this.context.tell({ type: 'first_byte', claim: attempt.claim });
   }
 
   onAnswered(attempt: Attempt, { head, end }: Answered): void {
@@ -386,10 +391,10 @@ export class RequestRun implements AttemptOwner {
     const { outcome, refusal } = ending;
     const record = this.record(ending);
     this.context.budgets.ended(record);
-    this.noteReceipt(record);
     this.context.journal.end(record, () => {
       this.phase = { is: 'over' };
       ending.finish();
+      this.noteReceipt(record);
       if (ending.end !== undefined && this.attempt !== undefined) {
         this.context.acknowledge(this.attempt.link, ending.end.requestId);
       }
