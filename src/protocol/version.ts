@@ -22,6 +22,12 @@ export interface LinkVersion {
 export const linkHistory: readonly LinkVersion[] = [
   {
     version: 1,
+    date: '2026-11-26',
+    fingerprint: '01019b02274e8202',
+    what: 'GRANT may say of an instance how many tokens its engine holds.',
+  },
+  {
+    version: 1,
     date: '2026-11-25',
     fingerprint: '9dba8b8cf698f965',
     what:

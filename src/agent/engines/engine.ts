@@ -33,6 +33,8 @@ export interface EngineOffer {
   engine: string;
   engineVersion?: string;
   contextLength?: number;
+  /** Tokens of keys and values that all slots share; absent: the engine does not say. */
+  holdsTokens?: number;
   /** What was probed to work, e.g. `chat`, `completions`, `tools`, `logprobs`, `continue`. */
   abilities: readonly string[];
 }

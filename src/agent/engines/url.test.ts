@@ -15,6 +15,7 @@ import { ServedRequest } from '../serving/servedRequest.ts';
 import { engineBody } from '../../testing/engines/engineBody.ts';
 import { until } from '../../testing/until.ts';
 import type { EngineEnd, EngineSink, JsonObject } from './engine.ts';
+import { heldBySglang, heldByVllm } from './engineMemory.ts';
 import { UrlEngine, type UrlEngineOptions } from './url.ts';
 import { parseEngineUrl, type EngineAddress } from './urlAddress.ts';
 
@@ -185,6 +186,21 @@ test('what the engine is goes unnoticed', async (t) => {
   assert.equal(offer?.slots, 3);
   assert.ok(offer?.abilities.includes('chat'));
   assert.ok(!offer?.abilities.includes('tools'));
+});
+
+test('an engine’s memory stays unknown, or is made up where slots have their own', async (t) => {
+  const vllm = await attach(t);
+  await vllm.load();
+  assert.equal(vllm.engine.offers()[0]?.holdsTokens, 430_000);
+  const llama = await attach(t, { dialect: 'llama' });
+  await llama.load();
+  assert.equal(llama.engine.offers()[0]?.holdsTokens, undefined);
+  const page = (blocks: string): string =>
+    `vllm:cache_config_info{block_size="16",num_gpu_blocks="${blocks}"} 1.0`;
+  assert.equal(heldByVllm(`${page('10')}\n${page('20')}`), 480);
+  for (const odd of ['None', '-5', '1e30', '']) assert.equal(heldByVllm(page(odd)), undefined);
+  assert.equal(heldBySglang({ max_total_num_tokens: 1000 }), 1000);
+  assert.equal(heldBySglang({ max_total_num_tokens: '1000' }), undefined);
 });
 
 test('an engine that ignores or refuses tools is granted them', async (t) => {

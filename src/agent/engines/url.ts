@@ -321,6 +321,7 @@ export class UrlEngine implements Engine {
       engine: facts.engine,
       ...(facts.version === undefined ? {} : { engineVersion: facts.version.slice(0, 128) }),
       ...(contextLength === undefined ? {} : { contextLength }),
+      ...(facts.holdsTokens === undefined ? {} : { holdsTokens: facts.holdsTokens }),
       abilities: routes,
     };
   }

@@ -6,6 +6,7 @@ import { abilityProbeTimeoutMs, engineMetricsTimeoutMs } from '../limits.ts';
 import { arrayOf, objectOf, stringOf } from '../serving/jsonValue.ts';
 import { askEngine, type ProbeTarget } from './askEngine.ts';
 import type { JsonObject } from './engine.ts';
+import { heldBySglang, heldByVllm } from './engineMemory.ts';
 
 export interface EngineModel {
   id: string;
@@ -23,6 +24,8 @@ export interface EngineFacts {
   slots: number | undefined;
   /** Of one slot, for every model of the engine. */
   contextLength: number | undefined;
+  /** Tokens of keys and values that all slots share; undefined: it does not say, or they do not. */
+  holdsTokens: number | undefined;
 }
 
 /** Whether the engine is there and healthy, and what it serves. */
@@ -52,6 +55,7 @@ const unknownFacts: EngineFacts = {
   version: undefined,
   slots: undefined,
   contextLength: undefined,
+  holdsTokens: undefined,
 };
 
 /** Name, version and slots. Best effort: what is not told stays unknown. */
@@ -60,19 +64,27 @@ export async function probeFacts(
   known: { ownedBy: string | undefined; signal: AbortSignal },
 ): Promise<EngineFacts> {
   const { signal } = known;
-  const get = async (path: string): Promise<JsonObject | undefined> => {
+  const ask = async (path: string): Promise<{ text: string; body: JsonObject | undefined }> => {
     const answer = await askEngine(target, { path, signal });
-    return answer.kind === 'answered' && answer.status === 200 ? answer.body : undefined;
+    const isThere = answer.kind === 'answered' && answer.status === 200;
+    return isThere ? answer : { text: '', body: undefined };
   };
+  const get = async (path: string): Promise<JsonObject | undefined> => (await ask(path)).body;
   switch (known.ownedBy) {
-    case 'vllm':
+    case 'vllm': {
+      const version = stringOf((await get('/version'))?.['version']);
+      const holdsTokens = heldByVllm((await ask('/metrics')).text);
+      return { ...unknownFacts, engine: known.ownedBy, version, holdsTokens };
+    }
     case 'sglang': {
       const version = stringOf((await get('/version'))?.['version']);
-      return { ...unknownFacts, engine: known.ownedBy, version };
+      const holdsTokens = heldBySglang(await get('/get_server_info'));
+      return { ...unknownFacts, engine: known.ownedBy, version, holdsTokens };
     }
     case 'llamacpp': {
       const props = await get('/props');
       return {
+        ...unknownFacts,
         engine: 'llama.cpp',
         version: stringOf(props?.['build_info']),
         slots: positive(props?.['total_slots']),

@@ -47,6 +47,8 @@ export const grantSchema = z.object({
         engine: name,
         engineVersion: z.string().max(128).optional(),
         contextLength: z.int().positive().optional(),
+        /** Tokens of keys and values that all slots share; absent: the engine does not say. */
+        holdsTokens: z.int().positive().max(1e9).optional(),
         /** What the engine was probed to support, e.g. `chat`, `tools`, `logprobs`, `continue`. */
         abilities: z.array(z.string().max(32)).max(32),
       }),

@@ -93,6 +93,7 @@ export function fakeMetrics(
       '# TYPE vllm:num_requests_running gauge',
       `vllm:num_requests_running${labels} ${active}.0`,
       `vllm:num_requests_waiting${labels} 3.0`,
+      'vllm:cache_config_info{block_size="16",engine="0",num_gpu_blocks="26875"} 1.0',
       `vllm:kv_cache_usage_perc${labels} 0.25`,
       `vllm:generation_tokens_total${labels} ${chunksWritten}`,
       `vllm:prompt_tokens_total${labels} 1.5e3`,
