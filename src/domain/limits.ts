@@ -55,3 +55,5 @@ export const fadeOutputsAt = 200;
 
 /** Accounts of limits that are kept before idle ones are looked for. */
 export const minLimitAccounts = 1024;
+/** Days of a key that are counted: today's, and one more, where the clock was set and set back. */
+export const daysOfKey = 2;

@@ -1,7 +1,7 @@
 /**
  * What budgets have come to in the month that runs: read from the store at the start, and counted
- * on from what ends here; at the start also what keys have used of their day. Tells the scheduler
- * whom a hard stop stops, and the control plane who is near the end of a budget.
+ * on from what ends here. Tells the scheduler whom a hard stop stops, and the control plane who is
+ * near the end of a budget.
  *
  * Invariants
  * B4 A cost counts from the end of its request on, and once: while its record is on the way to the
@@ -33,6 +33,7 @@ import {
   budgetReadTries,
   maxCostsOnTheWay,
 } from './limits.ts';
+import { pacedMs } from './pacedMs.ts';
 import type { BudgetLedger, Uptime, UsageRecord, UsageSink } from './ports.ts';
 
 /** A budget and what it has come to. */
@@ -51,8 +52,6 @@ interface Tracked {
 }
 
 type Cost = Pick<UsageRecord, 'projectId' | 'apiKeyId' | 'startedAtMs' | 'costMicros'>;
-
-const dayMs = 86_400_000;
 
 interface BookOptions {
   ledger: BudgetLedger;
@@ -101,8 +100,7 @@ export class BudgetBook {
   async start(): Promise<void> {
     this.phase = 'following';
     const isRead = this.tracked.size === 0 || (await this.read(null));
-    await this.readDay();
-    this.arm(isRead);
+    this.arm(isRead, 0);
   }
 
   stop(): void {
@@ -179,7 +177,8 @@ export class BudgetBook {
 
   /** The store has a record: one of an earlier process was not counted before (B4). */
   private taken(record: UsageRecord): void {
-    if (!this.onTheWay.delete(record.requestId) && record.costMicros > 0) this.count(record);
+    this.onTheWay.delete(record.requestId);
+    if (record.replayed === true && record.costMicros > 0) this.count(record);
   }
 
   private costOf({ projectId, fromMs, toMs }: Uptime): Cost {
@@ -261,21 +260,22 @@ export class BudgetBook {
   // Reading
 
   /** Again after a while; soon, where the last reading came to nothing. */
-  private arm(isRead: boolean): void {
+  private arm(isRead: boolean, tookMs: number): void {
     if (this.phase !== 'following') return;
     const { clock } = this.options;
-    const everyMs = isRead ? budgetReadEveryMs : budgetReadAgainMs;
+    const everyMs = isRead ? pacedMs(tookMs, budgetReadEveryMs) : budgetReadAgainMs;
     const delayMs = Math.min(everyMs, Math.max(1, this.month.toMs - clock.now()));
     this.timer?.cancel();
     this.timer = clock.setTimer(delayMs, () => {
       if (monthOf(clock.now()).fromMs !== this.month.fromMs) this.turnMonth();
+      const beganMs = clock.monotonic();
       // It never rejects.
-      void this.read(null).then((read) => this.arm(read));
+      void this.read(null).then((read) => this.arm(read, clock.monotonic() - beganMs));
     });
   }
 
   private async readSoon(projectId: string): Promise<void> {
-    if (!(await this.read(projectId))) this.arm(false);
+    if (!(await this.read(projectId))) this.arm(false, 0);
   }
 
   private async watch(call: Promise<void>): Promise<void> {
@@ -311,19 +311,6 @@ export class BudgetBook {
     } catch (error) {
       log.warn({ err: error }, 'what budgets have come to cannot be read');
       return false;
-    }
-  }
-
-  /** A daily quota is not given anew by a restart. */
-  private async readDay(): Promise<void> {
-    const { ledger, clock, log, tell } = this.options;
-    const nowMs = clock.now();
-    const fromMs = nowMs - (nowMs % dayMs);
-    try {
-      const keys = await ledger.keyTokens({ fromMs, toMs: fromMs + dayMs });
-      if (keys.length > 0) tell({ type: 'key_tokens', keys });
-    } catch (error) {
-      log.warn({ err: error }, 'what keys have used today cannot be read');
     }
   }
 

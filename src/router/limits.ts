@@ -59,10 +59,20 @@ export const uptimeBatch = 1_000;
 
 // Budgets
 
-/** What the store says of the month that runs is read anew so often. */
-export const budgetReadEveryMs = 600_000;
+/**
+ * What the store says of the month, and of the day of keys, is read anew so often: for so long
+ * several servers on one database may know nothing of what the others let pass.
+ */
+export const budgetReadEveryMs = 60_000;
+/** Where a reading takes long, so many times as long; at most so long. */
+export const readShare = 50;
+export const longestReadPauseMs = 600_000;
+/** Days for which it is known what keys have used: the clock may be set, and set back. */
+export const daysOfKeys = 2;
 /** The same after a reading that failed. */
 export const budgetReadAgainMs = 5_000;
+/** The same after records came that an earlier process had left. */
+export const replayedReadMs = 1_000;
 /** So often, and so long apart, a reading is tried beside which no record was written. */
 export const budgetReadTries = 5;
 export const budgetQuietMs = 200;

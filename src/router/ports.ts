@@ -119,6 +119,8 @@ export interface UsageRecord {
   shared: boolean;
   /** Millionths of the operator's unit, at the price of the moment. */
   costMicros: number;
+  /** An earlier process began it, and left it in the journal. */
+  replayed?: true;
 }
 
 /** A private agent had a link for this time; epoch ms. */

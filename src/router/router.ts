@@ -28,6 +28,7 @@ import { linkLimits, type LinkLimits } from '../protocol/limits.ts';
 import type { Transport } from '../protocol/link.ts';
 import { createWsTransport, wsServerOptions } from '../protocol/wsTransport.ts';
 import { BudgetBook, type BudgetView } from './budgetBook.ts';
+import { KeyDays } from './keyDays.ts';
 import { Directory, type DirectoryEvent } from './directory.ts';
 import { Journal } from './journal/journal.ts';
 import { diskJournalFiles, type JournalFiles } from './journal/journalFiles.ts';
@@ -147,6 +148,7 @@ export class Router {
   private readonly uptime: UptimeMeter;
   private readonly health: HealthBook;
   private readonly budgets: BudgetBook;
+  private readonly keyDays: KeyDays;
   private readonly waitingLimit: number;
   private phase: Phase = 'new';
 
@@ -167,7 +169,15 @@ export class Router {
       clock,
       log,
     });
-    const { sink } = this.budgets;
+    this.keyDays = new KeyDays({
+      ledger: ports.budgets,
+      sink: this.budgets.sink,
+      isCounted: (id) => (this.directory.apiKey(id)?.quota?.tokensPerDay ?? null) !== null,
+      tell: (event) => this.requests.driver.send(event),
+      clock,
+      log,
+    });
+    const { sink } = this.keyDays;
     this.journal = new Journal({ files, sink, clock, random, log });
     this.presence = new PresenceReporter({ sink: ports.presence, clock, log });
     this.health = new HealthBook({ sink: ports.health, clock, random, log });
@@ -212,6 +222,7 @@ export class Router {
     await this.journal.start();
     await this.directory.start();
     await this.budgets.start();
+    await this.keyDays.start();
     this.requests.start();
     this.registry.start();
     this.uptime.start();
@@ -366,6 +377,7 @@ export class Router {
     this.directory.stop();
     this.health.stop();
     this.budgets.stop();
+    this.keyDays.stop();
     const aborter = new AbortController();
     const deadline = sleep(this.clock, stopTimeoutMs, aborter.signal);
     const closing = Promise.all([

@@ -43,6 +43,8 @@ export interface RoutedRequest {
   stream?: boolean | undefined;
   /** Tokens that it allows its answer to have, all choices together; null: it does not say. */
   maxTokens: number | null;
+  /** When it came (epoch ms), with a key: the day that its tokens count for. */
+  startedAtMs?: number | undefined;
   /** Who calls; null: nobody in particular. */
   key: Pick<ApiKeyEntry, 'id' | 'quota'> | null;
 }

@@ -19,9 +19,10 @@ const dayMs = 86_400_000;
 
 /** A project with an own agent, held to nothing but the quota; an hour before midnight. */
 function rig(quota: Partial<ApiKeyQuota>, slots = 100) {
-  const config = { tiers: unlimitedTiers(), epochMs: 20_000 * dayMs - 3_600_000 };
+  const config = { tiers: unlimitedTiers() };
   const scheduler = new Scheduler({ random: seededRandom(1), config });
   let nowMs = 0;
+  let wallMs = 20_000 * dayMs - 3_600_000;
   const send = (event: UntimedEvent) => {
     const commands = scheduler.handle({ ...event, atMs: nowMs } as SchedulerEvent);
     return {
@@ -40,7 +41,8 @@ function rig(quota: Partial<ApiKeyQuota>, slots = 100) {
     arrived += 1;
     // 40 bytes are ten tokens.
     const size = { id: `r${arrived}`, bodyBytes: 40, maxTokens, key: who };
-    return send({ type: 'arrive', request: routedRequest(size) });
+    const request = routedRequest({ ...size, startedAtMs: wallMs + nowMs });
+    return send({ type: 'arrive', request });
   };
   const end = (dispatch: Dispatch | undefined, used: number) => {
     const usage = { input: 10, output: used - 10 };
@@ -50,7 +52,10 @@ function rig(quota: Partial<ApiKeyQuota>, slots = 100) {
     nowMs += ms;
     return send({ type: 'tick' });
   };
-  return { scheduler, send, arrive, end, pass };
+  const setClock = (byMs: number) => void (wallMs += byMs);
+  const used = (tokens: number) =>
+    send({ type: 'key_tokens', ofDayMs: wallMs + nowMs, keys: [{ id: 'key_a', tokens }] });
+  return { scheduler, send, arrive, end, pass, setClock, used };
 }
 
 function hitOf({ reject }: { reject: Reject | undefined }) {
@@ -75,8 +80,8 @@ test('a key gets more requests a minute than its quota, or its own agents let it
 });
 
 test('a restart gives a key its day anew', () => {
-  const { send, arrive, pass } = rig({ tokensPerDay: 100 });
-  send({ type: 'key_tokens', keys: [{ id: 'key_a', tokens: 60 }] });
+  const { used, arrive, pass } = rig({ tokensPerDay: 100 });
+  used(60);
   assert.equal(hitOf(arrive(90)).used, 60);
   assert.ok(arrive(20).dispatch !== undefined);
   assert.equal(hitOf(arrive(20)).used, 90);
@@ -116,6 +121,29 @@ test('a day in UTC gives more than its quota, or its tokens are not there after 
   end(second.dispatch, 1_000);
   assert.ok(arrive(90).dispatch !== undefined, 'what began yesterday counts for yesterday');
   assert.equal(hitOf(arrive(90)).used, 200);
+});
+
+test('a clock that was set does not move midnight', () => {
+  const { arrive, setClock, pass } = rig({ tokensPerDay: 250 });
+  arrive(90);
+  arrive(90);
+  // Twenty minutes late until now: midnight is 40 minutes away, not an hour.
+  setClock(1_200_000);
+  assert.equal(hitOf(arrive(90)).waitMs, 2_400_000);
+  pass(2_400_000);
+  assert.ok(arrive(90).dispatch !== undefined, 'it is midnight by the new time');
+});
+
+test('a clock that was a day ahead for a while gives the day anew', () => {
+  const { arrive, setClock, used } = rig({ tokensPerDay: 250 });
+  arrive(90);
+  arrive(90);
+  setClock(dayMs);
+  assert.ok(arrive(90).dispatch !== undefined, 'tomorrow has tokens of its own');
+  setClock(-dayMs);
+  assert.equal(hitOf(arrive(90)).used, 200);
+  used(-150);
+  assert.equal(hitOf(arrive(200)).used, 50, 'another server’s share, corrected');
 });
 
 test('what is refused or leaves the queue has used a part of the quota', () => {

@@ -3,7 +3,8 @@
  * on arrival: what is over is refused, nothing waits for a quota.
  *
  * A minute's figure is a bucket of that size, refilled all the time. A day is a day in UTC: its
- * tokens are counted from midnight to midnight.
+ * tokens are counted from midnight to midnight, by the clock on the wall at which a request came.
+ * That clock may be set; nothing else here goes by it.
  */
 import type { ApiKeyEntry, ApiKeyQuota } from '../directory.ts';
 import {
@@ -13,7 +14,7 @@ import {
   type Rates,
   type Spent,
 } from './limitAccount.ts';
-import { minLimitAccounts } from '../limits.ts';
+import { daysOfKey, minLimitAccounts } from '../limits.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 
 /** What a request holds of its key's quota. */
@@ -38,37 +39,42 @@ interface DayCount {
 }
 
 const dayMs = 86_400_000;
+const dayOf = (epochMs: number): number => Math.floor(epochMs / dayMs);
 const unlimited: Rates = { requests: null, tokens: null };
 
 export class KeyQuotas {
   /** Requests that hold a part of some quota. */
   holds = 0;
   private readonly lease: LimitLease;
-  private readonly epochMs: number;
   private readonly accounts = new Map<string, KeyAccount>();
-  private readonly days = new Map<string, DayCount>();
+  /** By key, at most `daysOfKey`, the one that was begun last last. */
+  private readonly days = new Map<string, DayCount[]>();
+  /** Of the last request. */
+  private today = 0;
   private sweepAt = minLimitAccounts;
 
-  constructor(options: { lease: LimitLease; epochMs: number }) {
+  constructor(options: { lease: LimitLease }) {
     this.lease = options.lease;
-    this.epochMs = options.epochMs;
   }
 
   /** Holds what a new request will probably need, or says which figure has no room for it. */
   hold(
     key: QuotaKey,
-    { need, nowMs }: { need: TokenNeed; nowMs: number },
+    { need, nowMs, startedAtMs }: { need: TokenNeed; nowMs: number; startedAtMs: number },
   ): { kind: 'held'; hold: KeyHold | null } | { kind: 'over'; hit: LimitHit } {
     if (key === null || key.quota === null) return { kind: 'held', hold: null };
     const { minute } = this.accountOf(key.id, { quota: key.quota, nowMs });
-    const day = this.dayOf(key.id, nowMs);
+    this.today = dayOf(startedAtMs);
+    const day = this.countOf(key.id, this.today);
     const { tokensPerDay: value } = key.quota;
     const left = value === null ? Infinity : value - day.tokens;
     const tokens = minute.amountOf({ ...need, usual: Math.min(need.usual, left) });
     const hit = minute.hit(tokens, nowMs);
     if (hit !== null) return { kind: 'over', hit };
     if (value !== null && tokens > left) {
-      return { kind: 'over', hit: this.dayHit({ value, used: day.tokens, needed: tokens, nowMs }) };
+      const waitMs = tokens > value ? Infinity : dayMs - (startedAtMs % dayMs);
+      const used = { value, used: day.tokens, needed: tokens, most: value };
+      return { kind: 'over', hit: { limit: 'tokens_per_day', ...used, waitMs } };
     }
     minute.take(tokens, nowMs);
     day.tokens += tokens;
@@ -76,9 +82,9 @@ export class KeyQuotas {
     return { kind: 'held', hold: { minute, day, tokens } };
   }
 
-  /** Tokens of the day that were used before anything was counted here. */
-  addToDay(keyId: string, { tokens, nowMs }: { tokens: number; nowMs: number }): void {
-    this.dayOf(keyId, nowMs).tokens += tokens;
+  /** Tokens of a day that were used and are not counted here; below zero: fewer than was said. */
+  addToDay(keyId: string, { tokens, ofDayMs }: { tokens: number; ofDayMs: number }): void {
+    this.countOf(keyId, dayOf(ofDayMs)).tokens += tokens;
   }
 
   /** The end of a hold: what was not spent goes back. */
@@ -94,19 +100,12 @@ export class KeyQuotas {
     return this.accountOf(key.id, { quota: key.quota, nowMs }).minute.rates(nowMs);
   }
 
-  private dayHit(met: { value: number; used: number; needed: number; nowMs: number }): LimitHit {
-    const { value, used, needed, nowMs } = met;
-    const untilMidnightMs = dayMs - ((this.epochMs + nowMs) % dayMs);
-    const waitMs = needed > value ? Infinity : untilMidnightMs;
-    return { limit: 'tokens_per_day', value, used, needed, most: value, waitMs };
-  }
-
-  private dayOf(keyId: string, nowMs: number): DayCount {
-    const day = Math.floor((this.epochMs + nowMs) / dayMs);
-    const known = this.days.get(keyId);
-    if (known !== undefined && known.day === day) return known;
+  private countOf(keyId: string, day: number): DayCount {
+    const known = this.days.get(keyId) ?? [];
+    const found = known.find((one) => one.day === day);
+    if (found !== undefined) return found;
     const fresh = { day, tokens: 0 };
-    this.days.set(keyId, fresh);
+    this.days.set(keyId, [...known, fresh].slice(-daysOfKey));
     return fresh;
   }
 
@@ -128,12 +127,12 @@ export class KeyQuotas {
   /** R6: keys that have rested are dropped each time that their number has doubled. */
   private sweepIdle(nowMs: number): void {
     if (this.accounts.size < this.sweepAt) return;
-    const today = Math.floor((this.epochMs + nowMs) / dayMs);
     for (const [keyId, account] of this.accounts) {
       if (account.minute.isIdle(nowMs)) this.accounts.delete(keyId);
     }
-    for (const [keyId, { day }] of this.days) {
-      if (day !== today && !this.accounts.has(keyId)) this.days.delete(keyId);
+    for (const [keyId, counts] of this.days) {
+      const isOver = counts.every(({ day }) => Math.abs(day - this.today) > 1);
+      if (isOver && !this.accounts.has(keyId)) this.days.delete(keyId);
     }
     this.sweepAt = Math.max(minLimitAccounts, this.accounts.size * 2);
   }

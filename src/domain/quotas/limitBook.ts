@@ -60,10 +60,10 @@ export class LimitBook {
   private sweepAt = minLimitAccounts;
   private nowMs = 0;
 
-  constructor(options: { tiers: TierTable; lease?: LimitLease; epochMs?: number }) {
+  constructor(options: { tiers: TierTable; lease?: LimitLease }) {
     this.tiers = options.tiers;
     this.lease = options.lease ?? leaseOfEverything;
-    this.keys = new KeyQuotas({ lease: this.lease, epochMs: options.epochMs ?? 0 });
+    this.keys = new KeyQuotas({ lease: this.lease });
   }
 
   /** The time of everything that follows. */
@@ -78,18 +78,18 @@ export class LimitBook {
 
   /** L5. What the key of a new request has no quota for; null: it holds its part now. */
   holdKey(waiting: WaitingRequest): LimitHit | null {
-    const outcome = this.keys.hold(waiting.request.key, {
-      need: waiting.tokens,
-      nowMs: this.nowMs,
-    });
+    const { key, startedAtMs = 0 } = waiting.request;
+    const { tokens: need } = waiting;
+    const outcome = this.keys.hold(key, { need, nowMs: this.nowMs, startedAtMs });
     if (outcome.kind === 'over') return outcome.hit;
     waiting.keyHold = outcome.hold;
     return null;
   }
 
-  /** What keys have used today already. */
-  addToDays(keys: readonly { id: string; tokens: number }[]): void {
-    for (const { id, tokens } of keys) this.keys.addToDay(id, { tokens, nowMs: this.nowMs });
+  /** What keys have used of a day elsewhere. */
+  addToDays(used: { ofDayMs: number; keys: readonly { id: string; tokens: number }[] }): void {
+    const { ofDayMs } = used;
+    for (const { id, tokens } of used.keys) this.keys.addToDay(id, { tokens, ofDayMs });
   }
 
   /** L4, L5. The request ends without having been served. */

@@ -51,8 +51,6 @@ export interface SchedulerConfig {
   waiting?: Partial<WaitingBounds>;
   /** The part of the limits that this process counts against; all of it by default. */
   lease?: LimitLease;
-  /** The time of day (epoch ms) at 0 ms of the events' time: days of quotas begin by it, in UTC. */
-  epochMs?: number;
   /** Where the router is. */
   region?: string;
 }
@@ -168,7 +166,7 @@ export class Scheduler {
       case 'regions':
         return void (this.chooser.regions.map = event.map);
       case 'key_tokens':
-        return this.limits.addToDays(event.keys);
+        return this.limits.addToDays(event);
       case 'budget':
         return this.noteBudget(event);
       case 'first_byte':

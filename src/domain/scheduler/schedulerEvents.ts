@@ -48,8 +48,10 @@ export type SchedulerEvent = { atMs: number } & (
       id: string;
       stop: BudgetStop | null;
     }
-  | /** What keys have used today already, before this process began to count. */ {
+  | /** What keys have used of a day that is not counted here; below zero: less than was said. */ {
       type: 'key_tokens';
+      /** A moment of the day, epoch ms. */
+      ofDayMs: number;
       keys: readonly { id: string; tokens: number }[];
     }
   | { type: 'arrive'; request: RoutedRequest }

@@ -77,12 +77,12 @@ export class Journal {
     const open = new Map<string, { record: UsageRecord; segments: Segment[] }>();
     for (const { name, bytes } of await this.files.list()) {
       const segment = { name, bytes, phase: 'closed', unsettled: new Set<string>() } as const;
-      await this.replay({ ...segment, spilled: true }, open);
+      await this.replay({ ...segment, spilled: true, replayed: true }, open);
     }
     for (const [requestId, { record, segments }] of open) {
       this.ledger.expect(requestId);
       for (const segment of segments) this.ledger.touch(requestId, segment);
-      this.end(record);
+      this.end({ ...record, replayed: true });
     }
     if (open.size > 0) this.log.warn({ requests: open.size }, 'requests were interrupted');
     this.delivery.wake();
@@ -170,7 +170,9 @@ export class Journal {
       const read = await this.readSegment(segment);
       if (read === undefined) return { kind: 'unreadable' };
       segment.spilled = false;
-      const records = read.lines.flatMap((line) => (line.kind === 'end' ? [line.record] : []));
+      const ended = read.lines.flatMap((line) => (line.kind === 'end' ? [line.record] : []));
+      const { replayed } = segment;
+      const records = replayed ? ended.map((one) => ({ ...one, replayed }) as const) : ended;
       for (const { requestId } of records) {
         this.ledger.expect(requestId);
         this.ledger.touch(requestId, segment);

@@ -303,6 +303,7 @@ export class JournalWriter {
       phase: 'open',
       unsettled: new Set(),
       spilled: false,
+      replayed: false,
     };
     this.ledger.add(segment);
     return { file, segment };

@@ -35,20 +35,21 @@ const record = (requestId: string, over: Partial<UsageRecord> = {}): UsageRecord
 });
 
 class Rig {
-  readonly files = new MemoryJournal();
+  readonly files: MemoryJournal;
   readonly ports = new MemoryPorts();
   readonly clock = new FakeClock();
   readonly journal: Journal;
   sent = 0;
 
-  constructor(log: Logger = silentLogger) {
-    const { files, clock } = this;
+  constructor(log: Logger = silentLogger, files = new MemoryJournal()) {
+    this.files = files;
+    const { clock } = this;
     const random = seededRandom(1);
     this.journal = new Journal({ files, sink: this.ports.usage, clock, random, log });
   }
 
-  static async start(log?: Logger): Promise<Rig> {
-    const rig = new Rig(log);
+  static async start(log?: Logger, files?: MemoryJournal): Promise<Rig> {
+    const rig = new Rig(log, files);
     await rig.journal.start();
     return rig;
   }
@@ -244,4 +245,26 @@ test('an answer waits for the fsync of a segment that is full', async () => {
   assert.ok(rig.files.segments.size >= 2);
   assert.equal(written, 20);
   for (const resume of rig.files.heldSyncs.splice(0)) resume();
+});
+
+test('what an earlier process left is taken for something that this one has counted', async () => {
+  const dead = await Rig.start();
+  dead.ports.storeAway = true;
+  await dead.serve(2);
+  dead.journal.begin(record('r_cut', { outcome: 'interrupted' }));
+  await dead.pass(1_000);
+  const next = await Rig.start(silentLogger, dead.files);
+  await next.serve(1, { requestId: 'r_new' });
+  await next.pass(60_000);
+  const found = next.ports.usageRecords.map((one) => [one.requestId, one.replayed === true]);
+  assert.deepEqual(
+    new Map(found as [string, boolean][]),
+    new Map([
+      ['r0', true],
+      ['r1', true],
+      ['r_cut', true],
+      ['r_new', false],
+    ]),
+  );
+  await next.journal.stop();
 });

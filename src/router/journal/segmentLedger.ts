@@ -11,6 +11,8 @@ export interface Segment {
   unsettled: Set<string>;
   /** Holds end lines that memory has no room for: they are read back from here. */
   spilled: boolean;
+  /** Written by an earlier process. */
+  replayed: boolean;
 }
 
 export class SegmentLedger {

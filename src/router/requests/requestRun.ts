@@ -116,7 +116,8 @@ export class RequestRun implements AttemptOwner {
   readonly trail = new RequestTrail();
   readonly result: Promise<SubmitResult>;
   private readonly context: RunContext;
-  private readonly startedAtMs: number;
+  /** Epoch ms. */
+  readonly startedAtMs: number;
   private resolve: (result: SubmitResult) => void = () => {};
   private phase: Phase;
   /** Kept until nothing is tried again. */

@@ -64,7 +64,7 @@ export class RequestTable {
     this.driver = new SchedulerDriver({
       clock,
       random,
-      config: { ...config, epochMs: clock.now() - clock.monotonic() },
+      config,
       handlers: {
         onDispatch: (command) => this.runs.get(command.requestId)?.onDispatch(command),
         onReject: (command) => this.runs.get(command.requestId)?.onReject(command),
@@ -109,7 +109,7 @@ export class RequestTable {
     else ofKey.add(run);
     this.meter.arrived(request.body.length);
     const prompt = this.prompts.blocksOf(request.body);
-    const arrived = { ...routed(request), prompt };
+    const arrived = { ...routed(request, run.startedAtMs), prompt };
     run.trail.routed = arrived;
     this.driver.send({ type: 'arrive', request: arrived });
     return run.result;
@@ -251,9 +251,10 @@ export class RequestTable {
 }
 
 /** What the scheduler is told of a request. */
-function routed(request: InferenceRequest): RoutedRequest {
+function routed(request: InferenceRequest, startedAtMs: number): RoutedRequest {
   const { requestId: id, project, endpoint, model, region, abilities, body } = request;
   const { maxTokens, stream, apiKey: key } = request;
   const bodyBytes = body.length;
-  return { id, project, endpoint, model, region, abilities, bodyBytes, maxTokens, stream, key };
+  const asks = { region, abilities, bodyBytes, maxTokens, stream };
+  return { id, project, endpoint, model, ...asks, key, startedAtMs };
 }
