@@ -24,6 +24,7 @@ import { joinCommand } from '../api/joinCommand.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
+import { noTracing, type Tracing } from '../lib/tracing/span.ts';
 import { linkMaxMessageBytes, type Router } from '../router/router.ts';
 import { AddressLimiter } from './addresses/addressLimiter.ts';
 import { createClientAddress } from './addresses/clientAddress.ts';
@@ -78,6 +79,8 @@ export interface HttpServerOptions {
   notices: Notices;
   /** What is measured beyond router and HTTP, in Prometheus’ text format. */
   moreMetrics?: () => string;
+  /** Where traces begin and spans go; absent: nothing is recorded. */
+  tracing?: Tracing;
   /** Absent: plain HTTP. */
   tls?: TlsFiles | undefined;
 }
@@ -164,6 +167,7 @@ function limiterOf({ clock, limits }: Parts, action: LimitedAction): AddressLimi
 /** Everything that the route table names. */
 function handlersOf(parts: Parts): Handlers {
   const { router, control, config, limits, clock, log, stopping, knownHosts } = parts;
+  const { tracing = noTracing } = parts;
   const { directory } = router;
   const onUse = (apiKeyId: string): void => control.keyUse.note(apiKeyId);
   const auth = new ApiKeyAuth({ directory, clock, onUse });
@@ -182,7 +186,7 @@ function handlersOf(parts: Parts): Handlers {
   const install = createInstallFiles({ directory: config.installDir, pin, publicBase, limits });
   return {
     data: {
-      chat: createChatHandler({ router, auth, limits, budget, log }),
+      chat: createChatHandler({ router, auth, limits, budget, log, tracing }),
       ...createModelHandlers({ directory, auth }),
       preflight: createPreflight(),
     },

@@ -7,6 +7,7 @@
  */
 import type { HealthSample } from '../domain/agents/agentHealth.ts';
 import type { ErrorName } from '../api/errors.ts';
+import type { TraceContext } from '../lib/tracing/traceContext.ts';
 import type { BudgetMark } from '../domain/metering/budget.ts';
 import type {
   EndpointEntry,
@@ -265,4 +266,6 @@ export interface InferenceRequest {
   region: string | null;
   /** Monotonic ms at which the head was read. */
   arrivedAtMs: number;
+  /** Absent or null: it belongs to none. */
+  trace?: TraceContext | null;
 }

@@ -24,6 +24,7 @@ import type { Clock } from '../lib/clock.ts';
 import { sleep } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Random } from '../lib/random.ts';
+import type { Tracing } from '../lib/tracing/span.ts';
 import { linkLimits, type LinkLimits } from '../protocol/limits.ts';
 import type { Transport } from '../protocol/link.ts';
 import { createWsTransport, wsServerOptions } from '../protocol/wsTransport.ts';
@@ -124,6 +125,8 @@ export interface RouterOptions {
   journalFiles?: JournalFiles;
   /** The same for receipts. */
   receiptFiles?: ReceiptFiles;
+  /** Where spans of requests go; absent: nowhere. */
+  tracing?: Pick<Tracing, 'record'>;
 }
 
 /** The life of a router. `draining`: what runs goes on, nothing new comes in. */

@@ -76,6 +76,8 @@ export interface EngineRequest {
   stream: boolean;
   /** Separates prefix caches of projects; opaque. */
   cacheSalt: string | undefined;
+  /** The trace that it belongs to (W3C); for engines that take part in it. */
+  traceparent?: string | undefined;
 }
 
 /** Where an engine's answer goes. */

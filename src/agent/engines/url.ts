@@ -198,7 +198,10 @@ export class UrlEngine implements Engine {
   ): Promise<EngineEnd> {
     const { clock } = this.options;
     const { request, sink, signal } = parts;
-    const { dispatcher, headers, prefix } = this.target;
+    const { dispatcher, prefix } = this.target;
+    const { traceparent } = request;
+    const given = this.target.headers;
+    const headers = traceparent === undefined ? given : { ...given, traceparent };
     const path = prefix + request.path;
     const call = { dispatcher, clock, path, headers, body, stream: request.stream, sink, signal };
     const startedAtMs = clock.monotonic();

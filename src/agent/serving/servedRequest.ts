@@ -19,6 +19,7 @@ export class ServedRequest implements EngineRequest {
   readonly text: Buffer;
   readonly stream: boolean;
   readonly cacheSalt: string | undefined;
+  readonly traceparent: string | undefined;
   private parsed: JsonObject | undefined;
 
   /** `text` passed `isRequestBody`. */
@@ -29,6 +30,7 @@ export class ServedRequest implements EngineRequest {
     this.text = text;
     this.stream = open.stream;
     this.cacheSalt = open.cacheSalt;
+    this.traceparent = open.traceparent;
   }
 
   get body(): JsonObject {

@@ -14,6 +14,8 @@ import { parseAbridged } from '../../lib/json/abridgedJson.ts';
 import { maxBodyNesting, nestsDeeperThan } from '../../lib/json/jsonNesting.ts';
 import type { Logger } from '../../lib/log.ts';
 import { regionProblem } from '../../lib/text/slug.ts';
+import type { Tracing } from '../../lib/tracing/span.ts';
+import type { TraceContext } from '../../lib/tracing/traceContext.ts';
 import type { InferenceRequest, SubmitResult } from '../../router/ports.ts';
 import type { Router } from '../../router/router.ts';
 import type { Exchange } from '../exchanges/exchange.ts';
@@ -21,6 +23,7 @@ import { readOrRefuse, type ReadingBudget } from '../listening/readBody.ts';
 import { ResponseSink } from '../listening/responseSink.ts';
 import { longestClientRequestId, type HttpLimits } from '../limits.ts';
 import type { ApiKeyAuth } from './apiKeyAuth.ts';
+import { refusedSpan } from './refusedSpan.ts';
 import {
   endpointTarget,
   modelTarget,
@@ -37,6 +40,7 @@ interface Options {
   limits: HttpLimits;
   budget: ReadingBudget;
   log: Logger;
+  tracing: Tracing;
 }
 
 /** What is known once the head was read: everything but what the body says. */
@@ -62,22 +66,35 @@ interface Submitted {
 
 export function createChatHandler(options: Options): (exchange: Exchange) => Promise<void> {
   return async (exchange) => {
-    const caller = readHead(exchange, { auth: options.auth, directory: options.router.directory });
-    if (!caller.ok) return refuse(exchange, caller);
-    const submitted = await submit(exchange, { ...options, caller });
-    if (submitted.kind === 'over') return;
+    const trace = options.tracing.begin(exchange.request.headers['traceparent']);
+    const submitted = await begin(exchange, { ...options, trace });
+    if (submitted.kind === 'over') {
+      if (trace?.recorded === true) options.tracing.record([refusedSpan(exchange, trace)]);
+      return;
+    }
     const result = await submitted.result;
     if (!result.answered) answerRefusal(exchange, { sink: submitted.sink, result });
     logEnd({ exchange, result, submitted, log: options.log });
   };
 }
 
+/** Checks head and body, and hands the request over; answers and says `over` where it does not. */
+async function begin(
+  exchange: Exchange,
+  options: Options & { trace: TraceContext | null },
+): Promise<Submitted | { kind: 'over' }> {
+  const caller = readHead(exchange, { auth: options.auth, directory: options.router.directory });
+  if (caller.ok) return submit(exchange, { ...options, caller });
+  refuse(exchange, caller);
+  return { kind: 'over' };
+}
+
 /** Reads and checks the body; answers and says `over` when it goes no further. */
 async function submit(
   exchange: Exchange,
-  options: Options & { caller: Caller },
+  options: Options & { caller: Caller; trace: TraceContext | null },
 ): Promise<Submitted | { kind: 'over' }> {
-  const { router, limits, budget, caller } = options;
+  const { router, limits, budget, caller, trace } = options;
   const over = { kind: 'over' } as const;
   const { id: projectId } = caller.project;
   const bounds = { maxBytes: limits.bodyBytes, budget, caller: projectId };
@@ -90,7 +107,7 @@ async function submit(
   }
   const { project, endpoint } = checked.request;
   const sink = new ResponseSink({ exchange, heldAnswerBytes: limits.heldAnswerBytes });
-  const result = router.submit(checked.request, sink);
+  const result = router.submit({ ...checked.request, trace }, sink);
   return { kind: 'submitted', result, sink, project, endpoint };
 }
 

@@ -48,6 +48,8 @@ export class Exchange {
   cors = false;
   /** On data routes: the headers that say which agent was at it, as a flat list. */
   agentHeaders: readonly string[] = noAgent;
+  /** The row of the error table that it was refused by; null: it was not, or not yet. */
+  refusedAs: ErrorName | null = null;
   readonly clock: Clock;
   /** The client sends its body only when it is asked to (`Expect: 100-continue`). */
   private continueAwaited: boolean;
@@ -125,6 +127,7 @@ export class Exchange {
   refuse(name: ErrorName, message: string, details: RefusalDetails = {}): void {
     const { retryAfterMs } = details;
     this.meter.refused(name);
+    this.refusedAs = name;
     const headers = refusalHeaders(name, details);
     const extra = {
       ...details.extra,

@@ -4,12 +4,14 @@ import type { MetricTable } from '../../lib/metrics/metricsText.ts';
 import { routerMetricTable } from '../../router/metrics/routerMetrics.ts';
 import { storeMetricTable } from '../../store/storeMeter.ts';
 import { processMetricTable } from '../process/processMeter.ts';
+import { tracingMetricTable } from './tracing.ts';
 
 export const metricTables: readonly { title: string; table: MetricTable }[] = [
   { title: 'Router', table: routerMetricTable },
   { title: 'HTTP', table: httpMetricTable },
   { title: 'Database', table: storeMetricTable },
   { title: 'Process', table: processMetricTable },
+  { title: 'Traces', table: tracingMetricTable },
 ];
 
 /** As it stands in `docs/operating/monitoring.md`. */

@@ -5,6 +5,7 @@
 import { defineConfig } from '../../lib/config.ts';
 import type { ConfigOf } from '../../lib/config.ts';
 import { engineUrlProblem } from '../agent/agentConfig.ts';
+import { tracingTable } from '../monitoring/tracingConfig.ts';
 import { peopleConfigProblems, peopleTable } from './peopleConfig.ts';
 import { regionProblem } from '../../lib/text/slug.ts';
 
@@ -300,6 +301,7 @@ export const serveTable = defineConfig({
   ...peopleTable,
   ...serving,
   ...telling,
+  ...tracingTable,
 });
 
 export type ServeConfig = ConfigOf<typeof serveTable>;

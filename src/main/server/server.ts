@@ -14,6 +14,7 @@ import { newId } from '../../lib/ids.ts';
 import type { Logger } from '../../lib/log.ts';
 import { directoryProblem } from '../../lib/files/makeDirectory.ts';
 import type { Random } from '../../lib/random.ts';
+import type { Tracing } from '../../lib/tracing/span.ts';
 import { releaseMemory } from '../../lib/memory/releaseMemory.ts';
 import { createRouter } from '../../router/router.ts';
 import type { Router } from '../../router/router.ts';
@@ -26,6 +27,7 @@ import { publicUrlOf } from './addresses.ts';
 import { dashboardDirectory, installDirectory } from './buildAssets.ts';
 import type { DataDirectory } from '../firstStart/dataDirectory.ts';
 import { oidcConfigOf } from './peopleConfig.ts';
+import { openTraces } from '../monitoring/tracing.ts';
 import { ProcessMeter } from '../process/processMeter.ts';
 import { keepMemoryAtRest, type Traffic } from './restingMemory.ts';
 import type { ServeConfig } from './serveConfig.ts';
@@ -120,13 +122,19 @@ export async function openControlPlane(parts: ServerParts): Promise<ControlPlane
  */
 export async function startServer(parts: ServerParts, plane: ControlPlane): Promise<RunningServer> {
   const { control, store, storeMetrics } = plane;
-  const router = await startRouter(parts, plane).catch(async (error: unknown) => {
-    await store.close();
-    throw error;
-  });
+  const { config, clock, random, log } = parts;
+  const instanceId = newId('rtr', random);
+  const traces = openTraces({ config, version, instanceId, clock, random, log });
+  const { tracing } = traces;
+  const router = await startRouter(parts, { control, tracing, routerId: instanceId }).catch(
+    async (error: unknown) => {
+      await store.close();
+      throw error;
+    },
+  );
   const meter = new ProcessMeter({ clock: parts.clock, version });
-  const moreMetrics = (): string => storeMetrics() + meter.text();
-  const http = newHttpServer(parts, { control, router, moreMetrics });
+  const moreMetrics = (): string => storeMetrics() + meter.text() + traces.metrics();
+  const http = newHttpServer(parts, { control, router, moreMetrics, tracing });
   const stopping = new AbortController();
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
@@ -134,6 +142,7 @@ export async function startServer(parts: ServerParts, plane: ControlPlane): Prom
     meter.stop();
     await http.close();
     await router.stop();
+    await traces.stop();
     // To the minute is good enough: what is lost here is lost.
     await control.keyUse.flush().catch(() => undefined);
     await store.close();
@@ -167,7 +176,11 @@ function trafficOf(router: Router): Traffic {
   return { running, waiting, ended };
 }
 
-async function startRouter(parts: ServerParts, { control }: ControlPlane): Promise<Router> {
+async function startRouter(
+  parts: ServerParts,
+  planes: { control: Control; tracing: Tracing; routerId: string },
+): Promise<Router> {
+  const { control, tracing, routerId } = planes;
   const { config, data, tiers, clock, random, log } = parts;
   const router = createRouter({
     ports: {
@@ -178,7 +191,7 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
       health: control.healthSink,
     },
     config: {
-      routerId: newId('rtr', random),
+      routerId,
       dataDir: data.path,
       region: config.region,
       tiers,
@@ -189,6 +202,7 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
     clock,
     random,
     log,
+    tracing,
   });
   try {
     await router.start();
@@ -207,7 +221,7 @@ async function startRouter(parts: ServerParts, { control }: ControlPlane): Promi
 
 function newHttpServer(
   parts: ServerParts,
-  planes: { control: Control; router: Router; moreMetrics: () => string },
+  planes: { control: Control; router: Router; moreMetrics: () => string; tracing: Tracing },
 ): HttpServer {
   const { config, tls, clock, random, log } = parts;
   return createHttpServer({

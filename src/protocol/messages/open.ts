@@ -18,5 +18,7 @@ export const openSchema = z.object({
   bodyBytes: z.int().nonnegative(),
   /** Keyed hash of the project: separates prefix caches, names nobody. */
   cacheSalt: z.string().max(64).optional(),
+  /** W3C Trace Context, for the engine; absent where there is no trace. */
+  traceparent: z.string().max(128).optional(),
 });
 export type OpenMessage = z.infer<typeof openSchema>;

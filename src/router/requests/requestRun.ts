@@ -42,6 +42,7 @@ import type {
   SubmitResult,
   UsageRecord,
 } from '../ports.ts';
+import { attemptTraceparent } from '../tracing/requestSpans.ts';
 import { healthOfAnswer, healthOfBreak } from './agentHealth.ts';
 import {
   Attempt,
@@ -431,17 +432,16 @@ export class RequestRun implements AttemptOwner {
   }
 
   private openMessage(dispatch: Dispatch): OpenMessage {
-    const { requestId, path, endpoint, stream, includeUsage, project } = this.request;
+    const { requestId, path, endpoint, stream, includeUsage, project, trace } = this.request;
+    const asked = { requestId, path, stream, includeUsage };
     return {
-      requestId,
+      ...asked,
       instance: dispatch.instance,
-      path,
       model: endpoint.slug,
       created: Math.floor(this.startedAtMs / 1000),
-      stream,
-      includeUsage,
       bodyBytes: this.bodyBytes,
       cacheSalt: this.context.cacheSalt(project.id),
+      traceparent: attemptTraceparent(trace, dispatch.attempt),
     };
   }
 

@@ -13,6 +13,7 @@ import type { RoutedRequest } from '../../domain/agents/matching.ts';
 import type { TierTable } from '../../domain/tiers/tiers.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Random } from '../../lib/random.ts';
+import type { Tracing } from '../../lib/tracing/span.ts';
 import type { BudgetBook } from '../budgetBook.ts';
 import type { Directory, DirectoryEvent } from '../directory.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -22,6 +23,7 @@ import { maxCacheSalts, requestSweepMs } from '../limits.ts';
 import type { ReceiptBook } from '../receipts/receiptBook.ts';
 import { RequestMeter } from '../metrics/requestMeter.ts';
 import type { ClientSink, InferenceRequest, Outcome, SubmitResult, UsageRecord } from '../ports.ts';
+import { requestSpans } from '../tracing/requestSpans.ts';
 import type { Attempt, CoarseTime, FailureLimits } from './attempt.ts';
 import { PromptHasher } from './promptBlocks.ts';
 import { RequestRun, type RunContext } from './requestRun.ts';
@@ -41,6 +43,7 @@ export class RequestTable {
   private readonly time: CoarseTime = { nowMs: 0 };
   private readonly context: RunContext;
   private readonly prompts: PromptHasher;
+  private readonly tracing: Pick<Tracing, 'record'> | undefined;
   private readonly salts = new Map<string, string>();
   private timer: Timer | undefined;
   private emptied: (() => void)[] = [];
@@ -55,11 +58,13 @@ export class RequestTable {
     registry: () => AgentRegistry;
     logs: Pick<LogBook, 'serve'>;
     budgets: BudgetBook;
+    tracing?: Pick<Tracing, 'record'>;
     receipts: () => ReceiptBook;
   }) {
     const { clock, random, config } = options;
     this.clock = clock;
     this.directory = options.directory;
+    this.tracing = options.tracing;
     this.prompts = new PromptHasher(random);
     this.driver = new SchedulerDriver({
       clock,
@@ -188,12 +193,20 @@ export class RequestTable {
     const { requestId, apiKey } = run.request;
     const { outcome } = record;
     this.meter.ended(record);
+    this.keepSpans(run, record);
     this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1;
     this.runs.delete(requestId);
     const ofKey = this.byKey.get(apiKey.id);
     ofKey?.delete(run);
     if (ofKey?.size === 0) this.byKey.delete(apiKey.id);
     if (this.runs.size === 0) for (const resolve of this.emptied.splice(0)) resolve();
+  }
+
+  private keepSpans({ request, trail }: RequestRun, record: UsageRecord): void {
+    const { trace } = request;
+    if (trace === undefined || trace === null || !trace.recorded) return;
+    const agent = this.directory.agent.bind(this.directory);
+    this.tracing?.record(requestSpans({ trace, request, trail, record, agent }));
   }
 
   private saltOf(projectId: string, secret: Buffer): string {

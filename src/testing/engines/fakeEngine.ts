@@ -75,6 +75,8 @@ export interface FakeEngine {
   stats(): FakeEngineStats;
   /** Bodies of the last requests for answers, newest last, at most 100. */
   bodies: Record<string, unknown>[];
+  /** `traceparent` of the last request for an answer. */
+  traceparent: string | undefined;
   set(behaviour: Partial<FakeBehaviour>): void;
   /** Models that `/v1/models` lists from now on. */
   setModels(models: readonly string[]): void;
@@ -107,6 +109,7 @@ export async function startFakeEngine(options: FakeEngineOptions = {}): Promise<
 class Engine implements FakeEngine {
   url = '';
   readonly bodies: Record<string, unknown>[] = [];
+  traceparent: string | undefined;
   private readonly options: FakeEngineOptions;
   private readonly server: Server;
   private models: readonly string[];
@@ -175,6 +178,7 @@ class Engine implements FakeEngine {
     }
     if (request.url === '/v1/chat/completions') {
       if (request.headers['user-agent'] === probeAgent) return this.onProbe(body, response);
+      this.traceparent = request.headers['traceparent']?.toString();
       return this.onChat(body, response);
     }
     if (request.url === '/fake/behaviour') {

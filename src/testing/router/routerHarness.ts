@@ -9,6 +9,7 @@ import { systemClock, type Clock } from '../../lib/clock.ts';
 import { newKeyPair, publicKeyText } from '../../lib/crypto/ed25519.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
+import type { Tracing } from '../../lib/tracing/span.ts';
 import { signToken } from '../../lib/crypto/signedToken.ts';
 import { createMemoryPair, type MemoryPair } from '../../protocol/memoryTransport.ts';
 import type { JournalFile, JournalFiles } from '../../router/journal/journalFiles.ts';
@@ -370,6 +371,7 @@ export class RouterHarness {
       config?: Partial<RouterConfig>;
       files?: JournalFiles;
       seed?: number;
+      tracing?: Pick<Tracing, 'record'>;
     } = {},
   ) {
     this.clock = options.clock ?? systemClock;
@@ -382,6 +384,7 @@ export class RouterHarness {
       config: { routerId: 'router-1', dataDir: '/nowhere', ...options.config },
       journalFiles: options.files ?? this.files,
       receiptFiles: this.receiptFiles,
+      ...(options.tracing === undefined ? {} : { tracing: options.tracing }),
     });
   }
 
