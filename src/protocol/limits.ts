@@ -1,11 +1,15 @@
 /** The bounds of a link (L4). Sizes in bytes, spans in ms. */
+import { frameHeaderBytes } from './wire/frame.ts';
 
 export interface LinkLimits {
   /** Payload of one frame. Part of the protocol: both ends hold to it. */
   maxFramePayloadBytes: number;
   /** One transport message that is received. */
   maxMessageBytes: number;
-  /** One transport message that is sent; room for four full frames and some small ones. */
+  /**
+   * One transport message that is sent: four full frames. A long body fills its messages to the
+   * byte, so that their memory is given back as soon as they are sent (`lib/memory/freeBytes`).
+   */
   sendMessageBytes: number;
   /** No further message is handed to a transport that holds this much unsent. */
   transportHighWaterBytes: number;
@@ -53,7 +57,7 @@ const MiB = 1024 * KiB;
 export const linkLimits: LinkLimits = {
   maxFramePayloadBytes: 16 * KiB,
   maxMessageBytes: MiB,
-  sendMessageBytes: 66 * KiB,
+  sendMessageBytes: 4 * (16 * KiB + frameHeaderBytes),
   transportHighWaterBytes: 256 * KiB,
   congestedAboveBytes: 16 * KiB,
   creditTowardsRouterBytes: 256 * KiB,

@@ -90,6 +90,16 @@ void test('a stream never sends more than its credit, and goes on with more', as
   assert.equal(raw.peer.openStreams(), 0);
 });
 
+void test('messages of a long body wait in their slabs for a full collection', async () => {
+  const raw = rawAgainstRouter();
+  raw.open().stream?.write(Buffer.alloc(1 << 20, 'x'));
+  await turn();
+  // The first has OPEN before its frames, and the last may lie in a slab.
+  const messages = raw.transport.sent.slice(1, -1);
+  assert.ok(messages.length >= 14, String(messages.length));
+  for (const message of messages) assert.equal(message.length, message.buffer.byteLength);
+});
+
 void test('a stream that is reset in its turn sends nothing more', async () => {
   const raw = await answering(2);
   raw.requests[0]?.stream.write(Buffer.from('never'));
