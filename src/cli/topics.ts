@@ -23,6 +23,7 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
   Requests: [
     { word: 'chat' },
     { word: 'requests', about: 'What was asked, and what became of it' },
+    { word: 'explain' },
     { word: 'usage' },
     { word: 'budgets', about: 'What a month may cost, in all or by a key' },
   ],

@@ -122,6 +122,9 @@ export const outsiderLooksPerSecond = 20;
 /** Endpoints for which it is remembered. */
 export const maxKnownOutsiders = 1024;
 
+/** Requests in the house that one list names. */
+export const maxActiveListed = 500;
+
 // Stopping
 
 /** What a stopping router waits for the store to take the last records. */

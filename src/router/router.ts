@@ -34,6 +34,7 @@ import { Directory, type DirectoryEvent } from './directory.ts';
 import { Journal } from './journal/journal.ts';
 import { diskJournalFiles, type JournalFiles } from './journal/journalFiles.ts';
 import { ReceiptBook } from './receipts/receiptBook.ts';
+import { ReceiptView } from './receipts/receiptView.ts';
 import { diskReceiptFiles, type ReceiptFiles } from './receipts/receiptFiles.ts';
 import { HealthBook, type AgentHealth } from './health/healthBook.ts';
 import { stopTimeoutMs } from './limits.ts';
@@ -142,6 +143,8 @@ export class Router {
   readonly logs: LogBook;
   /** Why requests went where they went. */
   readonly receipts: ReceiptBook;
+  /** The same, and places in line, of what is in the house. */
+  readonly receiptView: ReceiptView;
   private readonly clock: Clock;
   private readonly log: Logger;
   private readonly journal: Journal;
@@ -196,13 +199,9 @@ export class Router {
       budgets: this.budgets,
       receipts: () => this.receipts,
     });
-    this.receipts = new ReceiptBook({
-      files: options.receiptFiles ?? diskReceiptFiles(path.join(config.dataDir, 'receipts')),
-      fleet: this.requests.driver.scheduler.fleet,
-      agent: (agentId) => this.directory.agent(agentId),
-      clock,
-      log,
-    });
+    const { requests, directory } = this;
+    this.receipts = receiptBookOf(options, { requests, directory });
+    this.receiptView = new ReceiptView({ runs: requests, book: this.receipts, clock });
     this.registry = new AgentRegistry({
       ...options,
       routerId,
@@ -422,4 +421,17 @@ function silenceOf(silentAfterMs: number = linkLimits.silentAfterMs): Partial<Li
 
 function refusedAtOnce(outcome: Outcome, refusal: Refusal): Promise<SubmitResult> {
   return Promise.resolve({ outcome, answered: false, refusal });
+}
+
+function receiptBookOf(
+  { config, receiptFiles, clock, log }: RouterOptions,
+  { requests, directory }: { requests: RequestTable; directory: Directory },
+): ReceiptBook {
+  return new ReceiptBook({
+    files: receiptFiles ?? diskReceiptFiles(path.join(config.dataDir, 'receipts')),
+    fleet: requests.driver.scheduler.fleet,
+    agent: (agentId) => directory.agent(agentId),
+    clock,
+    log,
+  });
 }

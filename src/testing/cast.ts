@@ -12,7 +12,7 @@ import type { ProjectRow } from '../store/contract/projectStore.ts';
 import type { Store } from '../store/store.ts';
 import { newTestAgent, type ControlHarness } from './http/controlHarness.ts';
 import { newEndpoint as newEndpointInput, newModel } from './router/catalogueRows.ts';
-import { auditNote, userRow } from './database/storeRows.ts';
+import { auditNote, usageRow, userRow } from './database/storeRows.ts';
 
 export const castNames = [
   'none',
@@ -49,6 +49,7 @@ export interface CastProject {
   modelId: string;
   endpointId: string;
   invitationId: string;
+  requestId: string;
 }
 
 export interface Cast {
@@ -157,7 +158,18 @@ async function newProject(harness: Base, slug: string): Promise<CastProject> {
     apiKeyId: (await newKey(harness, named, { scopes: ['inference'] })).id,
     ...(await newEndpoint(store, named)),
     invitationId: await newInvitation(harness, named),
+    requestId: await newRequest(store, named),
   };
+}
+
+/** One that was served. */
+async function newRequest(
+  store: Store,
+  { id: projectId, canary }: Pick<CastProject, 'id' | 'canary'>,
+): Promise<string> {
+  const requestId = newId('req', systemRandom);
+  await store.recordUsage([usageRow(1, { requestId, projectId, endpointSlug: canary })]);
+  return requestId;
 }
 
 /** On a model of the project's own. */

@@ -177,6 +177,7 @@ function thingOf(collection: string, cast: Cast, thing: Thing): string {
     models: project.modelId,
     members: project.ownerId,
     invitations: project.invitationId,
+    requests: project.requestId,
     users: project.ownerId,
     'model-approvals': 'a'.repeat(64),
     tiers: 'free',
@@ -220,10 +221,11 @@ function refusedAtTheDoor(verdict: string): boolean {
 /** What a caller sees, without what differs from call to call. */
 function comparable(reply: Reply, cast: Cast): unknown {
   const { own, foreign } = cast;
-  const ids = [own, foreign].flatMap(({ agentId, joinKeyId, apiKeyId }) => [
+  const ids = [own, foreign].flatMap(({ agentId, joinKeyId, apiKeyId, requestId }) => [
     agentId,
     joinKeyId,
     apiKeyId,
+    requestId,
   ]);
   const text = ids.reduce((all, id) => all.replaceAll(id, '*'), reply.text);
   const words = text.replaceAll('nowhere', own.slug).replaceAll(own.id, own.slug);

@@ -12,6 +12,7 @@ const addresses: readonly (readonly [string, string])[] = [
   [`${project}/agents`, '/{project}/v1/management/agents'],
   [`${project}/api-keys`, '/{project}/v1/management/api-keys'],
   [`${project}/usage`, '/{project}/v1/usage'],
+  [`${project}/requests`, '/{project}/v1/requests'],
 ];
 
 /** The rows of the source platform that go with these. */

@@ -5,6 +5,8 @@ import type { RouteRow, Summaries } from './routeRow.ts';
 
 export const usageRows = [
   ['GET', `${project}/requests`, 'control', member, 'requests'],
+  ['GET', `${project}/requests/active`, 'control', member, 'activeRequests'],
+  ['GET', `${project}/requests/{request}`, 'control', member, 'receipt'],
   ['GET', `${project}/usage`, 'control', member, 'usage'],
   ['GET', `${project}/usage/records`, 'control', member, 'requests'],
   ['GET', `${project}/usage/summary.csv`, 'control', member, 'usageCsv'],
@@ -17,6 +19,8 @@ export const usageRows = [
 
 export const usageSummaries: Summaries<typeof usageRows> = {
   requests: 'Requests of a project, newest first',
+  activeRequests: 'Requests that wait or run now, oldest first, with their places in line',
+  receipt: 'Why a request went where it went, and what came of it',
   usage: 'What the requests of a project come to',
   usageCsv: 'The same as CSV',
   requestsCsv: 'Requests of a project as CSV, newest first',

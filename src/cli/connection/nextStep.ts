@@ -44,6 +44,7 @@ function nextStep({ status, code }: Refusal, { auth, topic, name }: Refused): st
     case 'model_not_found':
       return 'See those there are: xim models list';
     case 'not_found':
+      if (topic === 'explain') return 'See those there are: xim requests list';
       return topic === 'login' ? undefined : `See those there are: xim ${topic} list`;
     case 'missing_required_parameter':
     case 'unsupported_parameter':

@@ -1,7 +1,8 @@
-/** `xim requests`: what was asked, and what became of it. */
-import type { RequestAnswer } from '../../api/control/requests.ts';
+/** `xim requests` and `xim explain`: what was asked, and what became of it. */
+import type { ActiveRequestAnswer, RequestAnswer } from '../../api/control/requests.ts';
 import type { Command } from '../command.ts';
 import { ago, costText, milliseconds } from '../textTable.ts';
+import { explain } from './explain.ts';
 import { textRow } from './optionRows.ts';
 import { listing } from './resourceCommand.ts';
 import { usageFields } from './usageFields.ts';
@@ -53,4 +54,23 @@ export const requestCommands: readonly Command[] = [
     ],
     empty: 'No requests yet.',
   }),
+  listing<ActiveRequestAnswer>({
+    words: ['requests', 'active'],
+    summary: 'List requests that wait or run now, with their places in line',
+    scope: 'project',
+    path: '/requests/active',
+    whole: true,
+    head: ['ID', 'ENDPOINT', 'STATE', 'POSITION', 'TO GO', 'AGENT', 'AGE'],
+    row: (request) => [
+      request.id,
+      request.endpoint,
+      request.state,
+      request.position === null ? null : String(request.position),
+      milliseconds(request.eta_ms),
+      request.agent,
+      milliseconds(request.age_ms),
+    ],
+    empty: 'Nothing waits or runs.',
+  }),
+  explain,
 ];

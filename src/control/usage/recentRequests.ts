@@ -34,17 +34,42 @@ export async function recentRequests(
   const projectId = allowed.project.id;
   const filter = { ...read.filter, outcome: wish.outcome };
   const rows = await store.recentUsage({ projectId, filter, page });
+  const view = await viewsOf(store, { projectId, rows: rows.items });
+  return { ok: true, requests: mapPage(rows, view) };
+}
+
+/**
+ * One request of the project. `request` null: the store has no record of it (yet, or because it was
+ * never accepted); the router may know it. `projectId`: whose it has to be.
+ */
+export async function requestOf(
+  { store }: Parts,
+  input: { caller: Caller; project: string; requestId: string },
+): Promise<{ ok: true; projectId: string; request: RequestView | null } | Denied> {
+  const { caller, project, requestId } = input;
+  const allowed = await authorizeProject(store, { caller, project, role: 'member' });
+  if (!allowed.ok) return allowed;
+  const projectId = allowed.project.id;
+  const row = await store.usageRecord({ projectId, requestId });
+  if (row === null) return { ok: true, projectId, request: null };
+  const view = await viewsOf(store, { projectId, rows: [row] });
+  return { ok: true, projectId, request: view(row) };
+}
+
+async function viewsOf(
+  store: Parts['store'],
+  { projectId, rows }: { projectId: string; rows: readonly UsageRow[] },
+): Promise<(row: UsageRow) => RequestView> {
   const names = await store.usageNames({
     projectId,
-    agentIds: rows.items.map(({ agentId }) => agentId).filter((id) => id !== null),
-    apiKeyIds: rows.items.map(({ apiKeyId }) => apiKeyId),
-    modelIds: rows.items.map(({ modelId }) => modelId),
+    agentIds: rows.map(({ agentId }) => agentId).filter((id) => id !== null),
+    apiKeyIds: rows.map(({ apiKeyId }) => apiKeyId),
+    modelIds: rows.map(({ modelId }) => modelId),
   });
-  const requests = mapPage(rows, (row) => ({
+  return (row) => ({
     ...row,
     agentName: row.agentId === null ? null : (names.agents[row.agentId] ?? 'shared'),
     apiKeyName: names.apiKeys[row.apiKeyId] ?? null,
     modelName: names.models[row.modelId] ?? null,
-  }));
-  return { ok: true, requests };
+  });
 }

@@ -1,10 +1,11 @@
 /** What was served, what it comes to, and what it may come to. */
 import { budgetOf, listBudgets, removeBudget, setBudget } from './budgets.ts';
-import { recentRequests } from './recentRequests.ts';
+import { recentRequests, requestOf } from './recentRequests.ts';
 import { usageSummary } from './usageSummary.ts';
 
 export const usageUseCases = {
   recentRequests,
+  request: requestOf,
   usageSummary,
   budgets: listBudgets,
   budget: budgetOf,

@@ -6,14 +6,13 @@
  * T1 Nothing is looked up here that the choice had not looked up, but who was closed: of those at
  *    most `maxSurveyed`.
  */
-import { exclusionReasons, type ExclusionReason } from '../agents/matching.ts';
+import type { ExclusionReason } from '../agents/matching.ts';
 import { maxDecisionCandidates, maxNearestMisses, maxSurveyed } from '../limits.ts';
 import type { Scored } from '../placing/score.ts';
 import type { Work } from '../placing/instanceLoad.ts';
 import type { EngineInstance, InstancePool } from '../scheduler/schedulerState.ts';
 
 /** Why an instance that has the model was no candidate in that moment, or an agent at all. */
-export const outReasons = [...exclusionReasons, 'backlog', 'no_room', 'not_asked'] as const;
 export type OutReason = ExclusionReason | 'backlog' | 'no_room' | 'not_asked';
 
 /** One that could have been taken, with what its score was made of. */

@@ -54,6 +54,7 @@ import {
 import { createProjectsRoutes } from '../projects/projectsRoutes.ts';
 import { createSessionRoutes } from '../people/sessionRoutes.ts';
 import { createTierRoutes } from '../catalogue/tierRoutes.ts';
+import { createReceiptRoutes } from '../usage/receiptRoutes.ts';
 import { createUsageRoutes } from '../usage/usageRoutes.ts';
 import { createUserRoutes } from '../people/userRoutes.ts';
 import type { TopicHandlers } from './topicHandlers.ts';
@@ -259,6 +260,7 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
     ...createApiKeyRoutes(control),
     ...createProjectRoutes({ answers: projectAnswers }),
     ...createUsageRoutes({ control, clock }),
+    ...createReceiptRoutes({ control, router, clock }),
     ...createBudgetRoutes({ control, clock }),
     ...createEndpointRoutes({ control, answer: endpointAnswer }),
     ...createModelRoutes({ control }),

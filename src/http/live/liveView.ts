@@ -1,4 +1,5 @@
 /** What the control routes show of the data plane: links and counters as they are now. */
+import type { ReceiptView } from '../../router/receipts/receiptView.ts';
 import type { Router } from '../../router/router.ts';
 
 export type LiveView = Pick<
@@ -12,4 +13,4 @@ export type LiveView = Pick<
   | 'budgetsOf'
   | 'stats'
   | 'directory'
->;
+> & { receiptView: Pick<ReceiptView, 'of' | 'active'> };

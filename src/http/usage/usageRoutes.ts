@@ -17,7 +17,7 @@ import { requestCsv, requestCsvHead } from './requestCsv.ts';
 import type { TopicHandlers } from '../control/topicHandlers.ts';
 import { csvPageRows } from '../limits.ts';
 
-type Contracts = typeof usageContracts & typeof requestContracts;
+type Contracts = typeof usageContracts & Pick<typeof requestContracts, 'requests'>;
 type SummaryCall = Pick<ControlCall<Contracts['usage']>, 'caller' | 'query' | 'part'>;
 
 export function createUsageRoutes(options: {

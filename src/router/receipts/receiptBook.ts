@@ -16,6 +16,7 @@ import { KnownOutsiders } from './knownOutsiders.ts';
 import type { Receipt } from './receipt.ts';
 import type { EndedRequest, Surroundings } from './receiptCodec.ts';
 import type { ReceiptFiles } from './receiptFiles.ts';
+import { receiptNow } from './receiptSegment.ts';
 import { ReceiptShelf, type ShelfState } from './receiptShelf.ts';
 
 export class ReceiptBook {
@@ -69,6 +70,11 @@ export class ReceiptBook {
   find(requestId: string): Promise<Receipt | undefined> {
     this.write(Infinity);
     return this.shelf.find(requestId);
+  }
+
+  /** Of one that is in the house. */
+  now(soFar: EndedRequest): Receipt {
+    return receiptNow(soFar, this.around);
   }
 
   /** All that are kept, oldest first, in pieces. */

@@ -4,11 +4,7 @@
  */
 import type { ExclusionReason } from '../../domain/agents/matching.ts';
 import type { AgentEntry } from '../../domain/directory.ts';
-import {
-  outReasons,
-  type DecisionCandidate,
-  type Survey,
-} from '../../domain/explaining/decision.ts';
+import type { DecisionCandidate, OutReason, Survey } from '../../domain/explaining/decision.ts';
 import type { OutsiderFacts } from '../../domain/explaining/outsiders.ts';
 import type { Explanation } from '../../domain/scheduler/schedulerEvents.ts';
 import { receiptBlockStep } from '../limits.ts';
@@ -44,7 +40,6 @@ export interface Surroundings {
 const version = 1;
 /** 48 bits of a block's hash. */
 const blockModulus = 2 ** 48;
-const reasonNumbers = new Map<string, number>(outReasons.map((reason, at) => [reason, at]));
 
 export function writeReceipt(
   out: ByteWriter,
@@ -157,21 +152,25 @@ function writeCandidate(
   out.number(samples);
 }
 
-function writeCounts(out: ByteWriter, counts: Readonly<Partial<Record<string, number>>>): void {
+function writeCounts(
+  out: ByteWriter,
+  names: SegmentNames,
+  counts: Readonly<Partial<Record<string, number>>>,
+): void {
   const reasons = Object.keys(counts);
   out.number(reasons.length);
   for (const reason of reasons) {
-    out.number(reasonNumbers.get(reason) ?? 0);
+    out.number(names.text(reason));
     out.number(counts[reason] ?? 0);
   }
 }
 
 function writeMisses(out: ByteWriter, names: SegmentNames, { counts, nearest }: Survey): void {
-  writeCounts(out, counts);
+  writeCounts(out, names, counts);
   out.number(nearest.length);
   for (const { instance, reason } of nearest) {
     out.number(names.agent(instance.agent.entry));
-    out.number(reasonNumbers.get(reason) ?? 0);
+    out.number(names.text(reason));
   }
 }
 
@@ -186,7 +185,7 @@ function writeRefusal(
 ): void {
   if (explanation === null) return out.number(0);
   out.number(1);
-  writeCounts(out, explanation.exclusions);
+  writeCounts(out, names, explanation.exclusions);
   const known = explanation.nearest.flatMap(({ agentId, reason }) => {
     const entry = around.agent(agentId);
     return entry === undefined ? [] : [{ entry, reason }];
@@ -194,7 +193,7 @@ function writeRefusal(
   out.number(known.length);
   for (const { entry, reason } of known) {
     out.number(names.agent(entry));
-    out.number(reasonNumbers.get(reason) ?? 0);
+    out.number(names.text(reason));
   }
 }
 
@@ -351,8 +350,8 @@ class ReceiptReader {
     return { counts, nearest };
   }
 
-  private reason(): (typeof outReasons)[number] {
-    return outReasons[this.from.number()] ?? 'not_active';
+  private reason(): OutReason {
+    return this.text() as OutReason;
   }
 
   private agent(): ReceiptAgent {

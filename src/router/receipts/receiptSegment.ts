@@ -104,3 +104,11 @@ export function parseSegment(
     },
   };
 }
+
+/** A receipt of a request as it is now, over or not. */
+export function receiptNow(ended: EndedRequest, around: Surroundings): Receipt {
+  const out = new ByteWriter(maxReceiptRecordBytes);
+  const names = new SegmentNames();
+  writeReceipt(out, names, { ended, around });
+  return readReceipt(new ByteReader(out.bytes), names.record);
+}

@@ -5,7 +5,9 @@
 import type { RoutedRequest } from '../../domain/agents/matching.ts';
 import type { Dispatch, Verdict } from '../../domain/scheduler/schedulerEvents.ts';
 import { maxReceiptAttempts } from '../limits.ts';
+import type { InferenceRequest, UsageRecord } from '../ports.ts';
 import type { ReceiptWait } from './receipt.ts';
+import type { EndedRequest } from './receiptCodec.ts';
 
 /** Times are monotonic ms. */
 export interface TrailAttempt {
@@ -45,5 +47,19 @@ export class RequestTrail {
     if (last === undefined || last.end !== '') return;
     last.end = end;
     last.endedAtMs = nowMs;
+  }
+
+  /** The request has its outcome. `arrivedAtMs`: monotonic. */
+  over({ outcome, latencyMs }: UsageRecord, arrivedAtMs: number): void {
+    this.ended(outcome === 'completed' ? 'served' : outcome, arrivedAtMs + latencyMs);
+  }
+
+  /** With all that its receipt says; `record` is what there is of it. */
+  endedWith(
+    record: UsageRecord,
+    { request, bodyBytes }: { request: Omit<InferenceRequest, 'body'>; bodyBytes: number },
+  ): EndedRequest {
+    const { maxTokens, region, arrivedAtMs } = request;
+    return { record, trail: this, arrivedAtMs, bodyBytes, maxTokens, region };
   }
 }

@@ -26,11 +26,11 @@ import { freeBytes } from '../../lib/memory/freeBytes.ts';
 import type { ResetCode } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { HeadMessage } from '../../protocol/messages/head.ts';
-import type { OpenMessage } from '../../protocol/messages/open.ts';
 import type { BudgetBook } from '../budgetBook.ts';
 import type { AgentLink } from '../links/agentLink.ts';
 import { settleTimeoutMs } from '../limits.ts';
 import type { ReceiptBook } from '../receipts/receiptBook.ts';
+import type { EndedRequest } from '../receipts/receiptCodec.ts';
 import { RequestTrail } from '../receipts/requestTrail.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { RequestMeter } from '../metrics/requestMeter.ts';
@@ -42,7 +42,6 @@ import type {
   SubmitResult,
   UsageRecord,
 } from '../ports.ts';
-import { attemptTraceparent } from '../tracing/requestSpans.ts';
 import { healthOfAnswer, healthOfBreak } from './agentHealth.ts';
 import {
   Attempt,
@@ -60,6 +59,7 @@ import {
   timedOut,
   withStatus,
 } from './refusals.ts';
+import { openMessage } from './openMessage.ts';
 import { rateHeaders } from './rateHeaders.ts';
 import { clampUsage, type ClampedUsage } from './usageClamp.ts';
 import { usageRecord } from './usageRecord.ts';
@@ -123,7 +123,7 @@ export class RequestRun implements AttemptOwner {
   private phase: Phase;
   /** Kept until nothing is tried again. */
   private body: Buffer;
-  private readonly bodyBytes: number;
+  readonly bodyBytes: number;
   /** `none`: nothing was written to the sink. `cut`: it was destroyed. */
   private answered: 'none' | 'begun' | 'cut' = 'none';
   /** The last one that was made. */
@@ -169,7 +169,10 @@ export class RequestRun implements AttemptOwner {
     if (isFirst) context.journal.begin(this.record({ outcome: 'interrupted', status: 500 }));
     this.phase = { is: 'running', attempt };
     context.onAttempt(attempt, this.request);
-    attempt.start(this.openMessage(dispatch), this.body);
+    const { bodyBytes, startedAtMs } = this;
+    const cacheSalt = context.cacheSalt(this.request.project.id);
+    const message = openMessage(this.request, { dispatch, bodyBytes, startedAtMs, cacheSalt });
+    attempt.start(message, this.body);
   }
 
   onReject({ verdict, rates }: Reject): void {
@@ -249,6 +252,10 @@ export class RequestRun implements AttemptOwner {
   }
 
   // From outside
+
+  get isOver(): boolean {
+    return this.phase.is === 'concluding' || this.phase.is === 'over';
+  }
 
   get isWaiting(): boolean {
     return this.phase.is === 'waiting';
@@ -396,7 +403,8 @@ export class RequestRun implements AttemptOwner {
     this.context.journal.end(record, () => {
       this.phase = { is: 'over' };
       ending.finish();
-      this.noteReceipt(record);
+      this.trail.over(record, this.request.arrivedAtMs);
+      this.context.receipts.over(this.trail.endedWith(record, this));
       if (ending.end !== undefined && this.attempt !== undefined) {
         this.context.acknowledge(this.attempt.link, ending.end.requestId);
       }
@@ -410,14 +418,9 @@ export class RequestRun implements AttemptOwner {
     });
   }
 
-  private noteReceipt(record: UsageRecord): void {
-    const { trail, request, bodyBytes } = this;
-    const { maxTokens, region, arrivedAtMs } = request;
-    trail.ended(
-      record.outcome === 'completed' ? 'served' : record.outcome,
-      record.latencyMs + arrivedAtMs,
-    );
-    this.context.receipts.over({ record, trail, arrivedAtMs, bodyBytes, maxTokens, region });
+  /** For its receipt, while it is in the house. */
+  soFar(): EndedRequest {
+    return this.trail.endedWith(this.record({ outcome: 'interrupted', status: 0 }), this);
   }
 
   /** Nothing is tried again. What the link has yet to send stays with it. */
@@ -429,20 +432,6 @@ export class RequestRun implements AttemptOwner {
 
   private isRunning(attempt: Attempt): boolean {
     return this.phase.is === 'running' && this.phase.attempt === attempt;
-  }
-
-  private openMessage(dispatch: Dispatch): OpenMessage {
-    const { requestId, path, endpoint, stream, includeUsage, project, trace } = this.request;
-    const asked = { requestId, path, stream, includeUsage };
-    return {
-      ...asked,
-      instance: dispatch.instance,
-      model: endpoint.slug,
-      created: Math.floor(this.startedAtMs / 1000),
-      bodyBytes: this.bodyBytes,
-      cacheSalt: this.context.cacheSalt(project.id),
-      traceparent: attemptTraceparent(trace, dispatch.attempt),
-    };
   }
 
   private headers(attempt: Attempt, head: HeadMessage): Record<string, string> {

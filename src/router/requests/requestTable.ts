@@ -95,6 +95,11 @@ export class RequestTable {
     return this.runs.get(requestId);
   }
 
+  /** Oldest first. */
+  all(): Iterable<RequestRun> {
+    return this.runs.values();
+  }
+
   get size(): number {
     return this.runs.size;
   }
@@ -117,7 +122,17 @@ export class RequestTable {
     const arrived = { ...routed(request, run.startedAtMs), prompt };
     run.trail.routed = arrived;
     this.driver.send({ type: 'arrive', request: arrived });
+    if (run.isWaiting) this.foresee(run);
     return run.result;
+  }
+
+  /** What is expected of its wait is held against what comes. */
+  private foresee(run: RequestRun): void {
+    const { scheduler } = this.driver;
+    const waiting = scheduler.queue.get(run.request.requestId);
+    if (waiting === undefined) return;
+    const { position, etaMs } = scheduler.fleet.outlook.of(waiting, this.clock.monotonic());
+    run.trail.wait = { position, predictedMs: etaMs };
   }
 
   /**

@@ -98,6 +98,8 @@ export interface UsageStore {
     filter?: UsageFilter & { outcome?: string | undefined };
     page: Page;
   }): Promise<Paged<UsageRow>>;
+  /** One of them; null: the project has no such request. */
+  usageRecord(input: { projectId: string; requestId: string }): Promise<UsageRow | null>;
   /**
    * Sums by the dimensions that are asked for; `from` and `to` count in whole hours. By time first,
    * then the costliest first; `more`: there were more groups than `limit`.

@@ -31,6 +31,19 @@ export async function recentUsage(tx: Tx, input: Input): Promise<Paged<UsageRow>
   return mapPage(found, toUsage);
 }
 
+export async function usageRecord(
+  { db }: Tx,
+  { projectId, requestId }: Parameters<Store['usageRecord']>[0],
+): Promise<UsageRow | null> {
+  const row = await db
+    .selectFrom('usage_records')
+    .selectAll()
+    .where('request_id', '=', requestId)
+    .where('project_id', '=', projectId)
+    .executeTakeFirst();
+  return row === undefined ? null : toUsage(row);
+}
+
 function pageOf({ db }: Tx, { projectId, filter = {}, page }: Input): Promise<Records> {
   let query = db.selectFrom('usage_records').selectAll().where('project_id', '=', projectId);
   const { fromMs, toMs, endpoint, agentId } = filter;

@@ -73,6 +73,10 @@ export async function createScriptedRouter(feed: DirectoryFeed): Promise<Scripte
     linkedAgentIds: () => [],
     logs: new LogBook({ directory, clock: systemClock, random: systemRandom }),
     budgetsOf: () => [],
+    receiptView: {
+      of: () => Promise.resolve(undefined),
+      active: () => ({ requests: [], more: false }),
+    },
     endpointStats: () => ({ running: 0, waiting: 0, agentsReady: 0 }),
     stats: () => ({
       running: 0,

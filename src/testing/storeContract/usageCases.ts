@@ -56,6 +56,14 @@ export const usageCases: StoreCases = {
     ]);
   },
 
+  'a request of another project is found, or an own one is not (P1)': async ({ store }) => {
+    await store.recordUsage([usageRow(1), usageRow(2)]);
+    const { requestId, projectId } = usageRow(2);
+    assert.deepEqual(await store.usageRecord({ projectId, requestId }), usageRow(2));
+    assert.equal(await store.usageRecord({ projectId: 'proj_other', requestId }), null);
+    assert.equal(await store.usageRecord({ projectId, requestId: 'req_none' }), null);
+  },
+
   'usage writes to the directory': async ({ store }) => {
     await store.bootstrap(bootstrapRows());
     const { revision } = await store.directoryHead();

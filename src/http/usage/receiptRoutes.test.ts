@@ -1,0 +1,123 @@
+/** Receipts over HTTP, of the real router with a fake agent. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import type { ActiveRequestAnswer, ReceiptAnswer } from '../../api/control/requests.ts';
+import type { Router } from '../../router/router.ts';
+import { inviteCast, type Cast } from '../../testing/cast.ts';
+import { usageRow } from '../../testing/database/storeRows.ts';
+import {
+  openPlatformHarness,
+  type HttpHarness,
+  type Reply,
+} from '../../testing/http/httpHarness.ts';
+import { echoes, stalls, type FakeAgent } from '../../testing/links/fakeAgent.ts';
+import { joinOverHttp } from '../../testing/links/joinOverHttp.ts';
+import { until } from '../../testing/router/routerHarness.ts';
+
+let harness: HttpHarness<Router>;
+let agent: FakeAgent;
+let cast: Cast;
+let page: Record<string, string>;
+
+before(async () => {
+  harness = await openPlatformHarness();
+  page = await harness.signIn();
+  cast = await inviteCast(harness, { base: harness.base });
+  agent = await joinOverHttp(harness);
+});
+after(() => harness.close());
+afterEach(() => {
+  agent.script = echoes;
+});
+
+const messages = [{ role: 'user' as const, content: 'what is secret here stays here' }];
+const project = '/api/v1/projects/default';
+
+async function ask(): Promise<string> {
+  const { apiKey: key } = harness.credentials;
+  const path = '/default/own/v1/chat/completions';
+  const reply = await harness.call('POST', path, { key, body: { messages } });
+  assert.equal(reply.status, 200, reply.text);
+  return String(reply.headers['x-request-id']);
+}
+
+const get = (path: string): Promise<Reply> => harness.call('GET', path, { headers: page });
+
+test('a receipt does not say who served, or tells what was asked', async () => {
+  const id = await ask();
+  const reply = await get(`${project}/requests/${id}`);
+  assert.equal(reply.status, 200, reply.text);
+  const receipt = reply.json as ReceiptAnswer;
+  assert.deepEqual([receipt.state, receipt.kept, receipt.agent], ['finished', true, 'desk']);
+  const [attempt] = receipt.attempts;
+  assert.deepEqual([attempt?.agent, attempt?.end], ['desk', 'served']);
+  assert.deepEqual(
+    attempt?.candidates.map((one) => [one.agent, one.taken]),
+    [['desk', true]],
+  );
+  assert.match(receipt.why, /^desk was the only one/);
+  assert.ok(!reply.text.includes('secret'));
+  assert.ok(!reply.text.includes(harness.credentials.apiKey));
+  // The same address below the project, by key.
+  const { managementKey } = harness.credentials;
+  const byKey = await harness.call('GET', `/default/v1/requests/${id}`, { key: managementKey });
+  assert.deepEqual((byKey.json as ReceiptAnswer).attempts, receipt.attempts);
+});
+
+test('another project sees a receipt, or hears that there is one (P1)', async () => {
+  const id = await ask();
+  const headers = await cast.callers.strangerKey();
+  const foreign = `/api/v1/projects/${cast.foreign.slug}/requests`;
+  const there = await harness.call('GET', `${foreign}/${id}`, { headers });
+  const nowhere = await harness.call('GET', `${foreign}/req_nothing`, { headers });
+  assert.equal(there.status, 404);
+  assert.deepEqual([there.status, there.text], [nowhere.status, nowhere.text]);
+});
+
+test('a request of long ago is not found, or what is not kept is made up', async () => {
+  const { id: projectId } = harness.credentials.project;
+  await harness.store.recordUsage([usageRow(77, { projectId, agentId: 'somebody', shared: true })]);
+  const { requestId } = usageRow(77);
+  const reply = await get(`${project}/requests/${requestId}`);
+  const { kept, attempts, agent: who, foreseen } = reply.json as ReceiptAnswer;
+  assert.deepEqual([kept, attempts, who, foreseen], [false, [], 'shared', null]);
+});
+
+test('a request that waits has no place in line, or one that runs has', async () => {
+  agent.script = stalls();
+  const aborter = new AbortController();
+  const { apiKey } = harness.credentials;
+  const send = (): Promise<unknown> =>
+    fetch(`${harness.base}/default/own/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ messages, stream: true }),
+      signal: aborter.signal,
+    }).catch(() => {});
+  // The agent grants two.
+  const asked = [send(), send(), send(), send()];
+  await until(() => harness.router.stats().waiting === 2);
+  const { data } = (await get(`${project}/requests/active`)).json as {
+    data: ActiveRequestAnswer[];
+  };
+  assert.deepEqual(
+    data.map(({ state, position, agent: on }) => [state, position, on]),
+    [
+      ['running', null, 'desk'],
+      ['running', null, 'desk'],
+      ['waiting', 1, null],
+      ['waiting', 2, null],
+    ],
+  );
+  const receipts = await Promise.all(
+    data.map(async ({ id }) => (await get(`${project}/requests/${id}`)).json as ReceiptAnswer),
+  );
+  const told = receipts.map((one) => [one.state, one.waiting?.position ?? null, one.outcome]);
+  assert.deepEqual(told[0], ['running', null, null]);
+  assert.deepEqual(told[3], ['waiting', 2, null]);
+  assert.equal(receipts[0]?.attempts[0]?.end, 'running');
+  assert.match(receipts[3]?.why ?? '', /position 2/);
+  aborter.abort();
+  await Promise.all(asked);
+  await until(() => harness.router.stats().running === 0);
+});

@@ -1,0 +1,93 @@
+/** Receipts and places in line as others ask for them: of what is over, waits or runs. */
+import type { Scheduler } from '../../domain/scheduler/scheduler.ts';
+import type { Expectation } from '../../domain/waiting/queueOutlook.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { maxActiveListed } from '../limits.ts';
+import type { RequestRun } from '../requests/requestRun.ts';
+import type { Receipt } from './receipt.ts';
+import type { ReceiptBook } from './receiptBook.ts';
+
+/** `finished` receipts are kept for a while; of the others it is what is known now. */
+export interface ReceiptState {
+  state: 'waiting' | 'running' | 'finished';
+  receipt: Receipt;
+  /** Of one that waits. */
+  expectation: Expectation | null;
+}
+
+/** One that is in the house. */
+export interface ActiveRequest {
+  requestId: string;
+  endpointSlug: string;
+  apiKeyId: string;
+  stream: boolean;
+  /** Since its arrival. */
+  ageMs: number;
+  /** Null: it runs. */
+  expectation: Expectation | null;
+  /** The agent that it runs on. */
+  agentId: string | null;
+}
+
+interface Parts {
+  runs: {
+    run(requestId: string): RequestRun | undefined;
+    all(): Iterable<RequestRun>;
+    readonly driver: { readonly scheduler: Scheduler };
+  };
+  book: ReceiptBook;
+  clock: Clock;
+}
+
+export class ReceiptView {
+  private readonly parts: Parts;
+
+  constructor(parts: Parts) {
+    this.parts = parts;
+  }
+
+  /** Undefined: it is not known, or not any more. */
+  async of(requestId: string): Promise<ReceiptState | undefined> {
+    const { runs, book } = this.parts;
+    const run = runs.run(requestId);
+    if (run !== undefined && !run.isOver) {
+      const expectation = this.expectation(requestId);
+      const state = expectation === null ? 'running' : 'waiting';
+      return { state, receipt: book.now(run.soFar()), expectation };
+    }
+    const receipt = await book.find(requestId);
+    return receipt && { state: 'finished', receipt, expectation: null };
+  }
+
+  /** Those of a project that wait or run, oldest first. */
+  active(projectId: string): { requests: ActiveRequest[]; more: boolean } {
+    const requests: ActiveRequest[] = [];
+    const nowMs = this.parts.clock.monotonic();
+    for (const run of this.parts.runs.all()) {
+      const { request, trail } = run;
+      if (request.project.id !== projectId || run.isOver) continue;
+      if (requests.length === maxActiveListed) return { requests, more: true };
+      const expectation = this.expectation(request.requestId);
+      const last = trail.attempts.at(-1);
+      requests.push({
+        requestId: request.requestId,
+        endpointSlug: request.endpoint.slug,
+        apiKeyId: request.apiKey.id,
+        stream: request.stream,
+        ageMs: nowMs - request.arrivedAtMs,
+        expectation,
+        agentId: expectation === null ? (last?.dispatch.agentId ?? null) : null,
+      });
+    }
+    return { requests, more: false };
+  }
+
+  /** Null: it does not wait. */
+  expectation(requestId: string): Expectation | null {
+    const { runs, clock } = this.parts;
+    const { scheduler } = runs.driver;
+    const waiting = scheduler.queue.get(requestId);
+    if (waiting === undefined) return null;
+    return scheduler.fleet.outlook.of(waiting, clock.monotonic());
+  }
+}
