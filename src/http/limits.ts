@@ -149,3 +149,6 @@ export const httpLimits: HttpLimits = {
     change: { burst: 500, perSecond: 50 },
   },
 };
+
+/** An error of an engine that is put into a stream that is open already, in bytes. */
+export const largestHeldError = 64 * 1024;

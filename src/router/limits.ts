@@ -86,6 +86,8 @@ export const promptBlockBytes = KiB;
 export const maxPromptBlocks = 256;
 /** How often timeouts of running requests are looked at: their resolution. */
 export const requestSweepMs = 250;
+/** Those who wait and want to see it are told of their places so often. */
+export const placeEveryMs = 1000;
 /** An agent that was told to stop a request has so long to say that its engine has. */
 export const confirmTimeoutMs = 10_000;
 /** The outcome of a request that we stopped waits so long for its trailers, for their usage. */

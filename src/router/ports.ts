@@ -6,6 +6,7 @@
  * it quick, the poll each second makes it true.
  */
 import type { HealthSample } from '../domain/agents/agentHealth.ts';
+import type { Expectation } from '../domain/waiting/queueOutlook.ts';
 import type { ErrorName } from '../api/errors.ts';
 import type { TraceContext } from '../lib/tracing/traceContext.ts';
 import type { BudgetMark } from '../domain/metering/budget.ts';
@@ -213,6 +214,11 @@ export interface ClientSink {
   /** Called by the sink when the client can take more, or has gone away. Set by the router. */
   onDrain: (() => void) | undefined;
   onClientClosed: (() => void) | undefined;
+  /**
+   * Where its client wants to see it: once the request was accepted its place in line, about once a
+   * second while it waits; null: it is with an agent.
+   */
+  onPlace?(place: Expectation | null): void;
 }
 
 /** A refusal that `http/` puts into the envelope of its error table. */

@@ -93,6 +93,10 @@ export const otherOperations: Readonly<Record<OtherHandler, Operation>> = {
         .regex(/^[\x21-\x7e]{1,24}$/)
         .optional()
         .describe('Region that the request prefers'),
+      'x-xim-progress': z
+        .enum(['on', 'off'])
+        .optional()
+        .describe('A stream opens at once and tells of the place in line in comments'),
     }),
     body: chatBodySchema,
     answers: [

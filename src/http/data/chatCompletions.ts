@@ -21,6 +21,7 @@ import type { Router } from '../../router/router.ts';
 import type { Exchange } from '../exchanges/exchange.ts';
 import { readOrRefuse, type ReadingBudget } from '../listening/readBody.ts';
 import { ResponseSink } from '../listening/responseSink.ts';
+import { ProgressSink } from './progressSink.ts';
 import { longestClientRequestId, type HttpLimits } from '../limits.ts';
 import type { ApiKeyAuth } from './apiKeyAuth.ts';
 import { refusedSpan } from './refusedSpan.ts';
@@ -51,6 +52,8 @@ interface Caller {
   /** Undefined on the root address, where the body's `model` names it. */
   endpoint: EndpointEntry | undefined;
   region: string | null;
+  /** It wants to see its place in line. */
+  progress: boolean;
 }
 
 type Checked<Value> = ({ ok: true } & Value) | Refused;
@@ -60,6 +63,8 @@ interface Submitted {
   kind: 'submitted';
   result: Promise<SubmitResult>;
   sink: ResponseSink;
+  /** Where the client wants to see its place in line. */
+  progress: ProgressSink | undefined;
   project: ProjectEntry;
   endpoint: EndpointEntry;
 }
@@ -73,7 +78,7 @@ export function createChatHandler(options: Options): (exchange: Exchange) => Pro
       return;
     }
     const result = await submitted.result;
-    if (!result.answered) answerRefusal(exchange, { sink: submitted.sink, result });
+    if (!result.answered) answerRefusal(exchange, { ...submitted, result });
     logEnd({ exchange, result, submitted, log: options.log });
   };
 }
@@ -105,16 +110,18 @@ async function submit(
     refuse(exchange, checked);
     return over;
   }
-  const { project, endpoint } = checked.request;
+  const { project, endpoint, stream } = checked.request;
   const sink = new ResponseSink({ exchange, heldAnswerBytes: limits.heldAnswerBytes });
-  const result = router.submit({ ...checked.request, trace }, sink);
-  return { kind: 'submitted', result, sink, project, endpoint };
+  const progress = caller.progress && stream ? new ProgressSink(sink) : undefined;
+  const result = router.submit({ ...checked.request, trace }, progress ?? sink);
+  return { kind: 'submitted', result, sink, progress, project, endpoint };
 }
 
 function answerRefusal(
   exchange: Exchange,
-  input: { sink: ResponseSink; result: SubmitResult },
+  input: Pick<Submitted, 'sink' | 'progress'> & { result: SubmitResult },
 ): void {
+  if (input.progress?.refuse(input.result.refusal) === true) return;
   input.sink.abandon();
   const { refusal, agentHeaders, rateHeaders = {} } = input.result;
   if (refusal === null) return;
@@ -148,11 +155,17 @@ function readHead(
     const message = "'X-XIM-Region' must be 1 to 24 printable ASCII characters without space.";
     return { ok: false, name: 'invalid_value', message, param: 'X-XIM-Region' };
   }
+  const progress = headers['x-xim-progress'] ?? 'off';
+  if (progress !== 'on' && progress !== 'off') {
+    const message = "'X-XIM-Progress' must be 'on' or 'off'.";
+    return { ok: false, name: 'invalid_value', message, param: 'X-XIM-Progress' };
+  }
   const caller = {
     key,
     keySha256,
     project,
     region: typeof region === 'string' ? region : null,
+    progress: progress === 'on',
   };
   const name = params['endpoint'];
   if (name === undefined) return { ok: true, ...caller, endpoint: undefined };

@@ -193,6 +193,7 @@ export function refusalHeaders(name: ErrorName, details: RefusalDetails): string
   return headers;
 }
 
-function retrySeconds(retryAfterMs: number): number {
+/** As `Retry-After` says it. */
+export function retrySeconds(retryAfterMs: number): number {
   return Math.max(1, Math.ceil(Math.min(retryAfterMs, longestRetryAfterMs) / 1000));
 }

@@ -25,6 +25,7 @@ import { RequestMeter } from '../metrics/requestMeter.ts';
 import type { ClientSink, InferenceRequest, Outcome, SubmitResult, UsageRecord } from '../ports.ts';
 import { requestSpans } from '../tracing/requestSpans.ts';
 import type { Attempt, CoarseTime, FailureLimits } from './attempt.ts';
+import { PlaceTeller } from './placeTeller.ts';
 import { PromptHasher } from './promptBlocks.ts';
 import { RequestRun, type RunContext } from './requestRun.ts';
 import { SchedulerDriver } from './schedulerDriver.ts';
@@ -44,6 +45,7 @@ export class RequestTable {
   private readonly context: RunContext;
   private readonly prompts: PromptHasher;
   private readonly tracing: Pick<Tracing, 'record'> | undefined;
+  private readonly places: PlaceTeller;
   private readonly salts = new Map<string, string>();
   private timer: Timer | undefined;
   private emptied: (() => void)[] = [];
@@ -75,6 +77,7 @@ export class RequestTable {
         onReject: (command) => this.runs.get(command.requestId)?.onReject(command),
       },
     });
+    this.places = new PlaceTeller(this.driver.scheduler);
     this.context = this.contextOf({ ...options, tiers: config.tiers });
   }
 
@@ -122,17 +125,8 @@ export class RequestTable {
     const arrived = { ...routed(request, run.startedAtMs), prompt };
     run.trail.routed = arrived;
     this.driver.send({ type: 'arrive', request: arrived });
-    if (run.isWaiting) this.foresee(run);
+    this.places.arrived(run, this.time.nowMs);
     return run.result;
-  }
-
-  /** What is expected of its wait is held against what comes. */
-  private foresee(run: RequestRun): void {
-    const { scheduler } = this.driver;
-    const waiting = scheduler.queue.get(run.request.requestId);
-    if (waiting === undefined) return;
-    const { position, etaMs } = scheduler.fleet.outlook.of(waiting, this.clock.monotonic());
-    run.trail.wait = { position, predictedMs: etaMs };
   }
 
   /**
@@ -166,6 +160,7 @@ export class RequestTable {
     const nowMs = this.clock.monotonic();
     this.time.nowMs = nowMs;
     for (const run of this.runs.values()) run.sweep(nowMs);
+    this.places.sweep(nowMs);
     for (const attempt of this.attempts) attempt.giveUpUnconfirmed(nowMs);
     // Keys end by time alone too, and one may have been revoked while a body was being read.
     for (const apiKeyId of this.byKey.keys()) {
@@ -211,6 +206,7 @@ export class RequestTable {
     this.keepSpans(run, record);
     this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1;
     this.runs.delete(requestId);
+    this.places.over(run);
     const ofKey = this.byKey.get(apiKey.id);
     ofKey?.delete(run);
     if (ofKey?.size === 0) this.byKey.delete(apiKey.id);
