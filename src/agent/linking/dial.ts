@@ -10,18 +10,21 @@ import { linkConnectTimeoutMs } from '../limits.ts';
 
 export type DialOutcome = { kind: 'open' } | ({ kind: 'failed' } & ConnectionProblem);
 
-/**
- * Dials once. `onOpen` is called in the turn in which the socket opens, before any message can be
- * lost; the transport is its owner's from then on. Aborting the signal fails an unfinished dial,
- * and so does `linkConnectTimeoutMs`: whoever answers one byte now and then is not waited for.
- */
-export function dial(options: {
+/** Opens the connection of a link: `dial` in the product, a simulated network in tests. */
+export type Dial = (options: {
   url: URL;
   pin: string | null;
   clock: Clock;
   signal: AbortSignal;
   onOpen: (transport: Transport) => void;
-}): Promise<DialOutcome> {
+}) => Promise<DialOutcome>;
+
+/**
+ * Dials once. `onOpen` is called in the turn in which the socket opens, before any message can be
+ * lost; the transport is its owner's from then on. Aborting the signal fails an unfinished dial,
+ * and so does `linkConnectTimeoutMs`: whoever answers one byte now and then is not waited for.
+ */
+export const dial: Dial = (options) => {
   const { url, pin, clock, signal } = options;
   if (signal.aborted) return Promise.resolve(failed('The agent is stopping.'));
   return new Promise((resolve) => {
@@ -59,7 +62,7 @@ export function dial(options: {
       done({ kind: 'open' });
     });
   });
-}
+};
 
 /** `ws` types this like `net.connect`; Node takes a socket that comes by callback as well. */
 function pinnedConnection(

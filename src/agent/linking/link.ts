@@ -36,7 +36,7 @@ import {
   logRate,
 } from '../limits.ts';
 import type { AgentLog } from './agentLog.ts';
-import { dial } from './dial.ts';
+import type { Dial } from './dial.ts';
 import type { TrailerStore } from './trailers.ts';
 
 export type GoawayReason = Extract<RouterControl, { type: 'goaway' }>['reason'];
@@ -65,6 +65,8 @@ export interface LinkParts {
   agentVersion: string;
   accessToken: string;
   clock: Clock;
+  /** Opens its connection. */
+  dial: Dial;
   log: Logger;
   agentLog: AgentLog;
   trailers: TrailerStore;
@@ -114,7 +116,7 @@ export class LinkSession {
     });
     const cut = (): void => this.close('shutting_down');
     signal.addEventListener('abort', cut, { once: true });
-    const dialled = await dial({
+    const dialled = await this.parts.dial({
       url: this.parts.url,
       pin: this.parts.pin,
       clock: this.parts.clock,
