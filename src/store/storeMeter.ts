@@ -48,6 +48,9 @@ export function meterStore(store: Store, clock: Clock): StoreMeter {
   const methodSeconds = new LabelledCounter({ maxSeries: maxMethodSeries });
   const methodCalls = new LabelledCounter({ maxSeries: maxMethodSeries });
   const failures = new LabelledCounter({ maxSeries: maxMethodSeries });
+  for (const access of new Set(Object.values(methods).map((method) => method.access))) {
+    failures.add([access], 0);
+  }
 
   const timed = async ({ name, args }: Call): Promise<unknown> => {
     const startedAtMs = clock.monotonic();

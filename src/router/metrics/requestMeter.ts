@@ -35,6 +35,13 @@ export class RequestMeter {
   answerBytes = 0;
   clampedUsage = 0;
 
+  constructor() {
+    // There from the start: what has not happened yet is zero, and its first time is an increase.
+    for (const stage of ['own', 'shared']) {
+      for (const tries of ['first', 'retry']) this.attempts.add([stage, tries], 0);
+    }
+  }
+
   /** A request that the router took in, with its body. */
   arrived(bodyBytes: number): void {
     this.bodyBytes.observe(bodyBytes);
