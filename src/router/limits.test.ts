@@ -65,6 +65,7 @@ test('a burst of 64 gets past a limit, or its refusals say nothing', async () =>
     assert.equal(refusal?.name, 'rate_limited_requests');
     assert.equal(refusal?.retryAfterMs, 7500);
     assert.deepEqual(refusal?.extra, {
+      expected_wait_ms: 7500,
       limit: {
         name: 'requests_per_minute',
         value: 8,
@@ -114,6 +115,8 @@ test('a request that is over the concurrency of its project takes a slot', async
   assert.equal(outcome, 'concurrency_exceeded');
   assert.equal(refusal?.name, 'concurrency_exceeded');
   assert.deepEqual(refusal?.extra, {
+    // Nothing has ended yet, so nobody knows how long they take.
+    expected_wait_ms: null,
     limit: { name: 'concurrent_requests', value: 2, used: 2, resets: null },
   });
   await until(() => agent.requests.length === 2);

@@ -39,7 +39,10 @@ export function limitRefusal(
   const refusal = { name: nameOf(hit), message, extra };
   // Longer than any client library waits: it says when, and that a retry before makes no sense.
   if (limit === 'tokens_per_day') return { ...refusal, shouldRetry: false };
-  return { ...refusal, retryAfterMs: waitMs ?? when.retryAfterMs };
+  const retryAfterMs = waitMs ?? when.retryAfterMs;
+  const foreseen = waitMs ?? verdict.expectedWaitMs;
+  const expected_wait_ms = foreseen === null ? null : Math.round(foreseen);
+  return { ...refusal, retryAfterMs, extra: { ...extra, expected_wait_ms } };
 }
 
 const wish = ({ limit, needed }: LimitHit): string =>

@@ -64,7 +64,7 @@ export function refused(
     case 'no_agent_available':
       return withStatus('no_agent_available', noAgent(verdict, endpoint));
     case 'model_loading':
-      return withStatus('model_loading', modelLoading(verdict));
+      return withStatus('model_loading', modelLoading(verdict, endpoint));
     case 'unsupported_parameter':
       return withStatus('unsupported_parameter', unsupported(verdict));
     case 'upstream_error':
@@ -118,7 +118,9 @@ function queueTimeout(
   const message =
     `No agent became free within the queue timeout of the endpoint '${endpoint.slug}' ` +
     `(queue_timeout_ms = ${endpoint.queueTimeoutMs}).${outLine(explanation)}`;
-  const extra = { waited_ms: Math.round(waitedMs), expected_wait_ms: rounded(expectedWaitMs) };
+  const used = Math.round(waitedMs);
+  const limit = { name: 'queue_timeout_ms', value: endpoint.queueTimeoutMs, used, resets: null };
+  const extra = { waited_ms: used, expected_wait_ms: rounded(expectedWaitMs), limit };
   return { name: 'queue_timeout', message, retryAfterMs: retryAfter(expectedWaitMs), extra };
 }
 
@@ -129,9 +131,11 @@ function queueFull(verdict: Extract<Verdict, { kind: 'queue_full' }>): Refusal {
     bytes: `${used} bytes of requests wait, and the queue holds ${limit}`,
     project: `${used} requests of this project wait on this tier, and it may have ${limit}`,
   };
-  const message = `The queue is full: ${what[bound]}.`;
-  // Nobody knows when: as soon as one of those that wait is served.
-  const extra = { limit: { name: `waiting_${bound}`, value: limit, used, resets: null } };
+  const name = `waiting_${bound}`;
+  const message = `The queue is full: ${what[bound]} (${name} = ${limit}).`;
+  // Nobody knows when it has room: as soon as one of those that wait is served.
+  const expected_wait_ms = rounded(expectedWaitMs);
+  const extra = { expected_wait_ms, limit: { name, value: limit, used, resets: null } };
   return { name: 'queue_full', message, retryAfterMs: retryAfter(expectedWaitMs), extra };
 }
 
@@ -146,7 +150,9 @@ function noAgent(
     no_agents:
       `The project has no agent for the endpoint '${slug}', ` +
       'and no shared agent is open to it. Enrol an agent or turn fallback on.',
-    none_active: `No agent that may serve the endpoint '${slug}' was active.`,
+    none_active:
+      `No agent that may serve the endpoint '${slug}' was active within its queue timeout ` +
+      `(queue_timeout_ms = ${endpoint.queueTimeoutMs}).`,
   };
   const message = why[verdict.why] + outLine(verdict.explanation);
   const { waitedMs } = verdict;
@@ -154,16 +160,22 @@ function noAgent(
   return { name: 'no_agent_available', message, retryAfterMs: defaultRetryMs, extra };
 }
 
-function modelLoading(verdict: Extract<Verdict, { kind: 'model_loading' }>): Refusal {
-  const { progress } = verdict;
+function modelLoading(
+  verdict: Extract<Verdict, { kind: 'model_loading' }>,
+  endpoint: EndpointEntry,
+): Refusal {
+  const { progress, waitedMs } = verdict;
   const state = progress?.state ?? 'loading';
-  const message = 'The model was still being made ready when the queue timeout was reached.';
+  const message =
+    `The model of the endpoint '${endpoint.slug}' was still being made ready when its queue ` +
+    `timeout was reached (queue_timeout_ms = ${endpoint.queueTimeoutMs}).`;
   const { receivedBytes = null, totalBytes = null, bytesPerSecond = null } = progress ?? {};
   const known = receivedBytes !== null && totalBytes !== null && bytesPerSecond !== null;
   const leftMs =
     known && bytesPerSecond > 0 ? ((totalBytes - receivedBytes) / bytesPerSecond) * 1000 : null;
   const fetched = { received_bytes: receivedBytes, total_bytes: totalBytes };
-  const extra = { progress: { state, ...fetched, bytes_per_second: bytesPerSecond } };
+  const waits = { waited_ms: Math.round(waitedMs), expected_wait_ms: rounded(leftMs) };
+  const extra = { ...waits, progress: { state, ...fetched, bytes_per_second: bytesPerSecond } };
   return { name: 'model_loading', message, retryAfterMs: retryAfter(leftMs), extra };
 }
 

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { endpointEntry } from '../../testing/router/directoryEntries.ts';
+import type { Verdict } from '../../domain/scheduler/schedulerEvents.ts';
+import { refused } from './refusals.ts';
+
+const explanation = { exclusions: { busy: 2 }, nearest: [] };
+const endpoint = endpointEntry({ slug: 'main', queueTimeoutMs: 7000 });
+const tokens = {
+  limit: 'tokens_per_minute',
+  value: 1000,
+  used: 990,
+  needed: 20,
+  most: 1500,
+} as const;
+
+/** Each that waiting may cure: what it foresees, the knob, and when to come back. */
+const cases: readonly {
+  verdict: Verdict;
+  knob: string;
+  expectedMs: number | null;
+  retryMs: number;
+}[] = [
+  {
+    verdict: { kind: 'queue_timeout', waitedMs: 7000, expectedWaitMs: 12_345, explanation },
+    knob: 'queue_timeout_ms = 7000',
+    expectedMs: 12_345,
+    retryMs: 12_345,
+  },
+  {
+    verdict: { kind: 'queue_timeout', waitedMs: 7000, expectedWaitMs: null, explanation },
+    knob: 'queue_timeout_ms = 7000',
+    expectedMs: null,
+    retryMs: 5000,
+  },
+  {
+    verdict: { kind: 'queue_full', bound: 'project', limit: 80, used: 80, expectedWaitMs: 90_000 },
+    knob: 'waiting_project = 80',
+    expectedMs: 90_000,
+    // Client libraries ignore what is longer.
+    retryMs: 60_000,
+  },
+  {
+    verdict: {
+      kind: 'concurrency_exceeded',
+      hit: { ...tokens, limit: 'concurrent_requests', value: 5, used: 5, needed: 1, waitMs: null },
+      tier: 'free',
+      expectedWaitMs: 2500,
+    },
+    knob: 'concurrent_requests = 5',
+    expectedMs: 2500,
+    retryMs: 2500,
+  },
+  {
+    verdict: {
+      kind: 'rate_limit_exceeded',
+      hit: { ...tokens, waitMs: 3000 },
+      tier: 'free',
+      expectedWaitMs: 3000,
+    },
+    knob: 'tokens_per_minute = 1000',
+    expectedMs: 3000,
+    retryMs: 3000,
+  },
+  {
+    verdict: {
+      kind: 'model_loading',
+      waitedMs: 7000,
+      progress: {
+        modelId: 'model_a',
+        state: 'fetching',
+        receivedBytes: 4e9,
+        totalBytes: 5e9,
+        bytesPerSecond: 1e8,
+      },
+    },
+    knob: 'queue_timeout_ms = 7000',
+    expectedMs: 10_000,
+    retryMs: 10_000,
+  },
+];
+
+test('a refusal that waiting may cure does not say how long, or which knob it is', () => {
+  for (const { verdict, knob, expectedMs, retryMs } of cases) {
+    const { refusal } = refused(verdict, { endpoint, nowMs: 1_700_000_000_000 });
+    assert.ok(refusal, verdict.kind);
+    assert.ok(refusal.message.includes(knob), refusal.message);
+    assert.equal(refusal.extra?.['expected_wait_ms'], expectedMs, verdict.kind);
+    assert.equal(refusal.retryAfterMs, retryMs, verdict.kind);
+  }
+});
