@@ -96,6 +96,13 @@ export const settleTimeoutMs = 1000;
 export const slowClientMs = 60_000;
 /** An answer that is not a stream is kept whole up to here, so that a failure can be retried. */
 export const maxHeldAnswerBytes = 8 * MiB;
+/** What is kept of one stream that may be continued: its answer as it went out, and its request. */
+export const maxKeptBytes = MiB;
+export const maxKeptBodyBytes = 4 * MiB;
+/** The same of all streams together. */
+export const maxKeptBytesInAll = 64 * MiB;
+/** How often one stream is continued on another agent. */
+export const maxResumes = 8;
 /** Part of an event that waits for its rest; beyond, it is passed on as it is. */
 export const maxHeldEventBytes = MiB;
 

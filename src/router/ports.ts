@@ -264,6 +264,8 @@ export interface InferenceRequest {
   body: Buffer;
   stream: boolean;
   includeUsage: boolean;
+  /** A stream that breaks is to be continued by another agent, where that is possible. */
+  resume: boolean;
   /** Abilities that the body asks for, e.g. `chat`, `tools`; empty when any engine will do. */
   abilities: readonly string[];
   /** Tokens that the body allows the answer to have, all choices together; null: no bound. */

@@ -9,9 +9,6 @@ export const longestPenaltyMs = 16_000;
 /** A failure that nothing followed for so long is forgotten. */
 export const penaltyMemoryMs = 600_000;
 
-/** How often a stream is continued on another agent. */
-export const maxResumes = 8;
-
 /** Stalled means: nothing came for the larger of this and so many times a token's time (p99). */
 export const leastStallMs = 15_000;
 export const stallTokens = 20;

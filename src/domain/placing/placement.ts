@@ -174,7 +174,7 @@ export class Placement {
     const { work, fair } = placed;
     const usage = typeof spent === 'string' ? null : spent;
     const sinceMs = work.firstByteAtMs ?? nowMs;
-    instance.load.ended(work, { nowMs, output: usage?.output ?? null });
+    instance.load.ended(work, { nowMs, output: usage === null ? null : ownOutput(usage) });
     if (usage !== null) this.learnCache(instance, { waiting, work, usage });
     if (fair === null) return;
     fair.account.outstanding -= fair.expected;
@@ -231,3 +231,7 @@ function ownTokens(waiting: WaitingRequest, heldBlocks: number): number {
   // An engine computes the last token of a prompt in any case.
   return Math.max(1, Math.round(all - heldBlocks * tokensPerBlock(waiting)));
 }
+
+/** What this very engine has written of an answer. */
+export const ownOutput = ({ output, delivered = 0 }: Usage): number =>
+  Math.max(0, output - delivered);

@@ -21,7 +21,7 @@ export function dispatchOf(
     modelId,
     stage,
     shared: agent.entry.projectId === null,
-    attempt: waiting.tried.length + waiting.turnedDown,
+    attempt: waiting.attemptsBefore + waiting.tried.length + waiting.turnedDown,
     predicted: work.prediction,
     work,
     decision: decision ?? turnDecision(instance, work),

@@ -29,7 +29,7 @@ import type { LimitLease, Rates } from '../quotas/limitAccount.ts';
 import { LimitBook } from '../quotas/limitBook.ts';
 import { maxRetries } from '../limits.ts';
 import { servingTier, type RoutedRequest } from '../agents/matching.ts';
-import { Placement } from '../placing/placement.ts';
+import { ownOutput, Placement } from '../placing/placement.ts';
 import { emptyRegionMap } from '../agents/regionMap.ts';
 import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
 import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
@@ -305,7 +305,7 @@ export class Scheduler {
     this.claims.delete(claim.id);
     this.limits.settle(claim);
     this.placement.ended(claim, this.nowMs);
-    if (typeof claim.spent !== 'string') this.failures.noteAnswer(claim, claim.spent.output);
+    if (typeof claim.spent !== 'string') this.failures.noteAnswer(claim, ownOutput(claim.spent));
     this.pools.release(claim.instance, this.nowMs - claim.startedAtMs);
   }
 

@@ -29,6 +29,8 @@ export interface Usage {
   output: number;
   /** Of the input: what the engine did not have to compute; absent: it did not say. */
   cached?: number | undefined;
+  /** Of the output: what earlier attempts had given; absent: nothing. */
+  delivered?: number | undefined;
 }
 
 export interface KnownAgent {
@@ -119,6 +121,8 @@ export interface WaitingRequest {
   tried: string[];
   /** How often an agent had less room than it had granted; no agent is excluded for it. */
   turnedDown: number;
+  /** Those that were made before its answer broke. */
+  attemptsBefore: number;
   places: { pool: InstancePool; place: Place<WaitingRequest> }[];
   wakeAtMs: number;
   heapIndex: number;

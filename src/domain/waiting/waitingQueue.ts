@@ -140,6 +140,7 @@ export class WaitingQueue {
       stages: ['own'],
       tried: [],
       turnedDown: 0,
+      attemptsBefore: 0,
       places: [],
       wakeAtMs: 0,
       heapIndex: -1,
@@ -218,6 +219,7 @@ export class WaitingQueue {
     const { request } = waiting;
     const abilities = [...new Set([...request.abilities, ...how.abilities])];
     waiting.request = { ...request, abilities };
+    waiting.attemptsBefore += waiting.tried.length + waiting.turnedDown;
     waiting.tried = how.tried;
     waiting.turnedDown = 0;
     waiting.deadlineMs =

@@ -13,7 +13,6 @@ import type {
 import { parseAbridged } from '../../lib/json/abridgedJson.ts';
 import { maxBodyNesting, nestsDeeperThan } from '../../lib/json/jsonNesting.ts';
 import type { Logger } from '../../lib/log.ts';
-import { regionProblem } from '../../lib/text/slug.ts';
 import type { Tracing } from '../../lib/tracing/span.ts';
 import type { TraceContext } from '../../lib/tracing/traceContext.ts';
 import type { InferenceRequest, SubmitResult } from '../../router/ports.ts';
@@ -25,6 +24,7 @@ import { ProgressSink } from './progressSink.ts';
 import { longestClientRequestId, type HttpLimits } from '../limits.ts';
 import type { ApiKeyAuth } from './apiKeyAuth.ts';
 import { refusedSpan } from './refusedSpan.ts';
+import { readRequestHeaders, type RequestHeaders } from './requestHeaders.ts';
 import {
   endpointTarget,
   modelTarget,
@@ -45,15 +45,12 @@ interface Options {
 }
 
 /** What is known once the head was read: everything but what the body says. */
-interface Caller {
+interface Caller extends RequestHeaders {
   key: ApiKeyEntry;
   keySha256: string;
   project: ProjectEntry;
   /** Undefined on the root address, where the body's `model` names it. */
   endpoint: EndpointEntry | undefined;
-  region: string | null;
-  /** It wants to see its place in line. */
-  progress: boolean;
 }
 
 type Checked<Value> = ({ ok: true } & Value) | Refused;
@@ -150,23 +147,10 @@ function readHead(
   const found = projectTarget(planes.directory, { params, key });
   if (!found.ok) return found;
   const { project } = found;
-  const region = headers['x-xim-region'];
-  if (typeof region === 'string' && regionProblem(region) !== undefined) {
-    const message = "'X-XIM-Region' must be 1 to 24 printable ASCII characters without space.";
-    return { ok: false, name: 'invalid_value', message, param: 'X-XIM-Region' };
-  }
-  const progress = headers['x-xim-progress'] ?? 'off';
-  if (progress !== 'on' && progress !== 'off') {
-    const message = "'X-XIM-Progress' must be 'on' or 'off'.";
-    return { ok: false, name: 'invalid_value', message, param: 'X-XIM-Progress' };
-  }
-  const caller = {
-    key,
-    keySha256,
-    project,
-    region: typeof region === 'string' ? region : null,
-    progress: progress === 'on',
-  };
+  const asked = readRequestHeaders(headers);
+  if (!asked.ok) return asked;
+  const { region, resume, progress } = asked;
+  const caller = { key, keySha256, project, region, resume, progress };
   const name = params['endpoint'];
   if (name === undefined) return { ok: true, ...caller, endpoint: undefined };
   const one = endpointTarget(planes.directory, { project, key, name });
@@ -195,7 +179,7 @@ function readRequest(
   if (!chosen.ok) return chosen;
   const { endpoint, model } = chosen;
   const { stream, includeUsage, abilities, maxTokens } = read.request;
-  const { project, key, keySha256, region } = caller;
+  const { project, key, keySha256, region, resume } = caller;
   const { requestId, arrivedAtMs } = exchange;
   return {
     ok: true,
@@ -212,6 +196,7 @@ function readRequest(
       includeUsage,
       abilities,
       maxTokens,
+      resume: resume ?? endpoint.resume,
       region,
       arrivedAtMs,
     },

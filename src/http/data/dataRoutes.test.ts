@@ -164,6 +164,22 @@ test('a body that is no JSON, too large, or not what the API takes', async () =>
   assert.equal(harness.router.submitted.length, 0);
 });
 
+test('a stream is continued though nobody asked, or is not though somebody did', async () => {
+  const asked = async (value?: string): Promise<number> => {
+    const headers: Record<string, string> = value === undefined ? {} : { 'x-xim-resume': value };
+    return (await harness.call('POST', chat, { key, headers, body })).status;
+  };
+  assert.equal(await asked('yes'), 400);
+  for (const [value, resume] of [
+    [undefined, false],
+    ['on', true],
+    ['off', false],
+  ] as const) {
+    assert.equal(await asked(value), 200);
+    assert.equal(harness.router.submitted.at(-1)?.resume, resume);
+  }
+});
+
 test('a region that is no region', async () => {
   const headers = { 'x-xim-region': 'a b' };
   const reply = await harness.call('POST', chat, { key, headers, body });

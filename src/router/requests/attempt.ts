@@ -6,6 +6,7 @@
  *     asked ──first whole event──▶ streaming ─┐
  *       ├────head that is no stream──▶ holding ├──END──▶ closed
  *       │                        └─too large──▶ passing ─┘
+ *       ├────of a continued answer: first chunk──▶ continuing ──END──▶ closed
  *       └──own reset, from everywhere──▶ resetting ──confirmed, or given up──▶ closed
  *     RESET by the agent and the link's death close it from everywhere.
  *
@@ -23,6 +24,7 @@ import type { OpenMessage } from '../../protocol/messages/open.ts';
 import type { AgentLink } from '../links/agentLink.ts';
 import { confirmTimeoutMs, maxHeldAnswerBytes, slowClientMs } from '../limits.ts';
 import type { ClientSink } from '../ports.ts';
+import type { Continuation, Resumable } from '../resuming/resumable.ts';
 import { EventTail, isPlain } from './eventTail.ts';
 import { GatheredBytes } from '../../lib/memory/gatheredBytes.ts';
 
@@ -57,6 +59,10 @@ export interface AttemptOwner {
   onBegun(attempt: Attempt, head: HeadMessage): void;
   /** The first bytes of an answer that goes on are with the client's socket. */
   onFirstBytes(attempt: Attempt): void;
+  /** The continuation of an answer has its first bytes. */
+  onContinued(attempt: Attempt): void;
+  /** The continued answer is at its end, and its engine is not. */
+  onStopped(attempt: Attempt): void;
   /** The answer is complete; what is held goes out with `finish`. */
   onAnswered(attempt: Attempt, answered: Answered): void;
   /** The agent or its link failed. The slot is free. */
@@ -67,9 +73,10 @@ export interface AttemptOwner {
   onClosed(attempt: Attempt): void;
 }
 
-type Phase = 'asked' | 'streaming' | 'holding' | 'passing' | 'resetting' | 'closed';
+type Phase = 'asked' | 'streaming' | 'continuing' | 'holding' | 'passing' | 'resetting' | 'closed';
 
 const eventStream = 'text/event-stream';
+const doneEvent = Buffer.from('data: [DONE]\n\n');
 
 export class Attempt implements StreamHandlers {
   readonly claim: number;
@@ -80,6 +87,10 @@ export class Attempt implements StreamHandlers {
   answerBytes = 0;
   /** The client is getting server-sent events: an error can still be told. */
   isEventStream = false;
+  /** It goes on with an answer of which the client has a part; null: it begins one. */
+  readonly continuation: Continuation | null;
+  /** Keeps what goes out, so that others can continue it; null: nobody will. */
+  private readonly keeper: Resumable | null;
   private readonly owner: AttemptOwner;
   private readonly sink: ClientSink;
   private readonly time: CoarseTime;
@@ -106,6 +117,8 @@ export class Attempt implements StreamHandlers {
     time: CoarseTime;
     limits: FailureLimits;
     nowMs: number;
+    continuation?: Continuation | null;
+    keeper?: Resumable | null;
   }) {
     this.dispatch = options.dispatch;
     this.claim = options.dispatch.claim;
@@ -115,6 +128,9 @@ export class Attempt implements StreamHandlers {
     this.sink = options.owner.sink;
     this.time = options.time;
     this.limits = options.limits;
+    this.continuation = options.continuation ?? null;
+    this.keeper = options.keeper ?? null;
+    this.isEventStream = this.continuation !== null;
     this.startedAtMs = options.nowMs;
     this.activeAtMs = options.nowMs;
   }
@@ -146,6 +162,7 @@ export class Attempt implements StreamHandlers {
     this.activeAtMs = this.time.nowMs;
     this.answerBytes += chunk.length;
     if (this.phase === 'streaming' && this.tail.isEmpty && isPlain(chunk)) {
+      if (this.keeper !== null) this.keeper.keep(chunk);
       this.credit(chunk.length, this.sink.write(chunk));
     } else this.onRareData(chunk);
   }
@@ -186,9 +203,22 @@ export class Attempt implements StreamHandlers {
 
   /** After the end: what was held until the journal had its line, and the end of the answer. */
   finish(): void {
-    const rest = this.held.length > 0 ? this.held.take() : this.tail.rest();
+    const rest = this.rest();
     if (rest.length > 0) this.sink.write(rest);
     this.sink.end();
+  }
+
+  /** It answered, but did not bring to its end what it was to continue. */
+  isUnfinished(end: EndMessage | undefined): boolean {
+    const { continuation, answerBytes, held } = this;
+    if (continuation === null || continuation.stream.phase === 'finished') return false;
+    // An error of the engine's is an end, too: the client has been told.
+    return !(end?.outcome === 'engine_error' && answerBytes > 0 && held.length === 0);
+  }
+
+  private rest(): Buffer {
+    if (this.continuation !== null) return doneEvent;
+    return this.held.length > 0 ? this.held.take() : this.tail.rest();
   }
 
   /** Whether an event went out in part, so that its end must go out before anything else. */
@@ -213,6 +243,7 @@ export class Attempt implements StreamHandlers {
       case 'holding':
         return nowMs - this.startedAtMs >= this.tier.requestTimeoutMs ? 'request_timeout' : null;
       case 'streaming':
+      case 'continuing':
       case 'passing':
         if (this.stalled)
           return nowMs - this.stalledAtMs >= slowClientMs ? 'client_too_slow' : null;
@@ -248,6 +279,8 @@ export class Attempt implements StreamHandlers {
       case 'asked':
       case 'streaming':
         return this.passEvents(chunk);
+      case 'continuing':
+        return this.passContinued(chunk);
       case 'holding':
         return this.hold(chunk);
       case 'passing':
@@ -259,16 +292,33 @@ export class Attempt implements StreamHandlers {
   }
 
   private passEvents(chunk: Buffer): void {
+    if (this.continuation !== null) {
+      this.phase = 'continuing';
+      this.passContinued(chunk);
+      return this.owner.onContinued(this);
+    }
     const whole = this.tail.take(chunk);
     if (whole.length === 0) return this.credit(chunk.length, true);
-    if (this.phase !== 'asked') return this.credit(chunk.length, this.sink.write(whole));
-    this.begin('streaming', { whole, chunk });
+    if (this.phase === 'asked') return this.begin('streaming', { whole, chunk });
+    if (this.keeper !== null) this.keeper.keep(whole);
+    this.credit(chunk.length, this.sink.write(whole));
+  }
+
+  /** Of a continued answer: what the client has not had yet. */
+  private passContinued(chunk: Buffer): void {
+    const stream = this.continuation?.stream;
+    if (stream === undefined) return;
+    const out = stream.push(chunk);
+    if (out.length > 0) this.keeper?.keep(out);
+    this.credit(chunk.length, out.length === 0 || this.sink.write(out));
+    if (stream.phase === 'stopped') this.owner.onStopped(this);
   }
 
   private begin(phase: 'streaming' | 'passing', first: { whole: Buffer; chunk: Buffer }): void {
     this.phase = phase;
     this.isEventStream = phase === 'streaming';
     if (this.head !== undefined) this.owner.onBegun(this, this.head);
+    if (this.isEventStream) this.keeper?.keep(first.whole);
     this.credit(first.chunk.length, this.sink.write(first.whole));
     this.owner.onFirstBytes(this);
   }

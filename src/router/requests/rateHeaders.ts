@@ -3,6 +3,7 @@
  * table; what is left may be above it, because a bucket holds more than a minute's worth.
  */
 import type { Rate, Rates } from '../../domain/quotas/limitAccount.ts';
+import type { SubmitResult } from '../ports.ts';
 
 /** None for what is not limited. */
 export function rateHeaders(rates: Rates): Record<string, string> {
@@ -31,3 +32,9 @@ export function goDuration(ms: number): string {
   const hours = Math.floor(minutes / 60);
   return hours === 0 ? `${minutes}m${seconds}` : `${hours}h${minutes % 60}m${seconds}`;
 }
+
+/** Those of a refusal by a limit, if it was one. */
+export const ratesOf = ({
+  rateHeaders: headers,
+}: Pick<SubmitResult, 'rateHeaders'>): Pick<SubmitResult, 'rateHeaders'> =>
+  headers === undefined ? {} : { rateHeaders: headers };

@@ -2,7 +2,7 @@
  * What a refused client is told: the name in the error table and a sentence with the knob, its
  * value and the limit. Names nobody of another project.
  */
-import { errorTable, type ErrorName } from '../../api/errors.ts';
+import { errorEnvelope, errorTable, type ErrorName } from '../../api/errors.ts';
 import { parameterOfAbility, type Ability } from '../../api/abilities.ts';
 import type { EndpointEntry } from '../../domain/directory.ts';
 import type { ExclusionReason } from '../../domain/agents/matching.ts';
@@ -81,6 +81,12 @@ export const keyRevoked: Refusal = {
   message: 'The API key of this request was revoked or has expired.',
 };
 
+/** For the error event of a stream that could have been continued. */
+export const notContinued: Refusal = {
+  name: 'upstream_error',
+  message: 'The agent failed while it answered, and no other could continue. It is not complete.',
+};
+
 export const shuttingDown: Refusal = {
   name: 'shutting_down',
   message: 'The server is shutting down. Try again in a moment.',
@@ -102,6 +108,13 @@ export function timedOut(limits: { tier: string; requestTimeoutMs: number }): Re
       `The request ran for longer than the request timeout of the tier '${tier}', ` +
       `${requestTimeoutMs / 1000} s.`,
   };
+}
+
+/** The event that says it in a stream that has begun. `isTorn`: behind a part of another event. */
+export function errorEvent(refusal: Refusal, { isTorn }: { isTorn: boolean }): Buffer {
+  const { name, message, param = null, extra } = refusal;
+  const envelope = errorEnvelope(name, message, { param, ...(extra && { extra }) });
+  return Buffer.from(`${isTorn ? '\n\n' : ''}data: ${JSON.stringify(envelope)}\n\n`);
 }
 
 /** A refusal together with what its record says. */

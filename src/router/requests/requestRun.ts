@@ -3,7 +3,7 @@
  *
  *     waiting ──dispatch──▶ running ──answered──▶ concluding ──▶ over
  *        ▲                     │  └──stopped by us──▶ settling ──▶ concluding
- *        └──broken before the first byte──┘
+ *        └──broken before the first byte, or resumable──┘
  *     waiting ──refused by the scheduler──▶ concluding
  *
  * `settling` waits for the trailers of an engine that we stopped, for a bounded time, so that the
@@ -12,28 +12,18 @@
  *
  * Invariants
  * R1 `conclude` runs once: one outcome, one record, one resolved promise.
- * R3 After the client has a byte of one attempt, no other attempt is made.
+ * R3 After the client has a byte of one attempt, no other attempt is made but one that continues
+ *    what the client has.
+ * R8 An attempt that was given up is reset before the next one is opened.
  * R4 From its arrival to the first byte nothing is awaited: a dispatch opens its stream in the turn
  *    of the scheduler, and nobody waits for the `begin` line in the journal.
  */
-import { isolationOf } from '../../domain/agents/matching.ts';
-import type { AgentEntry } from '../../domain/directory.ts';
-import type { Dispatch, Reject, UntimedEvent } from '../../domain/scheduler/schedulerEvents.ts';
-import type { TierTable } from '../../domain/tiers/tiers.ts';
-import { errorEnvelope } from '../../api/errors.ts';
-import type { Clock } from '../../lib/clock.ts';
+import type { Dispatch, Reject } from '../../domain/scheduler/schedulerEvents.ts';
 import { freeBytes } from '../../lib/memory/freeBytes.ts';
 import type { ResetCode } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { HeadMessage } from '../../protocol/messages/head.ts';
-import type { BudgetBook } from '../budgetBook.ts';
-import type { AgentLink } from '../links/agentLink.ts';
 import { settleTimeoutMs } from '../limits.ts';
-import type { ReceiptBook } from '../receipts/receiptBook.ts';
-import type { EndedRequest } from '../receipts/receiptCodec.ts';
-import { RequestTrail } from '../receipts/requestTrail.ts';
-import type { Journal } from '../journal/journal.ts';
-import type { RequestMeter } from '../metrics/requestMeter.ts';
 import type {
   ClientSink,
   InferenceRequest,
@@ -42,70 +32,28 @@ import type {
   SubmitResult,
   UsageRecord,
 } from '../ports.ts';
+import type { EndedRequest } from '../receipts/receiptCodec.ts';
+import { RequestTrail } from '../receipts/requestTrail.ts';
+import { mayResume, noStep, Resumable, type Continuation } from '../resuming/resumable.ts';
+import { agentHeaders, leftHeaders } from './answerHeaders.ts';
 import { healthOfAnswer, healthOfBreak } from './agentHealth.ts';
-import {
-  Attempt,
-  type Answered,
-  type AttemptOwner,
-  type CoarseTime,
-  type FailureLimits,
-  type Overdue,
-} from './attempt.ts';
+import { Attempt, type Answered, type AttemptOwner, type Overdue } from './attempt.ts';
 import {
   clientClosedStatus,
+  errorEvent,
   keyRevoked,
+  notContinued,
   refused,
   shuttingDown,
   timedOut,
   withStatus,
+  type Refused,
 } from './refusals.ts';
 import { openMessage } from './openMessage.ts';
-import { rateHeaders } from './rateHeaders.ts';
-import { clampUsage, type ClampedUsage } from './usageClamp.ts';
-import { usageRecord } from './usageRecord.ts';
-
-/** What a run needs of the router. */
-export interface RunContext {
-  clock: Clock;
-  time: CoarseTime;
-  tiers: TierTable;
-  journal: Journal;
-  budgets: Pick<BudgetBook, 'ended' | 'nearEnd'>;
-  limits: FailureLimits;
-  tell(event: UntimedEvent): void;
-  /** Whether somebody else could go on with what a claim serves. */
-  couldMove(claim: number): boolean;
-  linkFor(dispatch: Dispatch): AgentLink | undefined;
-  agent(agentId: string): AgentEntry | undefined;
-  cacheSalt(projectId: string): string;
-  acknowledge(link: AgentLink, requestId: string): void;
-  onAttempt(attempt: Attempt, request: Omit<InferenceRequest, 'body'>): void;
-  onAttemptClosed(attempt: Attempt): void;
-  onOver(run: RequestRun, record: UsageRecord): void;
-  meter: Pick<RequestMeter, 'attemptFailed' | 'limited'>;
-  receipts: Pick<ReceiptBook, 'over'>;
-}
-
-/** How a request ends, before it has. */
-interface Ending {
-  outcome: Outcome;
-  status: number;
-  /** For a client that has no byte yet. */
-  refusal: Refusal | null;
-  /** Of a refusal by a limit. */
-  rateHeaders?: Record<string, string>;
-  /** The agent's trailers, where it sent them. */
-  end: EndMessage | undefined;
-  /** Writes what the client still gets, once the journal has the record. */
-  finish: () => void;
-}
-
-type Phase =
-  | { is: 'waiting'; sinceMs: number }
-  | { is: 'running'; attempt: Attempt }
-  | { is: 'settling'; attempt: Attempt; sinceMs: number; ending: Ending }
-  | { is: 'concluding' }
-  | { is: 'over' };
+import { rateHeaders, ratesOf } from './rateHeaders.ts';
+import { clampUsage, joinUsage, type ClampedUsage } from './usageClamp.ts';
+import type { Ending, Failed, RunContext, RunPhase } from './runContext.ts';
+import { outcomeOf, refusedUsage, usageRecord } from './usageRecord.ts';
 
 const doneEvent = 'data: [DONE]\n\n';
 const nothing: Buffer = Buffer.alloc(0);
@@ -120,7 +68,7 @@ export class RequestRun implements AttemptOwner {
   /** Epoch ms. */
   readonly startedAtMs: number;
   private resolve: (result: SubmitResult) => void = () => {};
-  private phase: Phase;
+  private phase: RunPhase;
   /** Kept until nothing is tried again. */
   private body: Buffer;
   readonly bodyBytes: number;
@@ -130,6 +78,10 @@ export class RequestRun implements AttemptOwner {
   private attempt: Attempt | undefined;
   private queueMs = 0;
   private ttftMs: number | null = null;
+  /** Null: a stream that breaks stays broken. */
+  private readonly resumable: Resumable | null;
+  /** What the present attempt, or the next one, goes on with; null: nothing was delivered yet. */
+  private continuation: Continuation | null = null;
 
   constructor(options: { request: InferenceRequest; sink: ClientSink; context: RunContext }) {
     const { sink, context } = options;
@@ -142,6 +94,9 @@ export class RequestRun implements AttemptOwner {
     this.body = body;
     this.bodyBytes = body.length;
     this.startedAtMs = Math.round(clock.now() - (nowMs - request.arrivedAtMs));
+    const { includeUsage } = request;
+    const keeps = { includeUsage, inAll: context.kept };
+    this.resumable = mayResume(request) ? new Resumable(keeps) : null;
     this.phase = { is: 'waiting', sinceMs: nowMs };
     this.result = new Promise((resolve) => (this.resolve = resolve));
     sink.onClientClosed = () => this.onClientClosed();
@@ -163,16 +118,19 @@ export class RequestRun implements AttemptOwner {
     this.queueMs += nowMs - this.phase.sinceMs;
     const { time, limits } = context;
     const tier = context.tiers[dispatch.tier];
-    const attempt = new Attempt({ dispatch, tier, link, owner: this, time, limits, nowMs });
+    const { continuation, resumable: keeper } = this;
+    const going = { continuation, keeper, nowMs };
+    const attempt = new Attempt({ dispatch, tier, link, owner: this, time, limits, ...going });
     this.attempt = attempt;
     this.trail.dispatched(dispatch, nowMs);
     if (isFirst) context.journal.begin(this.record({ outcome: 'interrupted', status: 500 }));
     this.phase = { is: 'running', attempt };
     context.onAttempt(attempt, this.request);
-    const { bodyBytes, startedAtMs } = this;
+    const body = continuation?.body ?? this.body;
+    const { startedAtMs } = this;
     const cacheSalt = context.cacheSalt(this.request.project.id);
-    const message = openMessage(this.request, { dispatch, bodyBytes, startedAtMs, cacheSalt });
-    attempt.start(message, this.body);
+    const facts = { dispatch, bodyBytes: body.length, startedAtMs, cacheSalt };
+    attempt.start(openMessage(this.request, facts), body);
   }
 
   onReject({ verdict, rates }: Reject): void {
@@ -183,6 +141,7 @@ export class RequestRun implements AttemptOwner {
     const { endpoint } = this.request;
     if ('hit' in verdict) this.context.meter.limited(verdict.hit.limit, verdict.tier);
     const refusal = refused(verdict, { endpoint, nowMs: clock.now() });
+    if (this.answered === 'begun') return this.giveUp(refusal);
     this.refuse(rates === null ? refusal : { ...refusal, rateHeaders: rateHeaders(rates) });
   }
 
@@ -195,8 +154,8 @@ export class RequestRun implements AttemptOwner {
     const nowMs = clock.monotonic();
     this.ttftMs = nowMs - this.request.arrivedAtMs;
     this.trail.firstByte(nowMs);
-    // Nothing is tried again from here on: the body has served.
-    this.dropBody();
+    // Unless it may have to be continued, the body has served.
+    if (!attempt.isEventStream || this.resumable?.begin(this.body) !== true) this.dropBody();
     this.context.journal.hurry();
     this.sink.head(head.status, this.headers(attempt, head));
   }
@@ -207,8 +166,31 @@ export class RequestRun implements AttemptOwner {
     this.context.tell({ type: 'first_byte', claim: attempt.claim });
   }
 
+  onContinued(attempt: Attempt): void {
+    if (!this.isRunning(attempt)) return;
+    this.trail.firstByte(this.context.clock.monotonic());
+    this.onFirstBytes(attempt);
+  }
+
+  /** A stop string was completed that began in what another agent had written. */
+  onStopped(attempt: Attempt): void {
+    if (!this.isRunning(attempt)) return;
+    const finish = (end: EndMessage | undefined): void => {
+      const usage = this.usageOf(end);
+      const chunk = usage === undefined ? undefined : attempt.continuation?.stream.usageOf(usage);
+      if (chunk !== undefined) this.sink.write(chunk);
+      attempt.finish();
+    };
+    const ending = { outcome: 'completed', status: 200, refusal: null } as const;
+    this.settle(attempt, { ...ending, code: 'cancelled', finish });
+  }
+
   onAnswered(attempt: Attempt, { head, end }: Answered): void {
     if (!this.isRunning(attempt)) return;
+    if (attempt.isUnfinished(end)) {
+      if (end !== undefined) this.context.acknowledge(attempt.link, end.requestId);
+      return this.onBroken(attempt, { code: 'refused', detail: 'it did not continue the answer' });
+    }
     if (this.answered === 'none') this.onBegun(attempt, head);
     const usage = this.usageOf(end) ?? (head.status >= 400 ? refusedUsage : undefined);
     const health = healthOfAnswer(head, end);
@@ -227,16 +209,56 @@ export class RequestRun implements AttemptOwner {
     const isUnanswered = this.answered === 'none';
     const when = isUnanswered ? 'before_first_byte' : 'after_first_byte';
     this.context.meter.attemptFailed(failure.code, when);
+    const blameless = failure.code === 'not_granted' || failure.code === 'unknown_instance';
+    const failed = { type: 'failed', claim, slotFree: true, blameless, health } as const;
     if (isUnanswered) {
       this.phase = { is: 'waiting', sinceMs: nowMs };
-      const blameless = failure.code === 'not_granted' || failure.code === 'unknown_instance';
-      return this.context.tell({ type: 'failed', claim, slotFree: true, blameless, health });
+      return this.context.tell(failed);
     }
+    if (this.goOn(attempt, { failed, nowMs })) return;
     this.context.tell({ type: 'end', claim, slotFree: true, health });
     const lost = failure.code === 'link_closed' ? 'was lost' : 'failed';
     const message = `The agent ${lost} while it answered. The answer is not complete.`;
     const finish = this.breakOff(attempt, { name: 'upstream_error', message });
     this.conclude({ outcome: 'stream_error', status: 200, refusal: null, end: undefined, finish });
+  }
+
+  /**
+   * Lets somebody else continue a stream that broke, or brings it to its end where only that is
+   * missing. False: it can only be told that it broke.
+   */
+  private goOn(attempt: Attempt, how: { failed: Failed; nowMs: number }): boolean {
+    const { failed, nowMs } = how;
+    const step = this.resumable?.next() ?? noStep;
+    if (step.kind === 'none') return false;
+    if (!failed.slotFree) attempt.reset('idle', nowMs);
+    if (step.kind === 'complete') {
+      const { claim, slotFree, health } = failed;
+      this.context.tell({ type: 'end', claim, slotFree, health });
+      this.sink.write(step.bytes);
+      const finish = (): void => this.endStream();
+      const ending = { outcome: 'completed', status: 200, refusal: null, finish } as const;
+      this.conclude({ ...ending, end: undefined });
+      return true;
+    }
+    const { abilities, isNewBreak } = step;
+    this.continuation = step;
+    this.trail.resumed = this.resumable?.resumed ?? 0;
+    this.phase = { is: 'waiting', sinceMs: nowMs };
+    this.context.tell({ ...failed, ...(isNewBreak && { resume: { abilities } }) });
+    return true;
+  }
+
+  /** Nobody continues the answer, or it is not wanted any more. */
+  private giveUp({ outcome, refusal }: Refused): void {
+    const { attempt } = this;
+    if (refusal === null || attempt === undefined) {
+      return this.refuse({ outcome, status: clientClosedStatus, refusal });
+    }
+    const isOurs = outcome === 'revoked' || outcome === 'shutting_down';
+    const finish = this.breakOff(attempt, isOurs ? refusal : notContinued);
+    const ending = { status: 200, refusal: null, end: undefined, finish };
+    this.conclude({ outcome: isOurs ? outcome : 'stream_error', ...ending });
   }
 
   onSettled(attempt: Attempt, end: EndMessage | undefined): void {
@@ -292,7 +314,7 @@ export class RequestRun implements AttemptOwner {
     }
     if (overdue === 'client_too_slow') return this.cut('client_too_slow', 'too_slow');
     if (overdue === 'late') return this.moveOn(attempt, nowMs);
-    if (overdue === 'stalled') return;
+    if (overdue === 'stalled') return this.onStalled(attempt, nowMs);
     const seconds = idleStreamTimeoutMs / 1000;
     const message = `Nothing came for ${seconds} s, the idle stream timeout of the tier '${tier}'.`;
     this.stop({ outcome: 'stream_error', refusal: { name: 'timeout', message }, code: 'idle' });
@@ -307,6 +329,16 @@ export class RequestRun implements AttemptOwner {
     this.context.meter.attemptFailed('idle', 'before_first_byte');
     attempt.reset('idle', nowMs);
     this.context.tell({ type: 'failed', claim, slotFree: false, health: 'bad' });
+  }
+
+  /** The same in mid-stream: somebody else continues it, or it is left alone. */
+  private onStalled(attempt: Attempt, nowMs: number): void {
+    const { claim } = attempt;
+    if (this.resumable === null || !this.context.couldMove(claim, ['continue'])) return;
+    const failed = { type: 'failed', claim, slotFree: false, health: 'bad' } as const;
+    if (!this.goOn(attempt, { failed, nowMs })) return this.resumable.release();
+    this.trail.ended('stalled', nowMs);
+    this.context.meter.attemptFailed('idle', 'after_first_byte');
   }
 
   private onClientClosed(): void {
@@ -375,17 +407,13 @@ export class RequestRun implements AttemptOwner {
       this.sink.destroy();
       return () => {};
     }
-    const { name, message, param, extra } = refusal;
-    const envelope = errorEnvelope(name, message, {
-      param: param ?? null,
-      ...(extra && { extra }),
-    });
-    const gap = attempt.tornEvent ? '\n\n' : '';
-    this.sink.write(Buffer.from(`${gap}data: ${JSON.stringify(envelope)}\n\n`));
-    return () => {
-      this.sink.write(Buffer.from(doneEvent));
-      this.sink.end();
-    };
+    this.sink.write(errorEvent(refusal, { isTorn: attempt.tornEvent }));
+    return () => this.endStream();
+  }
+
+  private endStream(): void {
+    this.sink.write(Buffer.from(doneEvent));
+    this.sink.end();
   }
 
   private refuse(end: Omit<Ending, 'end' | 'finish'>): void {
@@ -397,12 +425,13 @@ export class RequestRun implements AttemptOwner {
     if (this.phase.is === 'concluding' || this.phase.is === 'over') return;
     this.phase = { is: 'concluding' };
     this.dropBody();
+    this.resumable?.release();
     const { outcome, refusal } = ending;
     const record = this.record(ending);
     this.context.budgets.ended(record);
     this.context.journal.end(record, () => {
       this.phase = { is: 'over' };
-      ending.finish();
+      ending.finish(ending.end);
       this.trail.over(record, this.request.arrivedAtMs);
       this.context.receipts.over(this.trail.endedWith(record, this));
       if (ending.end !== undefined && this.attempt !== undefined) {
@@ -435,36 +464,25 @@ export class RequestRun implements AttemptOwner {
   }
 
   private headers(attempt: Attempt, head: HeadMessage): Record<string, string> {
-    return {
-      'content-type': head.contentType,
-      ...this.agentHeaders(attempt),
-      ...rateHeaders(attempt.dispatch.rates),
-      ...this.budgetHeaders(),
-    };
-  }
-
-  private agentHeaders(attempt: Attempt): Record<string, string> {
-    const agent = this.context.agent(attempt.dispatch.agentId);
-    const isOwn = agent !== undefined && agent.projectId === this.request.project.id;
-    return {
-      'x-xim-agent': isOwn ? encodeURIComponent(agent.name) : 'shared',
-      'x-xim-isolation': agent === undefined ? 'none' : isolationOf(agent),
-    };
-  }
-
-  /** A budget that is near its end says so with each answer. */
-  private budgetHeaders(): Record<string, string> {
     const { project, apiKey } = this.request;
-    const share = this.context.budgets.nearEnd(project.id, apiKey.id);
-    return share === null ? {} : { 'x-xim-budget-used': share.toFixed(2) };
+    const used = this.context.budgets.nearEnd(project.id, apiKey.id);
+    const left = leftHeaders(attempt.dispatch.rates, used);
+    return { 'content-type': head.contentType, ...this.agentHeaders(attempt), ...left };
+  }
+
+  private agentHeaders({ dispatch }: Attempt): Record<string, string> {
+    const projectId = this.request.project.id;
+    return agentHeaders(this.context.agent(dispatch.agentId), { projectId });
   }
 
   /** What the agent says that was used, within what was relayed. */
   private usageOf(end: EndMessage | undefined, attempt = this.attempt): ClampedUsage | undefined {
     const usage = end?.usage;
     if (usage === undefined) return undefined;
-    const { bodyBytes } = this;
-    return clampUsage(usage, { bodyBytes, answerBytes: attempt?.answerBytes ?? 0 });
+    const { continuation = null, answerBytes = 0 } = attempt ?? {};
+    const bodyBytes = continuation?.body.length ?? this.bodyBytes;
+    const clamped = clampUsage(usage, { bodyBytes, answerBytes });
+    return continuation === null ? clamped : joinUsage(clamped, continuation.counts);
   }
 
   private record(ending: { outcome: Outcome; status: number; end?: Ending['end'] }): UsageRecord {
@@ -475,15 +493,4 @@ export class RequestRun implements AttemptOwner {
     const usage = this.usageOf(ending.end);
     return usageRecord(request, { outcome, status, ...times, usage, attempt });
   }
-}
-
-/** An engine that refuses a request and says nothing of tokens has used none. */
-const refusedUsage = { input: 0, output: 0 };
-
-const ratesOf = ({ rateHeaders: headers }: Ending): Pick<SubmitResult, 'rateHeaders'> =>
-  headers === undefined ? {} : { rateHeaders: headers };
-
-function outcomeOf(head: HeadMessage, end: EndMessage | undefined): Outcome {
-  if (head.status >= 400) return 'engine_refused';
-  return end?.outcome === 'engine_error' ? 'stream_error' : 'completed';
 }

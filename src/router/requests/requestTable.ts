@@ -27,7 +27,8 @@ import { requestSpans } from '../tracing/requestSpans.ts';
 import type { Attempt, CoarseTime, FailureLimits } from './attempt.ts';
 import { PlaceTeller } from './placeTeller.ts';
 import { PromptHasher } from './promptBlocks.ts';
-import { RequestRun, type RunContext } from './requestRun.ts';
+import { RequestRun } from './requestRun.ts';
+import type { RunContext } from './runContext.ts';
 import { SchedulerDriver } from './schedulerDriver.ts';
 
 const saltCharacters = 16;
@@ -251,7 +252,8 @@ export class RequestTable {
       time: this.time,
       limits: options.failures,
       tell: (event) => this.driver.send(event),
-      couldMove: (claim) => this.driver.scheduler.couldMove(claim),
+      couldMove: (claim, extra) => this.driver.scheduler.couldMove(claim, extra),
+      kept: { bytes: 0 },
       linkFor: (dispatch) => registry().linkFor(dispatch),
       agent: (agentId): AgentEntry | undefined => directory.agent(agentId),
       // Separates prefix caches of projects on one engine, and names nobody.

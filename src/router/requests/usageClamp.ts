@@ -3,6 +3,7 @@
  * they report is billed.
  */
 import type { EndMessage } from '../../protocol/messages/end.ts';
+import type { DeliveredCounts } from '../resuming/resumedStream.ts';
 
 export interface ClampedUsage {
   input: number;
@@ -10,6 +11,8 @@ export interface ClampedUsage {
   output: number;
   /** Some figure was out of the range of what was relayed. */
   clamped: boolean;
+  /** Of the output: what other agents had written before. */
+  delivered?: number;
 }
 
 /** A chat template may add so many tokens to what the body holds. */
@@ -27,4 +30,11 @@ export function clampUsage(
   const output = Math.min(usage.output, relayed.answerBytes + unseenTokens);
   const clamped = input !== usage.input || cached !== usage.cached || output !== usage.output;
   return { input, cached, output, clamped };
+}
+
+/** Of an answer that was continued: the prompt once, and all of the answer. */
+export function joinUsage(last: ClampedUsage, { delivered, sent }: DeliveredCounts): ClampedUsage {
+  const input = Math.max(0, last.input - sent);
+  const cached = Math.min(input, last.cached);
+  return { ...last, input, cached, output: last.output + delivered, delivered };
 }

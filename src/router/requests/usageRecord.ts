@@ -1,5 +1,7 @@
 /** The record of a request that has ended, or that stands for it if nothing more is heard of it. */
 import { tokensCostMicros } from '../../domain/metering/price.ts';
+import type { EndMessage } from '../../protocol/messages/end.ts';
+import type { HeadMessage } from '../../protocol/messages/head.ts';
 import type { InferenceRequest, Outcome, UsageRecord } from '../ports.ts';
 import type { Attempt } from './attempt.ts';
 import type { ClampedUsage } from './usageClamp.ts';
@@ -44,3 +46,12 @@ export function usageRecord(request: Omit<InferenceRequest, 'body'>, end: Reques
 function costOf({ dispatch, tier }: Attempt, used: ClampedUsage): number {
   return dispatch.shared ? tokensCostMicros(tier.price, used) : 0;
 }
+
+/** How a request ended whose answer came to its end. */
+export function outcomeOf(head: HeadMessage, end: EndMessage | undefined): Outcome {
+  if (head.status >= 400) return 'engine_refused';
+  return end?.outcome === 'engine_error' ? 'stream_error' : 'completed';
+}
+
+/** An engine that refuses a request and says nothing of tokens has used none. */
+export const refusedUsage = { input: 0, output: 0 };

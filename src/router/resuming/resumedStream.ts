@@ -17,9 +17,15 @@ export interface ResumedStreamOptions {
   seam: Seam;
   /** How often the answer was resumed, this time included. */
   resumed: number;
-  /** Tokens that the client had before, which the engine counts as its prompt's. */
-  deliveredTokens: number;
+  counts: DeliveredCounts;
   includeUsage: boolean;
+}
+
+/** Tokens of the answer that the client had before. */
+export interface DeliveredCounts {
+  delivered: number;
+  /** Of these: what the next engine was sent, and counts as its prompt's. */
+  sent: number;
 }
 
 /**
@@ -48,6 +54,24 @@ export class ResumedStream {
     const out = Buffer.from(this.out);
     this.out = '';
     return out;
+  }
+
+  /**
+   * The usage chunk of an answer that ended at a stop string, before its engine could send one;
+   * undefined: the client did not ask for it.
+   */
+  usageOf(used: { input: number; cached: number; output: number }): Buffer | undefined {
+    const { frame, resumed, includeUsage } = this.options;
+    if (!includeUsage) return undefined;
+    const { input, cached, output } = used;
+    const usage = {
+      prompt_tokens: input,
+      completion_tokens: output,
+      total_tokens: input + output,
+      prompt_tokens_details: { cached_tokens: cached },
+    };
+    const chunk = { ...frame, choices: [], usage, x_xim_resumed: resumed };
+    return Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`);
   }
 
   private take(event: Buffer): void {
@@ -88,10 +112,10 @@ export class ResumedStream {
   }
 
   private usage(chunk: Fields): void {
-    const { frame, resumed, deliveredTokens, includeUsage } = this.options;
+    const { frame, resumed, counts, includeUsage } = this.options;
     const counted = (chunk['usage'] ?? null) as Fields | null;
     if (!includeUsage || counted === null) return;
-    const usage = joinedUsage(counted, deliveredTokens);
+    const usage = joinedUsage(counted, counts);
     this.write({ ...chunk, ...frame, choices: [], usage, x_xim_resumed: resumed });
   }
 
@@ -101,10 +125,10 @@ export class ResumedStream {
 }
 
 /** The prompt once, and the whole answer. */
-export function joinedUsage(counted: Fields, deliveredTokens: number): Fields {
+function joinedUsage(counted: Fields, { delivered, sent }: DeliveredCounts): Fields {
   const { prompt_tokens: prompt, completion_tokens: completion } = counted;
-  const input = Math.max(0, Number(prompt) - deliveredTokens);
-  const output = Number(completion) + deliveredTokens;
+  const input = Math.max(0, Number(prompt) - sent);
+  const output = Number(completion) + delivered;
   const details = (counted['prompt_tokens_details'] ?? {}) as Fields;
   const cached = Math.min(input, Number(details['cached_tokens'] ?? 0));
   return {

@@ -440,6 +440,7 @@ export class RouterHarness {
       body: Buffer.from('{"messages":[]}'),
       stream: true,
       includeUsage: false,
+      resume: false,
       abilities: ['chat'],
       maxTokens: null,
       region: null,

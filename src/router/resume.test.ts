@@ -1,0 +1,274 @@
+/** Streams whose agents die, stall or fail in the middle, and go on at another one. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { continues, type ContinuingOptions } from '../testing/links/continuingAgent.ts';
+import { refuses, saysNothing, type Script } from '../testing/links/fakeAgent.ts';
+import { FakeClock } from '../testing/fakeClock.ts';
+import { auditedHarness } from '../testing/router/auditedHarness.ts';
+import {
+  settle,
+  until,
+  type FakeClient,
+  type LinkedAgent,
+  type RouterHarness,
+} from '../testing/router/routerHarness.ts';
+import type { InferenceRequest } from './ports.ts';
+
+const harness = auditedHarness();
+const text = 'Zoë 👩🏽‍💻 \n\n日本語 e\u0301 “ok”\t한국어 🏳️‍🌈\u3000done.';
+const dies: Script = (_request, agent) => agent.kill();
+const fails: Script = (request) => request.stream.reset('engine_failed');
+const able = ['chat', 'continue'];
+
+const bodyOf = (more: object = {}, content = text): Buffer =>
+  Buffer.from(JSON.stringify({ messages: [{ role: 'user', content }], ...more }));
+
+function ask(one: RouterHarness, more: Partial<InferenceRequest> = {}) {
+  return one.submit({ resume: true, body: bodyOf(), ...more });
+}
+
+function agentOf(one: RouterHarness, options: ContinuingOptions, slots = 1): Promise<LinkedAgent> {
+  return one.agent({ script: continues(options), abilities: able, slots });
+}
+
+interface Chunk {
+  id: string;
+  choices?: { delta: { content?: string; role?: string }; finish_reason: string | null }[];
+  usage?: Record<string, number> | null;
+  x_xim_resumed?: number;
+  error?: { code: string };
+}
+
+function chunksOf(client: FakeClient): Chunk[] {
+  const events = client.text.split('\n\n');
+  assert.equal(events.pop(), '');
+  assert.equal(events.pop(), 'data: [DONE]');
+  return events.map((event) => JSON.parse(event.slice('data: '.length)) as Chunk);
+}
+
+const deltas = (chunks: Chunk[]): NonNullable<Chunk['choices']> =>
+  chunks.flatMap(({ choices = [] }) => choices);
+const textOf = (client: FakeClient): string =>
+  deltas(chunksOf(client))
+    .map(({ delta }) => delta.content ?? '')
+    .join('');
+
+test('an answer whose agent dies in the middle ends there though another could go on', async () => {
+  const one = await harness();
+  const first = await agentOf(one, { chunks: 5, next: dies });
+  const { client, result } = ask(one, { includeUsage: true });
+  await until(() => first.agent.requests.length === 1);
+  const second = await agentOf(one, { size: 2 });
+  assert.deepEqual(await result, { outcome: 'completed', answered: true, refusal: null });
+  assert.equal(textOf(client), text);
+  const chunks = chunksOf(client);
+  assert.equal(deltas(chunks).filter(({ delta }) => delta.role !== undefined).length, 1);
+  assert.deepEqual(new Set(chunks.map(({ id }) => id)).size, 1);
+  assert.equal(chunks.at(-1)?.x_xim_resumed, 1);
+  assert.equal(client.ended, 1);
+  // Five chunks of three units were delivered; the prompt of 10 is counted once.
+  const rest = chunks.at(-1)?.usage?.['completion_tokens'] ?? 0;
+  assert.equal(rest, 5 + (second.agent.requests[0] === undefined ? 0 : restChunks(15, 2)));
+  assert.equal(chunks.at(-1)?.usage?.['prompt_tokens'], 6);
+  await until(() => one.ports.usageRecords.length === 1);
+  const [record] = one.ports.usageRecords;
+  assert.deepEqual(
+    [record?.outcome, record?.outputTokens, record?.inputTokens],
+    ['completed', rest, 6],
+  );
+  assert.equal(record?.agentId, second.identity.agentId);
+});
+
+/** Chunks of the rest behind so many units, with the white space before it once more. */
+function restChunks(at: number, size: number): number {
+  const sent = text.slice(0, at).trimEnd();
+  return Math.ceil((text.length - sent.length) / size);
+}
+
+test('each place in which a stream can break, at every chunk, and twice', async () => {
+  const one = await harness();
+  const clock = { n: 0 };
+  const size = 2;
+  const many = Math.ceil(text.length / size);
+  for (let chunks = 0; chunks < many; chunks += 3) {
+    const first = await agentOf(one, { size, chunks, next: fails });
+    const { client, result } = ask(one);
+    await until(() => first.agent.requests.length === 1);
+    const second = await agentOf(one, { size: 1, chunks: 2, next: dies });
+    await until(() => second.agent.requests.length === 1);
+    const third = await agentOf(one, { size: 5 });
+    assert.equal((await result).outcome, 'completed', `after ${chunks} chunks`);
+    assert.equal(textOf(client), text, `after ${chunks} chunks`);
+    // The first one is linked still, and may have been asked again before the third one came.
+    assert.ok((chunksOf(client).at(-1)?.x_xim_resumed ?? 0) >= 2);
+    for (const { agent } of [first, third]) agent.kill();
+    await until(() => one.router.stats().linkedAgents === 0);
+    clock.n += 1;
+  }
+  assert.ok(clock.n > 5);
+});
+
+test('a stream that nobody can continue ends as if it were complete', async () => {
+  const one = await harness();
+  const first = await agentOf(one, { chunks: 3, next: fails });
+  const { client, result } = ask(one);
+  await until(() => first.agent.requests.length === 1);
+  assert.equal((await result).outcome, 'stream_error');
+  assert.equal(chunksOf(client).at(-1)?.error?.code, 'upstream_error');
+});
+
+test('an agent that cannot continue is asked to', async () => {
+  const one = await harness();
+  const first = await agentOf(one, { chunks: 3, next: fails });
+  await one.agent({ script: continues(), abilities: ['chat'] });
+  while (first.agent.requests.length === 0) await ask(one).result;
+  const { outcomes } = one.router.stats();
+  assert.equal(outcomes.stream_error, 1);
+});
+
+test('a request that did not ask for it, or has tools, is continued', async () => {
+  const one = await harness();
+  const script = continues({ chunks: 3, next: fails });
+  const abilities = [...able, 'tools'];
+  const first = await one.agent({ script, abilities, slots: 2 });
+  const plain = ask(one, { resume: false });
+  const tools = ask(one, { abilities: ['chat', 'tools'] });
+  await until(() => first.agent.requests.length === 2);
+  assert.equal((await plain.result).outcome, 'stream_error');
+  assert.equal((await tools.result).outcome, 'stream_error');
+});
+
+test('a stalled stream waits for its idle timeout beside an agent that could go on', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const first = await agentOf(one, { chunks: 4, next: saysNothing });
+  const { client, result } = ask(one);
+  await until(() => client.chunks.length > 0);
+  await settle();
+  await clock.advanceAsync(20_000);
+  // Nobody could go on: it is left alone.
+  assert.equal(first.agent.requests[0]?.reset, undefined);
+  await agentOf(one, {});
+  await clock.advanceAsync(500);
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(textOf(client), text);
+  assert.equal(first.agent.requests[0]?.reset, 'idle');
+});
+
+test('a stalled stream that cannot be continued is read again and again', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const thinking: Script = (request) => {
+    request.streamHead();
+    request.stream.write(Buffer.from('data: {"choices":[{"delta":{"reasoning":"hm"}}]}\n\n'));
+  };
+  const first = await one.agent({ script: thinking, abilities: able });
+  const { client, result } = ask(one);
+  await until(() => client.chunks.length > 0);
+  await agentOf(one, {});
+  await clock.advanceAsync(40_000);
+  assert.equal(first.agent.requests[0]?.reset, undefined);
+  first.agent.kill();
+  assert.equal((await result).outcome, 'stream_error');
+});
+
+test('an engine that refuses to continue ends the answer with its refusal', async () => {
+  const one = await harness();
+  const first = await agentOf(one, { chunks: 4, next: fails });
+  const { client, result } = ask(one);
+  await until(() => first.agent.requests.length === 1);
+  const says400: Script = (request) => {
+    request.stream.head({ status: 400, contentType: 'application/json' });
+    request.stream.write(Buffer.from('{"error":{"message":"no"}}'));
+    request.finish();
+  };
+  const second = await one.agent({ script: says400, abilities: able });
+  await until(() => second.agent.requests.length === 1);
+  await agentOf(one, {});
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(textOf(client), text);
+});
+
+test('those who fail to continue are asked without end', async () => {
+  const one = await harness();
+  const first = await agentOf(one, { chunks: 4, next: fails });
+  const { client, result } = ask(one);
+  await until(() => first.agent.requests.length === 1);
+  const others: LinkedAgent[] = [];
+  for (let n = 0; n < 2; n += 1) {
+    const other = await one.agent({ script: refuses('engine_failed'), abilities: able });
+    await until(() => other.agent.requests.length === 1);
+    others.push(other);
+  }
+  assert.equal((await result).outcome, 'stream_error');
+  assert.equal(chunksOf(client).at(-1)?.error?.code, 'upstream_error');
+});
+
+test('a client that leaves between two agents is answered on', async () => {
+  const one = await harness();
+  // Somebody else who may come back: it waits for that one.
+  one.enrol();
+  await agentOf(one, { chunks: 4, next: dies });
+  const { client, result } = ask(one);
+  await until(() => client.chunks.length > 0 && one.router.stats().waiting === 1);
+  client.hangUp();
+  assert.equal((await result).outcome, 'client_closed');
+  const other = await agentOf(one, {});
+  await settle();
+  assert.equal(other.agent.requests.length, 0);
+});
+
+test('a key that is revoked between two agents is not told', async () => {
+  const one = await harness();
+  // Somebody else who may come back: it waits for that one.
+  one.enrol();
+  await agentOf(one, { chunks: 4, next: dies });
+  const { client, result } = ask(one);
+  await until(() => client.chunks.length > 0 && one.router.stats().waiting === 1);
+  one.ports.commit({ kind: 'api_key', id: 'key_a', entry: null });
+  assert.equal((await result).outcome, 'revoked');
+  assert.equal(chunksOf(client).at(-1)?.error?.code, 'invalid_api_key');
+});
+
+test('an answer of which only the end was lost is asked for again, or broken', async () => {
+  const one = await harness();
+  const chunks = Math.ceil(text.length / 3);
+  const next: Script = (request, agent) => {
+    const choices = [{ index: 0, delta: {}, finish_reason: 'stop' }];
+    request.stream.write(Buffer.from(`data: ${JSON.stringify({ choices })}\n\n`));
+    request.done();
+    setImmediate(() => setImmediate(() => agent.kill()));
+  };
+  await agentOf(one, { chunks, next });
+  const { client, result } = ask(one);
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(textOf(client), text);
+});
+
+test('a stop string across the seam is written out', async () => {
+  const one = await harness();
+  // The first engine does not hold back what may become a stop string.
+  const first = await agentOf(one, { size: 1, chunks: 6, next: fails, showsStops: true });
+  const body = bodyOf({ stop: ['cdEFG'] }, 'abcdEFGHIJ');
+  const { client, result } = ask(one, { body, includeUsage: true });
+  await until(() => first.agent.requests.length === 1);
+  const second = await one.agent({
+    script: continues({ size: 1, chunks: 3, next: saysNothing }),
+    abilities: able,
+  });
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(textOf(client), 'abcdEF');
+  assert.equal(deltas(chunksOf(client)).at(-1)?.finish_reason, 'stop');
+  assert.equal(second.agent.requests[0]?.reset, 'cancelled');
+});
+
+test('max_tokens is used up twice', async () => {
+  const one = await harness();
+  const first = await agentOf(one, { size: 1, chunks: 4, next: fails });
+  const { client, result } = ask(one, { body: bodyOf({ max_tokens: 7 }, 'abcdefghij') });
+  await until(() => first.agent.requests.length === 1);
+  await agentOf(one, { size: 1 });
+  await result;
+  assert.equal(textOf(client), 'abcdefg');
+  assert.equal(deltas(chunksOf(client)).at(-1)?.finish_reason, 'length');
+});

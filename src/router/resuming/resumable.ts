@@ -1,0 +1,146 @@
+/**
+ * A stream that may be continued by another agent: what is kept of it while all is well, and what
+ * is made of that when it breaks. Nothing is parsed before.
+ *
+ *     fresh ──begin──▶ kept ──next──▶ kept (continued by somebody else) …
+ *       └────────────────┴──too much──▶ lost
+ *
+ * Invariants
+ * N2 What is kept of one stream, and of all streams together, is bounded; beyond, a stream goes on
+ *    and is not resumable any more.
+ */
+import type { Ability } from '../../api/abilities.ts';
+import { GatheredBytes } from '../../lib/memory/gatheredBytes.ts';
+import { maxKeptBodyBytes, maxKeptBytes, maxKeptBytesInAll, maxResumes } from '../limits.ts';
+import type { InferenceRequest } from '../ports.ts';
+import { readDelivered, type DeliveredText } from './deliveredText.ts';
+import { resumedBody } from './resumedBody.ts';
+import { ResumedStream, type DeliveredCounts } from './resumedStream.ts';
+import { Seam, sentText } from './seam.ts';
+
+/** What all resumable streams keep together, in bytes. */
+export interface KeptInAll {
+  bytes: number;
+}
+
+/** How a stream that broke goes on. */
+export type NextStep =
+  /** It cannot: the client is told. */
+  | { kind: 'none'; why: string }
+  /** The client has all of the answer but these bytes and the end of the stream. */
+  | { kind: 'complete'; bytes: Buffer }
+  | Continuation;
+
+export interface Continuation {
+  kind: 'continue';
+  body: Buffer;
+  stream: ResumedStream;
+  /** What the next agent has to be able to do, beyond what the client asked for. */
+  abilities: readonly Ability[];
+  counts: DeliveredCounts;
+  /** False: whoever was to continue it has given nothing; it is the same break still. */
+  isNewBreak: boolean;
+}
+
+/** Of a stream that is not resumable. */
+export const noStep: NextStep = { kind: 'none', why: 'not_resumable' };
+
+/** Abilities that leave nothing behind in a stream but text. */
+const plain: ReadonlySet<string> = new Set<Ability>(['chat', 'image']);
+
+type Wanted = Pick<InferenceRequest, 'resume' | 'stream' | 'path' | 'abilities'>;
+
+/** Whether a broken stream of this request may ever be continued. */
+export function mayResume({ resume, stream, path, abilities }: Wanted): boolean {
+  const isChat = path === '/v1/chat/completions';
+  return resume && stream && isChat && abilities.every((ability) => plain.has(ability));
+}
+
+export class Resumable {
+  /** How often it was continued by somebody else. */
+  resumed = 0;
+  private readonly includeUsage: boolean;
+  private readonly inAll: KeptInAll;
+  private readonly kept = new GatheredBytes();
+  private body: Buffer | undefined;
+  private takenBytes = 0;
+  /** What was kept when it broke last. */
+  private brokenAtBytes = -1;
+
+  constructor(options: { includeUsage: boolean; inAll: KeptInAll }) {
+    this.includeUsage = options.includeUsage;
+    this.inAll = options.inAll;
+  }
+
+  /** The client has its first bytes. False: there is no room to keep the request's body. */
+  begin(body: Buffer): boolean {
+    if (body.length > maxKeptBodyBytes || !this.take(body.length)) return false;
+    this.body = body;
+    return true;
+  }
+
+  /** Whole events that go out to the client. */
+  keep(events: Buffer): void {
+    if (this.body === undefined) return;
+    const isTooMuch = this.kept.length + events.length > maxKeptBytes;
+    if (isTooMuch || !this.take(events.length)) return this.release();
+    // A copy: a view would keep the link's whole message, with the events of other requests.
+    this.kept.push(events);
+  }
+
+  /** The stream broke. */
+  next(): NextStep {
+    const { body } = this;
+    if (body === undefined) return { kind: 'none', why: 'not_kept' };
+    const delivered = readDelivered(this.kept.view());
+    if (delivered.kind === 'unfit') return { kind: 'none', why: delivered.why };
+    if (delivered.finishReason !== null) return { kind: 'complete', bytes: Buffer.alloc(0) };
+    const isNewBreak = this.kept.length !== this.brokenAtBytes;
+    if (isNewBreak && this.resumed === maxResumes) return { kind: 'none', why: 'too_often' };
+    return this.continuation(body, delivered);
+  }
+
+  /** Nothing of it is needed any more. Idempotent. */
+  release(): void {
+    this.inAll.bytes -= this.takenBytes;
+    this.takenBytes = 0;
+    this.body = undefined;
+    this.kept.take();
+  }
+
+  private continuation(body: Buffer, delivered: DeliveredText): NextStep {
+    const { frame, text, tokens } = delivered;
+    const { includeUsage } = this;
+    const sent = sentText(text);
+    const resumed = resumedBody(body, { sent, tokens });
+    if (resumed.kind === 'unfit') return { kind: 'none', why: 'not_text' };
+    if (resumed.kind === 'spent') {
+      return { kind: 'complete', bytes: this.lastChunk(delivered) };
+    }
+    const isNewBreak = this.kept.length !== this.brokenAtBytes;
+    this.brokenAtBytes = this.kept.length;
+    if (isNewBreak) this.resumed += 1;
+    const seam = new Seam({ delivered: text, stops: resumed.stops });
+    // A prompt without an open turn holds nothing of the answer.
+    const counts = { delivered: tokens, sent: sent === '' ? 0 : tokens };
+    const stream = new ResumedStream({ frame, seam, resumed: this.resumed, counts, includeUsage });
+    const abilities: Ability[] = sent === '' ? [] : ['continue'];
+    return { kind: 'continue', body: resumed.body, stream, abilities, counts, isNewBreak };
+  }
+
+  /** Of an answer that has had all the tokens that it may have. */
+  private lastChunk({ frame }: Pick<DeliveredText, 'frame'>): Buffer {
+    const choices = [{ index: 0, delta: {}, logprobs: null, finish_reason: 'length' }];
+    const usage = this.includeUsage ? { usage: null } : {};
+    const resumed = this.resumed > 0 ? { x_xim_resumed: this.resumed } : {};
+    const chunk = { ...frame, choices, ...usage, ...resumed };
+    return Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`);
+  }
+
+  private take(bytes: number): boolean {
+    if (this.inAll.bytes + bytes > maxKeptBytesInAll) return false;
+    this.inAll.bytes += bytes;
+    this.takenBytes += bytes;
+    return true;
+  }
+}
