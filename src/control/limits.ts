@@ -23,6 +23,9 @@ export const signInFailuresPerAccount = { burst: 50, refillMs: 10_000 } as const
 /** Sign-ups with one invitation: each may cost as much as a sign-in. */
 export const signUpsPerInvitation = { burst: 10, refillMs: 30_000 } as const;
 
+/** Proofs of one's own password, right or wrong, by account: each may cost two sign-ins. */
+export const ownPasswordProofsPerAccount = { burst: 10, refillMs: 30_000 } as const;
+
 /** Wrong codes of a second factor, by account: who tries them has the password. */
 export const secondFactorFailuresPerAccount = { burst: 5, refillMs: 120_000 } as const;
 /** Recovery codes that an account is given at once. */

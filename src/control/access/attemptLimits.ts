@@ -1,10 +1,11 @@
 /**
  * The limits on guessing: by address, by account, and by account for second factors; and on what
- * one invitation may cost.
+ * one invitation, and one's own password, may cost.
  */
 import type { Clock } from '../../lib/clock.ts';
 import {
   limiterEntries,
+  ownPasswordProofsPerAccount,
   secondFactorFailuresPerAccount,
   signInFailuresPerAccount,
   signInFailuresPerAddress,
@@ -21,6 +22,8 @@ export interface AttemptLimits {
   secondFactor: AttemptLimiter;
   /** By the id of the invitation. */
   perInvitation: AttemptLimiter;
+  /** By user id: what is right is counted too. */
+  ownPassword: AttemptLimiter;
 }
 
 export function createAttemptLimits(clock: Clock): AttemptLimits {
@@ -31,6 +34,7 @@ export function createAttemptLimits(clock: Clock): AttemptLimits {
     perAccount: limiter(signInFailuresPerAccount),
     secondFactor: limiter(secondFactorFailuresPerAccount),
     perInvitation: limiter(signUpsPerInvitation),
+    ownPassword: limiter(ownPasswordProofsPerAccount),
   };
 }
 

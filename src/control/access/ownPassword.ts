@@ -41,11 +41,14 @@ export interface OwnPassword {
 
 type Parts = Pick<ControlParts, 'store' | 'clock' | 'log'> & {
   passwords: Passwords;
-  limits: Pick<AttemptLimits, 'perAddress' | 'perAccount'>;
+  limits: Pick<AttemptLimits, 'perAddress' | 'perAccount' | 'ownPassword'>;
 };
 
 export function createOwnPassword(parts: Parts): OwnPassword {
   const check: OwnPassword['check'] = async ({ user, password, address }) => {
+    // Whoever has one account must not keep the line of those who sign in busy.
+    const retryAfterMs = parts.limits.ownPassword.take(user.id);
+    if (retryAfterMs > 0) return { ok: false, reason: 'too_many_attempts', retryAfterMs };
     const attempt = takeAttempt([
       [parts.limits.perAddress, networkOf(address)],
       [parts.limits.perAccount, user.email],

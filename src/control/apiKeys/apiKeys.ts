@@ -3,7 +3,7 @@
  * once, where it is made (C2); the directory's change then makes it known to the data plane.
  */
 import { mapPage, type Page, type Paged } from '../../lib/page.ts';
-import type { ApiKeyRow } from '../../store/contract/apiKeyStore.ts';
+import type { ApiKeyChange, ApiKeyRow } from '../../store/contract/apiKeyStore.ts';
 import type { ProjectRow } from '../../store/contract/projectStore.ts';
 import { auditOf, changedBy } from '../audit.ts';
 import { invalidParam, type InvalidField } from '../invalidField.ts';
@@ -11,6 +11,7 @@ import { livingApiKeysPerProject, rotationGraceMs } from '../limits.ts';
 import type { ControlParts } from '../parts.ts';
 import { authorizeProject, type Caller, type Denied } from '../principal.ts';
 import { readApiKeyFields, type ApiKeyField, type ApiKeyWish } from './apiKeyFields.ts';
+import { beyondBounds, boundsOf } from './keyBounds.ts';
 import { newApiKeyRow, newApiKeyText } from './apiKeyText.ts';
 import { apiKeyView, type ApiKeyView } from './apiKeyView.ts';
 
@@ -62,6 +63,20 @@ export async function apiKeyOf(
   return { ok: true, key: view(parts, row, project) };
 }
 
+/** The field of a wish that goes beyond what the calling key is bound to; undefined: none does. */
+async function wider(
+  parts: Pick<Parts, 'store'>,
+  wish: { caller: Caller; project: ProjectRow; change: ApiKeyChange },
+): Promise<InvalidField<ApiKeyField> | undefined> {
+  const { caller, project, change } = wish;
+  const bounds = await boundsOf(parts, caller);
+  const { endpointId: ref } = change;
+  if (bounds === null || ref === undefined || ref === null) return beyondBounds(bounds, change);
+  // It may be given by its slug. One that is not there is for the store to refuse.
+  const found = await parts.store.endpointByRef({ projectId: project.id, ref });
+  return beyondBounds(bounds, { ...change, endpointId: found?.endpoint.id ?? ref });
+}
+
 /** A key with its value, which is shown once. */
 export interface ShownApiKey {
   ok: true;
@@ -91,6 +106,9 @@ export async function createApiKey(
   const { name } = input;
   const read = readApiKeyFields({ ...input.wish, name }, parts.clock.now());
   if (!read.ok) return read;
+  const unbound = { endpointId: null, ipAllowList: [], expiresAtMs: null };
+  const beyond = await wider(parts, { caller, project, change: { ...unbound, ...read.change } });
+  if (beyond !== undefined) return beyond;
   const createdBy = changedBy(caller);
   const fields = { name, ...read.change };
   const { row, text } = newApiKeyRow(parts, { project, scopes, createdBy, ...fields });
@@ -136,6 +154,8 @@ export async function updateApiKey(
   const { project } = allowed;
   const read = readApiKeyFields(input.wish, parts.clock.now());
   if (!read.ok) return read;
+  const beyond = await wider(parts, { caller, project, change: read.change });
+  if (beyond !== undefined) return beyond;
   const { id: projectId } = project;
   const outcome = await parts.store.updateApiKey({
     id,
@@ -185,13 +205,20 @@ export async function rotateApiKey(
   }
   const { project } = allowed;
   const { id: projectId, slug: projectSlug } = project;
+  const bounds = await boundsOf(parts, caller);
+  const rotated = bounds === null ? null : await parts.store.apiKeyById({ id, projectId });
+  // Its new value would be the caller's.
+  if (rotated !== null && beyondBounds(bounds, rotated) !== undefined) {
+    return { ok: false, reason: 'insufficient_permissions' };
+  }
   const { text, sha256, lastFour } = newApiKeyText({ projectSlug, random: parts.random });
   const nowMs = parts.clock.now();
   const graceUntilMs = nowMs + Math.floor(graceMs);
   const outcome = await parts.store.rotateApiKey({
     id,
     projectId,
-    expectedVersion,
+    // What was looked at above is what is rotated.
+    expectedVersion: expectedVersion ?? rotated?.version ?? null,
     sha256,
     lastFour,
     nowMs,

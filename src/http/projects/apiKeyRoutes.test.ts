@@ -246,4 +246,41 @@ function checkKeys(newDatabase: NewDatabase): void {
     const { last_used_at: usedAt } = await one(created.id);
     assert.equal(usedAt, new Date(harness.clock.now()).toISOString());
   });
+
+  test('a bound management key makes a wider one, becomes one, or takes one over', async () => {
+    const end = new Date(harness.clock.now() + hourMs).toISOString();
+    const later = new Date(harness.clock.now() + 2 * hourMs).toISOString();
+    const scopes = ['inference', 'management'];
+    const bound = { endpoint: 'own', ip_allow_list: ['127.0.0.0/8'], expires_at: end };
+    const caller = await create({ scopes, ...bound });
+    const wide = await create({ scopes });
+    const by = (method: string, path: string, body?: object): Promise<Reply> =>
+      harness.call(method, path, { key: caller.key, ...(body === undefined ? {} : { body }) });
+    const make = (over: object): Promise<Reply> =>
+      by('POST', keys, { name: 'made', scopes, ...bound, ...over });
+    const within = await make({ ip_allow_list: ['127.0.0.1'] });
+    assert.equal(within.status, 201, within.text);
+    const { id } = within.json as ShownApiKeyAnswer;
+    const wider: [object, string][] = [
+      [{ endpoint: null }, 'endpoint'],
+      [{ ip_allow_list: [] }, 'ip_allow_list'],
+      [{ ip_allow_list: ['127.0.0.1', '0.0.0.0/0'] }, 'ip_allow_list'],
+      [{ expires_at: null }, 'expires_at'],
+      [{ expires_at: later }, 'expires_at'],
+    ];
+    for (const [over, param] of wider) {
+      const changes = [caller.id, id].map((key) => by('PATCH', `${keys}/${key}`, over));
+      for (const reply of await Promise.all([make(over), ...changes])) {
+        const { error } = reply.json as { error: { param: string } };
+        assert.deepEqual([reply.status, error.param], [400, param], reply.text);
+      }
+    }
+    const bare = await by('POST', keys, { name: 'made', scopes });
+    assert.equal(bare.status, 400, 'what is left out is unbound');
+    assert.equal((await by('POST', `${keys}/${wide.id}/rotate`)).status, 403);
+    assert.equal(await opens(wide.key), 200, 'its value is as it was');
+    assert.equal((await by('POST', `${keys}/${id}/rotate`)).status, 200);
+    assert.equal((await by('PATCH', `${keys}/${wide.id}`, { name: 'other' })).status, 200);
+    assert.equal((await by('PATCH', `${keys}/${id}`, { endpoint: 'own' })).status, 200);
+  });
 }

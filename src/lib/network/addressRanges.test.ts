@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addressRanges, isAddressRange } from './addressRanges.ts';
+import { addressRanges, isAddressRange, isWithinRanges } from './addressRanges.ts';
 
 test('a range that lets in more than it says, or nothing', () => {
   const ranges = addressRanges([
@@ -28,4 +28,21 @@ test('a list with an entry that is no range is stored, or one that is one is ref
     assert.ok(!isAddressRange(text), text);
     assert.ok(!addressRanges([text]).includes('10.0.0.1'), text);
   }
+});
+
+test('a range that is wider than another one, or beside it, passes for a part of it', () => {
+  const ranges = ['10.0.0.0/8', '2001:db8::/32', '192.0.2.7'];
+  const inside = ['10.1.0.0/16', '10.0.0.0/8', '10.255.255.255', '2001:db8:1::/48', '192.0.2.7/32'];
+  for (const one of inside) assert.ok(isWithinRanges(one, ranges), one);
+  const outside = [
+    '10.0.0.0/7',
+    '0.0.0.0/0',
+    '11.0.0.1',
+    '::/0',
+    '2001:db8::/31',
+    '192.0.2.6',
+    'x',
+  ];
+  for (const one of outside) assert.ok(!isWithinRanges(one, ranges), one);
+  assert.ok(!isWithinRanges('10.0.0.1', []));
 });

@@ -31,6 +31,17 @@ export function isAddressRange(text: string): boolean {
   return parse(text) !== undefined;
 }
 
+/** Whether one of `ranges` holds all of `text`, an address or a range. */
+export function isWithinRanges(text: string, ranges: readonly string[]): boolean {
+  const inner = parse(text);
+  if (inner === undefined) return false;
+  return ranges.some((range) => {
+    const outer = parse(range);
+    if (outer === undefined || outer.family !== inner.family) return false;
+    return outer.bits <= inner.bits && addressRanges([range]).includes(inner.address);
+  });
+}
+
 /** Compiles addresses and ranges; what is neither matches nothing. */
 export function addressRanges(list: readonly string[]): AddressRanges {
   const ranges = new BlockList();

@@ -5,6 +5,7 @@ import type { Row } from '../tables.ts';
 import { forUpdate, type Tx } from '../transaction.ts';
 import { noteChanges, noteNothing } from '../projects/audit.ts';
 import { pageAfter } from '../queries/pageAfter.ts';
+import { endInvitationsBy } from './endInvitations.ts';
 
 type Input<Name extends keyof MemberStore> = Parameters<MemberStore[Name]>[0];
 type Outcome<Name extends keyof MemberStore> = ReturnType<MemberStore[Name]>;
@@ -77,7 +78,7 @@ async function existing(tx: Tx, pair: { projectId: string; userId: string }): Pr
 
 export async function setMemberRole(
   tx: Tx,
-  { projectId, userId, role }: Input<'setMemberRole'>,
+  { projectId, userId, role, audit }: Input<'setMemberRole'>,
 ): Outcome<'setMemberRole'> {
   const pair = { projectId, userId };
   const owners = await lockedOwners(tx, projectId);
@@ -94,6 +95,7 @@ export async function setMemberRole(
     .where('project_id', '=', projectId)
     .where('user_id', '=', userId)
     .execute();
+  if (role !== 'owner') await endInvitationsBy(tx, { userId, projectId, nowMs: audit.atMs });
   const after = await existing(tx, pair);
   noteChanges(tx, { from: before, to: after, fields: ['role'] });
   return { ok: true, member: after };
@@ -101,7 +103,7 @@ export async function setMemberRole(
 
 export async function removeMember(
   tx: Tx,
-  { projectId, userId }: Input<'removeMember'>,
+  { projectId, userId, audit }: Input<'removeMember'>,
 ): Outcome<'removeMember'> {
   const owners = await lockedOwners(tx, projectId);
   const before = await memberOf(tx, { projectId, userId });
@@ -112,6 +114,7 @@ export async function removeMember(
     .where('project_id', '=', projectId)
     .where('user_id', '=', userId)
     .execute();
+  await endInvitationsBy(tx, { userId, projectId, nowMs: audit.atMs });
   return { ok: true };
 }
 

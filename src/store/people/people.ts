@@ -8,6 +8,7 @@ import { forUpdate, type Tx } from '../transaction.ts';
 import { noteChanges, noteNothing } from '../projects/audit.ts';
 import { fromFlag, toFlag } from '../queries/columns.ts';
 import { pageAfter } from '../queries/pageAfter.ts';
+import { endInvitationsOfOperator } from './endInvitations.ts';
 
 type Input<Name extends keyof PeopleStore> = Parameters<PeopleStore[Name]>[0];
 
@@ -77,8 +78,9 @@ export async function insertUser(
 
 export async function updateUser(
   tx: Tx,
-  { id, expectedVersion, change }: Input<'updateUser'>,
+  input: Input<'updateUser'>,
 ): ReturnType<PeopleStore['updateUser']> {
+  const { id, expectedVersion, change } = input;
   // All admins first and in one order, so that two who go at once see each other.
   const admins = await lockedAdmins(tx);
   await forUpdate(tx, tx.db.selectFrom('users').select('id').where('id', '=', id)).execute();
@@ -97,6 +99,11 @@ export async function updateUser(
     return { ok: true, user: before };
   }
   await writeUserChange(tx, after);
+  const isDisabled = after.disabledAtMs !== null;
+  if (isDisabled || after.role !== 'admin') {
+    const nowMs = input.audit.atMs;
+    await endInvitationsOfOperator(tx, { userId: id, isDisabled, nowMs });
+  }
   return { ok: true, user: after };
 }
 

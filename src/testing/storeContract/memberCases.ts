@@ -220,6 +220,57 @@ export const memberCases: StoreCases = {
     );
   },
 
+  'an owner who was removed still lets people in': async ({ store }) => {
+    await withAccounts(store, 5);
+    for (const at of [0, 1, 2]) await add(store, at, 'owner');
+    const states = async (): Promise<Record<string, string>> => {
+      const found: Record<string, string> = {};
+      for (const owner of [projectId, null]) {
+        const { items } = await store.invitationsOf({ projectId: owner, page: firstPage });
+        for (const one of items) found[one.id] = one.revokedAtMs === null ? 'open' : 'ended';
+      }
+      return found;
+    };
+    const by = async (id: string, at: number, of: string | null = projectId): Promise<void> => {
+      const shape = { id, createdBy: `user:${idOf(at)}`, projectId: of };
+      const role = of === null ? { projectRole: null } : {};
+      const tokenSha256 = id.padEnd(64, '0');
+      const row = invitation({ ...shape, ...role, tokenSha256, email: emailOf(4) });
+      assert.ok((await store.insertInvitation({ invitation: row, openLimit: 9, audit })).ok);
+    };
+    await by('inv_0', 0);
+    await by('inv_1', 1);
+    await by('inv_2', 2);
+    await by('inv_3', 3);
+    await by('inv_p', 3, null);
+    await by('inv_q', 2, null);
+    await remove(store, idOf(0));
+    await setRole(store, idOf(1), 'member');
+    const afterOwners = await states();
+    assert.deepEqual(
+      ['inv_0', 'inv_1', 'inv_2', 'inv_3'].map((id) => afterOwners[id]),
+      ['ended', 'ended', 'open', 'open'],
+    );
+    const notes = await store.auditNotes({ projectId, page: firstPage });
+    assert.deepEqual(
+      notes.items.flatMap(({ changes }) => changes['endedInvitations']?.to ?? []),
+      ['inv_1', 'inv_0'],
+    );
+    for (const at of [2, 3]) {
+      const id = idOf(at);
+      await store.updateUser({ id, expectedVersion: null, change: { role: 'admin' }, audit });
+      await store.updateUser({ id, expectedVersion: null, change: { role: 'user' }, audit });
+    }
+    const afterOperators = await states();
+    assert.equal(afterOperators['inv_2'], 'open', 'an owner still');
+    assert.equal(afterOperators['inv_q'], 'ended');
+    assert.equal(afterOperators['inv_3'], 'ended');
+    assert.equal(afterOperators['inv_p'], 'ended');
+    const disabled = { disabledAtMs: startMs };
+    await store.updateUser({ id: idOf(2), expectedVersion: null, change: disabled, audit });
+    assert.equal((await states())['inv_2'], 'ended');
+  },
+
   'an invitation lets in somebody else, or when it is over': async ({ store }) => {
     await withAccounts(store, 2);
     await invite(store);
