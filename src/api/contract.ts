@@ -12,7 +12,7 @@ import type { ErrorName } from './errors.ts';
 
 /** An answer that is not one JSON value. */
 export interface MediaAnswer {
-  media: 'text/event-stream' | 'text/csv';
+  media: 'text/event-stream' | 'text/csv' | 'application/x-ndjson';
   /** Of each event's data, where the answer is a stream of them. */
   event?: z.ZodType;
 }

@@ -12,6 +12,7 @@ import { keyCommands } from './resources/keyCommands.ts';
 import { modelCommands } from './resources/modelCommands.ts';
 import { peopleCommands } from './resources/peopleCommands.ts';
 import { projectCommands } from './resources/projectCommands.ts';
+import { receiptExport } from './resources/receiptCommands.ts';
 import { regionCommands } from './resources/regionCommands.ts';
 import { requestCommands } from './resources/requestCommands.ts';
 import { status } from './resources/status.ts';
@@ -28,6 +29,7 @@ export const serverCommands: readonly Command[] = sayingNoHarm([
   status,
   chat,
   ...requestCommands,
+  receiptExport,
   usage,
   ...budgetCommands,
   ...endpointCommands,

@@ -24,6 +24,7 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
     { word: 'chat' },
     { word: 'requests', about: 'What was asked, and what became of it' },
     { word: 'explain' },
+    { word: 'receipts', about: 'Receipts of all projects, for operators' },
     { word: 'usage' },
     { word: 'budgets', about: 'What a month may cost, in all or by a key' },
   ],

@@ -131,6 +131,10 @@ export const outsiderLooksPerSecond = 20;
 /** Endpoints for which it is remembered. */
 export const maxKnownOutsiders = 1024;
 
+/** Receipts that are read, and given out, in one turn of the event loop. */
+export const receiptsPerPiece = 200;
+/** Blocks of prompts whose numbers one export remembers. */
+export const maxExportedBlocks = 500_000;
 /** Requests in the house that one list names. */
 export const maxActiveListed = 500;
 

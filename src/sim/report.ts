@@ -44,6 +44,8 @@ export interface RunReport extends RunName, Shares {
   /** Where the policy predicts: after the first tenth of the requests. */
   predictor: { mape: number | null; p90_coverage: number | null };
   decision_us: { p50: number | null; p99: number | null };
+  /** What the trace says that it was; absent: it does not say. */
+  recorded?: { ttft: Spread; share_failed: number };
 }
 
 export function reportOf(run: RunName, result: SimulationResult): RunReport {
@@ -71,7 +73,16 @@ export function reportOf(run: RunName, result: SimulationResult): RunReport {
     tenants: tenantsOf(requests, (tenant) => gaps.gapOf(tenant)),
     predictor: predictorOf(requests),
     decision_us: { p50: decision.p50, p99: decision.p99 },
+    ...recordedOf(requests),
   };
+}
+
+function recordedOf(requests: readonly SimulatedRequest[]): Pick<RunReport, 'recorded'> {
+  const recorded = requests.flatMap(({ offered }) => offered.recorded ?? []);
+  if (recorded.length === 0) return {};
+  const ttft = spreadOf(recorded.flatMap(({ ttftMs }) => (ttftMs === null ? [] : ttftMs / 1_000)));
+  const failed = recorded.filter((one) => one.failed).length;
+  return { recorded: { ttft, share_failed: failed / recorded.length } };
 }
 
 function since({ offered }: SimulatedRequest, atMs: number | null): number {

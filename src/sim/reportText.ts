@@ -23,6 +23,7 @@ export function reportText(report: RunReport): string {
     `${report.requests} requests, ${how.join(', ')}, ${report.speed} ×, seed ${report.seed}`,
     `${'s'.padEnd(12)}     mean      p50      p90      p99      max`,
     times('TTFT', ttft, 2),
+    ...(report.recorded === undefined ? [] : [times('  it was', report.recorded.ttft, 2)]),
     times('TPOT', tpot, 4),
     times('end to end', e2e, 2),
     `TTFT < 5 s   ${ofAll(report.share_under_5s, long.share_under_5s)}`,

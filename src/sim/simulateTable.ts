@@ -17,8 +17,8 @@ export const simulateTable = defineConfig({
     placeholder: 'FILE',
     default: undefined,
     help:
-      'Requests: a Mooncake trace (JSON lines), an Azure trace (csv) or a folder of ServeGen ' +
-      'clients.',
+      'Requests: a Mooncake trace (JSON lines), an Azure trace (csv), a folder of ServeGen ' +
+      'clients, or the receipts of a platform (xim receipts export).',
     group: whatGroup,
   },
   fleet: {

@@ -281,6 +281,7 @@ export const matrix: Readonly<Record<string, Verdicts>> = {
   [`GET ${platform}/regions`]: operators,
   [`PUT ${platform}/regions`]: operators,
   [`GET ${platform}/audit`]: operators,
+  [`GET ${platform}/receipts`]: operators,
 
   [`GET ${management}/agents`]: ownersByKey,
   [`GET ${management}/agents/{agent}`]: ownersByKey,

@@ -1,6 +1,6 @@
 /** Finished requests. */
 import { z } from 'zod';
-import { contract, isoTimeSchema, pagedList } from '../contract.ts';
+import { contract, isoTimeSchema, pagedList, timeInputSchema } from '../contract.ts';
 import { costSchema } from './costSchema.ts';
 import { usageQuery } from './usage.ts';
 
@@ -147,6 +147,15 @@ export const requestContracts = {
       /** There are more than are listed. */
       has_more: z.boolean(),
     }),
+    status: 200,
+    refusals: [],
+  }),
+  platformReceipts: contract({
+    query: z.strictObject({
+      from: timeInputSchema.optional().describe('Requests that came at this time or later'),
+      to: timeInputSchema.optional().describe('Requests that came before this time'),
+    }),
+    answer: { media: 'application/x-ndjson' },
     status: 200,
     refusals: [],
   }),

@@ -1,6 +1,6 @@
 /** What was served, and what it may cost. */
-import { member, owner } from './access.ts';
-import { project } from './prefixes.ts';
+import { admin, member, owner } from './access.ts';
+import { platform, project } from './prefixes.ts';
 import type { RouteRow, Summaries } from './routeRow.ts';
 
 export const usageRows = [
@@ -15,11 +15,14 @@ export const usageRows = [
   ['GET', `${project}/budgets/{budget}`, 'control', member, 'budget'],
   ['PUT', `${project}/budgets/{budget}`, 'control', owner, 'setBudget'],
   ['DELETE', `${project}/budgets/{budget}`, 'control', owner, 'removeBudget'],
+  ['GET', `${platform}/receipts`, 'control', admin, 'platformReceipts'],
 ] as const satisfies readonly RouteRow[];
 
 export const usageSummaries: Summaries<typeof usageRows> = {
   requests: 'Requests of a project, newest first',
   activeRequests: 'Requests that wait or run now, oldest first, with their places in line',
+  platformReceipts:
+    'Receipts of all projects as a trace for the simulator, without names, as JSON lines',
   receipt: 'Why a request went where it went, and what came of it',
   usage: 'What the requests of a project come to',
   usageCsv: 'The same as CSV',

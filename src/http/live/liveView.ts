@@ -13,4 +13,4 @@ export type LiveView = Pick<
   | 'budgetsOf'
   | 'stats'
   | 'directory'
-> & { receiptView: Pick<ReceiptView, 'of' | 'active'> };
+> & { receiptView: Pick<ReceiptView, 'of' | 'active' | 'exported'> };

@@ -1,5 +1,5 @@
 /**
- * A CSV file as an answer. A long one comes piece by piece, each of them read when the client has
+ * A file as an answer. A long one comes piece by piece, each of them read when the client has
  * taken the one before: nothing is kept that nobody reads.
  */
 export function csvAnswer(file: {
@@ -16,15 +16,34 @@ export function csvAnswer(file: {
   };
   if (more === undefined) return new Response(first, { headers });
   const pieces = [first];
-  const body = new ReadableStream<Uint8Array>(
+  return new Response(
+    bodyOf(async () => pieces.pop() ?? (await more())),
+    { headers },
+  );
+}
+
+/** JSON, one value a line, in pieces. */
+export function jsonLinesAnswer(name: string, pieces: AsyncGenerator<string>): Response {
+  const headers = {
+    'content-type': 'application/x-ndjson',
+    'content-disposition': `attachment; filename="${name}.jsonl"`,
+  };
+  const more = async (): Promise<string | undefined> => {
+    const { done, value } = await pieces.next();
+    return done === true ? undefined : value;
+  };
+  return new Response(bodyOf(more), { headers });
+}
+
+function bodyOf(more: () => Promise<string | undefined>): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const piece = pieces.pop() ?? (await more());
+        const piece = await more();
         if (piece === undefined) controller.close();
         else controller.enqueue(Buffer.from(piece));
       },
     },
     { highWaterMark: 0 },
   );
-  return new Response(body, { headers });
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import type { ActiveRequestAnswer, ReceiptAnswer } from '../../api/control/requests.ts';
 import type { Router } from '../../router/router.ts';
+import type { ReceiptLine } from '../../router/receipts/receiptExport.ts';
 import { inviteCast, type Cast } from '../../testing/cast.ts';
 import { usageRow } from '../../testing/database/storeRows.ts';
 import {
@@ -120,4 +121,27 @@ test('a request that waits has no place in line, or one that runs has', async ()
   aborter.abort();
   await Promise.all(asked);
   await until(() => harness.router.stats().running === 0);
+});
+
+test('an export names anybody, or is no trace', async () => {
+  await ask();
+  await ask();
+  const reply = await get('/api/v1/platform/receipts');
+  assert.equal(reply.status, 200, reply.text);
+  assert.match(String(reply.headers['content-type']), /^application\/x-ndjson/);
+  const lines = reply.text.trimEnd().split('\n');
+  const parsed = lines.map((line) => JSON.parse(line) as ReceiptLine);
+  assert.ok(parsed.length >= 2);
+  for (const { xim_receipt: version, project: of, attempts, outcome } of parsed) {
+    assert.deepEqual([version, of], [1, 'p1']);
+    if (outcome === 'completed')
+      assert.deepEqual(
+        attempts.map(({ agent: on }) => on),
+        ['a1'],
+      );
+  }
+  const { id } = harness.credentials.project;
+  for (const name of ['desk', id, 'default', 'secret']) assert.ok(!reply.text.includes(name), name);
+  const none = await get('/api/v1/platform/receipts?to=2020-01-01T00:00:00Z');
+  assert.deepEqual([none.status, none.text], [200, '']);
 });

@@ -4,12 +4,13 @@ import type { Control } from '../../control/control.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { LiveView } from '../live/liveView.ts';
 import type { TopicHandlers } from '../control/topicHandlers.ts';
+import { jsonLinesAnswer } from './csvAnswer.ts';
 import { activeAnswer, receiptAnswer, recordAnswer } from './receiptAnswer.ts';
 
-type Contracts = Pick<typeof requestContracts, 'receipt' | 'activeRequests'>;
+type Contracts = Pick<typeof requestContracts, 'receipt' | 'activeRequests' | 'platformReceipts'>;
 
 export function createReceiptRoutes(options: {
-  control: Pick<Control, 'request' | 'project'>;
+  control: Pick<Control, 'request' | 'project' | 'mayExportReceipts'>;
   router: Pick<LiveView, 'receiptView' | 'directory'>;
   clock: Clock;
 }): TopicHandlers<Contracts> {
@@ -43,6 +44,14 @@ export function createReceiptRoutes(options: {
       const nowMs = clock.now();
       const data = requests.map((one) => activeAnswer(one, { nowMs, agentName }));
       return call.json({ data, has_more: more });
+    },
+    platformReceipts(call) {
+      const { caller, query } = call;
+      const allowed = control.mayExportReceipts({ caller });
+      if (!allowed.ok) return call.refuse(allowed);
+      const fromMs = query.from === undefined ? 0 : Date.parse(query.from);
+      const toMs = query.to === undefined ? Infinity : Date.parse(query.to);
+      return jsonLinesAnswer('receipts', router.receiptView.exported({ fromMs, toMs }));
     },
   };
 }

@@ -10,7 +10,7 @@
  */
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { maxReceiptBytes, maxReceipts, receiptSyncMs } from '../limits.ts';
+import { maxReceiptBytes, maxReceipts, receiptsPerPiece, receiptSyncMs } from '../limits.ts';
 import type { Receipt } from './receipt.ts';
 import type { EndedRequest, Surroundings } from './receiptCodec.ts';
 import { receiptSegmentName, type ReceiptFiles } from './receiptFiles.ts';
@@ -108,15 +108,14 @@ export class ReceiptShelf {
     return undefined;
   }
 
-  /** All receipts, oldest first, segment by segment. */
+  /** All receipts, oldest first, in pieces that take no more than some ms. */
   async *all(): AsyncGenerator<Receipt[]> {
     for (const segment of this.closed.slice()) {
       const parsed = await this.read(segment);
-      if (parsed === null) continue;
-      yield Array.from(segment.contents.offsets, (offset) => parsed.read(offset));
+      if (parsed !== null) yield* piecesOf(segment.contents, parsed.read);
     }
     const { open } = this;
-    yield Array.from(open.contents().offsets, (offset) => open.read(offset));
+    yield* piecesOf(open.contents(), (offset) => open.read(offset));
   }
 
   private async read(segment: ClosedSegment): Promise<ReturnType<typeof parseSegment>> {
@@ -229,4 +228,10 @@ function matches({ hashes, offsets }: Contents, hash: number): number[] {
     found.push(offsets[at] ?? 0);
   }
   return found;
+}
+
+function* piecesOf({ offsets }: Contents, read: (offset: number) => Receipt): Generator<Receipt[]> {
+  for (let from = 0; from < offsets.length; from += receiptsPerPiece) {
+    yield Array.from(offsets.subarray(from, from + receiptsPerPiece), read);
+  }
 }

@@ -6,6 +6,7 @@ import { maxActiveListed } from '../limits.ts';
 import type { RequestRun } from '../requests/requestRun.ts';
 import type { Receipt } from './receipt.ts';
 import type { ReceiptBook } from './receiptBook.ts';
+import { ReceiptExport } from './receiptExport.ts';
 
 /** `finished` receipts are kept for a while; of the others it is what is known now. */
 export interface ReceiptState {
@@ -80,6 +81,18 @@ export class ReceiptView {
       });
     }
     return { requests, more: false };
+  }
+
+  /** A trace for the simulator: lines of JSON in pieces, oldest first. Times are epoch ms. */
+  async *exported(span: { fromMs: number; toMs: number }): AsyncGenerator<string> {
+    const trace = new ReceiptExport();
+    for await (const receipts of this.parts.book.all()) {
+      const within = receipts.filter(
+        ({ startedAtMs }) => startedAtMs >= span.fromMs && startedAtMs < span.toMs,
+      );
+      const lines = within.flatMap((receipt) => trace.line(receipt) ?? []);
+      if (lines.length > 0) yield lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+    }
   }
 
   /** Null: it does not wait. */

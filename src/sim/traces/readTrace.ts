@@ -1,6 +1,7 @@
 /**
- * Reads a trace in whatever format it is: Mooncake (JSON lines), Azure (csv) or a folder of
- * ServeGen clients. Requests come back in the order of their arrival, the first one at 0.
+ * Reads a trace in whatever format it is: Mooncake (JSON lines), Azure (csv), receipts of a
+ * platform (JSON lines) or a folder of ServeGen clients. Requests come back in the order of their
+ * arrival, the first one at 0.
  */
 import { readdirSync, readFileSync, statSync, type Stats } from 'node:fs';
 import path from 'node:path';
@@ -8,6 +9,7 @@ import type { Random } from '../../lib/random.ts';
 import { maxRequests, maxTraceBytes, serveGenRequests } from '../limits.ts';
 import { azureHeader, readAzure } from './azure.ts';
 import { readMooncake } from './mooncake.ts';
+import { readReceipts, receiptMember } from './receipts.ts';
 import { drawServeGen, type ServeGenClient } from './serveGen.ts';
 import type { TraceOutcome, TraceRequest } from './traceRequest.ts';
 
@@ -61,13 +63,15 @@ function readOneFile(file: string, options: TraceOptions & { bytes: number }): T
   const text = textOf(file);
   if (text === null) return bad(`${file}: cannot be read`);
   if (text.trimStart().startsWith('{')) {
+    const [first = ''] = text.trimStart().split('\n', 1);
+    if (first.includes(`"${receiptMember}"`)) return readReceipts(text, { file });
     return readMooncake(text, { file, random: options.random });
   }
   const [header = ''] = text.replace(/^\uFEFF/, '').split('\n', 1);
   if (header.trim() === azureHeader) return readAzure(text, { file });
   return bad(
-    `${file}: is no trace that is known: neither JSON lines (Mooncake) nor csv with the header ` +
-      `${azureHeader} (Azure)`,
+    `${file}: is no trace that is known: neither JSON lines (Mooncake, receipts) nor csv with ` +
+      `the header ${azureHeader} (Azure)`,
   );
 }
 

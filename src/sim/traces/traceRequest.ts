@@ -9,6 +9,8 @@ export interface TraceRequest {
   outputTokens: number;
   /** Ids of its prefix blocks, in order; empty: it shares nothing. */
   blocks: readonly number[];
+  /** What came of it when it was served; absent: the trace does not say. */
+  recorded?: { /** Null: no first token. */ ttftMs: number | null; failed: boolean };
 }
 
 /** What came of reading one; a problem is a sentence for a person, with file and line. */

@@ -221,3 +221,63 @@ test('draws whose mean is not that of their distribution', () => {
   ]);
   assert.ok(Math.abs(mean(() => histogram.draw(random)) - 20) < 0.5);
 });
+
+const receipt = (timestamp: number, more: object = {}): string =>
+  JSON.stringify({
+    xim_receipt: 1,
+    timestamp,
+    project: 'p1',
+    input_length: 1100,
+    output_length: 20,
+    body_bytes: 4400,
+    hash_ids: [1, 2],
+    block_bytes: 2048,
+    outcome: 'completed',
+    ttft_ms: 250,
+    ...more,
+  });
+
+test('receipts lose who asked, what was shared, or what came of it', () => {
+  const name = file('receipts.jsonl', [
+    receipt(1_700_000_001_000),
+    receipt(1_700_000_000_000, { project: 'p2', outcome: 'queue_timeout', ttft_ms: null }),
+    receipt(1_700_000_003_000, { input_length: null, output_length: null, hash_ids: [1, 3] }),
+  ]);
+  const [first, second, third] = read(name);
+  assert.deepEqual(
+    [first?.tenant, first?.atMs, first?.recorded],
+    ['p2', 0, { ttftMs: null, failed: true }],
+  );
+  assert.deepEqual([second?.atMs, second?.recorded], [1000, { ttftMs: 250, failed: false }]);
+  // 1,100 tokens in 4,400 bytes: a block of 2 KiB is one of 512 tokens.
+  assert.equal(second?.blocks.length, 2);
+  assert.deepEqual([third?.inputTokens, third?.outputTokens], [1100, 1]);
+  assert.equal(third?.blocks[0], second?.blocks[0]);
+  assert.notEqual(third?.blocks[1], second?.blocks[1]);
+});
+
+test('blocks of receipts of another size are shared by prompts that differ in them', () => {
+  const name = file('sizes.jsonl', [
+    // Two bytes a token: a block of 2 KiB holds two of the simulator's.
+    receipt(1000, { input_length: 4000, body_bytes: 8000, hash_ids: [1, 2, 3] }),
+    receipt(2000, { input_length: 4000, body_bytes: 8000, hash_ids: [1, 2, 4] }),
+    // Eight: it holds half of one.
+    receipt(3000, { input_length: 1000, body_bytes: 8000, hash_ids: [1, 2, 3] }),
+  ]);
+  const [one, other, short] = read(name).map(({ blocks }) => blocks);
+  assert.ok(one && other && short);
+  assert.equal(new Set(one).size, one.length);
+  let shared = 0;
+  while (one[shared] === other[shared] && shared < one.length) shared += 1;
+  // Two blocks of 1,024 tokens are the same; what begins in them and ends behind is not.
+  assert.ok(shared >= 4 && shared < one.length, `${shared} of ${one.length}`);
+  assert.equal(short.length, 1);
+});
+
+test('a receipt that cannot be read is left out in silence', () => {
+  assert.match(
+    problemOf(file('later.jsonl', [receipt(1, { xim_receipt: 2 })])),
+    /later.jsonl:1: xim_receipt has to be 1/,
+  );
+  assert.match(problemOf(file('bytes.jsonl', [receipt(1, { body_bytes: -1 })])), /body_bytes/);
+});

@@ -76,6 +76,7 @@ export async function createScriptedRouter(feed: DirectoryFeed): Promise<Scripte
     receiptView: {
       of: () => Promise.resolve(undefined),
       active: () => ({ requests: [], more: false }),
+      async *exported() {},
     },
     endpointStats: () => ({ running: 0, waiting: 0, agentsReady: 0 }),
     stats: () => ({
