@@ -16,6 +16,7 @@
  * L1 A claim is a slot and what limits set aside for it, taken and given back in one turn each.
  */
 import { addTo } from '../../lib/addTo.ts';
+import { SteadyMap } from '../../lib/memory/steadyMap.ts';
 import type { Random } from '../../lib/random.ts';
 import { arrivalRefusal, quotaRefusal, stoppedRequests } from './admission.ts';
 import { AgentIndex } from '../agents/agentIndex.ts';
@@ -64,9 +65,9 @@ export class Scheduler {
   private readonly limits: LimitBook;
   private readonly failures: FailureBook;
   private readonly changes: FleetChanges;
-  private readonly claims = new Map<number, Claim>();
+  private readonly claims = new SteadyMap<number, Claim>();
   /** The claim that a running request depends on. */
-  private readonly claimOf = new Map<string, Claim>();
+  private readonly claimOf = new SteadyMap<string, Claim>();
   private readonly running = new Map<string, number>();
   private readonly chooser: Chooser;
   private nextClaim = 1;
@@ -149,7 +150,7 @@ export class Scheduler {
   audit(): SchedulerAudit {
     const claimable = [...this.queue.all()].filter((one) => this.choose(one) !== null);
     return schedulerAudit({
-      claims: [...this.claims.values()],
+      claims: this.claims.values(),
       agents: this.agents.all(),
       limits: this.limits,
       queue: this.queue,

@@ -17,19 +17,20 @@ export interface Connections {
 }
 
 export function createConnections(maxPipelined: number): Connections {
-  const waiting = new WeakMap<Duplex, Set<ServerResponse>>();
+  // A list and no set: see `lib/memory/steadyMap.ts`.
+  const waiting = new WeakMap<Duplex, ServerResponse[]>();
   const broken = new WeakSet<Duplex>();
   return {
     began(socket, response) {
-      const responses = waiting.get(socket) ?? new Set();
-      waiting.set(socket, responses);
-      responses.add(response);
-      response.once('close', () => responses.delete(response));
-      if (responses.size <= maxPipelined) return 'serve';
-      return responses.size === maxPipelined + 1 ? 'refuse' : 'cut';
+      const responses = waiting.get(socket) ?? [];
+      if (responses.length === 0) waiting.set(socket, responses);
+      responses.push(response);
+      response.once('close', () => responses.splice(responses.indexOf(response), 1));
+      if (responses.length <= maxPipelined) return 'serve';
+      return responses.length === maxPipelined + 1 ? 'refuse' : 'cut';
     },
     mayAnswer(socket) {
-      const responses = [...(waiting.get(socket) ?? [])];
+      const responses = waiting.get(socket) ?? [];
       const [only] = responses;
       return only === undefined || (responses.length === 1 && !only.headersSent);
     },

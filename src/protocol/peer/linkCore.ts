@@ -17,6 +17,7 @@ import { closeCodes, closeReason } from '../wire/closeCode.ts';
 import { frameName, type ControlReader } from '../wire/controlCodec.ts';
 import { encodePing, frameFlag, frameHeaderBytes, frameType, readCredit } from '../wire/frame.ts';
 import type { FrameName } from '../wire/frame.ts';
+import { SteadyMap } from '../../lib/memory/steadyMap.ts';
 import type { LinkLimits } from '../limits.ts';
 import type { ClosedBy, LinkCloseReason, Transport, TransportHandlers } from '../link.ts';
 import { Liveness } from './liveness.ts';
@@ -41,7 +42,7 @@ export abstract class LinkCore<Control extends { type: string }, Stream extends 
   readonly limits: LinkLimits;
   readonly outbox: Outbox;
   protected phase: LinkPhase = 'greeting';
-  protected readonly streams = new Map<number, Stream>();
+  protected readonly streams = new SteadyMap<number, Stream>();
   protected readonly liveness: Liveness;
   private readonly transport: Transport;
   private readonly clock: Clock;
@@ -242,7 +243,7 @@ export abstract class LinkCore<Control extends { type: string }, Stream extends 
       this.graceTimer = this.clock.setTimer(closeGraceMs, () => this.transport.terminate());
     } else this.transport.terminate();
     this.tellClosed(reason, detail, by);
-    const orphans = [...this.streams.values()];
+    const orphans = this.streams.values();
     for (const stream of orphans) stream.onLinkClosed(reason);
     this.streams.clear();
   }

@@ -18,6 +18,7 @@
 import { createBackoff, type Backoff } from '../../lib/backoff.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import { SteadyMap } from '../../lib/memory/steadyMap.ts';
 import { Histogram } from '../../lib/metrics/histogram.ts';
 import type { Random } from '../../lib/random.ts';
 import {
@@ -65,7 +66,7 @@ export class JournalWriter {
   private pending: Line[] = [];
   private pendingBytes = 0;
   /** Pending lines that another of the same request makes needless. */
-  private readonly replaceable = new Map<string, Line>();
+  private readonly replaceable = new SteadyMap<string, Line>();
   /** Somebody waits for one of the pending lines. */
   private urgent = false;
   private current: { file: JournalFile; segment: Segment } | undefined;

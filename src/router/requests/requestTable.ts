@@ -12,6 +12,7 @@ import type { SchedulerConfig } from '../../domain/scheduler/scheduler.ts';
 import type { RoutedRequest } from '../../domain/agents/matching.ts';
 import type { TierTable } from '../../domain/tiers/tiers.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { SteadyMap } from '../../lib/memory/steadyMap.ts';
 import type { Random } from '../../lib/random.ts';
 import type { Tracing } from '../../lib/tracing/span.ts';
 import type { BudgetBook } from '../budgetBook.ts';
@@ -39,9 +40,9 @@ export class RequestTable {
   readonly outcomes: Partial<Record<Outcome, number>> = {};
   private readonly clock: Clock;
   private readonly directory: Directory;
-  private readonly runs = new Map<string, RequestRun>();
-  private readonly byKey = new Map<string, Set<RequestRun>>();
-  private readonly attempts = new Set<Attempt>();
+  private readonly runs = new SteadyMap<string, RequestRun>();
+  private readonly byKey = new SteadyMap<string, SteadyMap<string, RequestRun>>();
+  private readonly attempts = new SteadyMap<number, Attempt>();
   private readonly time: CoarseTime = { nowMs: 0 };
   private readonly context: RunContext;
   private readonly prompts: PromptHasher;
@@ -118,9 +119,8 @@ export class RequestTable {
     this.time.nowMs = this.clock.monotonic();
     const run = new RequestRun({ request, sink, context: this.context });
     this.runs.set(request.requestId, run);
-    const ofKey = this.byKey.get(request.apiKey.id);
-    if (ofKey === undefined) this.byKey.set(request.apiKey.id, new Set([run]));
-    else ofKey.add(run);
+    const ofKey = this.byKey.get(request.apiKey.id) ?? new SteadyMap<string, RequestRun>();
+    this.byKey.set(request.apiKey.id, ofKey.set(request.requestId, run));
     this.meter.arrived(request.body.length);
     const prompt = this.prompts.blocksOf(request.body);
     const arrived = { ...routed(request, run.startedAtMs), prompt };
@@ -135,7 +135,7 @@ export class RequestTable {
    */
   endUnauthorized(apiKeyId: string, entry: ApiKeyEntry | null): void {
     const nowMs = this.clock.now();
-    for (const run of this.byKey.get(apiKeyId) ?? []) {
+    for (const run of this.byKey.get(apiKeyId)?.values() ?? []) {
       const presented = { sha256: run.request.apiKeySha256, nowMs };
       if (entry === null || apiKeyStanding(entry, presented) !== 'good') run.revoke();
     }
@@ -162,7 +162,7 @@ export class RequestTable {
     this.time.nowMs = nowMs;
     for (const run of this.runs.values()) run.sweep(nowMs);
     this.places.sweep(nowMs);
-    for (const attempt of this.attempts) attempt.giveUpUnconfirmed(nowMs);
+    for (const attempt of this.attempts.values()) attempt.giveUpUnconfirmed(nowMs);
     // Keys end by time alone too, and one may have been revoked while a body was being read.
     for (const apiKeyId of this.byKey.keys()) {
       const entry = this.directory.apiKey(apiKeyId);
@@ -209,7 +209,7 @@ export class RequestTable {
     this.runs.delete(requestId);
     this.places.over(run);
     const ofKey = this.byKey.get(apiKey.id);
-    ofKey?.delete(run);
+    ofKey?.delete(requestId);
     if (ofKey?.size === 0) this.byKey.delete(apiKey.id);
     if (this.runs.size === 0) for (const resolve of this.emptied.splice(0)) resolve();
   }
@@ -260,13 +260,13 @@ export class RequestTable {
       cacheSalt: (projectId) => this.saltOf(projectId, secret),
       acknowledge: (link, requestId) => registry().acknowledge(link, requestId),
       onAttempt: (attempt, { requestId, project }) => {
-        this.attempts.add(attempt);
+        this.attempts.set(attempt.claim, attempt);
         this.meter.attempted(attempt.dispatch);
         logs.serve({ requestId, agentId: attempt.dispatch.agentId, projectId: project.id });
         registry().desired.used(attempt.dispatch.modelId, this.time.nowMs);
       },
       onAttemptClosed: (attempt) => {
-        this.attempts.delete(attempt);
+        this.attempts.delete(attempt.claim);
         this.meter.attemptClosed(attempt);
       },
       onOver: (run, record) => this.onOver(run, record),
