@@ -26,7 +26,6 @@ const withBody: readonly ErrorName[] = [
   'cross_site',
   'request_too_large',
   'request_timeout',
-  'rate_limited_requests',
 ];
 
 const withKey: readonly ErrorName[] = [
@@ -41,6 +40,7 @@ export function refusalsOf(route: Route, contract: Contract): readonly ErrorName
   const names = new Set<ErrorName>([...always, ...contract.refusals]);
   const add = (more: readonly ErrorName[]): void => more.forEach((name) => names.add(name));
   if (method !== 'GET') add(withBody);
+  if (method !== 'GET' || access.by !== 'anyone') add(['rate_limited_requests']);
   if (access.by === 'session' || access.by === 'session_or_key') {
     add(['not_signed_in', 'password_change_required']);
   }

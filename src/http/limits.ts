@@ -55,6 +55,17 @@ export interface HttpLimits {
   linkMessageBytes: number;
   /** One file of the dashboard or the installer, in bytes. */
   fileBytes: number;
+  /** What one account or key may read over the control routes. */
+  reading: {
+    /** Reads under way at once, and that wait for their turn. */
+    atOnce: number;
+    waiting: number;
+    /** A read that takes no longer is free; the time of a longer one is charged, in ms. */
+    freeMs: number;
+    /** What may be charged at once (ms), and from then on, as a share of the time that passes. */
+    burstMs: number;
+    share: number;
+  };
   /**
    * Sign-in, enrolment, refresh, nonces and link upgrades of one address; changes over the control
    * routes of one account or key.
@@ -137,6 +148,8 @@ export const httpLimits: HttpLimits = {
   liveRecheckMs: 15_000,
   linkMessageBytes: 1024 * 1024,
   fileBytes: 64 * 1024 * 1024,
+  // Lists take some ms; the sums of 400 days of a busy project 0.3 to 0.7 s.
+  reading: { atOnce: 4, waiting: 32, freeMs: 100, burstMs: 20_000, share: 0.2 },
   perAddress: {
     // Failures are counted much more narrowly by the control plane.
     sign_in: { burst: 60, perSecond: 1 },

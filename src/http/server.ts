@@ -29,6 +29,7 @@ import { linkMaxMessageBytes, type Router } from '../router/router.ts';
 import { AddressLimiter } from './addresses/addressLimiter.ts';
 import { createClientAddress } from './addresses/clientAddress.ts';
 import { createControlPlane } from './control/controlApp.ts';
+import { ReadTurns } from './control/readTurns.ts';
 import type { LiveView } from './live/liveView.ts';
 import type { Notices } from './projects/projectRoutes.ts';
 import { ApiKeyAuth } from './data/apiKeyAuth.ts';
@@ -164,6 +165,10 @@ function limiterOf({ clock, limits }: Parts, action: LimitedAction): AddressLimi
   return new AddressLimiter({ clock, limit, maxAddresses: limits.limitedAddresses });
 }
 
+function readTurnsOf({ clock, limits }: Parts): ReadTurns {
+  return new ReadTurns({ clock, limits: limits.reading, maxReaders: limits.limitedAddresses });
+}
+
 /** Everything that the route table names. */
 function handlersOf(parts: Parts): Handlers {
   const { router, control, config, limits, clock, log, stopping, knownHosts } = parts;
@@ -204,6 +209,7 @@ function handlersOf(parts: Parts): Handlers {
       notices: parts.notices,
       signInLimiter: limiterOf(parts, 'sign_in'),
       changeLimiter: limiterOf(parts, 'change'),
+      readTurns: readTurnsOf(parts),
       secure: () => publicBase().startsWith('https:'),
       buildJoinCommand: (joinKey) => joinCommand({ serverUrl: publicBase(), pin, joinKey }),
     }),

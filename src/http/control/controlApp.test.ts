@@ -327,3 +327,19 @@ test('one account in a loop keeps the database to itself', async () => {
     await small.close();
   }
 });
+
+test('one account that reads the dearest sums in a loop keeps the database to itself', async () => {
+  // Nothing is free, and nothing is left.
+  const reading = { atOnce: 1, waiting: 1, freeMs: 0, burstMs: 0, share: 0.001 };
+  const small = await openHttpHarness({ limits: { reading } });
+  try {
+    const headers = await small.signIn();
+    const refused = await small.call('GET', `${project}/usage`, { headers });
+    assert.deepEqual([refused.status, codeOf(refused)], [429, 'rate_limit_exceeded']);
+    assert.ok(Number(refused.headers['retry-after']) > 0);
+    const change = await small.call('POST', `${project}/join-keys`, { headers, body: {} });
+    assert.equal(change.status, 201, 'changes have their own limit');
+  } finally {
+    await small.close();
+  }
+});

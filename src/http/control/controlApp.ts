@@ -34,7 +34,7 @@ import { createAuditRoutes } from '../projects/auditRoutes.ts';
 import { createBudgetRoutes } from '../usage/budgetRoutes.ts';
 import { readCallInput } from './callInput.ts';
 import { callerOf, provenanceOf } from './caller.ts';
-import { createCall, type ControlHandler } from './controlCall.ts';
+import { createCall, type ControlCall, type ControlHandler } from './controlCall.ts';
 import { refuse, type ControlContext, type ControlEnv } from './controlContext.ts';
 import { createEndpointAnswer } from '../catalogue/endpointAnswer.ts';
 import { createEndpointRoutes } from '../catalogue/endpointRoutes.ts';
@@ -43,6 +43,7 @@ import { createJoinKeyRoutes, type BuildJoinCommand } from '../agents/joinKeyRou
 import { createLiveRoute } from '../live/live.ts';
 import { LiveStreams } from '../live/liveStreams.ts';
 import { createLogRoutes } from '../agents/logRoutes.ts';
+import type { ReadTurns } from './readTurns.ts';
 import type { LiveView } from '../live/liveView.ts';
 import { createModelRoutes } from '../catalogue/modelRoutes.ts';
 import { createMemberRoutes } from '../people/memberRoutes.ts';
@@ -75,6 +76,8 @@ export interface ControlAppOptions {
   signInLimiter: AddressLimiter;
   /** Changes of one account or key. */
   changeLimiter: AddressLimiter;
+  /** Reads of one account or key. */
+  readTurns: ReadTurns;
   /** Whether browsers reach the server by TLS. */
   secure: () => boolean;
   /** Aborts when the server drains: ends the live streams. */
@@ -193,10 +196,34 @@ function register(
     if (!read.ok) return refuse(context, read.name, read.message, { param: read.param });
     const call = createCall({ context, contract, caller, sessionToken, input: read.input });
     if (contract.creates === true) return serveOnce(call, { handler, control, log });
-    return handler(call);
+    if (route.method !== 'GET' || caller.principal.kind === 'anonymous') return handler(call);
+    return readInTurn(call, { handler, turns: options.readTurns });
   });
 }
 
+/** A long file holds its turn until the client has it; a stream that follows has other bounds. */
+async function readInTurn(
+  call: ControlCall,
+  { handler, turns }: { handler: ControlHandler; turns: ReadTurns },
+): Promise<Response> {
+  const { context } = call;
+  const turn = await turns.enter(actorOf(call.caller.principal));
+  if (!turn.ok) return refuse(context, 'rate_limited_requests', tooMuchReading, turn);
+  const { response } = context.env.exchange;
+  let isFile = false;
+  try {
+    const answer = await handler(call);
+    isFile = answer.headers.get('content-type')?.startsWith('text/csv') === true;
+    return answer;
+  } finally {
+    turn.answered();
+    if (isFile && !response.destroyed) response.once('close', () => turn.leave());
+    else turn.leave();
+  }
+}
+
+const tooMuchReading =
+  'This account or key reads too much at once, or for too long. Go on a little later.';
 const tooMany = 'Too many changes at once by this account or key. Go on a little later.';
 
 function inputOf(context: ControlContext): Parameters<typeof readCallInput>[1] {
