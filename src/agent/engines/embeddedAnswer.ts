@@ -2,7 +2,12 @@
 import { randomInt, type Random } from '../../lib/random.ts';
 import type { BatchEnd } from './embeddedBatch.ts';
 import type { EmbeddedModel } from './embeddedModel.ts';
-import { readGeneration, refusedBody, type GenerationRequest } from './embeddedRequest.ts';
+import {
+  readGeneration,
+  refusedBody,
+  type GenerationRequest,
+  type PromptSource,
+} from './embeddedRequest.ts';
 import { StopFilter, TokenText } from './embeddedText.ts';
 import type { EngineEnd, EngineRequest, EngineSink, EngineUsage, JsonObject } from './engine.ts';
 import type { SequenceEvaluateOptions, Token } from 'node-llama-cpp';
@@ -42,7 +47,10 @@ async function answer(request: EngineRequest, tools: AnswerTools): Promise<Engin
       `However, your messages resulted in ${count} tokens. Please shorten them.`;
     return refusedBody('context_length_exceeded', 'messages', message);
   }
-  const writer = new AnswerWriter(request, tools, read.request.stops);
+  const writer = new AnswerWriter(request, tools, {
+    stops: read.request.stops,
+    before: goesOn(read.request.prompt) ? prompt.tokens : [],
+  });
   const options = await samplingOptions(read.request, tools, writer);
   if ('kind' in options) return options;
   const room = limit - prompt.tokens.length + 1;
@@ -98,6 +106,14 @@ async function samplingOptions(
   }
 }
 
+/**
+ * Whether an answer continues a text: then the space that some tokenisers put in front of a word is
+ * part of it.
+ */
+function goesOn(prompt: PromptSource): boolean {
+  return prompt.kind !== 'chat' || prompt.continueFinal;
+}
+
 /** Gathers or streams the text of one answer. */
 class AnswerWriter {
   readonly generated: Token[] = [];
@@ -110,14 +126,20 @@ class AnswerWriter {
   /** False while the reader is behind (E3). */
   private ready = true;
 
-  constructor(request: EngineRequest, tools: AnswerTools, stops: readonly string[]) {
+  constructor(
+    request: EngineRequest,
+    tools: AnswerTools,
+    how: { stops: readonly string[]; before: readonly Token[] },
+  ) {
     const { model } = tools.model;
     this.stream = request.stream;
     this.chat = request.path === '/v1/chat/completions';
     this.sink = tools.sink;
-    this.stops = new StopFilter(stops);
-    this.text = new TokenText((tokens, before) =>
-      model.detokenize(tokens as readonly Token[], false, before as readonly Token[]),
+    this.stops = new StopFilter(how.stops);
+    this.text = new TokenText(
+      (tokens, before) =>
+        model.detokenize(tokens as readonly Token[], false, before as readonly Token[]),
+      how.before,
     );
   }
 

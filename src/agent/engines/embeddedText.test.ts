@@ -31,6 +31,17 @@ test('bytes that never become a character are held back for ever', () => {
   assert.equal(tokens.flush(), '');
 });
 
+test('the space before the first word of a continuation is lost', () => {
+  // As SentencePiece has it: a word brings its space, but for the first of a text.
+  const words = ['', 'Hello', 'world'];
+  const spaced = (tokens: readonly number[], before: readonly number[]): string =>
+    tokens
+      .map((token, at) => (at + before.length > 0 ? ` ${words[token]}` : words[token]))
+      .join('');
+  assert.equal(new TokenText(spaced).push(1), 'Hello');
+  assert.equal(new TokenText(spaced, [1]).push(2), ' world');
+});
+
 const smallText = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 20 });
 const stopText = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 4 });
 

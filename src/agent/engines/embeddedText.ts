@@ -24,8 +24,10 @@ export class TokenText {
   private before: number[] = [];
   private pending: number[] = [];
 
-  constructor(detokenize: Detokenize) {
+  /** @param before Tokens of the text that it goes on with; none where it begins one. */
+  constructor(detokenize: Detokenize, before: readonly number[] = []) {
     this.detokenize = detokenize;
+    this.before = before.slice(-contextTokens);
   }
 
   /** The text that became certain with this token; '' while a character is incomplete. */

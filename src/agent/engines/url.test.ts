@@ -206,8 +206,28 @@ test('an engine’s memory stays unknown, or is made up where slots have their o
 test('an engine that ignores or refuses tools is granted them', async (t) => {
   const { load, engine, fake } = await attach(t);
   await load();
-  await until(() => fake.stats().probes >= 7);
+  await until(() => fake.stats().probes >= 10);
   assert.deepEqual(engine.offers()[0]?.abilities, ['chat']);
+});
+
+test('an engine that goes on from the middle of an answer is not found out', async (t) => {
+  const { load, engine, run } = await attach(t, { continues: true });
+  await load();
+  await until(() => engine.offers()[0]?.abilities.includes('continue') === true);
+  const answer = run({
+    messages: [
+      { role: 'user', content: 'Repeat exactly: Zoë said 👩🏽‍💻!' },
+      { role: 'assistant', content: 'Zoë said' },
+    ],
+    continue_final_message: true,
+    add_generation_prompt: false,
+  });
+  await answer.end;
+  const choices = answer.events.flatMap(
+    (event) => event['choices'] as { delta: { content?: string } }[],
+  );
+  const text = choices.map(({ delta }) => delta.content ?? '').join('');
+  assert.equal(text, ' 👩🏽‍💻!');
 });
 
 test('the cache salt does not reach vLLM, or reaches who refuses it', async (t) => {

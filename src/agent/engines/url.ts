@@ -28,6 +28,7 @@ import {
 } from '../limits.ts';
 import type { ProbeTarget } from './askEngine.ts';
 import { contextRefusal } from './contextRefusal.ts';
+import { probeContinue } from './continueProbe.ts';
 import type {
   Engine,
   EngineEnd,
@@ -333,10 +334,9 @@ export class UrlEngine implements Engine {
   private async extendAbilities(served: Served): Promise<void> {
     const probed = served.offer;
     if (probed === undefined || !probed.offer.abilities.includes('chat')) return;
-    const found = await probeAbilities(this.target, {
-      engineModel: probed.engineModel,
-      signal: this.stopping.signal,
-    });
+    const asked = { engineModel: probed.engineModel, signal: this.stopping.signal };
+    const found = await probeAbilities(this.target, asked);
+    if (await probeContinue(this.target, asked)) found.push('continue');
     if (found.length === 0 || served.offer !== probed || this.stopping.signal.aborted) return;
     const offer = { ...probed.offer, abilities: [...probed.offer.abilities, ...found] };
     served.offer = { engineModel: probed.engineModel, offer };

@@ -4,6 +4,10 @@
  * `node src/testing/engines/fakeEngine.ts --port 0 --chunks 50 --tick-ms 40`, which prints one line
  * of JSON (`url`, `pid`) and ends with SIGTERM or when its standard input closes.
  *
+ * It answers `Repeat exactly: …` with that text, in pieces of `units`, and goes on from an open
+ * turn at the end (`continues`): then it knows of the answer before nothing but what that turn
+ * holds, without white space at its end, as chat templates have it.
+ *
  * What an answer is like is set for the engine (`set`, or `POST /fake/behaviour`), and for one
  * request by its last message: `fake:{"chunks":3,"fault":"die","after":1}`. `GET /fake/stats`
  * counts.
@@ -13,6 +17,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { fakeAnswer, fakeChunks, fakeMetrics, type FakeDialect } from './fakeEngineAnswers.ts';
+import { repeatedTexts } from './repeatedText.ts';
 
 export interface FakeBehaviour {
   /** Chunks of text; each is `w0 `, `w1 `, … */
@@ -25,6 +30,8 @@ export interface FakeBehaviour {
   phase: 'random' | 'lockstep';
   /** Appended to each chunk's text. */
   padding: string;
+  /** UTF-16 units of a chunk of an answer that repeats a text. */
+  units: number;
   fault:
     | 'none'
     /** Answers `status` with `body`. */
@@ -54,6 +61,8 @@ export interface FakeEngineOptions extends Partial<FakeBehaviour> {
   dialect?: FakeDialect;
   slots?: number;
   apiKey?: string;
+  /** Goes on from an assistant's turn at the end that is to be continued. */
+  continues?: boolean;
 }
 
 export interface FakeEngineStats {
@@ -90,6 +99,7 @@ const defaults: FakeBehaviour = {
   firstByteMs: 0,
   phase: 'random',
   padding: '',
+  units: 2,
   fault: 'none',
   after: -1,
   status: 500,
@@ -225,6 +235,12 @@ class Engine implements FakeEngine {
   /** Nothing but the route itself and log probabilities is claimed. */
   private onProbe(body: Record<string, unknown>, response: ServerResponse): void {
     this.counts.probes += 1;
+    const { continues = false } = this.options;
+    const repeated = continues ? repeatedTexts(body, { units: 100 }) : undefined;
+    if (repeated !== undefined) {
+      const answer = { dialect: 'vllm', model: 'probe', chunks: 1, padding: '' } as const;
+      return sendJson(response, 200, fakeAnswer({ ...answer, ...repeated }));
+    }
     const plain = ['model', 'messages', 'temperature', 'max_tokens'];
     const extra = Object.keys(body).filter((name) => !plain.includes(name));
     const messages = body['messages'] as { content?: unknown }[] | undefined;
@@ -265,9 +281,12 @@ class Engine implements FakeEngine {
     if (fault === 'stall' && after < 0) return;
     const dialect = this.options.dialect ?? 'vllm';
     const { chunks, padding } = behaviour;
-    const answer = { dialect, model: String(body['model']), chunks, padding };
+    const { continues = false } = this.options;
+    const asked = continues ? body : { ...body, continue_final_message: false };
+    const repeated = repeatedTexts(asked, behaviour) ?? { chunks };
+    const answer = { dialect, model: String(body['model']), padding, ...repeated };
     if (body['stream'] === true) return this.stream(fakeChunks(answer), behaviour, response);
-    if (behaviour.tickMs > 0) await wait(behaviour.tickMs * chunks, response);
+    if (behaviour.tickMs > 0) await wait(behaviour.tickMs * answer.chunks, response);
     sendJson(response, 200, fakeAnswer(answer));
   }
 
@@ -407,6 +426,8 @@ async function main(): Promise<void> {
       padding: text,
       slots: text,
       'api-key': text,
+      continues: { type: 'boolean' },
+      units: text,
     },
   });
   const given = {
@@ -421,6 +442,8 @@ async function main(): Promise<void> {
     padding: values.padding ?? defaults.padding,
     slots: values.slots === undefined ? undefined : Number(values.slots),
     apiKey: values['api-key'],
+    continues: values.continues,
+    units: Number(values.units ?? defaults.units),
   };
   const known = Object.entries(given).filter(([, value]) => value !== undefined);
   const engine = await startFakeEngine(Object.fromEntries(known) as FakeEngineOptions);

@@ -10,6 +10,10 @@ export interface FakeAnswer {
   model: string;
   chunks: number;
   padding: string;
+  /** The texts of its chunks; by default `w0 `, `w1 `, … */
+  texts?: readonly string[];
+  /** By default `stop`. */
+  reason?: 'stop' | 'length';
 }
 
 const created = 1_700_000_000;
@@ -23,7 +27,12 @@ export function fakeWord(n: number, padding: string): string {
 }
 
 /** The whole text of an answer. */
-export function fakeText({ chunks, padding }: Pick<FakeAnswer, 'chunks' | 'padding'>): string {
+export function fakeText({
+  chunks,
+  padding,
+  texts,
+}: Pick<FakeAnswer, 'chunks' | 'padding' | 'texts'>): string {
+  if (texts !== undefined) return texts.join('');
   return Array.from({ length: chunks }, (_, n) => fakeWord(n, padding)).join('');
 }
 
@@ -36,7 +45,7 @@ export function fakeUsage({ dialect, chunks }: FakeAnswer): Record<string, unkno
 /** A whole answer. */
 export function fakeAnswer(answer: FakeAnswer): Record<string, unknown> {
   const message = { role: 'assistant', content: fakeText(answer) };
-  const choice = { index: 0, message, finish_reason: 'stop' };
+  const choice = { index: 0, message, finish_reason: answer.reason ?? 'stop' };
   return {
     id: 'chatcmpl-fake',
     object: 'chat.completion',
@@ -61,7 +70,7 @@ export function fakeChunks(answer: FakeAnswer): readonly Buffer[] {
 }
 
 function* eventsOf(answer: FakeAnswer): Generator<Record<string, unknown>> {
-  const { dialect, model, chunks, padding } = answer;
+  const { dialect, model, chunks, padding, texts, reason = 'stop' } = answer;
   const frame = { id: 'chatcmpl-fake', object: 'chat.completion.chunk', created, model };
   const event = (delta: unknown, reason: string | null): Record<string, unknown> => {
     const choice = { index: 0, delta, finish_reason: reason };
@@ -73,9 +82,9 @@ function* eventsOf(answer: FakeAnswer): Generator<Record<string, unknown>> {
   if (dialect === 'llama') yield event({ role: 'assistant', content: null }, null);
   const role = dialect === 'ollama' ? { role: 'assistant' } : {};
   for (let n = 0; n < chunks; n += 1) {
-    yield event({ ...role, content: fakeWord(n, padding) }, null);
+    yield event({ ...role, content: texts?.[n] ?? fakeWord(n, padding) }, null);
   }
-  yield event(dialect === 'llama' ? {} : { ...role, content: '' }, 'stop');
+  yield event(dialect === 'llama' ? {} : { ...role, content: '' }, reason);
   const timings = dialect === 'llama' ? { timings: { cache_n: 2, prompt_n: 5 } } : {};
   yield { ...frame, choices: [], usage: fakeUsage(answer), ...timings };
 }

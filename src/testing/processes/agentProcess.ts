@@ -23,16 +23,18 @@ export async function createJoinKey(
   return JSON.parse(out) as CreatedJoinKeyAnswer;
 }
 
-/** Joins an agent that attaches an engine; resolves when it serves. */
+/** Joins an agent that attaches an engine, or runs the embedded one; resolves when it serves. */
 export async function joinAgent(
   server: ServerProcess,
-  options: { stateDir: string; engineUrl: string; flags?: readonly string[] },
+  options: { stateDir: string; engineUrl?: string; flags?: readonly string[] },
 ): Promise<RunningProcess> {
   const { key } = await createJoinKey(server);
   const { server: url, pin } = server.credentials();
   const entry = path.join(repository, 'src', 'main', 'agent.ts');
   const where = ['--server', url, ...(pin === null ? [] : ['--pin', pin])];
-  const engine = ['--state-dir', options.stateDir, '--engine-url', options.engineUrl];
+  const { stateDir, engineUrl } = options;
+  const attached = engineUrl === undefined ? [] : ['--engine-url', engineUrl];
+  const engine = ['--state-dir', stateDir, ...attached];
   const args = [entry, ...where, ...engine, ...(options.flags ?? [])];
   const agent = startProcess(process.execPath, args, { env: { XIM_JOIN_KEY: key } });
   await agent.seen(/ is ready$/m);
