@@ -11,22 +11,48 @@ export const receiptMember = 'xim_receipt';
 
 /** Where an engine did not count. */
 const bytesPerToken = 4;
+/** The part of a block that may be missing where it is said to be whole. */
+const roundUp = 0.1;
 /** Blocks of the simulator that one block of a receipt becomes at most. */
 const maxSplit = 64;
 
 export function readReceipts(text: string, { file }: { file: string }): TraceOutcome {
-  const requests: TraceRequest[] = [];
+  const receipts: ReadReceipt[] = [];
   let line = 0;
   for (const row of text.split('\n')) {
     line += 1;
     if (row.trim() === '') continue;
-    const request = readRow(row);
-    if (typeof request === 'string') {
-      return { kind: 'bad_trace', problem: `${file}:${line}: ${request}` };
-    }
-    requests.push(request);
+    const read = readRow(row);
+    if (typeof read === 'string') return { kind: 'bad_trace', problem: `${file}:${line}: ${read}` };
+    receipts.push(read);
   }
+  const tokensPerByte = ratioOf(receipts);
+  const requests = receipts.map(({ request, ids, blockBytes }) => ({
+    ...request,
+    blocks: blocksOf(ids, request.inputTokens, blockBytes * tokensPerByte),
+  }));
   return { kind: 'read', requests, notes: [recordedNote(requests)] };
+}
+
+interface ReadReceipt {
+  request: TraceRequest;
+  bytes: number;
+  ids: readonly number[];
+  blockBytes: number;
+}
+
+/**
+ * Of all together: were it another one for each prompt, the blocks that two prompts share would
+ * fall into different ones of the simulator's.
+ */
+function ratioOf(receipts: readonly ReadReceipt[]): number {
+  let [tokens, bytes] = [0, 0];
+  for (const one of receipts) {
+    if (one.ids.length === 0) continue;
+    tokens += one.request.inputTokens;
+    bytes += one.bytes;
+  }
+  return bytes === 0 ? 1 / bytesPerToken : tokens / bytes;
 }
 
 /** What it was, for whoever compares. */
@@ -40,7 +66,7 @@ function recordedNote(requests: readonly TraceRequest[]): string {
   );
 }
 
-function readRow(row: string): TraceRequest | string {
+function readRow(row: string): ReadReceipt | string {
   let value: unknown;
   try {
     value = JSON.parse(row);
@@ -61,40 +87,35 @@ function readRow(row: string): TraceRequest | string {
   if (!isCount(input) || !isCount(output)) return 'lengths have to be numbers of tokens';
   const inputTokens = Math.max(1, Math.round(input));
   const ttft = one['ttft_ms'] ?? null;
-  return {
+  const request: TraceRequest = {
     atMs: timestamp,
     tenant: project,
     inputTokens,
     outputTokens: Math.max(1, Math.round(output)),
-    blocks: blocksOf(blocks, { inputTokens, bytes, size }),
+    blocks: [],
     recorded: {
       ttftMs: isCount(ttft) ? ttft : null,
       failed: one['outcome'] !== 'completed' && one['outcome'] !== 'client_closed',
     },
   };
+  return { request, bytes, ids: blocks, blockBytes: size };
 }
 
 /**
  * The blocks of a receipt have so many bytes, those of the simulator so many tokens: each of these
  * is named after the last one of those that lies in it or before it whole, and its place behind it.
  */
-function blocksOf(
-  ids: readonly number[],
-  prompt: { inputTokens: number; bytes: number; size: number },
-): number[] {
-  const { inputTokens, bytes, size } = prompt;
-  if (ids.length === 0 || size === 0) return [];
-  const tokensPerBlock = (size * inputTokens) / Math.max(1, bytes);
+function blocksOf(ids: readonly number[], inputTokens: number, tokensPerBlock: number): number[] {
+  if (ids.length === 0 || tokensPerBlock === 0) return [];
   const blocks: number[] = [];
   let [last, behind] = [-1, 0];
   for (let end = blockTokens; end <= inputTokens; end += blockTokens) {
-    const at = Math.floor(end / tokensPerBlock + 1e-9) - 1;
+    // A few tokens more or less make no other block of it.
+    const at = Math.floor(end / tokensPerBlock + roundUp) - 1;
+    if (at >= ids.length) break;
     const id = ids[at];
-    if (id === undefined) {
-      // Nothing whole lies before it yet, or the receipt knows no more: it is nobody else's.
-      if (at >= ids.length) break;
-      continue;
-    }
+    // Nothing whole lies before it.
+    if (id === undefined) continue;
     behind = at === last ? behind + 1 : 0;
     last = at;
     if (behind < maxSplit) blocks.push(id * maxSplit + behind);
