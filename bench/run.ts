@@ -9,6 +9,7 @@ import { controlHelp } from './control/plan.ts';
 import { decisionBench, decisionHelp } from './decision.ts';
 import { relayBench } from './relay.ts';
 import { relayHelp } from './relay/plan.ts';
+import { routingBench, routingHelp } from './routing.ts';
 
 interface Bench {
   help: string;
@@ -43,6 +44,13 @@ const benches: Readonly<Record<string, Bench>> = {
       const { failures, disorder, streams } = report;
       const whole = failures === 0 && disorder === 0 && streams.offered_equals_delivered;
       return { report, whole };
+    },
+  },
+  routing: {
+    help: routingHelp,
+    async run(args, tell) {
+      const report = await routingBench(args, tell);
+      return { report, whole: report.whole };
     },
   },
 };

@@ -8,6 +8,7 @@ import { LoadWindow } from '../bench/load/loadWindow.ts';
 import { timeDecisions } from '../bench/decision.ts';
 import type { CancelReport } from '../bench/cancel/report.ts';
 import type { ControlReport } from '../bench/control/report.ts';
+import type { RoutingReport } from '../bench/routing/compare.ts';
 import type { RelayReport } from '../bench/relay/summary.ts';
 
 const root = path.join(import.meta.dirname, '..');
@@ -35,6 +36,24 @@ test('a bench in which an abort does not reach the engine, or frees nothing', ()
   const { slot_free_ms: free, targets } = JSON.parse(last) as CancelReport;
   for (const [phase, { p50 }] of Object.entries(free)) assert.ok((p50 ?? 0) > 0, phase);
   assert.equal(targets.length, 4);
+});
+
+test('a bench of routing that loses requests, or measures no rule but the product', () => {
+  const few = '--requests 8 --policies xim,lmetric --fleet 2xA100 --speed 2';
+  const args = ['bench/run.ts', 'routing', '--json', ...few.split(' ')];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+  const last = stdout.trim().split('\n').at(-1) ?? '';
+  assert.match(last, /^\{.*\}$/, stderr);
+  const { rows, whole } = JSON.parse(last) as RoutingReport;
+  assert.ok(whole, stderr);
+  assert.deepEqual(
+    rows.map(({ policy }) => policy),
+    ['xim', 'lmetric'],
+  );
+  for (const { real, simulated } of rows) {
+    assert.ok(real.ttft_mean > 0 && simulated.ttft_mean > 0);
+    assert.ok(real.ttft_mean < 100 * simulated.ttft_mean, 'the engine keeps another time');
+  }
 });
 
 test('a bench whose large database does not fit the tables, or that is refused something', () => {

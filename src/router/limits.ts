@@ -84,6 +84,8 @@ export const maxCostsOnTheWay = 200_000;
 /** Prompts are compared in blocks of so many bytes; of each prompt so many of the first ones. */
 export const promptBlockBytes = KiB;
 export const maxPromptBlocks = 256;
+/** Definitions of tools beyond this are passed over. */
+export const maxToolsBytes = 128 * KiB;
 /** How often timeouts of running requests are looked at: their resolution. */
 export const requestSweepMs = 250;
 /** Those who wait and want to see it are told of their places so often. */

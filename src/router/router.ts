@@ -52,6 +52,7 @@ import type {
   RouterPorts,
   SubmitResult,
 } from './ports.ts';
+import type { MakeScheduler } from './requests/schedulerDriver.ts';
 import { journalUnavailable, shuttingDown } from './requests/refusals.ts';
 import { RequestTable } from './requests/requestTable.ts';
 
@@ -128,6 +129,8 @@ export interface RouterOptions {
   receiptFiles?: ReceiptFiles;
   /** Where spans of requests go; absent: nowhere. */
   tracing?: Pick<Tracing, 'record'>;
+  /** What decides; the product's own unless a bench compares it with another. */
+  makeScheduler?: MakeScheduler | undefined;
 }
 
 /** The life of a router. `draining`: what runs goes on, nothing new comes in. */

@@ -56,6 +56,11 @@ export interface SchedulerConfig {
   region?: string;
 }
 
+export interface SchedulerOptions {
+  random: Random;
+  config: SchedulerConfig;
+}
+
 export class Scheduler {
   private readonly agents = new AgentIndex();
   private readonly placement: Placement;
@@ -75,7 +80,7 @@ export class Scheduler {
   private nowMs = 0;
   private commands: SchedulerCommand[] = [];
 
-  constructor(options: { random: Random; config: SchedulerConfig }) {
+  constructor(options: SchedulerOptions) {
     const { config, random } = options;
     const regions = { map: emptyRegionMap, own: config.region ?? '' };
     this.placement = new Placement(config.tiers);
@@ -361,7 +366,8 @@ export class Scheduler {
 
   // Claims
 
-  private choose(waiting: WaitingRequest): Choice | null {
+  /** Overridden where another rule than the product's is held against it. */
+  protected choose(waiting: WaitingRequest): Choice | null {
     const { nowMs, chooser } = this;
     return chooseInstance(this.pools, { waiting, nowMs, chooser });
   }

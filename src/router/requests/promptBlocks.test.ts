@@ -47,3 +47,38 @@ test('a hash is no whole number, or a short or a huge body costs more than it ma
   assert.ok(huge.every((block) => Number.isSafeInteger(block) && block >= 0));
   assert.equal(new Set(huge).size, huge.length);
 });
+
+test('prompts with other tools share a cache, or those with equal ones do not', () => {
+  const tool = (from: number) => ({ type: 'function', function: { name: text(from, 700) } });
+  const tools = (from: number, count = 4) => Array.from({ length: count }, () => tool(from));
+  const messages = [text(1, 4000)];
+  const one = blocksOf(say(messages, { tools: tools(3) }));
+  assert.ok(one.length > blocksOf(say(messages)).length + 2);
+  assert.deepEqual(blocksOf(say(messages, { tools: tools(3) })), one);
+  assert.equal(shared(blocksOf(say(messages, { tools: tools(4) })), one), 0);
+  assert.equal(shared(blocksOf(say(messages)), one), 0);
+  // Equal tools before other messages; the last one of them is another.
+  const other = blocksOf(say([text(2, 4000)], { tools: tools(3) }));
+  assert.equal(shared(other, one), 3);
+  const longer = blocksOf(say(messages, { tools: [...tools(3), tool(4)] }));
+  assert.equal(shared(longer, one), 2);
+  // A client that puts them last, and says other things after them.
+  const last = (seed: number): Buffer => {
+    const asked = messages.map((content) => ({ role: 'user', content }));
+    return Buffer.from(JSON.stringify({ messages: asked, tools: tools(3), seed }));
+  };
+  assert.deepEqual(blocksOf(last(1)), blocksOf(last(77_777)).slice(0, blocksOf(last(1)).length));
+  assert.equal(shared(blocksOf(last(1)), one), 6);
+});
+
+test('tools that are none, or that do not end, are counted as such', () => {
+  const plain = blocksOf(say([text(1, 4000)]));
+  for (const name of ['"tools":[{"a":"', '"tools":"[', '"tools" : [ ', '"tools']) {
+    const body = Buffer.concat([say([text(1, 4000)]), Buffer.from(name)]);
+    assert.equal(shared(blocksOf(body), plain), plain.length, name);
+  }
+  const quoted = say([text(1, 4000)], { tools: [{ name: '"]}\\' }] });
+  assert.equal(blocksOf(quoted).length, plain.length + 1);
+  const spoken = say(['"tools":[1]', text(1, 4000)]);
+  assert.equal(blocksOf(spoken).length, plain.length);
+});

@@ -30,7 +30,7 @@ import { PlaceTeller } from './placeTeller.ts';
 import { PromptHasher } from './promptBlocks.ts';
 import { RequestRun } from './requestRun.ts';
 import type { RunContext } from './runContext.ts';
-import { SchedulerDriver } from './schedulerDriver.ts';
+import { SchedulerDriver, type MakeScheduler } from './schedulerDriver.ts';
 
 const saltCharacters = 16;
 
@@ -64,8 +64,9 @@ export class RequestTable {
     budgets: BudgetBook;
     tracing?: Pick<Tracing, 'record'>;
     receipts: () => ReceiptBook;
+    makeScheduler?: MakeScheduler | undefined;
   }) {
-    const { clock, random, config } = options;
+    const { clock, random, config, makeScheduler } = options;
     this.clock = clock;
     this.directory = options.directory;
     this.tracing = options.tracing;
@@ -73,6 +74,7 @@ export class RequestTable {
     this.driver = new SchedulerDriver({
       clock,
       random,
+      makeScheduler,
       config,
       handlers: {
         onDispatch: (command) => this.runs.get(command.requestId)?.onDispatch(command),

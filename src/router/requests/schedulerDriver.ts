@@ -3,7 +3,11 @@
  * keeps its one timer. A command whose execution brings a new event (a link that is gone already)
  * does not nest: the event waits its turn.
  */
-import { Scheduler, type SchedulerConfig } from '../../domain/scheduler/scheduler.ts';
+import {
+  Scheduler,
+  type SchedulerConfig,
+  type SchedulerOptions,
+} from '../../domain/scheduler/scheduler.ts';
 import type {
   Dispatch,
   Reject,
@@ -18,6 +22,9 @@ export interface CommandHandlers {
   onReject(command: Reject): void;
 }
 
+/** Makes what decides; the product's own unless a bench compares it with another. */
+export type MakeScheduler = (options: SchedulerOptions) => Scheduler;
+
 export class SchedulerDriver {
   readonly scheduler: Scheduler;
   private readonly clock: Clock;
@@ -31,10 +38,12 @@ export class SchedulerDriver {
     random: Random;
     config: SchedulerConfig;
     handlers: CommandHandlers;
+    makeScheduler?: MakeScheduler | undefined;
   }) {
     this.clock = options.clock;
     this.handlers = options.handlers;
-    this.scheduler = new Scheduler({ random: options.random, config: options.config });
+    const { random, config, makeScheduler = (of) => new Scheduler(of) } = options;
+    this.scheduler = makeScheduler({ random, config });
   }
 
   /** Hands an event to the scheduler, now or after the one that is being worked on. */

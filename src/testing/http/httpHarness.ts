@@ -21,6 +21,7 @@ import { tierTable } from '../../domain/tiers/tiers.ts';
 import { systemClock, type Clock } from '../../lib/clock.ts';
 import { silentLogger, type Logger } from '../../lib/log.ts';
 import { systemRandom } from '../../lib/random.ts';
+import type { MakeScheduler } from '../../router/requests/schedulerDriver.ts';
 import type { DirectoryFeed } from '../../router/ports.ts';
 import { createRouter, type Router, type RouterConfig } from '../../router/router.ts';
 import { checkContract } from './contractCheck.ts';
@@ -75,6 +76,10 @@ export interface HttpHarnessOptions {
   router?: Partial<Omit<RouterConfig, 'dataDir'>>;
   /** The real router hears of a change when it is told, and not by the look that comes anyway. */
   toldOnly?: boolean;
+  /** Of the real router and the server: spans and timers; the date is the control plane's. */
+  clock?: Clock;
+  /** What decides in the real router. */
+  makeScheduler?: MakeScheduler;
 }
 
 export interface PlatformHarness extends HttpHarness<Router> {
@@ -101,7 +106,8 @@ export async function openPlatformHarness(
   const sinks = { usage: usageSink, budgets, presence: presenceSink, health: healthSink };
   const router = createRouter({
     ports: { directory: directoryFeed, ...sinks },
-    clock: sharedClock(control),
+    clock: sharedClock(control, options.clock),
+    makeScheduler: options.makeScheduler,
     random: systemRandom,
     log: silentLogger,
     config: {
@@ -145,8 +151,8 @@ function controlOptions({ url, oidc }: HttpHarnessOptions): { url?: string; oidc
 }
 
 /** Spans are real; the date is the control plane's, which signs tokens by it. */
-function sharedClock({ clock }: ControlHarness): Clock {
-  return { ...systemClock, now: () => clock.now() };
+function sharedClock({ clock }: ControlHarness, spans: Clock = systemClock): Clock {
+  return { ...spans, now: () => clock.now() };
 }
 
 async function serveHarness<Plane extends RouterPlane>(
@@ -172,7 +178,7 @@ async function serveHarness<Plane extends RouterPlane>(
     ...(limits === undefined ? {} : { limits }),
     ...options.config,
   };
-  const [clock, random, notices] = [sharedClock(control), systemRandom, () => []];
+  const [clock, random, notices] = [sharedClock(control, options.clock), systemRandom, () => []];
   const planes = { router, control: control.control };
   const server = createHttpServer({ ...planes, config, log, clock, random, notices });
   const { port } = await server.listen();
