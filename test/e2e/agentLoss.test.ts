@@ -179,6 +179,15 @@ test('two agents with one state directory', async () => {
   await first.end();
 });
 
+test('an agent that is started again without its flags attaches another engine', async () => {
+  const stateDir = path.join(base.path, 'twice');
+  const entry = path.join(repository, 'src', 'main', 'agent.ts');
+  const args = [entry, '--state-dir', stateDir, '--log-level', 'info'];
+  const agent = startProcess(process.execPath, args, {});
+  await agent.seen(/engine attached/);
+  assert.equal(await agent.end(), 0, agent.err());
+});
+
 test('a join key that is refused without a word, or tried for ever', async () => {
   const entry = path.join(repository, 'src', 'main', 'agent.ts');
   const { server: url } = server.credentials();

@@ -368,6 +368,14 @@ test('regions that are taken for near ones, or a shared thing for the project’
   ];
   const set = await cli.run(['regions', 'set', '--near', 'eu-1 eu-2,eu-2  lab']);
   assert.deepEqual([set.code, cli.seen[0]?.body], [0, { groups }], set.notes);
+  const odd = await cli.run(['regions', 'set', '--near', '[["a,b","lab"],["eu-1","x"]]']);
+  const named = [
+    ['a,b', 'lab'],
+    ['eu-1', 'x'],
+  ];
+  assert.deepEqual([odd.code, cli.seen.at(-1)?.body], [0, { groups: named }], odd.notes);
+  const broken = await cli.run(['regions', 'set', '--near', '[["a,b"']);
+  assert.equal(broken.code, 2, broken.notes);
   const unknown = await cli.transcript(['regions show', 'regions set', 'regions clear', ...others]);
   cli.answers({ [`GET ${at}`]: { body: map } });
   assertGolden('cli/regions.txt', `${unknown}\n${await cli.transcript(['regions show'])}`);

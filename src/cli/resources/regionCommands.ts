@@ -2,7 +2,7 @@
 import type { RegionMapAnswer } from '../../api/control/regions.ts';
 import type { Command } from '../command.ts';
 import { ago, fieldTable } from '../textTable.ts';
-import { listRow } from './optionRows.ts';
+import { textRow } from './optionRows.ts';
 import { changing, showing, type Field } from './resourceCommand.ts';
 
 const path = '/regions';
@@ -16,8 +16,21 @@ function show({ groups, updated_at, version }: RegionMapAnswer, nowMs: number): 
   ];
 }
 
-/** Names of regions have no space in them. */
-const regionsOf = (group: string): string[] => group.split(' ').filter((name) => name !== '');
+/** Names of regions have no space in them; those with a comma can only be given as JSON. */
+function groupsOf(text: string): string[][] | undefined {
+  if (!text.trimStart().startsWith('[[')) {
+    const groups = text.split(',').map((group) => group.split(' ').filter((name) => name !== ''));
+    return groups.filter((group) => group.length > 0);
+  }
+  try {
+    const groups = JSON.parse(text) as unknown;
+    const isGroup = (group: unknown): boolean =>
+      Array.isArray(group) && group.every((name) => typeof name === 'string');
+    return Array.isArray(groups) && groups.every(isGroup) ? (groups as string[][]) : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 export const regionCommands: readonly Command[] = [
   showing<RegionMapAnswer>({
@@ -37,13 +50,19 @@ export const regionCommands: readonly Command[] = [
     path,
     fields: {
       near: {
-        row: listRow({
-          flag: 'near',
-          placeholder: 'GROUP,…',
-          help: 'Groups, each of regions divided by spaces, e.g. "eu-1 eu-2,eu-2 lab".',
-        }),
+        row: {
+          ...textRow({
+            flag: 'near',
+            placeholder: 'GROUP,…',
+            help:
+              'Groups, each of regions divided by spaces, e.g. "eu-1 eu-2,eu-2 lab"; as JSON ' +
+              'where a name has a comma: [["eu-1","a,b"]].',
+          }),
+          check: (text: string) =>
+            groupsOf(text) === undefined ? 'give a list of lists of names as JSON' : undefined,
+        },
         member: 'groups',
-        to: (groups: readonly string[]) => groups.map(regionsOf),
+        to: (text: string) => groupsOf(text),
         required: true,
       },
     },

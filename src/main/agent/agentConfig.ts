@@ -90,7 +90,7 @@ const engine = {
     env: 'XIM_ENGINE',
     choices: ['embedded', 'url'],
     default: undefined,
-    help: 'What runs the models. By default url with --engine-url, else embedded (llama.cpp).',
+    help: 'What runs the models: by default url with --engine-url, else what the last start had.',
     group: 'Engine',
   },
   engineUrl: {
@@ -99,7 +99,7 @@ const engine = {
     env: 'XIM_ENGINE_URL',
     default: undefined,
     placeholder: 'URL',
-    help: 'An OpenAI-compatible server to attach: http://host:port, or unix:/path/to/socket.',
+    help: 'An OpenAI-compatible server: http://host:port, or unix:/path/to/socket. Kept.',
     group: 'Engine',
     check: engineUrlProblem,
   },

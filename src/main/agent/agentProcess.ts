@@ -18,6 +18,7 @@ import { userDataDirectory } from '../../lib/files/userDirectories.ts';
 import type { AgentConfig } from './agentConfig.ts';
 import type { AgentProcessEvent } from './agentEvents.ts';
 import { llamaLoader } from './embeddedRuntime.ts';
+import { keepEngine, withKeptEngine } from './keptEngine.ts';
 import { hubAddress } from '../process/hubAddress.ts';
 import { createLogger } from '../process/logger.ts';
 import { createProgressPrinter } from '../process/progressPrinter.ts';
@@ -71,13 +72,20 @@ interface RunParts {
   ending: AbortSignal;
 }
 
-async function runAgent(parts: Omit<RunParts, 'ending'>): Promise<AgentEnd> {
-  const { context, config, onEvent } = parts;
+async function runAgent(given: Omit<RunParts, 'ending'>): Promise<AgentEnd> {
+  const { context } = given;
   const ending = new AbortController();
   const { clock, terminal } = context;
-  const log = createLogger({ level: config.logLevel, name: 'xim-agent' });
+  const log = createLogger({ level: given.config.logLevel, name: 'xim-agent' });
   const home = context.env['XIM_HOME'] || userDataDirectory('xim-agent', context.env);
-  const stateDir = path.resolve(config.stateDir ?? path.join(home, 'state'));
+  const stateDir = path.resolve(given.config.stateDir ?? path.join(home, 'state'));
+  const config = await withKeptEngine(given.config, stateDir);
+  const onEvent = (event: AgentEvent): void => {
+    // The state directory is there, and ours.
+    if (event.kind === 'linked') keep(config, { stateDir, log });
+    given.onEvent(event);
+  };
+  const parts = { context, config, onEvent };
   const agent = createAgent({
     config: {
       serverUrl: config.server ?? null,
@@ -113,6 +121,13 @@ async function runAgent(parts: Omit<RunParts, 'ending'>): Promise<AgentEnd> {
   // Only a look-up of a name holds a stopped agent longer.
   if (end.kind === 'stopped') clock.setTimer(lingerMs, () => signals.die());
   return end;
+}
+
+/** Not awaited: a full disk keeps no agent from serving. */
+function keep(config: AgentConfig, { stateDir, log }: { stateDir: string; log: Logger }): void {
+  keepEngine(config, { stateDir, random: systemRandom }).catch((error: unknown) => {
+    log.warn({ err: error }, 'which engine to attach is not kept for the next start');
+  });
 }
 
 async function joinKeyOf(
