@@ -60,6 +60,11 @@ export class LabelledCounter {
     this.series.of(labels).value += by;
   }
 
+  /** The series itself, for whoever counts so often that finding it would cost too much. */
+  of(labels: readonly string[]): { value: number } {
+    return this.series.of(labels);
+  }
+
   samples(): Sample[] {
     return Array.from(this.series.all(), ({ labels, value }) => [labels, value] as const);
   }
@@ -75,6 +80,11 @@ export class LabelledHistogram {
 
   observe(labels: readonly string[], value: number): void {
     this.series.of(labels).value.observe(value);
+  }
+
+  /** The series itself. */
+  of(labels: readonly string[]): Histogram {
+    return this.series.of(labels).value;
   }
 
   samples(): Sample[] {

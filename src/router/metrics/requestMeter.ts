@@ -10,7 +10,7 @@ import { Histogram } from '../../lib/metrics/histogram.ts';
 import { LabelledCounter, LabelledHistogram } from '../../lib/metrics/series.ts';
 import type { ResetCode } from '../../protocol/link.ts';
 import { maxOutcomeSeries, maxSeries } from '../limits.ts';
-import type { UsageRecord } from '../ports.ts';
+import type { Outcome, UsageRecord } from '../ports.ts';
 
 /** Seconds. */
 const ttftBounds = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 300];
@@ -19,7 +19,8 @@ const durationBounds = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 1
 const tpotBounds = [0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1];
 
 /** Who served: an agent of the project, a shared one, or nobody. */
-type Stage = 'own' | 'shared' | 'none';
+const stages = ['own', 'shared', 'none'] as const;
+type Stage = (typeof stages)[number];
 
 export class RequestMeter {
   readonly requests = new LabelledCounter({ maxSeries: maxOutcomeSeries });
@@ -32,14 +33,16 @@ export class RequestMeter {
   readonly attemptFailures = new LabelledCounter({ maxSeries });
   readonly limitRefusals = new LabelledCounter({ maxSeries });
   readonly bodyBytes = new Histogram([1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 16_777_216]);
+  private readonly kinds = new Map<string, Kind[]>();
+  private readonly tried: readonly { value: number }[];
   answerBytes = 0;
   clampedUsage = 0;
 
   constructor() {
     // There from the start: what has not happened yet is zero, and its first time is an increase.
-    for (const stage of ['own', 'shared']) {
-      for (const tries of ['first', 'retry']) this.attempts.add([stage, tries], 0);
-    }
+    this.tried = ['own', 'shared'].flatMap((stage) =>
+      ['first', 'retry'].map((tries) => this.attempts.of([stage, tries])),
+    );
   }
 
   /** A request that the router took in, with its body. */
@@ -49,7 +52,8 @@ export class RequestMeter {
 
   /** An agent was asked; `attempt` counts from 0. */
   attempted({ shared, attempt }: { shared: boolean; attempt: number }): void {
-    this.attempts.add([shared ? 'shared' : 'own', attempt === 0 ? 'first' : 'retry']);
+    const series = this.tried[(shared ? 2 : 0) + (attempt === 0 ? 0 : 1)];
+    if (series !== undefined) series.value += 1;
   }
 
   /** An agent or its link failed, before or after the first byte. */
@@ -68,35 +72,83 @@ export class RequestMeter {
 
   /** N1. */
   ended(record: UsageRecord): void {
-    const { outcome, tier, stream } = record;
     const stage = stageOf(record);
-    const streamed = stream ? 'true' : 'false';
-    this.requests.add([outcome, tier, stage, streamed]);
-    this.wait.observe([stage], record.queueMs / 1000);
+    const kind = this.kindOf(record, stage);
+    const { outcome } = record;
+    const ended = kind.outcomes.get(outcome) ?? this.beginOutcome(kind, record, stage);
+    ended.value += 1;
+    kind.wait.observe(record.queueMs / 1000);
     if (stage === 'none') return;
     if (record.usageClamped) this.clampedUsage += 1;
-    this.countTokens(record, stage);
+    countTokens(kind, record);
     if (outcome !== 'completed') return;
-    this.duration.observe([tier, stage, streamed], record.latencyMs / 1000);
-    if (stream) this.timeStream(record, [tier, stage]);
+    kind.duration ??= this.duration.of([record.tier, stage, String(record.stream)]);
+    kind.duration.observe(record.latencyMs / 1000);
+    if (record.stream) this.timeStream(kind, record, stage);
   }
 
-  private timeStream(record: UsageRecord, labels: readonly string[]): void {
-    const { ttftMs, latencyMs, outputTokens } = record;
+  private timeStream(kind: Kind, record: UsageRecord, stage: Stage): void {
+    const { tier, ttftMs, latencyMs, outputTokens } = record;
     if (ttftMs === null) return;
-    this.ttft.observe(labels, ttftMs / 1000);
+    kind.ttft ??= this.ttft.of([tier, stage]);
+    kind.ttft.observe(ttftMs / 1000);
     if (outputTokens === null || outputTokens < 2) return;
-    this.tpot.observe(labels, (latencyMs - ttftMs) / 1000 / (outputTokens - 1));
+    kind.tpot ??= this.tpot.of([tier, stage]);
+    kind.tpot.observe((latencyMs - ttftMs) / 1000 / (outputTokens - 1));
   }
 
-  private countTokens(record: UsageRecord, stage: Stage): void {
-    const { tier, inputTokens, cachedTokens, outputTokens } = record;
-    if (inputTokens === null) return;
-    const cached = cachedTokens ?? 0;
-    this.tokens.add(['input', tier, stage], inputTokens - cached);
-    this.tokens.add(['cached_input', tier, stage], cached);
-    this.tokens.add(['output', tier, stage], outputTokens ?? 0);
+  /** The series of requests of a kind are looked up once: names of labels cost more than counting. */
+  private kindOf({ tier, stream }: UsageRecord, stage: Stage): Kind {
+    let ofTier = this.kinds.get(tier);
+    if (ofTier === undefined) {
+      ofTier = [];
+      if (this.kinds.size < maxSeries) this.kinds.set(tier, ofTier);
+    }
+    const at = stages.indexOf(stage) * 2 + (stream ? 1 : 0);
+    return (ofTier[at] ??= this.beginKind(tier, stage));
   }
+
+  private beginKind(tier: string, stage: Stage): Kind {
+    const tokens = (kind: string): { value: number } =>
+      stage === 'none' ? { value: 0 } : this.tokens.of([kind, tier, stage]);
+    return {
+      outcomes: new Map(),
+      wait: this.wait.of([stage]),
+      duration: undefined,
+      ttft: undefined,
+      tpot: undefined,
+      input: tokens('input'),
+      cachedInput: tokens('cached_input'),
+      output: tokens('output'),
+    };
+  }
+
+  private beginOutcome(kind: Kind, record: UsageRecord, stage: Stage): { value: number } {
+    const { outcome, tier, stream } = record;
+    const series = this.requests.of([outcome, tier, stage, String(stream)]);
+    kind.outcomes.set(outcome, series);
+    return series;
+  }
+}
+
+/** Where requests of one tier, stage and manner are counted. */
+interface Kind {
+  outcomes: Map<Outcome, { value: number }>;
+  wait: Histogram;
+  duration: Histogram | undefined;
+  ttft: Histogram | undefined;
+  tpot: Histogram | undefined;
+  input: { value: number };
+  cachedInput: { value: number };
+  output: { value: number };
+}
+
+function countTokens(kind: Kind, { inputTokens, cachedTokens, outputTokens }: UsageRecord): void {
+  if (inputTokens === null) return;
+  const cached = cachedTokens ?? 0;
+  kind.input.value += inputTokens - cached;
+  kind.cachedInput.value += cached;
+  kind.output.value += outputTokens ?? 0;
 }
 
 function stageOf({ agentId, shared }: UsageRecord): Stage {
