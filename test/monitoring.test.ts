@@ -69,7 +69,11 @@ test('a metric of the product that no panel shows, without a reason', () => {
     'xim_request_body_bytes',
     'xim_answer_bytes_total',
     'xim_usage_clamped_total',
+    'xim_agents_penalized',
     'xim_links',
+    'xim_receipts',
+    'xim_receipts_bytes',
+    'xim_receipts_lost_total',
     // An alert.
     'xim_journal_ok',
     'xim_journal_bytes',

@@ -169,7 +169,14 @@ const queue: PanelRow = {
       lines: {
         '{{reason}}, {{phase}}': sum(rate('xim_attempt_failures_total'), 'reason, phase'),
         retries: sum(rate('xim_attempts_total', 'try="retry"')),
+        'put aside': sum(rate('xim_penalties_total')),
       },
+    },
+    {
+      title: 'Streams that another agent went on with',
+      about: 'By how they ended: completed ones were saved.',
+      unit: 'ops',
+      lines: { '{{outcome}}': sum(rate('xim_resumed_requests_total'), 'outcome') },
     },
     {
       title: 'Refused by a limit',

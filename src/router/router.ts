@@ -310,6 +310,8 @@ export class Router {
       counts: { ...scheduler.counts(), waitingLimit },
       meter: this.requests.meter,
       predictor: scheduler.predictor(),
+      penalties: scheduler.penalties(),
+      receipts: this.receipts.state(),
       journal: this.journal.figures(),
       directory,
       registry,

@@ -34,6 +34,8 @@ interface Penalty<Agent> {
 export class PenaltyBox<Agent extends object> {
   private readonly penalties = new Map<Agent, Penalty<Agent>>();
   private readonly heap = new DeadlineHeap<Penalty<Agent>>();
+  /** Times that an agent was put in. */
+  total = 0;
 
   /** Agents that are not clear. */
   get size(): number {
@@ -61,6 +63,7 @@ export class PenaltyBox<Agent extends object> {
   failed(agent: Agent, nowMs: number): void {
     const known = this.penalties.get(agent);
     if (known !== undefined && nowMs < known.wakeAtMs) return;
+    this.total += 1;
     const strikes = known === undefined || isForgotten(known, nowMs) ? 1 : known.strikes + 1;
     const penalty = known ?? { agent, strikes, wakeAtMs: 0, heapIndex: -1 };
     penalty.strikes = strikes;

@@ -135,6 +135,12 @@ export class Scheduler {
     return instances?.get(instanceKey(where.nonce, where.instance))?.inFlight ?? 0;
   }
 
+  /** Agents that are not clear after a failure, and how often one was put into the box. */
+  penalties(): { agents: number; total: number } {
+    const { size: agents, total } = this.failures.penalties;
+    return { agents, total };
+  }
+
   /** How good predictions of first bytes were lately; null: there were none. */
   predictor(): ReturnType<Placement['gauges']> {
     return this.placement.gauges();

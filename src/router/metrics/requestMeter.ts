@@ -31,6 +31,7 @@ export class RequestMeter {
   readonly tokens = new LabelledCounter({ maxSeries });
   readonly attempts = new LabelledCounter({ maxSeries });
   readonly attemptFailures = new LabelledCounter({ maxSeries });
+  readonly resumed = new LabelledCounter({ maxSeries });
   readonly limitRefusals = new LabelledCounter({ maxSeries });
   readonly bodyBytes = new Histogram([1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 16_777_216]);
   private readonly kinds = new Map<string, Kind[]>();
@@ -71,8 +72,9 @@ export class RequestMeter {
   }
 
   /** N1. */
-  ended(record: UsageRecord): void {
+  ended(record: UsageRecord, { resumed }: { resumed: number }): void {
     const stage = stageOf(record);
+    if (resumed > 0) this.resumed.add([record.outcome]);
     const kind = this.kindOf(record, stage);
     const { outcome } = record;
     const ended = kind.outcomes.get(outcome) ?? this.beginOutcome(kind, record, stage);
@@ -97,7 +99,7 @@ export class RequestMeter {
     kind.tpot.observe((latencyMs - ttftMs) / 1000 / (outputTokens - 1));
   }
 
-  /** The series of requests of a kind are looked up once: names of labels cost more than counting. */
+  /** The series of a kind are looked up once: names of labels cost more than counting. */
   private kindOf({ tier, stream }: UsageRecord, stage: Stage): Kind {
     let ofTier = this.kinds.get(tier);
     if (ofTier === undefined) {

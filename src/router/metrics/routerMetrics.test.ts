@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { readMetrics, valueOf } from '../../testing/router/readMetrics.ts';
-import { diesAfter, eventOf, refuses, streams } from '../../testing/links/fakeAgent.ts';
+import { continues } from '../../testing/links/continuingAgent.ts';
+import {
+  diesAfter,
+  eventOf,
+  refuses,
+  streams,
+  type Script,
+} from '../../testing/links/fakeAgent.ts';
 import { apiKeyEntry, endpointEntry, projectEntry } from '../../testing/router/directoryEntries.ts';
 import { RouterHarness, until } from '../../testing/router/routerHarness.ts';
 
@@ -40,6 +47,23 @@ test('a request that is counted under no outcome, or under two', async () => {
     failures.map(({ labels }) => labels['phase']),
     ['before_first_byte', 'after_first_byte'],
   );
+});
+
+test('a stream that was saved, or an agent that was put aside, and nobody counts it', async () => {
+  const one = await harness();
+  const abilities = ['chat', 'continue'];
+  const breaks: Script = (request) => request.stream.reset('engine_failed');
+  const first = await one.agent({ script: continues({ chunks: 2, next: breaks }), abilities });
+  const body = Buffer.from(JSON.stringify({ messages: [{ role: 'user', content: 'abcdef' }] }));
+  const { result } = one.submit({ resume: true, body });
+  await until(() => first.agent.requests.length === 1);
+  await one.agent({ script: continues(), abilities });
+  assert.equal((await result).outcome, 'completed');
+  const families = readMetrics(one.router.metrics());
+  assert.equal(valueOf(families, 'xim_resumed_requests_total', { outcome: 'completed' }), 1);
+  assert.equal(valueOf(families, 'xim_penalties_total'), 1);
+  assert.equal(valueOf(families, 'xim_agents_penalized'), 1);
+  assert.equal(valueOf(families, 'xim_requests_total'), 1);
 });
 
 test('slots, links or agents that are counted wrong', async () => {

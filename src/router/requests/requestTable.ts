@@ -205,7 +205,7 @@ export class RequestTable {
   private onOver(run: RequestRun, record: UsageRecord): void {
     const { requestId, apiKey } = run.request;
     const { outcome } = record;
-    this.meter.ended(record);
+    this.meter.ended(record, run.trail);
     this.keepSpans(run, record);
     this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1;
     this.runs.delete(requestId);
