@@ -13,6 +13,7 @@ const order = (over: Partial<Order> = {}): Order => ({
   streams: true,
   ...over,
 });
+const thousand = { prompt: 1000, own: 1000 };
 /** Nothing is known of its speed: 16 tokens are taken for a ms. */
 const fresh = (holds: number | null = null): InstanceLoad =>
   new InstanceLoad(new LatencyModel(null), holds);
@@ -61,7 +62,9 @@ test('what was given to an instance is counted on after it has ended', () => {
   for (const work of works) load.ended(work, { nowMs: 100, output: 20 });
   for (const work of works) load.ended(work, { nowMs: 100, output: 20 });
   assert.equal(load.inFlight, 0);
-  assert.deepEqual(load.loadFor(7, 200), { ahead: 0, own: 7, running: 0, held: 0 });
+  const pairs = { aheadPairs: 0, ownPairs: 49 };
+  const expected = { ahead: 0, own: 7, ...pairs, running: 0, held: 0 };
+  assert.deepEqual(load.loadFor({ prompt: 7, own: 7 }, 200), expected);
 });
 
 test('an answer in one piece teaches how long a first token takes', () => {
@@ -110,7 +113,7 @@ test('an instance that answers in one piece only stays slow in the eyes of the r
     const work = load.dispatch(whole, at * 100);
     load.ended(work, { nowMs: at * 100 + 10, output: 20 });
   }
-  assert.ok(load.prefillMs(1000) < 11, String(load.prefillMs(1000)));
+  assert.ok(load.prefillMs(thousand) < 11, String(load.prefillMs(thousand)));
   // Nobody learns from what failed at once, and nothing is taken for slower than what is not known.
   for (let at = 50; at < 100; at += 1) {
     const failed = load.dispatch(whole, at * 1000);
@@ -118,8 +121,8 @@ test('an instance that answers in one piece only stays slow in the eyes of the r
     const work = load.dispatch(whole, at * 1000);
     load.ended(work, { nowMs: at * 1000 + 900, output: 20 });
   }
-  const unknown = fresh().prefillMs(1000);
-  assert.ok(load.prefillMs(1000) > unknown * 0.9 && load.prefillMs(1000) <= unknown);
+  const unknown = fresh().prefillMs(thousand);
+  assert.ok(load.prefillMs(thousand) > unknown * 0.9 && load.prefillMs(thousand) <= unknown);
 });
 
 test('answers in one piece leave a backlog behind that nobody has', () => {

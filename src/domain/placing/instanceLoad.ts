@@ -8,7 +8,13 @@
  * Invariants
  * S2 An instance without a prompt under way is never closed by its backlog.
  */
-import type { LatencyModel, Load, Prediction } from '../prediction/latencyModel.ts';
+import {
+  pairsOf,
+  type LatencyModel,
+  type Load,
+  type Prediction,
+  type Prefill,
+} from '../prediction/latencyModel.ts';
 import { backlogBoundMs, backlogBoundTokens } from '../scheduler/limits.ts';
 import { newCacheAccount, type Held } from './prefixIndex.ts';
 import { RoomLearner } from './roomLearner.ts';
@@ -78,6 +84,7 @@ export class InstanceLoad {
   private readonly pending = new Set<Work>();
   private oldest: Work | undefined;
   private pendingTokens = 0;
+  private pendingPairs = 0;
   private pendingMs = 0;
   /** The same if nothing of their prompts were cached. */
   private pendingWholeMs = 0;
@@ -111,8 +118,13 @@ export class InstanceLoad {
 
   /** Prompt tokens that are still to be computed. */
   aheadTokens(nowMs: number): number {
+    return this.pendingTokens * this.leftPart(nowMs);
+  }
+
+  /** The part of what is pending that is left to do. */
+  private leftPart(nowMs: number): number {
     if (this.pendingMs <= 0) return 0;
-    return this.pendingTokens * Math.min(1, this.backlogMs(nowMs) / this.pendingMs);
+    return Math.min(1, this.backlogMs(nowMs) / this.pendingMs);
   }
 
   /** How long computing them will take. */
@@ -131,19 +143,23 @@ export class InstanceLoad {
   }
 
   /** What a request would find here. */
-  loadFor(own: number, nowMs: number): Load {
-    return { ahead: this.aheadTokens(nowMs), own, running: this.running, held: this.held };
+  loadFor(prefill: Prefill, nowMs: number): Load {
+    const { own } = prefill;
+    const left = this.leftPart(nowMs);
+    const pairs = { aheadPairs: this.pendingPairs * left, ownPairs: pairsOf(prefill) };
+    const { running, held } = this;
+    return { ahead: this.pendingTokens * left, own, ...pairs, running, held };
   }
 
-  prefillMs(tokens: number): number {
-    return this.model.prefillMs(tokens) ?? tokens * this.mostMsPerToken;
+  prefillMs(prefill: Prefill): number {
+    return this.model.prefillMs(prefill) ?? prefill.own * this.mostMsPerToken;
   }
 
   dispatch(order: Order, nowMs: number): Work {
     const { own } = order;
-    const load = this.loadFor(own, nowMs);
-    const prefillMs = this.prefillMs(own);
-    const wholeMs = this.prefillMs(order.prompt);
+    const load = this.loadFor(order, nowMs);
+    const prefillMs = this.prefillMs(order);
+    const wholeMs = this.prefillMs({ prompt: order.prompt, own: order.prompt });
     const explainedMs = this.pendingWholeMs + wholeMs;
     const work: Work = {
       ...order,
@@ -163,6 +179,7 @@ export class InstanceLoad {
     this.oldest ??= work;
     this.given = work.given;
     this.pendingTokens += own;
+    this.pendingPairs += load.ownPairs;
     this.pendingMs += prefillMs;
     this.pendingWholeMs += wholeMs;
     return work;
@@ -226,6 +243,7 @@ export class InstanceLoad {
     if (this.oldest === work) [this.oldest] = this.pending;
     const isLast = this.pending.size === 0;
     this.pendingTokens = isLast ? 0 : Math.max(0, this.pendingTokens - work.own);
+    this.pendingPairs = isLast ? 0 : Math.max(0, this.pendingPairs - work.load.ownPairs);
     this.pendingMs = isLast ? 0 : Math.max(0, this.pendingMs - work.prefillMs);
     this.pendingWholeMs = isLast ? 0 : Math.max(0, this.pendingWholeMs - work.wholeMs);
   }

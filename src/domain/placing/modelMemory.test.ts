@@ -3,7 +3,7 @@ import test from 'node:test';
 import { agentEntry } from '../../testing/router/directoryEntries.ts';
 import { ModelMemory } from './modelMemory.ts';
 
-const load = { ahead: 0, own: 1000, running: 0, held: 0 };
+const load = { ahead: 0, own: 1000, aheadPairs: 0, ownPairs: 1e6, running: 0, held: 0 };
 const where = { instance: 'i', modelId: 'm' };
 
 test('a machine that comes back is a stranger, a new one of its kind, too', () => {

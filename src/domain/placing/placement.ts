@@ -205,8 +205,8 @@ export class Placement {
 
   /** How fast prompts are computed decides how much waiting is worth. */
   private learnAgeing(instance: EngineInstance, { prefillMs }: Work): void {
-    if (instance.load.model.prefillMs(1) === null) return;
-    const msPerToken = instance.load.prefillMs(1000) / 1000;
+    if (instance.load.model.prefillMs({ prompt: 1, own: 1 }) === null) return;
+    const msPerToken = instance.load.prefillMs({ prompt: 1000, own: 1000 }) / 1000;
     if (!(prefillMs > 0) || !(msPerToken > 0)) return;
     for (const pool of instance.pools) pool.waiting.age(ageing / msPerToken);
   }

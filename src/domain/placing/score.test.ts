@@ -22,7 +22,9 @@ function learned(tokensPerMs: number): InstanceLoad {
     const own = 100 + 8000 * random.float();
     const ahead = n % 2 === 0 ? 0 : 4000 * random.float();
     const measuredMs = 20 + (own + ahead) / tokensPerMs;
-    model.learnTtft({ ahead, own, running: 2, held: 5000 }, { measuredMs, predicted: null });
+    const pairs = { aheadPairs: 0, ownPairs: own * own };
+    const load = { ahead, own, ...pairs, running: 2, held: 5000 };
+    model.learnTtft(load, { measuredMs, predicted: null });
     model.learnTpot({ running: 2, held: 5000 }, 160 / tokensPerMs);
   }
   return new InstanceLoad(model, null);

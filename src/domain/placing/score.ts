@@ -47,7 +47,7 @@ export function scoreOf<Item>(
 ): Scored<Item> {
   const { load, order, nearness, slots, nowMs } = what;
   const { model } = load;
-  const found = load.loadFor(order.own, nowMs);
+  const found = load.loadFor(order, nowMs);
   const ttftMs = model.ttftMs(found);
   const tpotMs = model.tpotMs({ running: found.running + 1, held: found.held + order.prompt });
   const decodeMs = decodeWeight * order.answer * (tpotMs ?? 0);

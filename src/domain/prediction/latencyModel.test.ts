@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { seededRandom, type Random } from '../../lib/random.ts';
-import { LatencyModel, type Load } from './latencyModel.ts';
+import { LatencyModel, pairsOf, type Load } from './latencyModel.ts';
 
 /** A machine that is as the formula says, with multiplicative noise. */
 function machine(options: { slowness?: number; noise?: number; random: Random }) {
   const { slowness = 1, noise = 0, random } = options;
-  const truth = ({ ahead, own, running, held }: Load): number => {
-    const prompts = 0.07 * ahead + 0.065 * own + 8e-7 * own * own;
+  const truth = ({ ahead, own, aheadPairs, ownPairs, running, held }: Load): number => {
+    const prompts = 0.07 * ahead + 0.065 * own + 8e-7 * (aheadPairs + ownPairs);
     return slowness * (20 + prompts + 0.4 * running + held / 10_000);
   };
   const noisy = (load: Load): number => {
@@ -16,14 +16,26 @@ function machine(options: { slowness?: number; noise?: number; random: Random })
       Math.sqrt(-2 * Math.log(1 - random.float())) * Math.cos(2 * Math.PI * random.float());
     return truth(load) * Math.exp(noise * normal);
   };
-  const busy = (): Load => ({
-    ahead: random.float() < 0.3 ? 0 : 8000 * random.float(),
-    own: 100 + 16_000 * random.float() ** 3,
-    running: Math.floor(60 * random.float()),
-    held: 300_000 * random.float(),
-  });
+  const busy = (): Load => {
+    const load = uncached({
+      ahead: random.float() < 0.3 ? 0 : 8000 * random.float(),
+      own: 100 + 16_000 * random.float() ** 3,
+      running: Math.floor(60 * random.float()),
+      held: 300_000 * random.float(),
+    });
+    // Half of them go on with what is cached.
+    const cached = random.float() < 0.5 ? 0 : 60_000 * random.float();
+    return { ...load, ownPairs: pairsOf({ prompt: load.own + cached, own: load.own }) };
+  };
   return { truth, noisy, busy };
 }
+
+/** A prompt of which nothing is cached, behind short ones. */
+const uncached = (load: Omit<Load, 'aheadPairs' | 'ownPairs'>): Load => ({
+  ...load,
+  aheadPairs: 0,
+  ownPairs: load.own * load.own,
+});
 
 /** Predicts, then learns; gives the mean relative error and the share below p90 after a warm-up. */
 function follow(model: LatencyModel, run: { next: () => Load; measure: (load: Load) => number }) {
@@ -66,13 +78,13 @@ test('a night of short quiet prompts erases what a busy day looks like', () => {
   const { truth, noisy, busy } = machine({ noise: 0.05, random: seededRandom(3) });
   const model = new LatencyModel(null);
   follow(model, { next: busy, measure: noisy });
-  const quiet: Load = { ahead: 0, own: 60, running: 0, held: 0 };
+  const quiet = uncached({ ahead: 0, own: 60, running: 0, held: 0 });
   for (let n = 0; n < 20_000; n += 1) {
     model.learnTtft(quiet, { measuredMs: noisy(quiet), predicted: null });
   }
   for (const load of [
-    { ahead: 6000, own: 12_000, running: 40, held: 200_000 },
-    { ahead: 0, own: 4000, running: 20, held: 100_000 },
+    uncached({ ahead: 6000, own: 12_000, running: 40, held: 200_000 }),
+    uncached({ ahead: 0, own: 4000, running: 20, held: 100_000 }),
   ]) {
     const error = (model.ttftMs(load) ?? 0) / truth(load) - 1;
     assert.ok(Math.abs(error) < 0.15, `${error}`);
@@ -85,7 +97,7 @@ test('a new instance is a stranger though its kind is known, or stays as fast th
   const fast = machine({ random });
   follow(new LatencyModel(kind), { next: fast.busy, measure: fast.truth });
   const fresh = new LatencyModel(kind);
-  const load: Load = { ahead: 1000, own: 3000, running: 8, held: 30_000 };
+  const load = uncached({ ahead: 1000, own: 3000, running: 8, held: 30_000 });
   const asKind = fresh.ttftMs(load) ?? 0;
   assert.ok(Math.abs(asKind / fast.truth(load) - 1) < 0.05);
   const slow = machine({ slowness: 3, random });
@@ -95,6 +107,17 @@ test('a new instance is a stranger though its kind is known, or stays as fast th
   }
   const compared = (fresh.ttftMs(load) ?? 0) / slow.truth(load);
   assert.ok(compared > 0.6 && compared < 1.4, `${compared}`);
+});
+
+test('what is cached costs nothing, although what is computed has to look back on it', () => {
+  const { truth, busy } = machine({ random: seededRandom(8) });
+  const model = new LatencyModel(null);
+  follow(model, { next: busy, measure: truth });
+  const prompt = { prompt: 61_000, own: 1000 };
+  const short = { prompt: 1000, own: 1000 };
+  const more = (model.prefillMs(prompt) ?? 0) - (model.prefillMs(short) ?? 0);
+  const expected = 8e-7 * 2 * 60_000 * 1000;
+  assert.ok(Math.abs(more / expected - 1) < 0.05, `${more} ms instead of ${expected}`);
 });
 
 test('time per token does not follow the number of sequences', () => {
@@ -115,9 +138,17 @@ test('S5: what hostile agents do makes a prediction that is no time', () => {
     fc.constantFrom(0, -1, NaN, Infinity, -Infinity, 1e308, Number.MIN_VALUE),
     fc.double({ min: 0, max: 1e6, noNaN: true }),
   );
-  const load = fc.record({ ahead: wild, own: wild, running: wild, held: wild });
+  const pairs = { aheadPairs: wild, ownPairs: wild };
+  const load = fc.record({ ahead: wild, own: wild, ...pairs, running: wild, held: wild });
   const asked = fc.double({ min: 0, max: 1e6, noNaN: true });
-  const question = fc.record({ ahead: asked, own: asked, running: asked, held: asked });
+  const question = fc.record({
+    ahead: asked,
+    own: asked,
+    aheadPairs: asked,
+    ownPairs: asked,
+    running: asked,
+    held: asked,
+  });
   fc.assert(
     fc.property(fc.array(fc.tuple(load, wild), { maxLength: 60 }), question, (samples, about) => {
       const model = new LatencyModel(new LatencyModel(null));
@@ -125,7 +156,10 @@ test('S5: what hostile agents do makes a prediction that is no time', () => {
         model.learnTtft(seen, { measuredMs, predicted: model.predict(about) });
         model.learnTpot(seen, measuredMs);
         const { ttftMs = 1, p90Ms = 1 } = model.predict(about) ?? {};
-        const others = [model.prefillMs(about.own) ?? 1, model.tpotMs(about) ?? 1];
+        const others = [
+          model.prefillMs({ prompt: about.ahead + about.own, own: about.own }) ?? 1,
+          model.tpotMs(about) ?? 1,
+        ];
         for (const one of [ttftMs, p90Ms, ...others]) {
           assert.ok(Number.isFinite(one) && one >= 0, `${one}`);
         }

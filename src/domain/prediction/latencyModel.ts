@@ -2,7 +2,7 @@
  * How long: what one engine instance takes until its first byte, and from token to token, learned
  * online from what the router itself measures.
  *
- *     TTFT = a + b·ahead + c·own + d·own² + e·running + f·held     [ms; thousands of tokens]
+ *     TTFT = a + b·ahead + c·own + d·pairs + e·running + f·held    [ms; thousands of tokens]
  *     TPOT = g + h·running + i·held
  *
  * An instance with few samples is like its kind, times how it compared to it so far. `LatencyModel`
@@ -20,6 +20,9 @@ export interface Load {
   ahead: number;
   /** Its own prompt tokens to be computed. */
   own: number;
+  /** What the tokens to be computed look back on, of both; tokens squared. */
+  aheadPairs: number;
+  ownPairs: number;
   /** Sequences that decode. */
   running: number;
   /** Tokens that all of them hold. */
@@ -32,6 +35,15 @@ export interface Prediction {
   /** Nine of ten are no longer. */
   p90Ms: number;
 }
+
+/** A prompt: all of its tokens, and those of them that have to be computed. */
+export interface Prefill {
+  prompt: number;
+  own: number;
+}
+
+/** What its tokens look back on: `own²` where nothing of it is cached, in tokens squared. */
+export const pairsOf = ({ prompt, own }: Prefill): number => own * (2 * prompt - own);
 
 export interface PredictorGauges {
   /** Mean absolute percentage error of the latest TTFTs, as a share. */
@@ -54,6 +66,8 @@ const largestQuantile = Math.log(50);
 /** Samples that the gauges look back on. */
 const gaugeSamples = 500;
 const nothing = new Float64Array(ttftFeatures);
+/** What a machine that does nothing finds. */
+const idle: Load = { ahead: 0, own: 0, aheadPairs: 0, ownPairs: 0, running: 0, held: 0 };
 
 export class LatencyModel {
   /** TTFTs that were learned from. */
@@ -89,16 +103,15 @@ export class LatencyModel {
     return asKind === null ? null : asKind * this.ttftRatio;
   }
 
-  /** Computing so many tokens of prompts, alone; null while nothing is known. */
-  prefillMs(tokens: number): number | null {
+  /** Computing a prompt, alone; null while nothing is known. */
+  prefillMs(prefill: Prefill): number | null {
     if (this.samples >= minLatencySamples) {
       const { coefficients: c } = this.ttft;
-      const kilo = tokens / 1000;
       // Of a prompt among others the rate of those ahead is the better witness, where it is known.
       const perKilo = Math.max(c[2] ?? 0, c[1] ?? 0);
-      return perKilo * kilo + (c[3] ?? 0) * kilo * kilo;
+      return (perKilo * prefill.own) / 1000 + ((c[3] ?? 0) * pairsOf(prefill)) / 1e6;
     }
-    const asKind = this.kind?.prefillMs(tokens) ?? null;
+    const asKind = this.kind?.prefillMs(prefill) ?? null;
     return asKind === null ? null : asKind * this.ttftRatio;
   }
 
@@ -106,9 +119,10 @@ export class LatencyModel {
   parts(load: Load): { aheadMs: number; ownMs: number } | null {
     if (this.samples >= minLatencySamples) {
       const { coefficients: c } = this.ttft;
-      const [aheadK, ownK] = [load.ahead / 1000, load.own / 1000];
-      const ownMs = (c[2] ?? 0) * ownK + (c[3] ?? 0) * ownK * ownK;
-      return { aheadMs: (c[1] ?? 0) * aheadK, ownMs };
+      const { ahead, own, aheadPairs, ownPairs } = load;
+      const ownMs = ((c[2] ?? 0) * own) / 1000 + ((c[3] ?? 0) * ownPairs) / 1e6;
+      const aheadMs = ((c[1] ?? 0) * ahead) / 1000 + ((c[3] ?? 0) * aheadPairs) / 1e6;
+      return { aheadMs, ownMs };
     }
     const asKind = this.kind?.parts(load) ?? null;
     if (asKind === null) return null;
@@ -148,7 +162,7 @@ export class LatencyModel {
   /** The mean time per token of an answer, with the load in the middle of it. */
   learnTpot(load: Pick<Load, 'running' | 'held'>, measuredMs: number): void {
     const { running, held } = load;
-    if (!isSane({ ...load, ahead: 0, own: 0 }) || !(measuredMs >= 0)) return;
+    if (!isSane({ ...idle, ...load }) || !(measuredMs >= 0)) return;
     const measured = Math.min(measuredMs, longestMeasuredMs);
     const asKind = this.kind?.tpotMs(load) ?? null;
     if (asKind !== null && this.tpotSamples < minLatencySamples) {
@@ -173,11 +187,11 @@ export class LatencyModel {
     return Math.exp(this.logTtftRatio / (Math.min(this.samples, minLatencySamples) + 1));
   }
 
-  private ownTtft({ ahead, own, running, held }: Load): number {
+  private ownTtft({ ahead, own, aheadPairs, ownPairs, running, held }: Load): number {
     const { coefficients: c } = this.ttft;
-    const [aheadK, ownK] = [ahead / 1000, own / 1000];
-    const prompts = (c[1] ?? 0) * aheadK + (c[2] ?? 0) * ownK + (c[3] ?? 0) * ownK * ownK;
-    return (c[0] ?? 0) + prompts + (c[4] ?? 0) * running + ((c[5] ?? 0) * held) / 1000;
+    const prompts = ((c[1] ?? 0) * ahead + (c[2] ?? 0) * own) / 1000;
+    const pairs = ((c[3] ?? 0) * (aheadPairs + ownPairs)) / 1e6;
+    return (c[0] ?? 0) + prompts + pairs + (c[4] ?? 0) * running + ((c[5] ?? 0) * held) / 1000;
   }
 
   private judge(measured: number, { ttftMs, p90Ms }: Prediction): void {
@@ -196,8 +210,10 @@ interface Measured {
   predicted: Prediction | null;
 }
 
-const isSane = ({ ahead, own, running, held }: Load): boolean =>
-  [ahead, own, running, held].every((one) => one >= 0 && one < 1e9);
+const isSane = ({ aheadPairs, ownPairs, ...counts }: Load): boolean =>
+  [...Object.values(counts), aheadPairs / 1e9, ownPairs / 1e9].every(
+    (one) => one >= 0 && one < 1e9,
+  );
 
 /** A single sample says no more than a factor of a hundred. */
 const boundedLog = (ratio: number): number => Math.log(Math.min(100, Math.max(0.01, ratio)));
@@ -206,9 +222,9 @@ function scaled({ coefficients }: StratifiedFit, ratio: number): Float64Array {
   return coefficients.map((one) => one * ratio);
 }
 
-function ttftVector({ ahead, own, running, held }: Load): Float64Array {
-  const ownK = own / 1000;
-  return Float64Array.of(1, ahead / 1000, ownK, ownK * ownK, running, held / 1000);
+function ttftVector({ ahead, own, aheadPairs, ownPairs, running, held }: Load): Float64Array {
+  const pairs = (aheadPairs + ownPairs) / 1e6;
+  return Float64Array.of(1, ahead / 1000, own / 1000, pairs, running, held / 1000);
 }
 
 /** How loaded the instance was, by how long the prompt was. */

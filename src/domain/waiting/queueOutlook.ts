@@ -11,6 +11,7 @@
 import { outlookMs, maxOutlookInstances } from '../limits.ts';
 import { answerCharge, promptCharge } from './fairQueue.ts';
 import type { Placement } from '../placing/placement.ts';
+import type { Prefill } from '../prediction/latencyModel.ts';
 import type { EngineInstance, InstancePool, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { TierTable } from '../tiers/tiers.ts';
 
@@ -189,7 +190,7 @@ function instancePace(
   const { load, slots, inFlight } = instance;
   const { typical, pool, nowMs } = where;
   const isOpen = pool.open.has(instance);
-  const prefillMs = typical === null ? 0 : (load.model.prefillMs(typical.prompt) ?? 0);
+  const prefillMs = typical === null ? 0 : (load.model.prefillMs(wholeOf(typical)) ?? 0);
   const holdMs = holdOf(instance, where);
   if (holdMs === null) return null;
   // What is closed by its room takes no more than it has, whatever it granted.
@@ -201,12 +202,16 @@ function instancePace(
   return { opensInMs: hasSlot && backlogMs > 0 ? backlogMs : holdMs / useful, perRequestMs };
 }
 
+/** Nothing of it is taken for cached. */
+const wholeOf = ({ prompt }: Typical): Prefill => ({ prompt, own: prompt });
+const nothing: Prefill = { prompt: 0, own: 0 };
+
 /** How long a typical request holds a slot here; null: nothing is known. */
 function holdOf(
   { load }: EngineInstance,
   { typical, pool, nowMs }: { typical: Typical | null; pool: InstancePool; nowMs: number },
 ): number | null {
-  const found = load.loadFor(typical?.prompt ?? 0, nowMs);
+  const found = load.loadFor(typical === null ? nothing : wholeOf(typical), nowMs);
   const tpotMs = load.model.tpotMs(found);
   const ttftMs = load.model.ttftMs(found);
   if (typical !== null && tpotMs !== null && ttftMs !== null) {

@@ -265,7 +265,7 @@ export class WaitingQueue {
       counterOf: (one) => placement.counterOf(one, nowMs),
       ownOf: (one) => placement.ownTokens(one, instance),
       ttftMsOf: (one) =>
-        load.model.ttftMs(load.loadFor(placement.ownTokens(one, instance), nowMs)) ?? 0,
+        load.model.ttftMs(load.loadFor(placement.order(one, instance), nowMs)) ?? 0,
       passes: (one, room) => {
         const stage = this.stageFor(one, instance, room);
         found = stage ?? found;
