@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { systemClock } from '../lib/clock.ts';
+import { silentLogger } from '../lib/log.ts';
+import { systemRandom } from '../lib/random.ts';
+import { readMetrics, valueOf } from '../testing/router/readMetrics.ts';
+import { openStore } from './openStore.ts';
+import { meterStore } from './storeMeter.ts';
+
+test('a store that answers otherwise when it is timed, or fails uncounted', async (t) => {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'xim-meter-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const parts = { log: silentLogger, clock: systemClock, random: systemRandom };
+  const opened = await openStore({ url: path.join(directory, 'xim.db'), ...parts });
+  const { store, text } = meterStore(opened, systemClock);
+  assert.deepEqual(Object.keys(store).toSorted(), Object.keys(opened).toSorted());
+  assert.equal(await store.settingOrInsert('name', 'value'), 'value');
+  assert.equal(await store.setting('name'), 'value');
+  await store.close();
+  await assert.rejects(store.setting('name'));
+  const families = readMetrics(text());
+  const access = 'read';
+  assert.equal(valueOf(families, 'xim_store_call_seconds_count', { access }), 2);
+  assert.equal(valueOf(families, 'xim_store_failures_total', { access }), 1);
+  assert.equal(valueOf(families, 'xim_store_failures_total', { access: 'change' }), 0);
+  assert.equal(valueOf(families, 'xim_store_method_calls_total', { method: 'setting' }), 2);
+});
