@@ -11,6 +11,7 @@ import {
 import { endCommand, endingOf, print } from '../connection/withServer.ts';
 import { exitCodes } from '../exitCodes.ts';
 import { serverOptions } from '../serverContext.ts';
+import { acceptInvitation, invitationIn } from './acceptInvitation.ts';
 import { signInAsPerson } from './signInAsPerson.ts';
 import { signInByKey } from './signInByKey.ts';
 import { trustedPin } from './trustedPin.ts';
@@ -69,10 +70,11 @@ export const login = defineCommand({
   operands: ['[URL]'],
   summary: 'Sign in to a server',
   details:
-    'Without URL, to the one in use again. Asks for what it needs; without a terminal, it reads ' +
-    'one answer a line from standard input, in the order of the questions: e-mail address ' +
-    '(unless --email), password, code where there is a second factor, new password where it ' +
-    'must be changed; or with --key, the key.',
+    'Without URL, to the one in use again; the address of an invitation accepts it. Asks ' +
+    'for what it needs; without a terminal, it reads one answer a line from standard input, ' +
+    'in the order of the questions: e-mail address (unless --email), password, code where ' +
+    'there is a second factor, new password where it must be changed; or with --key, the ' +
+    'key.',
   options,
   run: (context, { options: given, operands: [url] }) =>
     endingOf({ name: 'login', context }, async () => {
@@ -87,9 +89,7 @@ export const login = defineCommand({
       // Whoever names the server is asked who they are: the order of questions is the same always.
       const again = url === undefined && known?.auth.kind === 'session' ? known.auth : undefined;
       const person = given.email ?? again?.email;
-      const { auth, projects } = given.key
-        ? await signInByKey({ address, context })
-        : await signInAsPerson({ address, context, email: person });
+      const { auth, projects } = await signIn({ address, context }, { url, person, ...given });
       const project = chosenProject(projects, given.project ?? known?.project ?? undefined);
       const name = given.name ?? nameFrom(server);
       const signedIn: ServerContext = {
@@ -111,6 +111,17 @@ export const login = defineCommand({
       );
     }),
 });
+
+/** By a key, by an invitation, or as whoever is asked. */
+function signIn(
+  signing: Parameters<typeof signInByKey>[0],
+  given: { url: string | undefined; person: string | undefined; key: boolean },
+): ReturnType<typeof signInAsPerson> {
+  const token = invitationIn(given.url);
+  if (given.key) return signInByKey(signing);
+  if (token !== undefined) return acceptInvitation({ ...signing, token });
+  return signInAsPerson({ ...signing, email: given.person });
+}
 
 type Answer = {
   context: string;

@@ -292,3 +292,51 @@ test('a context that is damaged or has no project, taken for a good one', async 
     assert.match(notes, /lab\.json is damaged\. Remove it and sign in again/);
   }
 });
+
+const terms = {
+  email: 'ada@example.org',
+  project: { name: 'Nord Lab', role: 'member' },
+  expires_at: '2026-03-08T00:00:00.000Z',
+} as const;
+
+test('an invitation can be accepted in a browser alone', async () => {
+  const url = `${cli.origin}/ui/#invitation=xin_secret-of-the-invitation`;
+  const accept = (lines: string[]): ReturnType<CliHarness['run']> =>
+    cli.run(['login', url, '--name', 'lab'], { lines, interactive: true });
+  const always = {
+    'GET /api/v1/sign-in/options': options,
+    'POST /api/v1/sign-in': { body: session, headers: withCookie },
+  };
+  cli.answers({
+    ...always,
+    'POST /api/v1/sign-up/terms': { body: { ...terms, has_account: false } },
+    'POST /api/v1/sign-up': { status: 201, body: session, headers: withCookie },
+  });
+  const made = await accept(['correct horse battery', 'correct horse battery']);
+  assert.equal(made.code, 0, made.notes);
+  assert.match(made.notes, /An invitation of ada@example\.org to Nord Lab, as member/);
+  assert.match(made.out, /Project: nordlab/);
+  const token = 'xin_secret-of-the-invitation';
+  assert.deepEqual(cli.seen.find(({ url: to }) => to === '/api/v1/sign-up')?.body, {
+    token,
+    password: 'correct horse battery',
+  });
+  assert.deepEqual(made.asked, ['New password: ', 'Once more: ']);
+
+  cli.answers({
+    ...always,
+    'POST /api/v1/sign-up/terms': { body: { ...terms, has_account: true } },
+    'POST /api/v1/session/invitations': { body: session },
+  });
+  const joined = await accept(['correct horse']);
+  assert.equal(joined.code, 0, joined.notes);
+  const accepted = cli.seen.find(({ url: to }) => to === '/api/v1/session/invitations');
+  assert.deepEqual([accepted?.body, accepted?.headers.cookie], [{ token }, cookie]);
+  assert.deepEqual(joined.asked, ['Password: ']);
+
+  const unknown = refusal(404, 'not_found', 'No such invitation.');
+  cli.answers({ ...always, 'POST /api/v1/sign-up/terms': unknown });
+  const ended = await accept([]);
+  assert.notEqual(ended.code, 0);
+  assert.ok(!`${ended.out}${ended.notes}`.includes('xin_secret'), 'it stays out of the terminal');
+});

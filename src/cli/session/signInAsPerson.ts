@@ -33,64 +33,74 @@ export async function signInAsPerson(
 ): Promise<SignedIn> {
   const email = signing.email ?? (await answerTo('E-mail address: ', signing));
   const password = await answerTo('Password: ', signing, { secret: true });
-  const opened = await open(signing, { email, password });
-  const { cookie, session } = opened;
-  const auth = {
-    kind: 'session',
-    email: session.user.email,
-    cookie,
-    expires_at: session.expires_at,
-  } as const;
+  const { auth, session } = await open(signing, { email, password });
   if (!session.must_change_password) return signedIn(auth, session);
   signing.context.terminal.note('This password was for once. Choose your own.\n');
   return signedIn(auth, await changePassword(signing, { auth, oldPassword: password }));
 }
 
-const signedIn = (auth: ContextAuth, { projects }: SessionAnswer): SignedIn => ({
+export const signedIn = (auth: ContextAuth, { projects }: SessionAnswer): SignedIn => ({
   auth,
   projects: projects.map(({ slug }) => slug),
 });
 
-async function open(
-  signing: SigningIn,
-  given: Given,
-): Promise<{ cookie: string; session: SessionAnswer }> {
+export interface OpenedSession {
+  auth: ContextAuth;
+  session: SessionAnswer;
+}
+
+/** What a sign-in, or a sign-up, has answered. */
+export function openedBy(outcome: CallOutcome<SessionAnswer> & { kind: 'ok' }): OpenedSession {
+  const [cookie] = outcome.headers['set-cookie'] ?? [];
+  const { answer: session } = outcome;
+  const { user, expires_at } = session;
+  const auth = { email: user.email, cookie: cookie?.split(';')[0] ?? '', expires_at };
+  return { auth: { kind: 'session', ...auth }, session };
+}
+
+async function open(signing: SigningIn, given: Given): Promise<OpenedSession> {
   const outcome = await post<SessionAnswer>(signing, null, '/api/v1/sign-in', given);
-  if (outcome.kind === 'ok') {
-    const [cookie] = outcome.headers['set-cookie'] ?? [];
-    return { cookie: cookie?.split(';')[0] ?? '', session: outcome.answer };
-  }
+  if (outcome.kind === 'ok') return openedBy(outcome);
   const asked = outcome.kind === 'refused' && outcome.code === 'second_factor_required';
   if (!asked || given.code !== undefined) return failed(outcome, signing);
   const code = await answerTo(codeQuestion, signing);
   return open(signing, { ...given, code });
 }
 
-/** The server says what a good password is, so it is asked until it is content. */
 export async function changePassword(
   signing: SigningIn,
-  parts: { auth: ContextAuth; oldPassword: string },
+  { auth, oldPassword }: { auth: ContextAuth; oldPassword: string },
 ): Promise<SessionAnswer> {
+  const outcome = await withNewPassword(signing, (password) => {
+    const body = { old_password: oldPassword, new_password: password };
+    return post<SessionAnswer>(signing, auth, '/api/v1/session/password', body);
+  });
+  return outcome.answer;
+}
+
+/** The server says what a good password is, so it is asked until it is content. */
+export async function withNewPassword<Answer>(
+  signing: SigningIn,
+  send: (password: string) => Promise<CallOutcome<Answer>>,
+): Promise<CallOutcome<Answer> & { kind: 'ok' }> {
   const { terminal, input } = signing.context;
   const password = await answerTo('New password: ', signing, { secret: true });
   if (input.interactive) {
     const again = await answerTo('Once more: ', signing, { secret: true });
     if (again !== password) {
       terminal.note('The two differ.\n');
-      return changePassword(signing, parts);
+      return withNewPassword(signing, send);
     }
   }
-  const body = { old_password: parts.oldPassword, new_password: password };
-  const to = '/api/v1/session/password';
-  const outcome = await post<SessionAnswer>(signing, parts.auth, to, body);
-  if (outcome.kind === 'ok') return outcome.answer;
+  const outcome = await send(password);
+  if (outcome.kind === 'ok') return outcome;
   const unfit = outcome.kind === 'refused' && outcome.status === 400;
   if (!unfit || !input.interactive) return failed(outcome, signing);
   terminal.note(`${outcome.message}\n`);
-  return changePassword(signing, parts);
+  return withNewPassword(signing, send);
 }
 
-function post<Answer>(
+export function post<Answer>(
   { address, context: { clock, random } }: SigningIn,
   auth: ContextAuth | null,
   path: string,
@@ -99,7 +109,7 @@ function post<Answer>(
   return callServer<Answer>({ address, auth, clock, random }, { method: 'POST', path, body });
 }
 
-function failed(
+export function failed(
   outcome: Exclude<CallOutcome<unknown>, { kind: 'ok' }>,
   { name = 'login' }: SigningIn,
 ): never {
