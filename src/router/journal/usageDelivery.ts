@@ -24,6 +24,7 @@ import {
   maxUndeliveredRecords,
   refusedAtOnce,
   refusedRecordMs,
+  smallUsageBatch,
   usageBatch,
   usageCallMs,
   usageDelayMs,
@@ -154,12 +155,13 @@ export class UsageDelivery {
 
   /** `refused`: after a while again. */
   private async deliverBatch(): Promise<'delivered' | 'refused'> {
-    while (this.taken.length < this.batchSize) {
+    const size = Math.min(this.batchSize, Math.max(smallUsageBatch, this.waiting >> 2));
+    while (this.taken.length < size) {
       const record = this.queue.shift();
       if (record === undefined) break;
       this.taken.push(record);
     }
-    const batch = this.taken.slice(0, this.batchSize);
+    const batch = this.taken.slice(0, size);
     const taken = await this.record(batch);
     if (taken === 'away') return 'refused';
     if (taken === 'unfit') return this.suspect(batch) ? 'delivered' : 'refused';
