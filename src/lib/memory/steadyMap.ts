@@ -111,7 +111,9 @@ const leastPlaces = 16;
 const hashedCharacters = 10;
 
 function emptyPlaces(count: number): undefined[] {
-  return Array.from({ length: count }, () => undefined);
+  const places: undefined[] = [];
+  for (let n = 0; n < count; n += 1) places.push(undefined);
+  return places;
 }
 
 function hashOf(key: string | number): number {

@@ -41,6 +41,7 @@ export class RequestTable {
   private readonly clock: Clock;
   private readonly directory: Directory;
   private readonly runs = new SteadyMap<string, RequestRun>();
+  /** Keys that have had requests since the last sweep. */
   private readonly byKey = new SteadyMap<string, SteadyMap<string, RequestRun>>();
   private readonly attempts = new SteadyMap<number, Attempt>();
   private readonly time: CoarseTime = { nowMs: 0 };
@@ -167,6 +168,7 @@ export class RequestTable {
     for (const attempt of this.attempts.values()) attempt.giveUpUnconfirmed(nowMs);
     // Keys end by time alone too, and one may have been revoked while a body was being read.
     for (const apiKeyId of this.byKey.keys()) {
+      if (this.byKey.get(apiKeyId)?.size === 0) this.byKey.delete(apiKeyId);
       const entry = this.directory.apiKey(apiKeyId);
       if (entry !== undefined) this.endUnauthorized(apiKeyId, entry);
     }
@@ -210,9 +212,7 @@ export class RequestTable {
     this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1;
     this.runs.delete(requestId);
     this.places.over(run);
-    const ofKey = this.byKey.get(apiKey.id);
-    ofKey?.delete(requestId);
-    if (ofKey?.size === 0) this.byKey.delete(apiKey.id);
+    this.byKey.get(apiKey.id)?.delete(requestId);
     if (this.runs.size === 0) for (const resolve of this.emptied.splice(0)) resolve();
   }
 
