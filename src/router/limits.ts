@@ -172,7 +172,7 @@ export const usageBatch = 500;
  * Of few that wait, no more than these are carried at once: the store's thread shares a core with
  * the router's where there are few, and holds up what streams for as long as it is at a batch.
  */
-export const smallUsageBatch = 64;
+export const smallUsageBatch = 100;
 export const maxUndeliveredRecords = 20_000;
 /** Records are delivered so long after the first of a batch. */
 export const usageDelayMs = 200;

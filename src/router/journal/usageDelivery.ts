@@ -155,7 +155,7 @@ export class UsageDelivery {
 
   /** `refused`: after a while again. */
   private async deliverBatch(): Promise<'delivered' | 'refused'> {
-    const size = Math.min(this.batchSize, Math.max(smallUsageBatch, this.waiting >> 2));
+    const size = Math.min(this.batchSize, Math.max(smallUsageBatch, this.waiting >> 1));
     while (this.taken.length < size) {
       const record = this.queue.shift();
       if (record === undefined) break;
