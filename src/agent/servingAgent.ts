@@ -16,7 +16,7 @@ import type { AgentConfig } from './agentConfig.ts';
 import type { AgentEvent } from './agentEvent.ts';
 import type { Engine, ModelEnsurer } from './engines/engine.ts';
 import { AnswerRate } from './health/answerRate.ts';
-import { heartbeatOf } from './health/heartbeat.ts';
+import { heartbeatOf, thisMemory, type MachineMemory } from './health/heartbeat.ts';
 import type { MachineHealth } from './health/machineHealth.ts';
 import type { Membership } from './joining/membership.ts';
 import { parseLinkUrl } from './joining/serverAddress.ts';
@@ -44,6 +44,8 @@ export interface ServingParts {
   random: Random;
   log: Logger;
   onEvent: (event: AgentEvent) => void;
+  /** What a heartbeat says of memory: this machine's unless a test says otherwise. */
+  memory?: () => MachineMemory;
   /** Opens the connection of a link: a WebSocket unless a test says otherwise. */
   dial?: Dial;
 }
@@ -208,6 +210,7 @@ export class ServingAgent {
       cache: models,
       stateDir: config.stateDir,
       machine: this.parts.machineHealth(),
+      memory: (this.parts.memory ?? thisMemory)(),
     });
   }
 

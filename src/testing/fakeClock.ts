@@ -8,12 +8,14 @@ interface FakeTimer {
   dueMs: number;
   order: number;
   fire: () => void;
+  /** Where it stands in the heap; −1: it does not any more. */
+  place: number;
 }
 
 export class FakeClock implements Clock {
   private elapsedMs = 0;
   private wallOffsetMs: number;
-  private timers: FakeTimer[] = [];
+  private readonly timers = new TimerHeap();
   private created = 0;
 
   /** `startMs` is the first wall-clock time, in ms since the epoch. */
@@ -31,18 +33,15 @@ export class FakeClock implements Clock {
 
   setTimer(delayMs: number, fire: () => void): Timer {
     this.created += 1;
-    const timer = { dueMs: this.elapsedMs + Math.max(0, delayMs), order: this.created, fire };
-    this.timers.push(timer);
-    return {
-      cancel: () => {
-        this.timers = this.timers.filter((other) => other !== timer);
-      },
-    };
+    const dueMs = this.elapsedMs + Math.max(0, delayMs);
+    const timer = { dueMs, order: this.created, fire, place: -1 };
+    this.timers.put(timer);
+    return { cancel: () => this.timers.remove(timer) };
   }
 
   /** Timers that are set now. */
   get pendingTimers(): number {
-    return this.timers.length;
+    return this.timers.size;
   }
 
   /** Moves time and fires what becomes due, in order. Promises are not waited for. */
@@ -70,9 +69,13 @@ export class FakeClock implements Clock {
    */
   freeze(ms: number): void {
     this.elapsedMs += ms;
-    const due = this.timers.filter((timer) => timer.dueMs <= this.elapsedMs);
-    this.timers = this.timers.filter((timer) => timer.dueMs > this.elapsedMs);
-    for (const timer of due.toSorted(byDue)) timer.fire();
+    const due: FakeTimer[] = [];
+    for (let next = this.timers.peek(); next !== undefined; next = this.timers.peek()) {
+      if (next.dueMs > this.elapsedMs) break;
+      this.timers.remove(next);
+      due.push(next);
+    }
+    for (const timer of due) timer.fire();
   }
 
   /** Somebody set the wall clock; monotonic time does not notice. */
@@ -81,16 +84,76 @@ export class FakeClock implements Clock {
   }
 
   private takeDue(untilMs: number): FakeTimer | undefined {
-    const next = this.timers.toSorted(byDue)[0];
+    const next = this.timers.peek();
     if (next === undefined || next.dueMs > untilMs) return undefined;
-    this.timers = this.timers.filter((timer) => timer !== next);
+    this.timers.remove(next);
     this.elapsedMs = Math.max(this.elapsedMs, next.dueMs);
     return next;
   }
 }
 
-function byDue(one: FakeTimer, other: FakeTimer): number {
-  return one.dueMs - other.dueMs || one.order - other.order;
+/** A binary heap: a simulation sets some ten thousand timers. */
+class TimerHeap {
+  private readonly items: FakeTimer[] = [];
+
+  get size(): number {
+    return this.items.length;
+  }
+
+  peek(): FakeTimer | undefined {
+    return this.items[0];
+  }
+
+  put(timer: FakeTimer): void {
+    this.set(timer, this.items.length);
+    this.rise(timer);
+  }
+
+  /** Does nothing when it is not in. */
+  remove(timer: FakeTimer): void {
+    const { place } = timer;
+    if (place === -1) return;
+    timer.place = -1;
+    const last = this.items.pop();
+    if (last === undefined || last === timer) return;
+    this.set(last, place);
+    this.rise(last);
+    this.sink(last);
+  }
+
+  private set(timer: FakeTimer, place: number): void {
+    this.items[place] = timer;
+    timer.place = place;
+  }
+
+  private rise(timer: FakeTimer): void {
+    while (timer.place > 0) {
+      const parent = this.items[(timer.place - 1) >> 1];
+      if (parent === undefined || isBefore(parent, timer)) return;
+      this.swap(parent, timer);
+    }
+  }
+
+  private sink(timer: FakeTimer): void {
+    for (;;) {
+      const left = this.items[2 * timer.place + 1];
+      const right = this.items[2 * timer.place + 2];
+      if (left === undefined) return;
+      const child = right !== undefined && isBefore(right, left) ? right : left;
+      if (isBefore(timer, child)) return;
+      this.swap(timer, child);
+    }
+  }
+
+  private swap(one: FakeTimer, other: FakeTimer): void {
+    const { place } = one;
+    this.set(one, other.place);
+    this.set(other, place);
+  }
+}
+
+function isBefore(one: FakeTimer, other: FakeTimer): boolean {
+  return one.dueMs < other.dueMs || (one.dueMs === other.dueMs && one.order < other.order);
 }
 
 /** One whole turn of the event loop: what was ready before it has run when it resolves. */

@@ -17,6 +17,21 @@ export interface HeartbeatParts {
   /** Its disk is shown where there is no cache. */
   stateDir: string;
   machine: MachineHealth;
+  memory: MachineMemory;
+}
+
+export type MachineMemory = Pick<
+  HeartbeatMessage,
+  'residentBytes' | 'memoryAvailableBytes' | 'memoryTotalBytes'
+>;
+
+/** Of this process and its machine, now: two reads of the kernel's files. */
+export function thisMemory(): MachineMemory {
+  return {
+    residentBytes: process.memoryUsage.rss(),
+    memoryAvailableBytes: process.availableMemory(),
+    memoryTotalBytes: os.totalmem(),
+  };
 }
 
 export function heartbeatOf(parts: HeartbeatParts): HeartbeatMessage {
@@ -31,9 +46,7 @@ export function heartbeatOf(parts: HeartbeatParts): HeartbeatMessage {
       .map((engine) => engineNumbers(engine, parts.answerRate)),
     ...diskOf(cache, parts.stateDir),
     ...said({ storage: cache?.storage(), temperatureC }),
-    residentBytes: process.memoryUsage.rss(),
-    memoryAvailableBytes: process.availableMemory(),
-    memoryTotalBytes: os.totalmem(),
+    ...parts.memory,
     ...(accelerators.length === 0 ? {} : { accelerators }),
   };
 }
