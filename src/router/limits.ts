@@ -119,11 +119,9 @@ export const receiptSegmentBytes = MiB;
 export const maxReceiptRecordBytes = 32 * KiB;
 /** The newest segment is written so often while it grows: what a crash loses. */
 export const receiptSyncMs = 10_000;
-/** Requests that are over wait so long for an idle turn, and so many receipts are made in one. */
+/** Requests that are over wait so long for an idle turn, or until there are so many of them. */
 export const receiptDelayMs = 50;
-export const receiptsPerTurn = 32;
-/** Beyond so many that wait they are made at once. */
-export const maxPendingReceipts = 4096;
+export const maxPendingReceipts = 16;
 /** Of a prompt's blocks every second one is kept. */
 export const receiptBlockStep = 2;
 /** Attempts of one request that its receipt tells of. */

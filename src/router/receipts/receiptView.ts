@@ -51,7 +51,8 @@ export class ReceiptView {
   async of(requestId: string): Promise<ReceiptState | undefined> {
     const { runs, book } = this.parts;
     const run = runs.run(requestId);
-    if (run !== undefined && !run.isOver) {
+    // One whose end is being written down runs still.
+    if (run !== undefined) {
       const expectation = this.expectation(requestId);
       const state = expectation === null ? 'running' : 'waiting';
       return { state, receipt: book.now(run.soFar()), expectation };
