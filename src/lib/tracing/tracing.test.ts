@@ -100,6 +100,16 @@ test('a request that is not recorded and whose engine records it all the same', 
   assert.notEqual(followed.spanId, spanId);
 });
 
+test('two traces with one id', () => {
+  const sampler = createSampler('always_on', 1);
+  const tracer = new Tracer({ random: seededRandom(1), sampler, queue: { offer: () => {} } });
+  const begun = Array.from({ length: 1000 }, () => tracer.begin(undefined));
+  assert.equal(new Set(begun.map((one) => one.traceId)).size, 1000);
+  assert.equal(new Set(begun.map((one) => one.spanId)).size, 1000);
+  for (const one of begun)
+    assert.match(`${one.traceId}-${one.spanId}`, /^[0-9a-f]{32}-[0-9a-f]{16}$/);
+});
+
 test('a body that a collector cannot read', () => {
   const text = otlpJson([span, { ...span, parentSpanId: spanId, kind: 'client', error: 'broke' }], {
     resource: { 'service.name': 'xim' },
