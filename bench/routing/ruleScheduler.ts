@@ -2,7 +2,8 @@
  * The real scheduler under a published rule: it binds on arrival, whatever an instance has to do
  * already, and by the rule's own account of each instance. All else is the product's.
  */
-import { Scheduler, type SchedulerOptions } from '../../src/domain/scheduler/scheduler.ts';
+import { Scheduler } from '../../src/domain/scheduler/scheduler.ts';
+import type { SchedulerOptions } from '../../src/domain/scheduler/schedulerConfig.ts';
 import type { Choice } from '../../src/domain/scheduler/choice.ts';
 import type {
   SchedulerCommand,

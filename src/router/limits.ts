@@ -103,6 +103,8 @@ export const maxKeptBytes = MiB;
 export const maxKeptBodyBytes = 4 * MiB;
 /** The same of all streams together. */
 export const maxKeptBytesInAll = 64 * MiB;
+/** No stream is given a second agent before it has waited so long for its first byte. */
+export const leastHedgeMs = 250;
 /** How often one stream is continued on another agent. */
 export const maxResumes = 8;
 /** Part of an event that waits for its rest; beyond, it is passed on as it is. */

@@ -84,6 +84,11 @@ export interface RouterConfig {
    * default the larger of 15 s and twenty times what a token of its engine takes (p99).
    */
   stallMs?: number | undefined;
+  /**
+   * A stream that waits for its first byte for longer than nine of ten would gets a second agent,
+   * if one is free. At most one request in fifty. By default none does.
+   */
+  hedging?: boolean | undefined;
 }
 
 export interface RouterStats {
@@ -194,6 +199,7 @@ export class Router {
     this.requests = new RequestTable({
       ...options,
       config: { tiers, waiting, region },
+      hedging: config.hedging ?? false,
       failures: { firstByteMs: config.firstByteMs ?? null, stallMs: config.stallMs ?? null },
       journal: this.journal,
       directory: this.directory,

@@ -12,12 +12,12 @@ import type {
   SchedulerEvent,
   UntimedEvent,
 } from '../scheduler/schedulerEvents.ts';
-import { tierTable } from '../tiers/tiers.ts';
+import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
 import { shortestPenaltyMs } from './limits.ts';
 
 /** A scheduler with a hand on the time. */
 function rig() {
-  const config = { tiers: tierTable() };
+  const config = { tiers: unlimitedTiers() };
   const scheduler = new Scheduler({ random: seededRandom(1), config });
   const state = { nowMs: 1000 };
   const send = (event: UntimedEvent): SchedulerCommand[] => {
@@ -187,4 +187,63 @@ test('a request is moved away from a slow agent though nobody else could take it
   link(two);
   assert.equal(scheduler.couldMove(claim), true);
   assert.equal(scheduler.couldMove(claim, ['continue']), false);
+});
+
+/** Enough requests for one that may have a second agent. */
+function saveUp({ arrive, ends }: ReturnType<typeof rig>): void {
+  for (let n = 0; n < 50; n += 1) ends(there(arrive(`saved${n}`)));
+}
+
+test('more than one request in fifty has two agents', () => {
+  const all = rig();
+  const { link, arrive, send, ends } = all;
+  link(one, { slots: 8 });
+  link(two, { slots: 8 });
+  let hedged = 0;
+  for (let n = 0; n < 200; n += 1) {
+    const first = there(arrive(`r${n}`));
+    const [second] = dispatched(send({ type: 'hedge', claim: first.claim }));
+    if (second !== undefined) {
+      hedged += 1;
+      assert.deepEqual([second.hedge, second.requestId], [true, first.requestId]);
+      assert.notEqual(second.agentId, first.agentId);
+      assert.deepEqual(dispatched(send({ type: 'hedge', claim: first.claim })), []);
+      send({ type: 'drop', claim: second.claim, slotFree: true });
+    }
+    ends(first);
+  }
+  assert.equal(hedged, 4);
+  assert.equal(all.scheduler.audit().claims, 0);
+});
+
+test('a second agent takes the place of somebody who waits', () => {
+  const all = rig();
+  const { link, arrive, send, ends } = all;
+  link(one, { slots: 1 });
+  saveUp(all);
+  const first = there(arrive('r1'));
+  assert.equal(arrive('r2'), undefined);
+  link(agentEntry({ id: 'other', projectId: 'proj_b' }));
+  assert.deepEqual(dispatched(send({ type: 'hedge', claim: first.claim })), []);
+  assert.deepEqual(ids(ends(first)), ['r2 one']);
+});
+
+test('a request with two agents ends, or is tried again, when one of them fails', () => {
+  const all = rig();
+  const { link, arrive, send, ends, scheduler } = all;
+  link(one, { slots: 2 });
+  saveUp(all);
+  link(two, { slots: 2 });
+  const first = there(arrive('r1'));
+  const [second] = dispatched(send({ type: 'hedge', claim: first.claim }));
+  const { claim } = there(second);
+  const base = { type: 'drop', slotFree: true, health: 'bad' } as const;
+  assert.deepEqual(send({ ...base, claim: first.claim }), []);
+  assert.deepEqual(scheduler.counts().running, 1);
+  // The second drop of it, and one of the last that is left, do nothing.
+  assert.deepEqual(send({ ...base, claim: first.claim }), []);
+  assert.deepEqual(send({ ...base, claim }), []);
+  ends({ ...first, claim });
+  const { claims, inFlight, reserved } = scheduler.audit();
+  assert.deepEqual({ claims, inFlight, reserved }, { claims: 0, inFlight: 0, reserved: 0 });
 });

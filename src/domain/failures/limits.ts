@@ -9,6 +9,10 @@ export const longestPenaltyMs = 16_000;
 /** A failure that nothing followed for so long is forgotten. */
 export const penaltyMemoryMs = 600_000;
 
+/** One of so many requests may have a second agent (2 %), and so many of them may be saved up. */
+export const requestsPerHedge = 50;
+export const maxSavedHedges = 10;
+
 /** Stalled means: nothing came for the larger of this and so many times a token's time (p99). */
 export const leastStallMs = 15_000;
 export const stallTokens = 20;

@@ -5,7 +5,7 @@ import type { Dispatch } from './schedulerEvents.ts';
 import type { Claim } from './schedulerState.ts';
 
 export function dispatchOf(
-  { id, instance, waiting, stage, placed }: Claim,
+  { id, instance, waiting, stage, placed, twin }: Claim,
   how: Pick<Dispatch, 'tier' | 'waitedMs' | 'rates' | 'stallMs'> & Pick<Choice, 'decision'>,
 ): Dispatch {
   const { agent, nonce, modelId } = instance;
@@ -21,6 +21,7 @@ export function dispatchOf(
     modelId,
     stage,
     shared: agent.entry.projectId === null,
+    hedge: twin !== null,
     attempt: waiting.attemptsBefore + waiting.tried.length + waiting.turnedDown,
     predicted: work.prediction,
     work,

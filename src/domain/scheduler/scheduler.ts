@@ -17,16 +17,16 @@
  */
 import { addTo } from '../../lib/addTo.ts';
 import { SteadyMap } from '../../lib/memory/steadyMap.ts';
-import type { Random } from '../../lib/random.ts';
 import { arrivalRefusal, quotaRefusal, stoppedRequests } from './admission.ts';
 import { AgentIndex } from '../agents/agentIndex.ts';
 import { chooseInstance, chooseInTurn, type Choice, type Chooser } from './choice.ts';
 import { dispatchOf } from './dispatchOf.ts';
 import { FailureBook } from '../failures/failureBook.ts';
+import { HedgeBudget } from '../failures/hedgeBudget.ts';
 import { PenaltyBox } from '../failures/penaltyBox.ts';
 import { FleetChanges } from './fleetChanges.ts';
 import { InstancePools, instanceKey } from './instancePools.ts';
-import type { LimitLease, Rates } from '../quotas/limitAccount.ts';
+import type { Rates } from '../quotas/limitAccount.ts';
 import { LimitBook } from '../quotas/limitBook.ts';
 import { maxRetries } from '../limits.ts';
 import { servingTier, type RoutedRequest } from '../agents/matching.ts';
@@ -34,32 +34,18 @@ import { ownOutput, Placement } from '../placing/placement.ts';
 import { emptyRegionMap } from '../agents/regionMap.ts';
 import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
 import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
+import type { SchedulerOptions } from './schedulerConfig.ts';
 import { schedulerAudit, type SchedulerAudit } from './schedulerAudit.ts';
-import type { TierTable } from '../tiers/tiers.ts';
 import {
   deadlineVerdict,
   hopeless,
   readyInstances,
   somebodyElse,
-  triedKey,
+  triedBy,
   type Fleet,
 } from './verdict.ts';
 import { QueueOutlook } from '../waiting/queueOutlook.ts';
-import { WaitingQueue, type WaitingBounds } from '../waiting/waitingQueue.ts';
-
-export interface SchedulerConfig {
-  tiers: TierTable;
-  waiting?: Partial<WaitingBounds>;
-  /** The part of the limits that this process counts against; all of it by default. */
-  lease?: LimitLease;
-  /** Where the router is. */
-  region?: string;
-}
-
-export interface SchedulerOptions {
-  random: Random;
-  config: SchedulerConfig;
-}
+import { WaitingQueue } from '../waiting/waitingQueue.ts';
 
 export class Scheduler {
   private readonly agents = new AgentIndex();
@@ -70,6 +56,7 @@ export class Scheduler {
   private readonly limits: LimitBook;
   private readonly failures: FailureBook;
   private readonly changes: FleetChanges;
+  private readonly hedges = new HedgeBudget();
   private readonly claims = new SteadyMap<number, Claim>();
   /** The claim that a running request depends on. */
   private readonly claimOf = new SteadyMap<string, Claim>();
@@ -183,6 +170,10 @@ export class Scheduler {
         return this.noteBudget(event);
       case 'first_byte':
         return this.noteFirstByte(event.claim);
+      case 'hedge':
+        return this.hedge(event.claim);
+      case 'drop':
+        return this.drop(event);
       case 'failed':
         return this.fail(event);
       case 'end':
@@ -260,8 +251,7 @@ export class Scheduler {
     if (claim === undefined) return;
     const { waiting } = claim;
     this.detach(claim, 'nothing');
-    const { agent } = claim.instance;
-    const key = triedKey({ entry: agent.entry, life: claim.life });
+    const key = triedBy(claim);
     if (event.resume !== undefined) this.queue.begin(waiting, { ...event.resume, tried: [key] });
     else if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
     else waiting.tried.push(key);
@@ -269,6 +259,40 @@ export class Scheduler {
     // The freed slot goes to the queue only after the retry, which stands at its head.
     if (event.slotFree) this.free(claim);
     this.retry(waiting);
+    this.afterClaim(claim);
+    this.fillAll(this.failures.instances());
+  }
+
+  /** A second claim for a request whose first byte is late. */
+  private hedge(claimId: number): void {
+    const claim = this.servingClaim(claimId);
+    if (claim === undefined || claim.twin !== null || claim.placed.work.phase !== 'prefill') return;
+    if (this.queue.size > 0 || !this.hedges.isOpen) return;
+    const { waiting } = claim;
+    waiting.tried.push(triedBy(claim));
+    const choice = this.choose(waiting);
+    waiting.tried.pop();
+    // It does not wait: no limit may hold it back for later (L3).
+    this.limits.forget(waiting);
+    if (choice === null) return;
+    this.hedges.spend();
+    this.claim(waiting, choice, claim);
+  }
+
+  /** R1: of two claims one goes, and the request depends on the other. */
+  private drop(event: Extract<SchedulerEvent, { type: 'drop' }>): void {
+    const claim = this.servingClaim(event.claim);
+    const other = claim?.twin ?? null;
+    if (claim === undefined || other === null) return;
+    const { waiting } = claim;
+    claim.twin = null;
+    other.twin = null;
+    claim.phase = 'over';
+    claim.spent = 'nothing';
+    this.claimOf.set(waiting.request.id, other);
+    if (event.slotFree) waiting.tried.push(triedBy(claim));
+    this.failures.judge(claim, event.health);
+    if (event.slotFree) this.free(claim);
     this.afterClaim(claim);
     this.fillAll(this.failures.instances());
   }
@@ -386,7 +410,7 @@ export class Scheduler {
     return true;
   }
 
-  private claim(waiting: WaitingRequest, choice: Choice): void {
+  private claim(waiting: WaitingRequest, choice: Choice, twin: Claim | null = null): void {
     const { nowMs } = this;
     const { instance, stage, decision } = choice;
     const { request } = waiting;
@@ -399,6 +423,7 @@ export class Scheduler {
       id: this.nextClaim,
       instance,
       waiting,
+      twin,
       life: instance.agent.life,
       stage,
       startedAtMs: nowMs,
@@ -409,12 +434,19 @@ export class Scheduler {
     };
     this.nextClaim += 1;
     this.claims.set(claim.id, claim);
-    this.claimOf.set(request.id, claim);
-    addTo(this.running, { key: request.endpoint.id, by: 1 });
+    if (twin !== null) twin.twin = claim;
+    else this.begin(claim);
     const rates = this.limits.ratesOf(reservation, request);
     const waitedMs = nowMs - waiting.arrivedAtMs;
     const stallMs = this.failures.stallMs(instance);
     this.commands.push(dispatchOf(claim, { tier, decision, waitedMs, rates, stallMs }));
+  }
+
+  private begin(claim: Claim): void {
+    const { request, tried } = claim.waiting;
+    this.claimOf.set(request.id, claim);
+    addTo(this.running, { key: request.endpoint.id, by: 1 });
+    if (tried.length === 0) this.hedges.dispatched();
   }
 
   /** W1: gives the free slots of an instance to those who wait for it, in order. */

@@ -59,6 +59,16 @@ export type SchedulerEvent = { atMs: number } & (
       type: 'first_byte';
       claim: number;
     }
+  | /** Its first byte is late: a second agent, if one is free, nobody waits and few have one. */ {
+      type: 'hedge';
+      claim: number;
+    }
+  | /** Of two claims of a request: this one is not needed, or failed (`slotFree`). */ {
+      type: 'drop';
+      claim: number;
+      slotFree: boolean;
+      health?: Health;
+    }
   | /** Failed before its first byte. `slotFree`: the agent's side has closed already. */ {
       type: 'failed';
       claim: number;
@@ -120,6 +130,8 @@ export interface Dispatch {
   tier: TierSlug;
   /** A shared agent serves: its tier's limits and price hold. */
   shared: boolean;
+  /** A second agent for a request that has one. */
+  hedge: boolean;
   /** From 0. */
   attempt: number;
   /** Since arrival, in ms. */

@@ -133,6 +133,8 @@ export interface Claim {
   id: number;
   instance: EngineInstance;
   waiting: WaitingRequest;
+  /** The other one that the same request depends on, until one of them has a first byte. */
+  twin: Claim | null;
   /** The agent's life when it was claimed. */
   life: number;
   stage: Stage;

@@ -19,7 +19,13 @@ import {
 } from '../agents/matching.ts';
 import type { QueueOutlook } from '../waiting/queueOutlook.ts';
 import type { Explanation, Verdict } from './schedulerEvents.ts';
-import type { AgentGroup, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
+import type {
+  AgentGroup,
+  Claim,
+  EngineInstance,
+  KnownAgent,
+  WaitingRequest,
+} from './schedulerState.ts';
 import type { TierSlug } from '../tiers/tiers.ts';
 
 /** Where the questions are asked. */
@@ -129,6 +135,10 @@ function mayBeAble(agent: KnownAgent, { model, abilities: asked }: RoutedRequest
   );
   return loaded.length === 0 || loaded.some(({ abilities }) => hasAbilities(abilities, { asked }));
 }
+
+/** The same of the agent that was claimed, as it was then. */
+export const triedBy = ({ instance, life }: Claim): string =>
+  triedKey({ entry: instance.agent.entry, life });
 
 /** Names one life of an agent in `tried`. */
 export function triedKey(agent: { entry: { id: string }; life: number }): string {

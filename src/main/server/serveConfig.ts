@@ -243,6 +243,16 @@ const serving = {
       'By default (0s) 15s, or longer where the engine is slow.',
     group: 'Serving',
   },
+  hedging: {
+    type: 'switch',
+    flag: 'hedging',
+    env: 'XIM_HEDGING',
+    default: false,
+    help:
+      'A stream whose first byte is later than nine of ten gets a second agent, if one is free; ' +
+      'at most 2 % of all requests.',
+    group: 'Serving',
+  },
   tiers: {
     type: 'json',
     flag: 'tiers',

@@ -198,6 +198,7 @@ async function startRouter(
       linkSilentAfterMs: config.linkSilence,
       firstByteMs: config.firstByteLimit || undefined,
       stallMs: config.stallLimit || undefined,
+      hedging: config.hedging,
     },
     clock,
     random,

@@ -7,9 +7,9 @@ import { rateHeaders } from './rateHeaders.ts';
 /** Own agents by name, percent-encoded; others as `shared`. `agent`: undefined, it is gone. */
 export function agentHeaders(
   agent: AgentEntry | undefined,
-  { projectId }: { projectId: string },
+  project: { id: string },
 ): Record<string, string> {
-  const isOwn = agent !== undefined && agent.projectId === projectId;
+  const isOwn = agent !== undefined && agent.projectId === project.id;
   return {
     'x-xim-agent': isOwn ? encodeURIComponent(agent.name) : 'shared',
     'x-xim-isolation': agent === undefined ? 'none' : isolationOf(agent),

@@ -59,8 +59,6 @@ export interface AttemptOwner {
   onBegun(attempt: Attempt, head: HeadMessage): void;
   /** The first bytes of an answer that goes on are with the client's socket. */
   onFirstBytes(attempt: Attempt): void;
-  /** The continuation of an answer has its first bytes. */
-  onContinued(attempt: Attempt): void;
   /** The continued answer is at its end, and its engine is not. */
   onStopped(attempt: Attempt): void;
   /** The answer is complete; what is held goes out with `finish`. */
@@ -100,7 +98,7 @@ export class Attempt implements StreamHandlers {
   private head: HeadMessage | undefined;
   private readonly tail = new EventTail();
   private readonly held = new GatheredBytes();
-  private readonly startedAtMs: number;
+  readonly startedAtMs: number;
   private activeAtMs: number;
   /** The client's socket is full: credit for these bytes waits for it to drain. */
   private stalled = false;
@@ -142,6 +140,11 @@ export class Attempt implements StreamHandlers {
     this.stream = this.link.peer.open(message, this);
     this.stream.write(body);
     this.stream.end();
+  }
+
+  /** A stream of which nothing has come. */
+  get isUnanswered(): boolean {
+    return this.phase === 'asked' && this.streams;
   }
 
   /** Whether nothing looks at the request's body any more. */
@@ -295,7 +298,7 @@ export class Attempt implements StreamHandlers {
     if (this.continuation !== null) {
       this.phase = 'continuing';
       this.passContinued(chunk);
-      return this.owner.onContinued(this);
+      return this.owner.onFirstBytes(this);
     }
     const whole = this.tail.take(chunk);
     if (whole.length === 0) return this.credit(chunk.length, true);

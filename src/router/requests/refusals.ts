@@ -6,7 +6,9 @@ import { errorEnvelope, errorTable, type ErrorName } from '../../api/errors.ts';
 import { parameterOfAbility, type Ability } from '../../api/abilities.ts';
 import type { EndpointEntry } from '../../domain/directory.ts';
 import type { ExclusionReason } from '../../domain/agents/matching.ts';
+import type { Tier } from '../../domain/tiers/tiers.ts';
 import type { Explanation, Verdict } from '../../domain/scheduler/schedulerEvents.ts';
+import type { ResetCode } from '../../protocol/link.ts';
 import type { Outcome, Refusal } from '../ports.ts';
 import { budgetRefusal } from './budgetRefusal.ts';
 import { limitRefusal } from './limitRefusal.ts';
@@ -81,6 +83,13 @@ export const keyRevoked: Refusal = {
   message: 'The API key of this request was revoked or has expired.',
 };
 
+/** For the error event of a stream whose agent is gone, or failed. */
+export function brokenBy(code: ResetCode): Refusal {
+  const lost = code === 'link_closed' ? 'was lost' : 'failed';
+  const message = `The agent ${lost} while it answered. The answer is not complete.`;
+  return { name: 'upstream_error', message };
+}
+
 /** For the error event of a stream that could have been continued. */
 export const notContinued: Refusal = {
   name: 'upstream_error',
@@ -100,14 +109,17 @@ export const journalUnavailable: Refusal = {
 };
 
 /** The tier's bound on the time to the first byte, or to the end. */
-export function timedOut(limits: { tier: string; requestTimeoutMs: number }): Refusal {
-  const { tier, requestTimeoutMs } = limits;
-  return {
-    name: 'timeout',
-    message:
-      `The request ran for longer than the request timeout of the tier '${tier}', ` +
-      `${requestTimeoutMs / 1000} s.`,
-  };
+export function timedOut({ slug, requestTimeoutMs }: Tier): Refusal {
+  const seconds = requestTimeoutMs / 1000;
+  const message = `The request ran for longer than the request timeout of the tier '${slug}'`;
+  return { name: 'timeout', message: `${message}, ${seconds} s.` };
+}
+
+/** The same on the time between two bytes of a stream. */
+export function wentQuiet({ slug, idleStreamTimeoutMs }: Tier): Refusal {
+  const seconds = idleStreamTimeoutMs / 1000;
+  const message = `Nothing came for ${seconds} s, the idle stream timeout of the tier '${slug}'.`;
+  return { name: 'timeout', message };
 }
 
 /** The event that says it in a stream that has begun. `isTorn`: behind a part of another event. */

@@ -11,7 +11,7 @@
  * and the client's last byte.
  *
  * Invariants
- * R1 `conclude` runs once: one outcome, one record, one resolved promise.
+ * R1 `conclude` runs once: one outcome, one record, one resolved promise (`requestEnd.ts`).
  * R3 After the client has a byte of one attempt, no other attempt is made but one that continues
  *    what the client has.
  * R8 An attempt that was given up is reset before the next one is opened.
@@ -19,118 +19,95 @@
  *    of the scheduler, and nobody waits for the `begin` line in the journal.
  */
 import type { Dispatch, Reject } from '../../domain/scheduler/schedulerEvents.ts';
-import { freeBytes } from '../../lib/memory/freeBytes.ts';
 import type { ResetCode } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { HeadMessage } from '../../protocol/messages/head.ts';
+import type { AgentLink } from '../links/agentLink.ts';
 import { settleTimeoutMs } from '../limits.ts';
-import type {
-  ClientSink,
-  InferenceRequest,
-  Outcome,
-  Refusal,
-  SubmitResult,
-  UsageRecord,
-} from '../ports.ts';
-import type { EndedRequest } from '../receipts/receiptCodec.ts';
-import { RequestTrail } from '../receipts/requestTrail.ts';
-import { mayResume, noStep, Resumable, type Continuation } from '../resuming/resumable.ts';
-import { agentHeaders, leftHeaders } from './answerHeaders.ts';
+import type { ClientSink, InferenceRequest, Refusal, UsageRecord } from '../ports.ts';
+import { noStep, type Continuation } from '../resuming/resumable.ts';
+import { leftHeaders } from './answerHeaders.ts';
 import { healthOfAnswer, healthOfBreak } from './agentHealth.ts';
-import { Attempt, type Answered, type AttemptOwner, type Overdue } from './attempt.ts';
+import type { Answered, Attempt, AttemptOwner, Overdue } from './attempt.ts';
 import {
   clientClosedStatus,
-  errorEvent,
+  brokenBy,
   keyRevoked,
   notContinued,
   refused,
   shuttingDown,
   timedOut,
+  wentQuiet,
   withStatus,
   type Refused,
 } from './refusals.ts';
-import { openMessage } from './openMessage.ts';
-import { rateHeaders, ratesOf } from './rateHeaders.ts';
-import { clampUsage, joinUsage, type ClampedUsage } from './usageClamp.ts';
-import type { Ending, Failed, RunContext, RunPhase } from './runContext.ts';
-import { outcomeOf, refusedUsage, usageRecord } from './usageRecord.ts';
+import { newAttempt, startAttempt } from './newAttempt.ts';
+import { Rival } from './rival.ts';
+import { RequestEnd } from './requestEnd.ts';
+import { rateHeaders } from './rateHeaders.ts';
+import type { Ending, Failed, RunContext } from './runContext.ts';
+import { outcomeOf, refusedUsage } from './usageRecord.ts';
 
-const doneEvent = 'data: [DONE]\n\n';
-const nothing: Buffer = Buffer.alloc(0);
-
-export class RequestRun implements AttemptOwner {
-  readonly request: Omit<InferenceRequest, 'body'>;
-  readonly sink: ClientSink;
-  /** What happened to it, for its receipt. */
-  readonly trail = new RequestTrail();
-  readonly result: Promise<SubmitResult>;
-  private readonly context: RunContext;
-  /** Epoch ms. */
-  readonly startedAtMs: number;
-  private resolve: (result: SubmitResult) => void = () => {};
-  private phase: RunPhase;
-  /** Kept until nothing is tried again. */
-  private body: Buffer;
-  readonly bodyBytes: number;
-  /** `none`: nothing was written to the sink. `cut`: it was destroyed. */
-  private answered: 'none' | 'begun' | 'cut' = 'none';
-  /** The last one that was made. */
-  private attempt: Attempt | undefined;
-  private queueMs = 0;
-  private ttftMs: number | null = null;
-  /** Null: a stream that breaks stays broken. */
-  private readonly resumable: Resumable | null;
+export class RequestRun extends RequestEnd implements AttemptOwner {
   /** What the present attempt, or the next one, goes on with; null: nothing was delivered yet. */
   private continuation: Continuation | null = null;
+  private readonly rival: Rival;
 
   constructor(options: { request: InferenceRequest; sink: ClientSink; context: RunContext }) {
-    const { sink, context } = options;
-    const { body, ...request } = options.request;
-    const { clock } = context;
-    const nowMs = clock.monotonic();
-    this.request = request;
-    this.sink = sink;
-    this.context = context;
-    this.body = body;
-    this.bodyBytes = body.length;
-    this.startedAtMs = Math.round(clock.now() - (nowMs - request.arrivedAtMs));
-    const { includeUsage } = request;
-    const keeps = { includeUsage, inAll: context.kept };
-    this.resumable = mayResume(request) ? new Resumable(keeps) : null;
-    this.phase = { is: 'waiting', sinceMs: nowMs };
-    this.result = new Promise((resolve) => (this.resolve = resolve));
+    super(options);
+    const { sink, context } = this;
+    this.rival = new Rival((event) => context.tell(event));
     sink.onClientClosed = () => this.onClientClosed();
     sink.onDrain = () => this.onDrain();
+  }
+
+  protected override over(record: UsageRecord): void {
+    this.context.onOver(this, record);
   }
 
   // From the scheduler
 
   onDispatch(dispatch: Dispatch): void {
-    if (this.phase.is !== 'waiting') return;
-    const { context } = this;
-    const nowMs = context.clock.monotonic();
+    const { phase, context } = this;
+    if (dispatch.hedge) return this.onHedge(dispatch);
+    if (phase.is !== 'waiting') return;
     const link = context.linkFor(dispatch);
-    const { claim } = dispatch;
     if (link === undefined) {
+      const { claim } = dispatch;
       return context.tell({ type: 'failed', claim, slotFree: true, blameless: true });
     }
+    const nowMs = context.clock.monotonic();
     const isFirst = this.attempt === undefined;
-    this.queueMs += nowMs - this.phase.sinceMs;
-    const { time, limits } = context;
-    const tier = context.tiers[dispatch.tier];
-    const { continuation, resumable: keeper } = this;
-    const going = { continuation, keeper, nowMs };
-    const attempt = new Attempt({ dispatch, tier, link, owner: this, time, limits, ...going });
+    this.queueMs += nowMs - phase.sinceMs;
+    const attempt = this.newAttempt(dispatch, { link, nowMs });
     this.attempt = attempt;
     this.trail.dispatched(dispatch, nowMs);
     if (isFirst) context.journal.begin(this.record({ outcome: 'interrupted', status: 500 }));
     this.phase = { is: 'running', attempt };
-    context.onAttempt(attempt, this.request);
-    const body = continuation?.body ?? this.body;
-    const { startedAtMs } = this;
-    const cacheSalt = context.cacheSalt(this.request.project.id);
-    const facts = { dispatch, bodyBytes: body.length, startedAtMs, cacheSalt };
-    attempt.start(openMessage(this.request, facts), body);
+    this.start(attempt);
+  }
+
+  /** Its first byte is late, and somebody else was free. */
+  private onHedge(dispatch: Dispatch): void {
+    const { context, phase } = this;
+    const link = context.linkFor(dispatch);
+    if (link === undefined || phase.is !== 'running' || this.answered !== 'none') {
+      return context.tell({ type: 'drop', claim: dispatch.claim, slotFree: true });
+    }
+    const attempt = this.newAttempt(dispatch, { link, nowMs: context.clock.monotonic() });
+    this.rival.enter(attempt);
+    this.start(attempt);
+  }
+
+  private newAttempt(dispatch: Dispatch, how: { link: AgentLink; nowMs: number }): Attempt {
+    const { context, continuation, resumable: keeper } = this;
+    return newAttempt(context, { dispatch, owner: this, continuation, keeper, ...how });
+  }
+
+  private start(attempt: Attempt): void {
+    const { context, startedAtMs, request, body } = this;
+    context.onAttempt(attempt, request);
+    startAttempt(attempt, { context, startedAtMs, request, body });
   }
 
   onReject({ verdict, rates }: Reject): void {
@@ -149,27 +126,26 @@ export class RequestRun implements AttemptOwner {
 
   onBegun(attempt: Attempt, head: HeadMessage): void {
     if (!this.isRunning(attempt)) return;
-    const { clock } = this.context;
     this.answered = 'begun';
-    const nowMs = clock.monotonic();
+    const nowMs = this.context.clock.monotonic();
+    this.rival.lose(nowMs);
     this.ttftMs = nowMs - this.request.arrivedAtMs;
     this.trail.firstByte(nowMs);
     // Unless it may have to be continued, the body has served.
     if (!attempt.isEventStream || this.resumable?.begin(this.body) !== true) this.dropBody();
     this.context.journal.hurry();
-    this.sink.head(head.status, this.headers(attempt, head));
+    const { project, apiKey } = this.request;
+    const used = this.context.budgets.nearEnd(project.id, apiKey.id);
+    const left = leftHeaders(attempt.dispatch.rates, used);
+    const type = { 'content-type': head.contentType };
+    this.sink.head(head.status, { ...type, ...this.agentHeaders(attempt), ...left });
   }
 
   /** Told after the bytes: what the scheduler learns from them need not hold them up. */
   onFirstBytes(attempt: Attempt): void {
     if (!this.isRunning(attempt)) return;
+    if (attempt.continuation !== null) this.trail.firstByte(this.context.clock.monotonic());
     this.context.tell({ type: 'first_byte', claim: attempt.claim });
-  }
-
-  onContinued(attempt: Attempt): void {
-    if (!this.isRunning(attempt)) return;
-    this.trail.firstByte(this.context.clock.monotonic());
-    this.onFirstBytes(attempt);
   }
 
   /** A stop string was completed that began in what another agent had written. */
@@ -201,6 +177,10 @@ export class RequestRun implements AttemptOwner {
   }
 
   onBroken(attempt: Attempt, failure: { code: ResetCode; detail: string }): void {
+    if (this.phase.is === 'running' && this.rival.isThere) {
+      const how = { main: this.phase.attempt, health: healthOfBreak(failure.code) };
+      return this.goOnWith(this.rival.outlive(attempt, how) ?? how.main);
+    }
     if (!this.isRunning(attempt)) return;
     const { claim } = attempt;
     const nowMs = this.context.clock.monotonic();
@@ -217,10 +197,7 @@ export class RequestRun implements AttemptOwner {
     }
     if (this.goOn(attempt, { failed, nowMs })) return;
     this.context.tell({ type: 'end', claim, slotFree: true, health });
-    const lost = failure.code === 'link_closed' ? 'was lost' : 'failed';
-    const message = `The agent ${lost} while it answered. The answer is not complete.`;
-    const finish = this.breakOff(attempt, { name: 'upstream_error', message });
-    this.conclude({ outcome: 'stream_error', status: 200, refusal: null, end: undefined, finish });
+    this.concludeStream('stream_error', this.breakOff(attempt, brokenBy(failure.code)));
   }
 
   /**
@@ -236,9 +213,7 @@ export class RequestRun implements AttemptOwner {
       const { claim, slotFree, health } = failed;
       this.context.tell({ type: 'end', claim, slotFree, health });
       this.sink.write(step.bytes);
-      const finish = (): void => this.endStream();
-      const ending = { outcome: 'completed', status: 200, refusal: null, finish } as const;
-      this.conclude({ ...ending, end: undefined });
+      this.concludeStream('completed', () => this.endStream());
       return true;
     }
     const { abilities, isNewBreak } = step;
@@ -257,8 +232,7 @@ export class RequestRun implements AttemptOwner {
     }
     const isOurs = outcome === 'revoked' || outcome === 'shutting_down';
     const finish = this.breakOff(attempt, isOurs ? refusal : notContinued);
-    const ending = { status: 200, refusal: null, end: undefined, finish };
-    this.conclude({ outcome: isOurs ? outcome : 'stream_error', ...ending });
+    this.concludeStream(isOurs ? outcome : 'stream_error', finish);
   }
 
   onSettled(attempt: Attempt, end: EndMessage | undefined): void {
@@ -302,28 +276,26 @@ export class RequestRun implements AttemptOwner {
     if (phase.is !== 'running') return;
     const { attempt } = phase;
     const overdue = attempt.overdue(nowMs);
+    if (this.context.hedging && this.answered === 'none') this.rival.want(attempt, nowMs);
     if (overdue !== null) this.onOverdue(attempt, { overdue, nowMs });
   }
 
   private onOverdue(attempt: Attempt, what: { overdue: Overdue; nowMs: number }): void {
     const { overdue, nowMs } = what;
-    const { slug: tier, requestTimeoutMs, idleStreamTimeoutMs } = attempt.tier;
-    if (overdue === 'request_timeout') {
-      const refusal = timedOut({ tier, requestTimeoutMs });
-      return this.stop({ outcome: 'timeout', refusal, code: 'cancelled' });
-    }
-    if (overdue === 'client_too_slow') return this.cut('client_too_slow', 'too_slow');
     if (overdue === 'late') return this.moveOn(attempt, nowMs);
     if (overdue === 'stalled') return this.onStalled(attempt, nowMs);
-    const seconds = idleStreamTimeoutMs / 1000;
-    const message = `Nothing came for ${seconds} s, the idle stream timeout of the tier '${tier}'.`;
-    this.stop({ outcome: 'stream_error', refusal: { name: 'timeout', message }, code: 'idle' });
+    if (overdue === 'client_too_slow') return this.cut('client_too_slow', 'too_slow');
+    if (overdue === 'request_timeout') {
+      const refusal = timedOut(attempt.tier);
+      return this.stop({ outcome: 'timeout', refusal, code: 'cancelled' });
+    }
+    this.stop({ outcome: 'stream_error', refusal: wentQuiet(attempt.tier), code: 'idle' });
   }
 
   /** R3: nothing came, and somebody else may be quicker. While nobody is there it is left alone. */
   private moveOn(attempt: Attempt, nowMs: number): void {
     const { claim } = attempt;
-    if (!this.context.couldMove(claim)) return;
+    if (this.rival.isThere || !this.context.couldMove(claim)) return;
     this.phase = { is: 'waiting', sinceMs: nowMs };
     this.trail.ended('late', nowMs);
     this.context.meter.attemptFailed('idle', 'before_first_byte');
@@ -392,105 +364,26 @@ export class RequestRun implements AttemptOwner {
   private settle(attempt: Attempt, ending: Omit<Ending, 'end'> & { code: ResetCode }): void {
     const { code, ...rest } = ending;
     const sinceMs = this.context.clock.monotonic();
+    this.rival.lose(sinceMs);
     this.phase = { is: 'settling', attempt, sinceMs, ending: { ...rest, end: undefined } };
     this.context.tell({ type: 'end', claim: attempt.claim, slotFree: false });
     attempt.reset(code, sinceMs);
   }
 
-  /**
-   * Says that an answer broke: a stream gets an error event now and its end later, anything else
-   * can only be cut.
-   */
-  private breakOff(attempt: Attempt, refusal: Refusal): () => void {
-    if (!attempt.isEventStream) {
-      this.answered = 'cut';
-      this.sink.destroy();
-      return () => {};
-    }
-    this.sink.write(errorEvent(refusal, { isTorn: attempt.tornEvent }));
-    return () => this.endStream();
-  }
-
-  private endStream(): void {
-    this.sink.write(Buffer.from(doneEvent));
-    this.sink.end();
-  }
-
-  private refuse(end: Omit<Ending, 'end' | 'finish'>): void {
-    this.conclude({ ...end, end: undefined, finish: () => {} });
-  }
-
-  /** R1: the one end. The client's last byte waits for the journal, and for nothing else. */
-  private conclude(ending: Ending): void {
-    if (this.phase.is === 'concluding' || this.phase.is === 'over') return;
-    this.phase = { is: 'concluding' };
-    this.dropBody();
-    this.resumable?.release();
-    const { outcome, refusal } = ending;
-    const record = this.record(ending);
-    this.context.budgets.ended(record);
-    this.context.journal.end(record, () => {
-      this.phase = { is: 'over' };
-      ending.finish(ending.end);
-      this.trail.over(record, this.request.arrivedAtMs);
-      this.context.receipts.over(this.trail.endedWith(record, this));
-      if (ending.end !== undefined && this.attempt !== undefined) {
-        this.context.acknowledge(this.attempt.link, ending.end.requestId);
-      }
-      this.sink.onClientClosed = undefined;
-      this.sink.onDrain = undefined;
-      this.context.onOver(this, record);
-      const answered = this.answered !== 'none';
-      const tried = !answered && refusal !== null ? this.attempt : undefined;
-      const agentHeaders = tried === undefined ? {} : { agentHeaders: this.agentHeaders(tried) };
-      this.resolve({ outcome, answered, refusal, ...agentHeaders, ...ratesOf(ending) });
-    });
-  }
-
-  /** For its receipt, while it is in the house. */
-  soFar(): EndedRequest {
-    return this.trail.endedWith(this.record({ outcome: 'interrupted', status: 0 }), this);
-  }
-
-  /** Nothing is tried again. What the link has yet to send stays with it. */
-  private dropBody(): void {
-    const { body, attempt } = this;
-    this.body = nothing;
-    if (attempt === undefined || attempt.bodyIsSpent) freeBytes(body);
-  }
-
   private isRunning(attempt: Attempt): boolean {
-    return this.phase.is === 'running' && this.phase.attempt === attempt;
+    const { phase, rival } = this;
+    if (phase.is !== 'running') return false;
+    if (!rival.is(attempt)) return phase.attempt === attempt;
+    const nowMs = this.context.clock.monotonic();
+    rival.win(phase.attempt, nowMs);
+    this.trail.ended('hedged', nowMs);
+    this.goOnWith(attempt);
+    this.trail.dispatched(attempt.dispatch, nowMs);
+    return true;
   }
 
-  private headers(attempt: Attempt, head: HeadMessage): Record<string, string> {
-    const { project, apiKey } = this.request;
-    const used = this.context.budgets.nearEnd(project.id, apiKey.id);
-    const left = leftHeaders(attempt.dispatch.rates, used);
-    return { 'content-type': head.contentType, ...this.agentHeaders(attempt), ...left };
-  }
-
-  private agentHeaders({ dispatch }: Attempt): Record<string, string> {
-    const projectId = this.request.project.id;
-    return agentHeaders(this.context.agent(dispatch.agentId), { projectId });
-  }
-
-  /** What the agent says that was used, within what was relayed. */
-  private usageOf(end: EndMessage | undefined, attempt = this.attempt): ClampedUsage | undefined {
-    const usage = end?.usage;
-    if (usage === undefined) return undefined;
-    const { continuation = null, answerBytes = 0 } = attempt ?? {};
-    const bodyBytes = continuation?.body.length ?? this.bodyBytes;
-    const clamped = clampUsage(usage, { bodyBytes, answerBytes });
-    return continuation === null ? clamped : joinUsage(clamped, continuation.counts);
-  }
-
-  private record(ending: { outcome: Outcome; status: number; end?: Ending['end'] }): UsageRecord {
-    const { startedAtMs, ttftMs, queueMs, attempt, request } = this;
-    const { outcome, status } = ending;
-    const latencyMs = this.context.clock.monotonic() - request.arrivedAtMs;
-    const times = { startedAtMs, ttftMs, latencyMs, queueMs };
-    const usage = this.usageOf(ending.end);
-    return usageRecord(request, { outcome, status, ...times, usage, attempt });
+  private goOnWith(attempt: Attempt): void {
+    this.phase = { is: 'running', attempt };
+    this.attempt = attempt;
   }
 }

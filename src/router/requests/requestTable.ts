@@ -8,7 +8,7 @@
 import { createHmac } from 'node:crypto';
 import { apiKeyStanding } from '../../domain/settings/apiKeyStanding.ts';
 import type { AgentEntry, ApiKeyEntry, EndpointEntry } from '../../domain/directory.ts';
-import type { SchedulerConfig } from '../../domain/scheduler/scheduler.ts';
+import type { SchedulerConfig } from '../../domain/scheduler/schedulerConfig.ts';
 import type { RoutedRequest } from '../../domain/agents/matching.ts';
 import type { TierTable } from '../../domain/tiers/tiers.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
@@ -58,6 +58,7 @@ export class RequestTable {
     random: Random;
     config: SchedulerConfig;
     failures: FailureLimits;
+    hedging: boolean;
     journal: Journal;
     directory: Directory;
     registry: () => AgentRegistry;
@@ -243,6 +244,7 @@ export class RequestTable {
     budgets: BudgetBook;
     receipts: () => ReceiptBook;
     failures: FailureLimits;
+    hedging: boolean;
   }): RunContext {
     const { clock, tiers, journal, directory, registry, logs, budgets, receipts } = options;
     const secret = options.random.bytes(32);
@@ -253,6 +255,7 @@ export class RequestTable {
       budgets,
       time: this.time,
       limits: options.failures,
+      hedging: options.hedging,
       tell: (event) => this.driver.send(event),
       couldMove: (claim, extra) => this.driver.scheduler.couldMove(claim, extra),
       kept: { bytes: 0 },

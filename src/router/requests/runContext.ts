@@ -22,6 +22,8 @@ export interface RunContext {
   journal: Journal;
   budgets: Pick<BudgetBook, 'ended' | 'nearEnd'>;
   limits: FailureLimits;
+  /** Late streams get a second agent. */
+  hedging: boolean;
   tell(event: UntimedEvent): void;
   /** Whether somebody else could go on with what a claim serves. */
   couldMove(claim: number, extra?: readonly string[]): boolean;

@@ -3,11 +3,8 @@
  * keeps its one timer. A command whose execution brings a new event (a link that is gone already)
  * does not nest: the event waits its turn.
  */
-import {
-  Scheduler,
-  type SchedulerConfig,
-  type SchedulerOptions,
-} from '../../domain/scheduler/scheduler.ts';
+import { Scheduler } from '../../domain/scheduler/scheduler.ts';
+import type { SchedulerConfig, SchedulerOptions } from '../../domain/scheduler/schedulerConfig.ts';
 import type {
   Dispatch,
   Reject,

@@ -3,6 +3,7 @@
  * they report is billed.
  */
 import type { EndMessage } from '../../protocol/messages/end.ts';
+import type { Attempt } from './attempt.ts';
 import type { DeliveredCounts } from '../resuming/resumedStream.ts';
 
 export interface ClampedUsage {
@@ -19,6 +20,18 @@ export interface ClampedUsage {
 const templateTokens = 1024;
 /** Tokens that an engine counts and that leave no byte: the end of the text, a stop string. */
 const unseenTokens = 64;
+
+/** What an agent says that its attempt came to; undefined: nothing. `bodyBytes`: of the client. */
+export function countedUsage(
+  end: EndMessage | undefined,
+  what: { attempt: Attempt | undefined; bodyBytes: number },
+): ClampedUsage | undefined {
+  if (end?.usage === undefined) return undefined;
+  const { continuation = null, answerBytes = 0 } = what.attempt ?? {};
+  const bodyBytes = continuation?.body.length ?? what.bodyBytes;
+  const clamped = clampUsage(end.usage, { bodyBytes, answerBytes });
+  return continuation === null ? clamped : joinUsage(clamped, continuation.counts);
+}
 
 /** No token is shorter than a byte: neither of the body nor of the answer. */
 export function clampUsage(

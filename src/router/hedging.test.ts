@@ -1,0 +1,87 @@
+/** Streams with a second agent because their first byte is late. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventText, refuses, streams, type FakeRequest } from '../testing/links/fakeAgent.ts';
+import { FakeClock } from '../testing/fakeClock.ts';
+import { auditedHarness } from '../testing/router/auditedHarness.ts';
+import { settle, until, type LinkedAgent } from '../testing/router/routerHarness.ts';
+import { unlimitedTiers } from '../testing/router/unlimitedTiers.ts';
+
+const harness = auditedHarness();
+const done = 'data: [DONE]\n\n';
+
+/** Two agents of known speed, enough requests behind them, and one request that both hold back. */
+async function twoHolding(hedging = true) {
+  const clock = new FakeClock();
+  const one = await harness({ clock, config: { hedging, tiers: unlimitedTiers() } });
+  const agents: LinkedAgent[] = [];
+  for (let n = 0; n < 2; n += 1) agents.push(await one.agent({ script: streams('x'), slots: 4 }));
+  for (let n = 0; n < 60; n += 1) await one.submit().result;
+  const held: FakeRequest[] = [];
+  for (const { agent } of agents) agent.script = (request) => void held.push(request);
+  const submission = one.submit();
+  await until(() => held.length === 1);
+  await clock.advanceAsync(750);
+  await settle();
+  return { one, clock, held, agents, ...submission };
+}
+
+const [yes, no] = ['yes', 'no'].map((text) => streams(text));
+
+/** Lets a held request be answered. */
+async function answer(request: FakeRequest | undefined, script = yes): Promise<void> {
+  assert.ok(request !== undefined && script !== undefined);
+  // Scripts of streams do not look at the agent.
+  await script(request, undefined as never);
+}
+
+test('a late stream waits for its only agent beside one that is free', async () => {
+  const { held, client, result } = await twoHolding();
+  assert.equal(held.length, 2);
+  await answer(held[1]);
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(client.text, `${eventText('yes')}${done}`);
+  await until(() => held[0]?.reset === 'cancelled');
+});
+
+test('both answers of a stream with two agents reach the client', async () => {
+  const { held, client, result } = await twoHolding();
+  await Promise.all([answer(held[0]), answer(held[1], no)]);
+  assert.equal((await result).outcome, 'completed');
+  await settle();
+  assert.ok([`${eventText('yes')}${done}`, `${eventText('no')}${done}`].includes(client.text));
+  assert.equal(client.ended, 1);
+});
+
+test('the second agent goes on though the first was quicker after all', async () => {
+  const { held, client, result } = await twoHolding();
+  await answer(held[0]);
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(client.text, `${eventText('yes')}${done}`);
+  await until(() => held[1]?.reset === 'cancelled');
+});
+
+test('a stream with two agents ends when one of them fails', async () => {
+  for (const at of [0, 1]) {
+    const { held, client, result } = await twoHolding();
+    await answer(held[at], refuses('engine_failed'));
+    await settle();
+    await answer(held[1 - at]);
+    assert.equal((await result).outcome, 'completed');
+    assert.equal(client.text, `${eventText('yes')}${done}`);
+  }
+});
+
+test('a client that leaves stops one of two engines', async () => {
+  const { held, client, result } = await twoHolding();
+  client.hangUp();
+  assert.equal((await result).outcome, 'client_closed');
+  await until(() => held.every(({ reset }) => reset === 'cancelled'));
+});
+
+test('streams have two agents though nobody asked for it', async () => {
+  const { held, result } = await twoHolding(false);
+  assert.equal(held.length, 1);
+  await answer(held[0]);
+  assert.equal((await result).outcome, 'completed');
+});

@@ -1,0 +1,165 @@
+/**
+ * How a request ends: one outcome, one record, one resolved promise, and the client's last byte.
+ * The way there is `requestRun.ts`.
+ *
+ * Invariants
+ * R1 `conclude` runs once.
+ */
+import { freeBytes } from '../../lib/memory/freeBytes.ts';
+import type { EndMessage } from '../../protocol/messages/end.ts';
+import type {
+  ClientSink,
+  InferenceRequest,
+  Outcome,
+  Refusal,
+  SubmitResult,
+  UsageRecord,
+} from '../ports.ts';
+import type { EndedRequest } from '../receipts/receiptCodec.ts';
+import { RequestTrail } from '../receipts/requestTrail.ts';
+import { mayResume, Resumable } from '../resuming/resumable.ts';
+import { agentHeaders } from './answerHeaders.ts';
+import type { Attempt } from './attempt.ts';
+import { ratesOf } from './rateHeaders.ts';
+import { errorEvent } from './refusals.ts';
+import type { Ending, RunContext, RunPhase } from './runContext.ts';
+import { countedUsage, type ClampedUsage } from './usageClamp.ts';
+import { usageRecord } from './usageRecord.ts';
+
+const doneEvent = 'data: [DONE]\n\n';
+const nothing: Buffer = Buffer.alloc(0);
+
+export abstract class RequestEnd {
+  readonly request: Omit<InferenceRequest, 'body'>;
+  readonly sink: ClientSink;
+  /** What happened to it, for its receipt. */
+  readonly trail = new RequestTrail();
+  readonly result: Promise<SubmitResult>;
+  protected readonly context: RunContext;
+  /** Epoch ms. */
+  readonly startedAtMs: number;
+  private resolve: (result: SubmitResult) => void = () => {};
+  protected phase: RunPhase;
+  /** Kept until nothing is tried again. */
+  protected body: Buffer;
+  readonly bodyBytes: number;
+  /** `none`: nothing was written to the sink. `cut`: it was destroyed. */
+  protected answered: 'none' | 'begun' | 'cut' = 'none';
+  /** The last one that was made. */
+  protected attempt: Attempt | undefined;
+  protected queueMs = 0;
+  protected ttftMs: number | null = null;
+  /** Null: a stream that breaks stays broken. */
+  protected readonly resumable: Resumable | null;
+
+  constructor(options: { request: InferenceRequest; sink: ClientSink; context: RunContext }) {
+    const { sink, context } = options;
+    const { body, ...request } = options.request;
+    const { clock } = context;
+    const nowMs = clock.monotonic();
+    this.request = request;
+    this.sink = sink;
+    this.context = context;
+    this.body = body;
+    this.bodyBytes = body.length;
+    this.startedAtMs = Math.round(clock.now() - (nowMs - request.arrivedAtMs));
+    const { includeUsage } = request;
+    const keeps = { includeUsage, inAll: context.kept };
+    this.resumable = mayResume(request) ? new Resumable(keeps) : null;
+    this.phase = { is: 'waiting', sinceMs: nowMs };
+    this.result = new Promise((resolve) => (this.resolve = resolve));
+  }
+
+  /** Told once, when nothing more will happen to the sink. */
+  protected abstract over(record: UsageRecord): void;
+
+  /**
+   * Says that an answer broke: a stream gets an error event now and its end later, anything else
+   * can only be cut.
+   */
+  protected breakOff(attempt: Attempt, refusal: Refusal): () => void {
+    if (!attempt.isEventStream) {
+      this.answered = 'cut';
+      this.sink.destroy();
+      return () => {};
+    }
+    this.sink.write(errorEvent(refusal, { isTorn: attempt.tornEvent }));
+    return () => this.endStream();
+  }
+
+  protected endStream(): void {
+    this.sink.write(Buffer.from(doneEvent));
+    this.sink.end();
+  }
+
+  protected concludeStream(outcome: Outcome, finish: () => void): void {
+    this.conclude({ outcome, status: 200, refusal: null, end: undefined, finish });
+  }
+
+  protected refuse(end: Omit<Ending, 'end' | 'finish'>): void {
+    this.conclude({ ...end, end: undefined, finish: () => {} });
+  }
+
+  /** R1: the one end. The client's last byte waits for the journal, and for nothing else. */
+  protected conclude(ending: Ending): void {
+    if (this.phase.is === 'concluding' || this.phase.is === 'over') return;
+    this.phase = { is: 'concluding' };
+    this.dropBody();
+    this.resumable?.release();
+    const { refusal } = ending;
+    const record = this.record(ending);
+    this.context.budgets.ended(record);
+    this.context.journal.end(record, () => {
+      this.phase = { is: 'over' };
+      ending.finish(ending.end);
+      this.trail.over(record, this.request.arrivedAtMs);
+      this.context.receipts.over(this.trail.endedWith(record, this));
+      if (ending.end !== undefined && this.attempt !== undefined) {
+        this.context.acknowledge(this.attempt.link, ending.end.requestId);
+      }
+      this.sink.onClientClosed = undefined;
+      this.sink.onDrain = undefined;
+      this.over(record);
+      const answered = this.answered !== 'none';
+      const tried = !answered && refusal !== null ? this.attempt : undefined;
+      const agentHeaders = tried === undefined ? {} : { agentHeaders: this.agentHeaders(tried) };
+      this.resolve({
+        outcome: ending.outcome,
+        answered,
+        refusal,
+        ...agentHeaders,
+        ...ratesOf(ending),
+      });
+    });
+  }
+
+  /** For its receipt, while it is in the house. */
+  soFar(): EndedRequest {
+    return this.trail.endedWith(this.record({ outcome: 'interrupted', status: 0 }), this);
+  }
+
+  /** Nothing is tried again. What the link has yet to send stays with it. */
+  protected dropBody(): void {
+    const { body, attempt } = this;
+    this.body = nothing;
+    if (attempt === undefined || attempt.bodyIsSpent) freeBytes(body);
+  }
+
+  protected agentHeaders({ dispatch }: Attempt): Record<string, string> {
+    return agentHeaders(this.context.agent(dispatch.agentId), this.request.project);
+  }
+
+  /** What the agent says that was used, within what was relayed. */
+  protected usageOf(end: EndMessage | undefined, attempt = this.attempt): ClampedUsage | undefined {
+    return countedUsage(end, { attempt, bodyBytes: this.bodyBytes });
+  }
+
+  protected record(ending: { outcome: Outcome; status: number; end?: Ending['end'] }): UsageRecord {
+    const { startedAtMs, ttftMs, queueMs, attempt, request } = this;
+    const { outcome, status } = ending;
+    const latencyMs = this.context.clock.monotonic() - request.arrivedAtMs;
+    const times = { startedAtMs, ttftMs, latencyMs, queueMs };
+    const usage = this.usageOf(ending.end);
+    return usageRecord(request, { outcome, status, ...times, usage, attempt });
+  }
+}
