@@ -23,6 +23,12 @@ export const linkHistory: readonly LinkVersion[] = [
   {
     version: 1,
     date: '2026-11-26',
+    fingerprint: '38c1fc3d1c18fce5',
+    what: 'OPEN may carry the trace that its request belongs to.',
+  },
+  {
+    version: 1,
+    date: '2026-11-26',
     fingerprint: '01019b02274e8202',
     what: 'GRANT may say of an instance how many tokens its engine holds.',
   },
