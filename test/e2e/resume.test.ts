@@ -35,7 +35,7 @@ const repeat = [{ role: 'user' as const, content: `Repeat exactly: ${text}` }];
 before(async () => {
   base = await temporaryDirectory('resume');
   const dataDir = path.join(base.path, 'data');
-  server = await startServerProcess({ dataDir, args: ['--no-agent'] });
+  server = await startServerProcess({ dataDir, args: ['--no-agent', '--stall-limit', '1s'] });
   const { base_url: url, api_key: apiKey } = server.ready;
   client = new OpenAI({
     baseURL: url.replace('/default/v1', '/own/v1'),
@@ -107,11 +107,31 @@ async function readAll(stream: Stream, onText: (soFar: string) => void): Promise
   return read;
 }
 
-test('a stream ends with the agent that is killed, or goes on with another text', async () => {
-  const all = await Promise.all([
-    join('vllm', { dialect: 'vllm', tickMs: 20 }),
-    join('llama', { dialect: 'llama', tickMs: 20, units: 3 }),
+let all: { agent: RunningProcess; engine: FakeEngine }[] = [];
+
+test('an engine that fails in mid-stream, in whatever way, ends the answer', async () => {
+  all = await Promise.all([
+    join('vllm', { dialect: 'vllm', tickMs: 5 }),
+    join('llama', { dialect: 'llama', tickMs: 5, units: 3 }),
   ]);
+  for (const fault of ['die', 'malformed', 'error_event', 'truncate', 'stall'] as const) {
+    // Whoever is asked first fails once; the other one goes on.
+    let failed = 0;
+    for (const { engine } of all) engine.set({ fault, after: 9, times: 1 });
+    const stream = await client.chat.completions.create({ model, messages: repeat, stream: true });
+    const read = await readAll(stream, (soFar) => {
+      if (failed > 0 || soFar.length < 5) return;
+      failed += 1;
+      for (const { engine } of all) if (engine.stats().active === 0) engine.set({ fault: 'none' });
+    });
+    assert.equal(read.text, text, fault);
+    assert.deepEqual(read.reasons, ['stop'], fault);
+    assert.equal(read.resumed, 1, fault);
+  }
+});
+
+test('a stream ends with the agent that is killed, or goes on with another text', async () => {
+  for (const { engine } of all) engine.set({ fault: 'none', tickMs: 20 });
   const stream = await client.chat.completions.create({
     model,
     messages: repeat,

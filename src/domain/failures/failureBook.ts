@@ -33,8 +33,9 @@ export class FailureBook {
   }
 
   /** The time of everything that follows. Gives the instances of those whose time is over. */
-  advance(nowMs: number): EngineInstance[] {
+  advance(nowMs: number): readonly EngineInstance[] {
     this.nowMs = nowMs;
+    if (this.penalties.nextWakeMs() > nowMs) return nobody;
     return this.penalties.advance(nowMs).flatMap((agent) => [...agent.instances.values()]);
   }
 
@@ -42,16 +43,16 @@ export class FailureBook {
    * An attempt is over. Gives the instances that are no longer passed over because of it. What an
    * earlier life of an agent did says nothing of this one.
    */
-  judge({ instance: { agent }, life }: Claim, health: Health): EngineInstance[] {
-    if (health === undefined || life !== agent.life || agent.nonce === null) return [];
+  judge({ instance: { agent }, life }: Claim, health: Health): readonly EngineInstance[] {
+    if (health === undefined || life !== agent.life || agent.nonce === null) return nobody;
     if (health === 'bad') this.penalties.failed(agent, this.nowMs);
     const isClear = health === 'good' && this.penalties.clear(agent);
-    return isClear ? [...agent.instances.values()] : [];
+    return isClear ? [...agent.instances.values()] : nobody;
   }
 
   /** Those of all agents that are not clear: the last of the others may have gone (F2). */
-  instances(): EngineInstance[] {
-    if (this.penalties.size === 0) return [];
+  instances(): readonly EngineInstance[] {
+    if (this.penalties.size === 0) return nobody;
     return [...this.penalties.agents()].flatMap((agent) => [...agent.instances.values()]);
   }
 
@@ -99,6 +100,7 @@ export class FailureBook {
 }
 
 const unknown = new TokenTimes();
+const nobody: readonly EngineInstance[] = [];
 
 function isIdle(agent: KnownAgent): boolean {
   for (const { inFlight } of agent.instances.values()) if (inFlight > 0) return false;

@@ -90,7 +90,8 @@ export class Scheduler {
     this.commands = [];
     this.limits.advance(this.nowMs);
     this.queue.advance(this.nowMs);
-    this.fillAll([...this.failures.advance(this.nowMs), ...this.pools.advance(this.nowMs)]);
+    this.fillAll(this.failures.advance(this.nowMs));
+    this.fillAll(this.pools.advance(this.nowMs));
     this.apply(event);
     // L3: those that a limit held back and that it may let go now.
     this.claimInOrder(this.limits.takeReady());
