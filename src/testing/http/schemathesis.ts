@@ -2,35 +2,19 @@
  * Schemathesis, the fuzzer of OpenAPI descriptions (PyPI), in a Python environment of its own below
  * `build/`. Where there is no Python, or it cannot be brought, a proof skips with the reason.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { repository } from '../processes/processes.ts';
+import { pythonPackage } from '../processes/pythonPackage.ts';
 
 const version = '4.32.5';
-const installTimeoutMs = 240_000;
-const home = path.join(repository, 'build', `schemathesis-${version}`);
-const program = path.join(home, 'bin', 'schemathesis');
-/** Written when everything is installed: a half-made environment is made anew. */
-const finished = path.join(home, 'finished');
+const program = path.join(repository, 'build', `schemathesis-${version}`, 'bin', 'schemathesis');
 
 /** Undefined: it is there; otherwise why not. */
 export function bringSchemathesis(): string | undefined {
-  if (existsSync(finished)) return undefined;
-  mkdirSync(path.dirname(home), { recursive: true });
-  const steps: [string, string[]][] = [
-    ['python3', ['-m', 'venv', '--clear', home]],
-    [path.join(home, 'bin', 'pip'), ['install', '-q', `schemathesis==${version}`]],
-  ];
-  for (const [command, args] of steps) {
-    const options = { encoding: 'utf8', timeout: installTimeoutMs } as const;
-    const { status, error, stderr } = spawnSync(command, args, options);
-    if (status === 0) continue;
-    const why = (error?.message ?? stderr ?? '').trim().split('\n').at(-1) ?? '';
-    return `schemathesis cannot be installed: ${path.basename(command)}: ${why.slice(0, 200)}`;
-  }
-  writeFileSync(finished, version);
-  return undefined;
+  const brought = pythonPackage('schemathesis', version);
+  return brought.kind === 'found' ? undefined : brought.reason;
 }
 
 export interface FuzzPass {
