@@ -274,6 +274,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
       return this.conclude(phase.ending);
     }
     if (phase.is !== 'running') return;
+    if (this.answered === 'begun' && this.resumable?.isLost === true) this.dropBody();
     const { attempt } = phase;
     const overdue = attempt.overdue(nowMs);
     if (this.context.hedging && this.answered === 'none') this.rival.want(attempt, nowMs);

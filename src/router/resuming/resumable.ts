@@ -72,6 +72,11 @@ export class Resumable {
     this.inAll = options.inAll;
   }
 
+  /** Too much came to keep it: it stays broken if it breaks. */
+  get isLost(): boolean {
+    return this.body === undefined;
+  }
+
   /** The client has its first bytes. False: there is no room to keep the request's body. */
   begin(body: Buffer): boolean {
     if (body.length > maxKeptBodyBytes || !this.take(body.length)) return false;

@@ -298,6 +298,7 @@ test('what is kept grows without a bound, or is never given back', () => {
   assert.equal(resumable.begin(Buffer.alloc(5 * 2 ** 20)), false);
   assert.equal(resumable.begin(requestOf('x')), true);
   for (let n = 0; n < 100; n += 1) resumable.keep(Buffer.from(event({ content: 'x'.repeat(2e4) })));
+  assert.equal(resumable.isLost, true);
   assert.deepEqual(resumable.next(), { kind: 'none', why: 'not_kept' });
   assert.equal(inAll.bytes, 0);
   const others = Array.from({ length: 40 }, () => {
