@@ -79,9 +79,7 @@ export class Placement {
   holders(waiting: WaitingRequest): EngineInstance[] {
     const prompt = scopedPrompt(waiting.request);
     if (prompt === null) return [];
-    return [...this.index.holders(prompt).keys()].flatMap(
-      (account) => this.instances.get(account) ?? [],
-    );
+    return [...this.index.holders(prompt)].flatMap((account) => this.instances.get(account) ?? []);
   }
 
   /** Prompt tokens that have to be computed where most of them are held. */
@@ -90,7 +88,9 @@ export class Placement {
     const all = waiting.tokens.prompt;
     if (prompt === null) return all;
     let most = 0;
-    for (const { blocks } of this.index.holders(prompt).values()) most = Math.max(most, blocks);
+    for (const account of this.index.holders(prompt)) {
+      most = Math.max(most, this.index.held(account, prompt).blocks);
+    }
     return ownTokens(waiting, most);
   }
 

@@ -25,7 +25,7 @@ test('a beginning that was sent to an instance is not found there', () => {
   runs(index, other, prompt(numbers(0, 4)));
   const longer = prompt([...numbers(0, 8), 100, 101]);
   assert.equal(index.held(one, longer).blocks, 8);
-  const held = [...index.holders(longer).values()].map(({ blocks }) => blocks);
+  const held = [...index.holders(longer)].map((account) => index.held(account, longer).blocks);
   assert.deepEqual(held, [8, 4]);
   assert.equal(index.held(newCacheAccount(), longer).blocks, 0);
 });
@@ -145,7 +145,7 @@ test('the index tells of blocks that were never sent, or forgets the latest prom
         const blocks = chained(path);
         const expected = blocks.filter((hash) => sent.has(`${instance}|${scope}|${hash}`)).length;
         assert.equal(index.held(account, { scope, blocks }).sent, expected);
-        assert.equal(index.holders({ scope, blocks }).get(account)?.sent ?? 0, expected);
+        assert.equal(index.holders({ scope, blocks }).has(account), expected > 0);
         index.sent(account, { scope, blocks });
         assert.equal(index.held(account, { scope, blocks }).sent, blocks.length);
         if (isOver) index.settled(account, { scope, blocks });

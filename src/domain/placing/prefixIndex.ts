@@ -111,9 +111,9 @@ export class PrefixIndex {
     return { blocks: settled + Math.floor((sent - settled) * early), settled, sent, age };
   }
 
-  /** The instances that should have at least one of its blocks, with what they have of it. */
-  holders(prompt: ScopedPrompt): Map<CacheAccount, Held> {
-    const found = new Map<CacheAccount, Held>();
+  /** Instances that should have at least one of its blocks, those with most of them first. */
+  holders(prompt: ScopedPrompt): ReadonlySet<CacheAccount> {
+    const found = new Set<CacheAccount>();
     const scope = this.scopes.get(prompt.scope);
     if (scope === undefined) return found;
     const known: Block[] = [];
@@ -124,8 +124,7 @@ export class PrefixIndex {
     }
     for (const { holders, stamps } of known.toReversed()) {
       for (const [place, account] of holders.entries()) {
-        if (found.has(account) || ageOf(stamps[place], account) > account.capacity) continue;
-        found.set(account, this.held(account, prompt));
+        if (ageOf(stamps[place], account) <= account.capacity) found.add(account);
       }
     }
     return found;

@@ -40,12 +40,13 @@ export function chooseInstance(
   const { waiting, nowMs, chooser } = where;
   const survey = new Survey();
   const looked: InstancePool[] = [];
+  const holders = once(() => chooser.placement.holders(waiting));
   for (const stage of waiting.stages) {
     const found = pools.of(waiting.request, stage);
     looked.push(...found);
-    const candidates = candidatesOf(found, { waiting, stage, chooser, survey });
+    const candidates = candidatesOf(found, { waiting, stage, chooser, survey, holders });
     if (candidates.length === 0) continue;
-    candidates.push(...busyHolders(found, { waiting, stage, chooser }));
+    candidates.push(...busyHolders(found, { waiting, stage, chooser, holders }));
     const scored = scoresOf(candidates, { waiting, nowMs, chooser });
     const best = takeBest(scored, chooser.random);
     if (best === undefined) continue;
@@ -53,6 +54,15 @@ export function chooseInstance(
     return { instance: best.item, stage, decision: scoredDecision(scored, best, survey) };
   }
   return null;
+}
+
+/** Looked up when it is first asked for. */
+function once<Value>(find: () => Value): () => Value {
+  let found: { value: Value } | undefined;
+  return () => {
+    found ??= { value: find() };
+    return found.value;
+  };
 }
 
 /**
@@ -65,9 +75,10 @@ export function chooseInTurn(
 ): Choice {
   const { waiting, chooser } = where;
   const { pools } = instance;
-  const holders = busyHolders(pools, { waiting, stage, chooser });
-  if (holders.length === 0) return { instance, stage, decision: null };
-  const scored = scoresOf([instance, ...holders], where);
+  const holders = (): EngineInstance[] => chooser.placement.holders(waiting);
+  const busy = busyHolders(pools, { waiting, stage, chooser, holders });
+  if (busy.length === 0) return { instance, stage, decision: null };
+  const scored = scoresOf([instance, ...busy], where);
   const best = takeBest(scored, chooser.random);
   if (best === undefined || best.item === instance) return { instance, stage, decision: null };
   const survey = new Survey();
@@ -140,10 +151,16 @@ const sizeOf = ({ tokens }: WaitingRequest): number => tokens.prompt + tokens.an
 /** Open instances that may be taken: all of a few, of many a part. */
 function candidatesOf(
   pools: readonly InstancePool[],
-  where: { waiting: WaitingRequest; stage: Stage; chooser: Chooser; survey: Survey },
+  where: {
+    waiting: WaitingRequest;
+    stage: Stage;
+    chooser: Chooser;
+    survey: Survey;
+    holders: () => EngineInstance[];
+  },
 ): EngineInstance[] {
-  const { waiting, stage, chooser, survey } = where;
-  const { limits, placement, random, failures } = chooser;
+  const { waiting, stage, chooser, survey, holders } = where;
+  const { limits, random, failures } = chooser;
   const how = { waiting, stage, limits, failures, room: 'of_use' } as const;
   const passes = (one: EngineInstance): boolean => {
     const why = claimExclusion(one, how);
@@ -156,7 +173,7 @@ function candidatesOf(
       for (const instance of open.all()) if (passes(instance)) found.push(instance);
       continue;
     }
-    const part = new Set(placement.holders(waiting).filter((one) => open.has(one)));
+    const part = new Set(holders().filter((one) => open.has(one)));
     for (let n = 0; n < maxSampled; n += 1) {
       const instance = open.sample(random);
       if (instance !== undefined) part.add(instance);
@@ -176,15 +193,21 @@ function candidatesOf(
  */
 function busyHolders(
   pools: readonly InstancePool[],
-  where: { waiting: WaitingRequest; stage: Stage; chooser: Chooser },
+  where: {
+    waiting: WaitingRequest;
+    stage: Stage;
+    chooser: Chooser;
+    holders: () => EngineInstance[];
+  },
 ): EngineInstance[] {
-  const { waiting, stage, chooser } = where;
-  const { limits, placement, failures } = chooser;
+  const { waiting, stage, chooser, holders } = where;
+  if (pools.every(({ instances, open }) => open.size === instances.size)) return [];
+  const { limits, failures } = chooser;
   const how = { waiting, stage, limits, failures, room: 'of_use' } as const;
   const isBusy = (one: EngineInstance): boolean =>
     one.inFlight < one.slots &&
     pools.some(({ instances, open }) => instances.has(one) && !open.has(one));
-  return placement.holders(waiting).filter((one) => isBusy(one) && mayClaim(one, how));
+  return holders().filter((one) => isBusy(one) && mayClaim(one, how));
 }
 
 function nearnessFor(
