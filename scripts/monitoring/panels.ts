@@ -169,6 +169,7 @@ const queue: PanelRow = {
       lines: {
         '{{reason}}, {{phase}}': sum(rate('xim_attempt_failures_total'), 'reason, phase'),
         retries: sum(rate('xim_attempts_total', 'try="retry"')),
+        hedges: sum(rate('xim_attempts_total', 'try="hedge"')),
         'put aside': sum(rate('xim_penalties_total')),
       },
     },

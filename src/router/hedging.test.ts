@@ -4,14 +4,16 @@ import { test } from 'node:test';
 import { eventText, refuses, streams, type FakeRequest } from '../testing/links/fakeAgent.ts';
 import { FakeClock } from '../testing/fakeClock.ts';
 import { auditedHarness } from '../testing/router/auditedHarness.ts';
+import { readMetrics, valueOf } from '../testing/router/readMetrics.ts';
 import { settle, until, type LinkedAgent } from '../testing/router/routerHarness.ts';
 import { unlimitedTiers } from '../testing/router/unlimitedTiers.ts';
+import type { InferenceRequest } from './ports.ts';
 
 const harness = auditedHarness();
 const done = 'data: [DONE]\n\n';
 
 /** Two agents of known speed, enough requests behind them, and one request that both hold back. */
-async function twoHolding(hedging = true) {
+async function twoHolding(hedging = true, traced: Partial<InferenceRequest> = {}) {
   const clock = new FakeClock();
   const one = await harness({ clock, config: { hedging, tiers: unlimitedTiers() } });
   const agents: LinkedAgent[] = [];
@@ -19,7 +21,7 @@ async function twoHolding(hedging = true) {
   for (let n = 0; n < 60; n += 1) await one.submit().result;
   const held: FakeRequest[] = [];
   for (const { agent } of agents) agent.script = (request) => void held.push(request);
-  const submission = one.submit();
+  const submission = one.submit(traced);
   await until(() => held.length === 1);
   await clock.advanceAsync(750);
   await settle();
@@ -42,6 +44,19 @@ test('a late stream waits for its only agent beside one that is free', async () 
   assert.equal((await result).outcome, 'completed');
   assert.equal(client.text, `${eventText('yes')}${done}`);
   await until(() => held[0]?.reset === 'cancelled');
+});
+
+test('a hedge that is counted as a retry, or has the span of whom it is to beat', async () => {
+  const ids = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: 'aaaaaaaaaaaaaaaa' };
+  const trace = { ...ids, parentSpanId: null, sampled: true, recorded: true };
+  const { one, agents, held, result } = await twoHolding(true, { trace });
+  await answer(held[1]);
+  await result;
+  const told = agents.map(({ agent }) => agent.requests.at(-1)?.message.traceparent);
+  assert.equal(new Set(told).size, 2, 'two attempts are one span');
+  const families = readMetrics(one.router.metrics());
+  const tries = { stage: 'shared', try: 'hedge' };
+  assert.equal(valueOf(families, 'xim_attempts_total', tries), 1);
 });
 
 test('both answers of a stream with two agents reach the client', async () => {

@@ -42,7 +42,7 @@ export class RequestMeter {
   constructor() {
     // There from the start: what has not happened yet is zero, and its first time is an increase.
     this.tried = ['own', 'shared'].flatMap((stage) =>
-      ['first', 'retry'].map((tries) => this.attempts.of([stage, tries])),
+      ['first', 'retry', 'hedge'].map((tries) => this.attempts.of([stage, tries])),
     );
   }
 
@@ -52,8 +52,9 @@ export class RequestMeter {
   }
 
   /** An agent was asked; `attempt` counts from 0. */
-  attempted({ shared, attempt }: { shared: boolean; attempt: number }): void {
-    const series = this.tried[(shared ? 2 : 0) + (attempt === 0 ? 0 : 1)];
+  attempted(dispatch: { shared: boolean; attempt: number; hedge: boolean }): void {
+    const tries = dispatch.hedge ? 2 : dispatch.attempt === 0 ? 0 : 1;
+    const series = this.tried[(dispatch.shared ? 3 : 0) + tries];
     if (series !== undefined) series.value += 1;
   }
 

@@ -52,7 +52,7 @@ export const routerMetricTable = defineMetrics({
   },
   xim_attempts_total: {
     kind: 'counter',
-    help: 'Times that an agent was asked: a first time or a retry.',
+    help: 'Times that an agent was asked: the first time, a retry, or a hedge.',
     labels: ['stage', 'try'],
   },
   xim_attempt_failures_total: {

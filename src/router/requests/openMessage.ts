@@ -20,6 +20,6 @@ export function openMessage(
     created: Math.floor(startedAtMs / 1000),
     bodyBytes,
     cacheSalt,
-    traceparent: attemptTraceparent(trace, dispatch.attempt),
+    traceparent: attemptTraceparent(trace, dispatch),
   };
 }

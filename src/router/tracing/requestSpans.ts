@@ -11,7 +11,8 @@ import { spanIdAfter, traceparentText, type TraceContext } from '../../lib/traci
 import type { RequestTrail, TrailAttempt } from '../receipts/requestTrail.ts';
 import type { InferenceRequest, UsageRecord } from '../ports.ts';
 
-/** Distances of ids from the request's own: attempts, and waits beyond them. */
+/** Distances of ids from the request's own: attempts, hedges beyond them, then waits. */
+const firstHedge = 0x40_00_00;
 const firstWait = 0x80_00_00;
 
 export interface TracedRequest {
@@ -23,21 +24,24 @@ export interface TracedRequest {
 }
 
 /**
- * What the agent of an attempt is told, and its engine: which span asks. `attempt` counts from 0.
+ * What the agent of an attempt is told, and its engine: which span asks.
  * A trace that others record and we do not goes on as it came.
  */
 export function attemptTraceparent(
   trace: TraceContext | null | undefined,
-  attempt: number,
+  dispatch: Asked,
 ): string | undefined {
   if (trace === null || trace === undefined) return undefined;
   const { traceId, sampled, recorded } = trace;
-  const spanId = recorded ? attemptSpanId(trace, attempt) : trace.spanId;
+  const spanId = recorded ? attemptSpanId(trace, dispatch) : trace.spanId;
   return traceparentText({ traceId, spanId, sampled });
 }
 
-function attemptSpanId(trace: TraceContext, attempt: number): string {
-  return spanIdAfter(trace.spanId, attempt + 1);
+/** Which of a request's attempts it is, from 0; a hedge has the number of the one that is late. */
+type Asked = Pick<TrailAttempt['dispatch'], 'attempt' | 'hedge'>;
+
+function attemptSpanId(trace: TraceContext, { attempt, hedge }: Asked): string {
+  return spanIdAfter(trace.spanId, attempt + 1 + (hedge ? firstHedge : 0));
 }
 
 /** In the order in which they began. Times are epoch ms. */
@@ -121,12 +125,14 @@ function attemptSpan(
 ): Span {
   const { dispatch, firstByteAtMs, end } = attempt;
   const isServed = end === 'served';
+  // Another agent was quicker: nothing went wrong with this one.
+  const error = isServed || end === 'hedged' ? null : end;
   const ttftMs = firstByteAtMs === null ? null : firstByteAtMs - attempt.atMs;
   const at = firstByteAtMs === null ? null : firstByteAtMs + times.offsetMs;
   const { predicted } = dispatch;
   return {
     traceId: trace.traceId,
-    spanId: attemptSpanId(trace, dispatch.attempt),
+    spanId: attemptSpanId(trace, dispatch),
     parentSpanId: trace.spanId,
     name: `${operationOf(request.path)} ${request.model.name}`,
     kind: 'client',
@@ -137,16 +143,17 @@ function attemptSpan(
       'gen_ai.request.model': request.model.name,
       ...(isServed ? usageOf(record) : {}),
       'server.address': agent(dispatch.agentId)?.name ?? dispatch.agentId,
-      'error.type': isServed ? undefined : end,
+      'error.type': error ?? undefined,
       'xim.agent.id': dispatch.agentId,
       'xim.engine.instance': dispatch.instance,
       'xim.stage': dispatch.stage,
       'xim.tier': dispatch.tier,
+      'xim.hedge': dispatch.hedge ? true : undefined,
       'xim.predicted_ttft.seconds': predicted === null ? undefined : predicted.ttftMs / 1000,
       ...firstByteOf(ttftMs),
     },
     events: at === null ? [] : [{ name: firstByte, atMs: at }],
-    error: isServed ? null : end,
+    error,
   };
 }
 
