@@ -1,4 +1,5 @@
 /** The commands that talk to a server over HTTP. `main/` adds those that start something. */
+import { chaos } from './chaos/chaosCommand.ts';
 import { chat } from './chat/chat.ts';
 import type { Command } from './command.ts';
 import { sayingNoHarm } from './harmlessTerminal.ts';
@@ -43,4 +44,5 @@ export const serverCommands: readonly Command[] = sayingNoHarm([
   ...keyCommands,
   ...peopleCommands,
   ...auditCommands,
+  chaos,
 ]);

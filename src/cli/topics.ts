@@ -13,6 +13,7 @@ export const topicGroups: Readonly<Record<string, readonly Topic[]>> = {
     { word: 'context', about: 'Servers that you have signed in to' },
     { word: 'account', about: 'Your own password and second factor' },
     { word: 'status' },
+    { word: 'chaos' },
   ],
   'What is served': [
     { word: 'endpoints', about: 'What clients call' },

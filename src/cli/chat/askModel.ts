@@ -22,6 +22,8 @@ export interface Question {
   path: string;
   /** Messages and settings. */
   body: Readonly<Record<string, unknown>>;
+  /** A stream that breaks is to go on at another agent, where it may. */
+  resume?: boolean;
 }
 
 export interface Usage {
@@ -67,6 +69,7 @@ export function askModel(question: Question, listening: Listening): Promise<Aske
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
     authorization: `Bearer ${key}`,
+    ...(question.resume === true ? { 'x-xim-resume': 'on' } : {}),
   };
   return new Promise((resolve) => {
     if (signal.aborted) return resolve({ kind: 'cancelled', text: '' });

@@ -6,9 +6,13 @@ import type { RunningProcess } from './processes.ts';
 import type { ServerProcess } from './serverProcess.ts';
 
 /** Runs `bin/xim` against a server and resolves with its output; rejects when it fails. */
-export async function runXim(server: ServerProcess, words: readonly string[]): Promise<string> {
+export async function runXim(
+  server: ServerProcess,
+  words: readonly string[],
+  env: Record<string, string> = {},
+): Promise<string> {
   const args = [path.join(repository, 'bin', 'xim'), ...words, '--data-dir', server.dataDir];
-  const running = startProcess(process.execPath, args);
+  const running = startProcess(process.execPath, args, { env });
   const code = await running.exited;
   if (code !== 0) throw new Error(`xim ${words.join(' ')}: ${code}\n${running.err()}`);
   return running.out();
