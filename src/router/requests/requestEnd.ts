@@ -158,8 +158,8 @@ export abstract class RequestEnd {
     const { startedAtMs, ttftMs, queueMs, attempt, request } = this;
     const { outcome, status } = ending;
     const latencyMs = this.context.clock.monotonic() - request.arrivedAtMs;
-    const times = { startedAtMs, ttftMs, latencyMs, queueMs };
     const usage = this.usageOf(ending.end);
-    return usageRecord(request, { outcome, status, ...times, usage, attempt });
+    const come = { outcome, status, startedAtMs, ttftMs, latencyMs, queueMs, usage, attempt };
+    return usageRecord(request, come);
   }
 }

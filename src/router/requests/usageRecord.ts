@@ -20,8 +20,9 @@ export interface RequestEnd {
   attempt: Attempt | undefined;
 }
 
+/** Member by member: spread into it, a record costs 1 KiB more and all that reads it is slower. */
 export function usageRecord(request: Omit<InferenceRequest, 'body'>, end: RequestEnd): UsageRecord {
-  const { attempt, usage, ...rest } = end;
+  const { attempt, usage } = end;
   return {
     requestId: request.requestId,
     projectId: request.project.id,
@@ -38,7 +39,12 @@ export function usageRecord(request: Omit<InferenceRequest, 'body'>, end: Reques
     usageClamped: usage?.clamped ?? false,
     shared: attempt?.dispatch.shared ?? false,
     costMicros: attempt === undefined || usage === undefined ? 0 : costOf(attempt, usage),
-    ...rest,
+    outcome: end.outcome,
+    status: end.status,
+    startedAtMs: end.startedAtMs,
+    ttftMs: end.ttftMs,
+    latencyMs: end.latencyMs,
+    queueMs: end.queueMs,
   };
 }
 
