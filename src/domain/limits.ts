@@ -15,6 +15,12 @@ export const waitingPerConcurrent = 4;
 /** Attempts after the first. */
 export const maxRetries = 2;
 
+/**
+ * The same for those who are to continue an answer: its client has a part of it, and can begin anew
+ * only by hand.
+ */
+export const maxRetriesOfBroken = 5;
+
 /** Agents that the explanation of one refusal looks at, for each stage. */
 export const maxExplainedAgents = 512;
 

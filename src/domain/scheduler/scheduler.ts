@@ -300,9 +300,9 @@ export class Scheduler {
 
   private retry(waiting: WaitingRequest): void {
     this.queue.moveToHead(waiting, this.nowMs);
-    const attempts = waiting.tried.length;
-    if (attempts <= maxRetries && this.tryClaim(waiting)) return;
-    if (attempts > maxRetries || !somebodyElse(this.fleet, waiting)) {
+    const [attempts, most] = [waiting.tried.length, waiting.maxRetries];
+    if (attempts <= most && this.tryClaim(waiting)) return;
+    if (attempts > most || !somebodyElse(this.fleet, waiting)) {
       const waitedMs = this.nowMs - waiting.arrivedAtMs;
       return this.reject(waiting, { kind: 'upstream_error', attempts, waitedMs });
     }

@@ -121,6 +121,8 @@ export interface WaitingRequest {
   tried: string[];
   /** How often an agent had less room than it had granted; no agent is excluded for it. */
   turnedDown: number;
+  /** As many lives may fail it, and one more. */
+  maxRetries: number;
   /** Those that were made before its answer broke. */
   attemptsBefore: number;
   places: { pool: InstancePool; place: Place<WaitingRequest> }[];

@@ -13,6 +13,8 @@ import { DeadlineHeap } from './deadlineHeap.ts';
 import type { LimitBook } from '../quotas/limitBook.ts';
 import {
   longestQueueTimeoutMs,
+  maxRetries,
+  maxRetriesOfBroken,
   maxWaitingBytes,
   maxWaitingRequests,
   waitingPerConcurrent,
@@ -141,6 +143,7 @@ export class WaitingQueue {
       tried: [],
       turnedDown: 0,
       attemptsBefore: 0,
+      maxRetries,
       places: [],
       wakeAtMs: 0,
       heapIndex: -1,
@@ -221,6 +224,7 @@ export class WaitingQueue {
     waiting.request = { ...request, abilities };
     waiting.attemptsBefore += waiting.tried.length + waiting.turnedDown;
     waiting.tried = how.tried;
+    waiting.maxRetries = maxRetriesOfBroken;
     waiting.turnedDown = 0;
     waiting.deadlineMs =
       this.nowMs + Math.min(request.endpoint.queueTimeoutMs, this.bounds.longestMs);
