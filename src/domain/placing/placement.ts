@@ -121,8 +121,8 @@ export class Placement {
   }
 
   /** F2: nobody of its project waited in this queue until now. */
-  beginsToWait({ fair }: WaitingRequest, nowMs: number): void {
-    if (fair !== null) this.fair.beginsToWait(fair, nowMs);
+  beginsToWait({ fair }: WaitingRequest, nowMs: number, leastWaiting: number): void {
+    if (fair !== null) this.fair.beginsToWait(fair, nowMs, leastWaiting);
   }
 
   /** The request has its outcome. */

@@ -142,9 +142,22 @@ test('F2: what a project was served while nobody waited is held against it', () 
   charge(heavy, 50_000);
   charge(light, 1000);
   heavy.outstanding = 300;
-  queue.beginsToWait(heavy, 10);
+  queue.beginsToWait(heavy, 10, Infinity);
   assert.equal(valueOf(heavy, 10), 1300);
   // Nobody gains by it: whoever is behind stays there.
-  queue.beginsToWait(light, 10);
-  assert.equal(valueOf(light, 10), 1000);
+  queue.beginsToWait(light, 10, 1300);
+  assert.equal(valueOf(light, 10), 1300);
+});
+
+test('F3: a project that always runs a little saves up a flood, for itself or a newcomer', () => {
+  const queue = new FairQueue();
+  const [busy, trickle] = [queue.enter('busy', 0), queue.enter('trickle', 0)];
+  charge(busy, 1_000_000);
+  charge(trickle, 500);
+  const newcomer = queue.enter('newcomer', 5);
+  assert.equal(valueOf(newcomer, 5), 500);
+  for (const one of [newcomer, trickle]) {
+    queue.beginsToWait(one, 10, valueOf(busy, 10));
+    assert.equal(valueOf(one, 10), 1_000_000);
+  }
 });

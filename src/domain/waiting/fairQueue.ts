@@ -13,6 +13,8 @@
  *    that of the last one that left.
  * F2 What a project was served while nobody waited is not held against it: when it begins to
  *    wait it is ahead of the smallest counter by no more than what it has running.
+ * F3 Whoever runs a little all the time saves nothing up by it either: when a project begins to
+ *    wait it is not behind the smallest counter of those that wait already.
  */
 import { counterSweepMs, idleCounterMs } from '../scheduler/limits.ts';
 
@@ -79,14 +81,19 @@ export class FairQueue {
     this.lastLeft = account.counter;
   }
 
-  /** F2. The first of its requests begins to wait. */
-  beginsToWait(account: FairAccount, nowMs: number): void {
+  /**
+   * F2, F3. The first of its requests begins to wait.
+   *
+   * @param leastWaiting The smallest counter of those that wait already; `Infinity`: nobody does.
+   */
+  beginsToWait(account: FairAccount, nowMs: number, leastWaiting: number): void {
     let least = Infinity;
     for (const other of this.active) {
       if (other !== account) least = Math.min(least, valueOf(other, nowMs));
     }
     const most = least + Math.max(0, account.outstanding);
-    account.counter = Math.min(valueOf(account, nowMs), most);
+    const counter = Math.min(valueOf(account, nowMs), most);
+    account.counter = leastWaiting === Infinity ? counter : Math.max(counter, leastWaiting);
     account.sinceMs = nowMs;
   }
 

@@ -26,7 +26,12 @@ import {
   type Stage,
 } from '../agents/matching.ts';
 import type { Verdict } from '../scheduler/schedulerEvents.ts';
-import type { AgentGroup, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
+import type {
+  AgentGroup,
+  EngineInstance,
+  InstancePool,
+  WaitingRequest,
+} from '../scheduler/schedulerState.ts';
 import type { FailureBook } from '../failures/failureBook.ts';
 import type { Room } from '../placing/instanceLoad.ts';
 import { nextTurn } from './nextTurn.ts';
@@ -330,10 +335,22 @@ export class WaitingQueue {
     if (stage === 'shared') this.placement.entered(waiting, this.nowMs);
     for (const pool of this.fleet.pools.toWaitIn(waiting.request, stage)) {
       if (pool.waiting.of(waiting.projectId) === undefined) {
-        this.placement.beginsToWait(waiting, this.nowMs);
+        this.placement.beginsToWait(waiting, this.nowMs, this.leastWaiting(pool));
       }
       waiting.places.push({ pool, place: pool.waiting.insert(waiting) });
     }
+  }
+
+  /** The smallest counter of the projects that wait in a pool; `Infinity`: none does. */
+  private leastWaiting(pool: InstancePool): number {
+    let least = Infinity;
+    for (const { byKey } of pool.waiting.waitingProjects()) {
+      const [first] = byKey;
+      if (first !== undefined) {
+        least = Math.min(least, this.placement.counterOf(first.item, this.nowMs));
+      }
+    }
+    return least;
   }
 
   private setWake(waiting: WaitingRequest): void {
