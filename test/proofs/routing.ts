@@ -13,6 +13,7 @@ import { policyNames, type PolicyName } from '../../src/sim/policies/policyNames
 import { drawnTrace } from '../../src/testing/routingProof/drawnTrace.ts';
 import {
   floodChecks,
+  idleChecks,
   lightChecks,
   mixedChecks,
   overloadChecks,
@@ -38,6 +39,8 @@ const fastest = 1024;
 
 /** The speed of the Azure conversation at which it is compared, and what floods are drawn from. */
 const azureSpeed = 7;
+/** Two that always wait, one that runs a little, and one that comes after ten minutes. */
+const idle = { fleet: '4xA100', cap: 128, tenants: '2@40,1@0.2:0-600,1@40:600-900' };
 const flood = { fleet: '4xA100', cap: 128, steady: '5@2', flooder: [80, 120, 200] };
 
 /** The least share under 5 s that is asked of a published trace in overload. */
@@ -90,6 +93,7 @@ export async function prove(
       const setting = { trace: azure, fleet, speed: azureSpeed };
       checks.push(...lightChecks(compared, 'azure, light', setting));
       checks.push(...floodChecks(compared, { ...flood, trace: azure }));
+      checks.push(...idleChecks(compared, { ...idle, trace: azure }));
     }
     return { passed: checks.every(({ passed }) => passed), seeds: values.seeds, checks };
   } finally {

@@ -118,6 +118,18 @@ export function mixedChecks(compared: Compared, name: string, setting: Setting):
   ];
 }
 
+/** A tenant that was idle, beside one that always runs a little, begins where the others are. */
+export function idleChecks(
+  { runs, ours }: Compared,
+  how: { trace: string; fleet: string; cap: number; tenants: string },
+): Check[] {
+  const { trace, fleet, cap: inflightCap, tenants } = how;
+  const figures = runs.figures(ours, { trace, fleet, speed: 1, inflightCap, tenants });
+  return [
+    atMost('idle before: service gap', { value: figures.serviceGap, limit: figures.gapBound }),
+  ];
+}
+
 /** The last tenant floods: the others must not feel it. */
 export function floodChecks(
   { runs, ours }: Compared,

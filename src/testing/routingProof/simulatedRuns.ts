@@ -2,10 +2,12 @@
 import { systemClock } from '../../lib/clock.ts';
 import type { OrderName } from '../../sim/orders/orderNames.ts';
 import { planRun } from '../../sim/planRun.ts';
+import { maxSequences } from '../../sim/limits.ts';
 import type { PolicyName } from '../../sim/policies/policyNames.ts';
 import { reportOf } from '../../sim/report.ts';
 import type { SimulatedRequest } from '../../sim/simulatedRequest.ts';
 import { Simulation } from '../../sim/simulation.ts';
+import type { TraceRequest } from '../../sim/traces/traceRequest.ts';
 import { spreadOf } from '../../sim/spread.ts';
 
 export interface Setting {
@@ -34,6 +36,10 @@ export interface Figures {
   tokensPerS: number;
   /** Of all tenants but the last. */
   othersTtftP99: number;
+  /** Weighted tokens by which two tenants moved apart while both waited, at most. */
+  serviceGap: number;
+  /** What that may be: `2 · max(longest input, 2 · Σ slots · longest output)` (S4). */
+  gapBound: number;
   mape: number;
   coverage: number;
 }
@@ -102,9 +108,20 @@ function runOnce(how: { policy: PolicyName; setting: Setting; seed: number }): F
     longFailed: number(long.share_failed),
     tokensPerS: report.tokens_per_s,
     othersTtftP99: others.length === 0 ? Number.NaN : Math.max(...others),
+    serviceGap: Math.max(...report.tenants.map(({ service_gap: gap }) => gap ?? 0)),
+    gapBound: gapBound(plan.requests, plan.machines.length * (inflightCap ?? maxSequences)),
     mape: number(predictor.mape),
     coverage: number(predictor.p90_coverage),
   };
+}
+
+function gapBound(requests: readonly TraceRequest[], slots: number): number {
+  let [input, output] = [0, 0];
+  for (const { inputTokens, outputTokens } of requests) {
+    input = Math.max(input, inputTokens);
+    output = Math.max(output, outputTokens);
+  }
+  return 2 * Math.max(input, 2 * slots * output);
 }
 
 function longestTtftP50(requests: readonly SimulatedRequest[]): number | null {
