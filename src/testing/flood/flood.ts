@@ -10,7 +10,12 @@ import { randomInt, seededRandom, type Random } from '../../lib/random.ts';
 import { spreadOf } from '../../sim/spread.ts';
 import { exponential } from '../../sim/traces/draws.ts';
 import { joinAgent, signInAdmin } from '../processes/agentProcess.ts';
-import { repository, startProcess, type RunningProcess } from '../processes/processes.ts';
+import {
+  endLeftovers,
+  repository,
+  startProcess,
+  type RunningProcess,
+} from '../processes/processes.ts';
 import {
   startServerProcess,
   temporaryDirectory,
@@ -69,6 +74,8 @@ export async function runFlood(plan: FloodPlan): Promise<FloodReport> {
     return { calm, flood };
   } finally {
     for (const one of processes.toReversed()) await one.end();
+    // An agent that did not join is none of them yet.
+    endLeftovers();
     await base.remove();
   }
 }
