@@ -74,6 +74,8 @@ export class LinkSimulation {
   private readonly stages = { own: 0, shared: 0 };
   private readonly hash = createHash('sha256');
   private readonly trace: string[] = [];
+  /** Frames that left for agents which the router knew not to be active. */
+  private readonly suspects: { requestId: string; agentId: string; atMs: number }[] = [];
   /** The first thing that an observer did not like: it cannot throw where it looks. */
   private broken: Error | undefined;
 
@@ -162,6 +164,10 @@ export class LinkSimulation {
 
   private check(): void {
     if (this.broken !== undefined) throw this.broken;
+    for (const { requestId, agentId, atMs } of this.suspects.splice(0)) {
+      const isNews = this.server.heardAtMs.get(agentId) === atMs;
+      assert.ok(isNews, `R2: ${requestId} goes to an agent that is not active`);
+    }
     this.wire.sweep();
     checkMoment(this.watched());
     for (const call of this.open) if (call.result !== undefined) this.open.delete(call);
@@ -409,7 +415,8 @@ export class LinkSimulation {
   }
 
   private onOpen(requestId: string, agentId: string): void {
-    const call = this.calls.get(requestId) ?? this.newest(requestId);
+    const call = this.calls.get(requestId);
+    assert.ok(call !== undefined, `R3: an unknown request ${requestId}`);
     call.opens += 1;
     const { router } = this.server;
     const committed = this.committed.get(agentId);
@@ -418,12 +425,11 @@ export class LinkSimulation {
     const agent = router.directory.agent(agentId);
     const nowMs = this.clock.monotonic();
     const readableSinceMs = this.server.readableSinceMs;
+    // Whether that was news in this very moment is known a little later.
+    const isActive = agent?.state === 'enrolled';
+    if (!isActive) this.suspects.push({ requestId, agentId, atMs: nowMs });
     const stage = checkPlace({ call, endpoint, agent, committed, readableSinceMs, nowMs });
     this.stages[stage] += 1;
-  }
-
-  private newest(requestId: string): Call {
-    return assert.fail(`R3: an unknown request ${requestId}`);
   }
 
   // Around

@@ -195,6 +195,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     bug: 'the first byte waits for the disk',
+    foundBy: 44,
     breaks: ['R4'],
     apply: () =>
       wrap<{ phase: string; owner: { context: { clock: Clock } } }, [Buffer]>(

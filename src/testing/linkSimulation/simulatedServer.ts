@@ -25,6 +25,8 @@ export class SimulatedServer {
   late = false;
   /** Since then each read of the directory has gone well; monotonic ms. */
   readableSinceMs = 0;
+  /** When the router heard of an agent last, by its id; monotonic ms. */
+  readonly heardAtMs = new Map<string, number>();
   /** How often the store was given a record, by request. */
   readonly recorded = new Map<string, number>();
   private readonly clock: Clock;
@@ -61,6 +63,9 @@ export class SimulatedServer {
       config: { routerId: `router-${this.starts}`, dataDir: '/nowhere', ...this.config },
       journalFiles: this.slowFiles(clock),
       receiptFiles: this.receipts,
+    });
+    router.directory.onChange(({ kind, id }) => {
+      if (kind === 'agent') this.heardAtMs.set(id, clock.monotonic());
     });
     const started = { router, clock, phase: 'starting' as const };
     this.current = started;
