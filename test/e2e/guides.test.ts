@@ -31,6 +31,8 @@ const curl = systemBinary({ names: ['curl'], debianPackage: 'curl' });
 let base: Awaited<ReturnType<typeof temporaryDirectory>>;
 let engine: FakeEngine | undefined;
 let server: ServerProcess;
+/** Stands where the pages have a request's id. */
+let requestId = '';
 const place = (...names: string[]): string => path.join(base.path, ...names);
 
 /** One reader goes through all pages: a checkout that is a home, too, and a machine that joined. */
@@ -50,6 +52,7 @@ before(async () => {
   });
   const joining = { stateDir: place('lab-3'), engineUrl: engine.url, flags: ['--name', 'lab-3'] };
   await joinAgent(server, joining);
+  requestId = await answeredRequest(server);
   writeFileSync(place('key.txt'), server.credentials().management_key);
   writeFileSync(place('report.txt'), 'All is well.');
   writeFileSync(place('conversation_trace.jsonl'), shortTrace());
@@ -59,6 +62,16 @@ after(async () => {
   await engine?.close();
   await base.remove();
 });
+
+async function answeredRequest({ ready }: ServerProcess): Promise<string> {
+  const answer = await fetch(`${ready.base_url}/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ready.api_key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Say something.' }] }),
+  });
+  assert.equal(answer.status, 200, await answer.text());
+  return answer.headers.get('x-request-id') ?? '';
+}
 
 /** In the form of the traces that the guides name, which are no part of the project. */
 function shortTrace(): string {
@@ -98,6 +111,7 @@ async function follow(name: string): Promise<void> {
   const script = (scriptOf(name) ?? '')
     .replaceAll(/http:\/\/127\.0\.0\.1:8080|https:\/\/xim\.example\.org/g, origin)
     .replaceAll('xim-example-org', host.replaceAll(/[.:]/g, '-'))
+    .replaceAll('req_01k7hn2b6zd8rt', requestId)
     .replaceAll('THE ONE-TIME PASSWORD', server.ready.admin.password ?? '');
   const shell = startProcess('bash', ['-c', script], {
     cwd: base.path,
