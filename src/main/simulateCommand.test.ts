@@ -1,5 +1,8 @@
 /** `xim simulate` as a person and a program use it: flags, refusals, what it prints. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -138,4 +141,50 @@ test('an order that is not said where requests wait, or said where they do not',
   assert.equal(await orderOf(''), null);
   assert.equal(await orderOf('--inflight-cap 4'), 'fcfs');
   assert.equal(await orderOf('--order round-robin-tenant'), 'round-robin-tenant');
+});
+
+test('receipts of a server are not replayed, or its refusal is no reason to stop', async (t) => {
+  const rows = Array.from({ length: 20 }, (_none, at) => ({
+    xim_receipt: 1,
+    timestamp: 1_700_000_000_000 + at * 400,
+    project: `p${at % 2}`,
+    input_length: 900,
+    output_length: 20,
+    body_bytes: 3600,
+    hash_ids: [at % 3],
+    block_bytes: 2048,
+    outcome: 'completed',
+    ttft_ms: 100,
+  }));
+  let status = 200;
+  const paths: string[] = [];
+  const server = http.createServer((request, response) => {
+    paths.push(request.url ?? '');
+    response.writeHead(status, { 'content-type': 'application/x-ndjson' });
+    response.end(rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  });
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const base = `http://127.0.0.1:${port}`;
+  const file = path.join(folder, 'credentials.json');
+  const urls = { server: base, base_url: `${base}/v1`, dashboard_url: `${base}/ui/` };
+  const keys = { api_key: 'k', management_key: 'k', admin: { email: 'a@b.example' } };
+  const names = { version: 1, pin: null, project: 'default', endpoint: 'default' };
+  writeFileSync(file, JSON.stringify({ ...names, ...urls, ...keys }));
+  const line = `--from-server --context ${file} --policy random --fleet 1xA100 --json`;
+  const good = await simulate(line);
+  assert.equal(good.code, 0, good.notes);
+  const report = JSON.parse(good.out) as { requests: number; recorded: { ttft: { mean: number } } };
+  assert.equal(report.requests, 20);
+  assert.ok(Math.abs(report.recorded.ttft.mean - 0.1) < 1e-9);
+  assert.deepEqual(paths, ['/api/v1/platform/receipts']);
+  status = 403;
+  const refused = await simulate(line);
+  assert.notEqual(refused.code, 0);
+  assert.equal(refused.out, '');
 });

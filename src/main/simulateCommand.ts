@@ -1,7 +1,29 @@
 /** `xim simulate`: replays a trace against a simulated fleet under a policy. */
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { defineCommand, type CommandContext } from '../cli/command.ts';
+import { downloadText } from '../cli/connection/downloadText.ts';
+import { endCommand, platformScope, withServer } from '../cli/connection/withServer.ts';
 import { exitCodes } from '../cli/exitCodes.ts';
+import { serverOptions } from '../cli/serverContext.ts';
+import { defineConfig, type ConfigOf } from '../lib/config.ts';
 import { simulateTable, type SimulateOptions } from '../sim/simulateTable.ts';
+
+const { context, dataDir } = serverOptions;
+
+const commandTable = defineConfig({
+  ...simulateTable,
+  fromServer: {
+    type: 'switch',
+    flag: 'from-server',
+    default: false,
+    help: 'The receipts that a server keeps, as the trace; for operators.',
+    group: 'What is run',
+  },
+  context,
+  dataDir,
+});
 
 export const simulateCommand = defineCommand({
   words: ['simulate'],
@@ -10,9 +32,35 @@ export const simulateCommand = defineCommand({
     'Time is simulated: an hour of requests takes seconds. Engines are models of measured ones, ' +
     'and a policy sees of them what a router sees. docs/internals/simulator.md has the formats ' +
     'and the figures.',
-  options: simulateTable,
-  run: (context, { options }) => simulate(context, options),
+  options: commandTable,
+  run: (context, { options }) =>
+    options.fromServer ? replay(context, options) : simulate(context, options),
 });
+
+/** The receipts of a server lie on this disk for as long as the run takes. */
+function replay(context: CommandContext, options: ConfigOf<typeof commandTable>): Promise<number> {
+  const server = { ...options, output: 'table' } as const;
+  return withServer({ name: 'simulate', context, options: server }, async (session) => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'xim-receipts-'));
+    try {
+      const trace = path.join(folder, 'receipts.jsonl');
+      const file = openSync(trace, 'w', 0o600);
+      const address = session.context;
+      const outcome = await downloadText(
+        { address, auth: address.auth, path: `${platformScope}/receipts`, clock: context.clock },
+        { out: (text) => void writeSync(file, text), drained: () => Promise.resolve() },
+      );
+      closeSync(file);
+      if (outcome.kind === 'broken') {
+        return endCommand('the receipts broke off before their end.', exitCodes.failed);
+      }
+      if (outcome.kind !== 'done') return session.refused(outcome);
+      return await simulate(context, { ...options, trace });
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+}
 
 /** What reads, runs and reports is loaded when it is asked for: `xim` answers at once. */
 async function simulate(context: CommandContext, options: SimulateOptions): Promise<number> {
