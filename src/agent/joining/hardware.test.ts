@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { factsSchema, type AgentFacts } from '../../api/enrollment.ts';
 import { probeHardware, thisMachine, type ProbeSource } from './hardware.ts';
@@ -107,4 +108,15 @@ test('a driver tool that lies or babbles breaks the start', async () => {
 test('this machine cannot be probed', async () => {
   const facts = await probe(thisMachine);
   assert.ok(facts.memoryBytes > 0 && facts.cpu.cores >= 1);
+});
+
+test('a stop that kills a process group in the place of a tool that was never there', async () => {
+  const over = new AbortController();
+  assert.equal(await thisMachine.command('/nowhere/nvidia-smi', [], over.signal), undefined);
+  assert.equal(await thisMachine.command('true', [], over.signal), '');
+  assert.deepEqual(getEventListeners(over.signal, 'abort'), []);
+  const slow = thisMachine.command('sleep', ['60'], over.signal);
+  over.abort();
+  assert.equal(await slow, undefined);
+  assert.equal(await thisMachine.command('sleep', ['60'], over.signal), undefined);
 });

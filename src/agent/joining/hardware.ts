@@ -25,10 +25,16 @@ export const thisMachine: ProbeSource = {
   command: (file, args, signal) =>
     new Promise((resolve) => {
       const bounds = { timeout: probeCommandTimeoutMs, maxBuffer: maxProbeOutputBytes };
-      const options = { ...bounds, killSignal: 'SIGKILL', signal } as const;
-      execFile(file, [...args], options, (error, stdout) => {
+      const options = { ...bounds, killSignal: 'SIGKILL' } as const;
+      const child = execFile(file, [...args], options, (error, stdout) => {
+        signal?.removeEventListener('abort', end);
         resolve(error === null ? stdout : undefined);
       });
+      // Not Node's own `signal`: it stays with a command that was not there, and then kills by a
+      // process number that was never set; 0 is our whole process group.
+      const end = (): void => void (child.pid === undefined || child.kill('SIGKILL'));
+      signal?.addEventListener('abort', end, { once: true });
+      if (signal?.aborted === true) end();
     }),
   readText: (file) => readFile(file, 'utf8').catch(() => undefined),
   list: (directory) => readdir(directory).catch(() => []),
