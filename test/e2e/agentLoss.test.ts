@@ -83,12 +83,18 @@ async function readSome(
   return { text, rest: readOn() };
 }
 
+function killAgent(): void {
+  const pid = server.agentPid();
+  assert.ok(pid !== undefined);
+  process.kill(pid, 'SIGKILL');
+}
+
 test('an agent killed in mid-stream whose stream ends as if it were complete', async () => {
   const response = await stream('default');
   assert.equal(response.status, 200);
   const { text, rest } = await readSome(response, 5);
   assert.match(text, /^data: \{/);
-  process.kill(server.agentPid() ?? 0, 'SIGKILL');
+  killAgent();
   const end = await rest;
   const events = end.split('\n\n').filter((event) => event !== '');
   assert.equal(events.at(-1), 'data: [DONE]');
@@ -111,7 +117,7 @@ test('an agent killed before the first byte whose request is lost', async () => 
   const before = engine.stats().started;
   await until(() => engine.stats().started > before, { what: 'the request at the engine' });
   engine.set({ firstByteMs: 0 });
-  process.kill(server.agentPid() ?? 0, 'SIGKILL');
+  killAgent();
   // Nobody else serves the endpoint: it waits for the agent to come back, or is told why not.
   const outcome = await request.then(
     ({ choices }) => choices[0]?.message.content ?? '',

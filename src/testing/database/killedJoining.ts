@@ -145,7 +145,8 @@ export class KilledJoining {
     isTheSame();
     await this.serves(name, agent);
     assert.equal(await this.usesOf(joinKey.id), 1, 'uses of the join key');
-    assert.deepEqual(readdirSync(stateDir).toSorted(), ['agent.json', 'agent.lock']);
+    const kept = ['agent.json', 'agent.lock', 'engine.json'];
+    assert.deepEqual(readdirSync(stateDir).toSorted(), kept);
     assert.equal(await agent.end('SIGTERM'), 0, agent.err());
   }
 
