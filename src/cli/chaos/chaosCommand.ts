@@ -4,11 +4,10 @@
  * is `npm run chaos` in a checkout, against a fleet of its own.
  */
 import { defineConfig, type ConfigOf } from '../../lib/config.ts';
-import { chatTarget } from '../chat/chatTarget.ts';
+import { askingOptions, chatTarget } from '../chat/chatTarget.ts';
 import { defineCommand } from '../command.ts';
 import { endCommand, withServer, type ServerSession } from '../connection/withServer.ts';
 import { exitCodes } from '../exitCodes.ts';
-import { projectOptions } from '../serverContext.ts';
 import { chaosText } from './chaosFigures.ts';
 import { runFleetChaos } from './fleetChaos.ts';
 
@@ -58,15 +57,7 @@ const options = defineConfig({
       'requests wait 30s at most.',
     group: 'The fleet',
   },
-  apiKey: {
-    type: 'text',
-    env: 'XIM_API_KEY',
-    default: undefined,
-    secret: true,
-    help: 'API key to ask with; by default the context’s, which is made when there is none.',
-    group: 'Server',
-  },
-  ...projectOptions,
+  ...askingOptions,
 });
 
 export const chaos = defineCommand({

@@ -3,10 +3,9 @@ import { defineConfig, type ConfigOf } from '../../lib/config.ts';
 import { defineCommand, type CommandContext } from '../command.ts';
 import { endCommand, print, withServer, type ServerSession } from '../connection/withServer.ts';
 import { exitCodes } from '../exitCodes.ts';
-import { projectOptions } from '../serverContext.ts';
 import { askModel, type Asking, type ChatMessage } from './askModel.ts';
 import { answerEnding, answerFailure } from './answerText.ts';
-import { chatTarget, type ChatTarget } from './chatTarget.ts';
+import { askingOptions, chatTarget, type ChatTarget } from './chatTarget.ts';
 import { converse } from './converse.ts';
 
 const options = defineConfig({
@@ -45,15 +44,7 @@ const options = defineConfig({
     help: 'How free the choice of words is, 0 to 2.',
     group: 'The question',
   },
-  apiKey: {
-    type: 'text',
-    env: 'XIM_API_KEY',
-    default: undefined,
-    secret: true,
-    help: 'API key to ask with; by default the context’s, which is made when there is none.',
-    group: 'Server',
-  },
-  ...projectOptions,
+  ...askingOptions,
 });
 type Options = ConfigOf<typeof options>;
 

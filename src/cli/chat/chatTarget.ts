@@ -9,9 +9,23 @@ import type { CommandContext } from '../command.ts';
 import { contextStore } from '../connection/contextStore.ts';
 import { endCommand, type ServerSession } from '../connection/withServer.ts';
 import { exitCodes } from '../exitCodes.ts';
+import { projectOptions } from '../serverContext.ts';
 
 /** How long a key that is made here is good, in ms. */
 const keyLifetimeMs = 30 * 86_400_000;
+
+/** Options of commands that ask an endpoint, behind their own. */
+export const askingOptions = {
+  apiKey: {
+    type: 'text',
+    env: 'XIM_API_KEY',
+    default: undefined,
+    secret: true,
+    help: 'API key to ask with; by default the context’s, which is made when there is none.',
+    group: 'Server',
+  },
+  ...projectOptions,
+} as const;
 
 export interface ChatTarget {
   project: string;
