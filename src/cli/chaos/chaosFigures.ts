@@ -28,6 +28,8 @@ export interface FleetScenario {
   correctShare: number;
   /** Ended with an error that says so. */
   told: number;
+  /** Why streams were never begun: the messages, each once, at most three of them. */
+  refusals: string[];
   /** Texts that are not the undisturbed one; null: the model does not repeat itself. */
   wrong: number | null;
   /** The longest silence after it broke, of streams that went on. */
@@ -40,6 +42,7 @@ export function fleetScenario(round: FleetRound, reference: string | null): Flee
   const { streams, scenario, brokenAtMs, freeSlotMs, leaves } = round;
   const whole = streams.filter(({ asked }) => asked.kind === 'answered').length;
   const told = streams.filter(({ asked }) => asked.kind === 'broken').length;
+  const refusals = [...new Set(streams.flatMap(({ asked }) => refusalOf(asked)))].slice(0, 3);
   const wrong = reference === null ? null : streams.filter((one) => isWrong(one, reference)).length;
   const gaps = streams.flatMap((one) => gapAfter(one, brokenAtMs) ?? []);
   const correctShare = streams.length === 0 ? 0 : whole / streams.length;
@@ -50,6 +53,7 @@ export function fleetScenario(round: FleetRound, reference: string | null): Flee
     streams: streams.length,
     correctShare: Math.floor(correctShare * 1000) / 1000,
     told,
+    refusals,
     wrong,
     nextTokenMs: leaves || gaps.length === 0 ? null : spread(gaps),
     freeSlotMs: freeSlotMs === null ? null : Math.round(freeSlotMs),
@@ -57,6 +61,11 @@ export function fleetScenario(round: FleetRound, reference: string | null): Flee
 }
 
 const leastShare = 0.99;
+
+function refusalOf(asked: Asked): string[] {
+  if (asked.kind === 'refused') return [`${asked.status} ${asked.message}`];
+  return asked.kind === 'unreachable' ? [asked.message] : [];
+}
 
 /** Lost or doubled characters show here: what is whole is all of it, the rest begins it. */
 function isWrong({ asked }: FleetStream, reference: string): boolean {
@@ -85,12 +94,14 @@ function spread(values: readonly number[]): { median: number; most: number } {
 
 /** One line for a person. */
 export function chaosText(one: FleetScenario): string {
-  const { scenario, passed, streams, correctShare, told, wrong, nextTokenMs, freeSlotMs } = one;
+  const { scenario, passed, streams, correctShare, told, refusals } = one;
+  const { wrong, nextTokenMs, freeSlotMs } = one;
   const parts = [
     `${Math.round(correctShare * 1000) / 10} % of ${streams} streams correct, ${told} told`,
     wrong === null ? 'texts not compared' : `${wrong} wrong`,
     ...(nextTokenMs === null ? [] : [`next token after ${nextTokenMs.median} ms`]),
     ...(freeSlotMs === null ? [] : [`slots free after ${freeSlotMs} ms`]),
+    ...refusals,
   ];
   return `${passed ? 'ok  ' : 'FAIL'} ${scenario}: ${parts.join(', ')}\n`;
 }

@@ -222,6 +222,18 @@ test('after two retries, or with nobody else enrolled, the failure is told', () 
   assert.deepEqual(end, [{ kind: 'upstream_error', attempts: 3, waitedMs: 0 }]);
 });
 
+test('a request whose only agent is suspended under it waits, as one that comes then', () => {
+  const { agent, arrive, send, grant } = rig();
+  agent(shared);
+  const { claim } = onlyDispatch(arrive('r1'));
+  send({ type: 'agent', entry: { ...shared, state: 'suspended' } });
+  send({ type: 'leave', agentId: 'shared', nonce: 'n1' });
+  assert.deepEqual(verdicts(send({ type: 'failed', claim, slotFree: true })), []);
+  send({ type: 'agent', entry: shared });
+  send({ type: 'join', agentId: 'shared', nonce: 'n2' });
+  assert.equal(onlyDispatch(grant('shared', { nonce: 'n2' })).requestId, 'r1');
+});
+
 test('an agent with less room than it granted is not excluded for it', () => {
   const { agent, arrive, send, grant } = rig();
   agent(shared);

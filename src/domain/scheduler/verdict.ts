@@ -117,9 +117,15 @@ function* eligibleAgents(fleet: Fleet, request: RoutedRequest): Generator<KnownA
   }
 }
 
-/** Whether anybody who has not failed this request may still serve it, now or after a reconnect. */
+/**
+ * Whether anybody who has not failed this request may still serve it, now or after a reconnect. One
+ * that was suspended under the request has not failed it: it is waited for, as new requests do.
+ */
 export function somebodyElse(fleet: Fleet, waiting: WaitingRequest): boolean {
-  const triedAgents = new Set(waiting.tried.map((tried) => tried.split('/')[0]));
+  const triedAgents = new Set(waiting.tried.map((tried) => tried.split('/')[0] ?? ''));
+  for (const id of triedAgents) {
+    if (fleet.agents.get(id)?.entry.state === 'suspended') return true;
+  }
   for (const agent of eligibleAgents(fleet, waiting.request)) {
     if (!mayBeAble(agent, waiting.request)) continue;
     if (!triedAgents.has(agent.entry.id)) return true;
