@@ -84,6 +84,8 @@ const agentEventSchema = z
     kind: z.string(),
     /** `user:<id>`, `key:<id>`, `agent`, `system` or `rule:<name>`. */
     actor: z.string(),
+    /** A person's e-mail address, a key's name; null: there is none (any more). */
+    actor_name: z.string().nullable(),
     detail: z.string(),
   })
   .meta({ id: 'AgentEvent' });

@@ -8,6 +8,8 @@ const auditNoteSchema = z
     at: isoTimeSchema,
     /** `user:<id>`, `key:<id>` or `system`. */
     actor: z.string(),
+    /** A person's e-mail address, a key's name; null: there is none (any more). */
+    actor_name: z.string().nullable(),
     /** `<kind of the target>.<verb>`, e.g. `endpoint.create`. */
     action: z.string(),
     target_kind: z.string(),

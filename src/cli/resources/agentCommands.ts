@@ -7,6 +7,7 @@ import type {
 } from '../../api/control/agents.ts';
 import type { Command } from '../command.ts';
 import { ago, fieldTable, joined, milliseconds, sizeText, textTable } from '../textTable.ts';
+import { actorText } from './actorText.ts';
 import { agentHealth } from './agentHealth.ts';
 import { agentLogs } from './agentLogs.ts';
 import { ownAgentRef } from './agentRef.ts';
@@ -341,7 +342,12 @@ export const agentCommands: readonly Command[] = [
     path: `${path}/events`,
     operands: [operand],
     head: ['WHEN', 'WHAT', 'ACTOR', 'DETAIL'],
-    row: (event, nowMs) => [ago(event.at, nowMs), event.kind, event.actor, event.detail || null],
+    row: (event, nowMs) => [
+      ago(event.at, nowMs),
+      event.kind,
+      actorText(event),
+      event.detail || null,
+    ],
     empty: 'Nothing happened to it yet.',
   }),
   agentHealth,

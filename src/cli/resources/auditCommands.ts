@@ -2,6 +2,7 @@
 import type { AuditNoteAnswer } from '../../api/control/audit.ts';
 import type { Command } from '../command.ts';
 import { ago, joined } from '../textTable.ts';
+import { actorText } from './actorText.ts';
 import type { BodyFields } from './bodyFields.ts';
 import { textRow } from './optionRows.ts';
 import { listing } from './resourceCommand.ts';
@@ -12,7 +13,12 @@ const word = (flag: string, member: string, placeholder: string, help: string) =
 
 const filters: BodyFields = {
   action: word('action', 'action', 'ACTION', 'Only this one, e.g. join_key.create.'),
-  actor: word('actor', 'actor', 'ACTOR', 'Only of this one, e.g. user:ID or key:ID.'),
+  actor: word(
+    'actor',
+    'actor',
+    'ACTOR',
+    'Only of this one: user:ID or key:ID, as -o json shows it.',
+  ),
   targetKind: word(
     'target-kind',
     'target_kind',
@@ -36,7 +42,7 @@ export const auditCommands: readonly Command[] = [
       ago(note.at, nowMs),
       note.action,
       note.target_id,
-      note.actor,
+      actorText(note),
       note.address,
       joined(Object.entries(note.changes).map(changeText)),
     ],

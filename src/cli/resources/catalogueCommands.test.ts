@@ -189,7 +189,8 @@ test('a model that is not the one that was named, or is of somebody else', async
 
 test('an agent that is stopped, changed or removed by a slip', async () => {
   const at = `${here}/agents/${agentId}`;
-  const event = { id: 7, at: yesterday, kind: 'enrolled', actor: 'system', detail: 'key jk_1' };
+  const by = { actor: 'key:key_1', actor_name: 'deploy' };
+  const event = { id: 7, at: yesterday, kind: 'enrolled', ...by, detail: 'key jk_1' };
   const stopped = { suspended_reason: 'maintenance', stop_mode: 'drain' } as const;
   const suspended = { ...agent, state: 'suspended', ...stopped } as const;
   const oldId = agentId.replace(/1$/, '2');
@@ -304,6 +305,7 @@ test('join keys, tiers and changes that say less than the server does', async ()
     id: 9,
     at: yesterday,
     actor: 'user:usr_1',
+    actor_name: 'ana@example.com',
     action: 'endpoint.update',
     target_kind: 'endpoint',
     target_id: 'ep_1',

@@ -1,6 +1,6 @@
 /** Lists agents, and tells what happened to one. */
 import { agentStateTable, type AgentState } from '../../domain/agents/agentState.ts';
-import type { AgentEventRow, AgentQuery, AgentRow } from '../../store/contract/agentStore.ts';
+import type { NamedAgentEvent, AgentQuery, AgentRow } from '../../store/contract/agentStore.ts';
 import type { Page, Paged } from '../../lib/page.ts';
 import { tierField } from '../catalogue/tierField.ts';
 import type { InvalidField } from '../invalidField.ts';
@@ -18,7 +18,7 @@ import { agentView, type AgentView } from './agentView.ts';
 
 type Parts = Pick<ControlParts, 'store'>;
 
-export type AgentEventView = AgentEventRow;
+export type AgentEventView = NamedAgentEvent;
 
 export type NotFound = { ok: false; reason: 'not_found' };
 
@@ -118,7 +118,7 @@ export async function agentOf(
 export async function agentEvents(
   parts: Parts,
   input: { caller: Caller; owner: OwnerRef; agentId: string; page: Page },
-): Promise<{ ok: true; events: Paged<AgentEventRow> } | NotFound | Denied> {
+): Promise<{ ok: true; events: Paged<AgentEventView> } | NotFound | Denied> {
   const found = await authorizeAgent(parts, { ...input, role: 'member' });
   if (!found.ok) return found;
   const { agentId, page } = input;

@@ -1,11 +1,11 @@
 /** Reads the audit log: an owner sees the notes of the project, an operator all of them. */
 import type { Page, Paged } from '../../lib/page.ts';
-import type { AuditQuery, AuditRow } from '../../store/contract/auditStore.ts';
+import type { AuditQuery, NamedAuditRow } from '../../store/contract/auditStore.ts';
 import type { ControlParts } from '../parts.ts';
 import { authorizeOwner, type Caller, type Denied, type OwnerRef } from '../principal.ts';
 
 export type AuditFilter = Omit<AuditQuery, 'projectId'>;
-export type AuditView = AuditRow;
+export type AuditView = NamedAuditRow;
 
 /** Newest first. */
 export async function auditLog(

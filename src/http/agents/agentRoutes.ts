@@ -139,6 +139,7 @@ function agentWish(body: UpdateAgentRequest): AgentWish {
   };
 }
 
-function eventAnswer({ id, atMs, kind, actor, detail }: AgentEventView): AgentEventAnswer {
-  return { id, kind, actor, detail, at: isoTime(atMs) };
+function eventAnswer(event: AgentEventView): AgentEventAnswer {
+  const { id, atMs, kind, actor, actorName, detail } = event;
+  return { id, kind, actor, actor_name: actorName, detail, at: isoTime(atMs) };
 }

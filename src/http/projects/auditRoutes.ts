@@ -37,6 +37,7 @@ function noteAnswer(note: AuditView): AuditNoteAnswer {
     id: note.id,
     at: isoTime(note.atMs),
     actor: note.actor,
+    actor_name: note.actorName,
     action: note.action,
     target_kind: note.targetKind,
     target_id: note.targetId,

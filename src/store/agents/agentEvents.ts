@@ -1,9 +1,10 @@
 /** What happened to agents, with actor and reason. */
 import { agentEventsKept } from '../limits.ts';
 import { mapPage, type Page, type Paged } from '../../lib/page.ts';
-import type { AgentEventRow } from '../contract/agentStore.ts';
+import type { AgentEventRow, NamedAgentEvent } from '../contract/agentStore.ts';
 import { forUpdate } from '../transaction.ts';
 import type { Tx } from '../transaction.ts';
+import { withActorNames } from '../people/actorNames.ts';
 import { pageAfter } from '../queries/pageAfter.ts';
 
 /** An event of an agent that is not there any more is dropped. */
@@ -48,12 +49,12 @@ export async function appendAgentEvent(
 
 /** Newest first. */
 export async function agentEvents(
-  { db }: Tx,
+  tx: Tx,
   { agentId, page }: { agentId: string; page: Page },
-): Promise<Paged<AgentEventRow>> {
-  const query = db.selectFrom('agent_events').selectAll().where('agent_id', '=', agentId);
+): Promise<Paged<NamedAgentEvent>> {
+  const query = tx.db.selectFrom('agent_events').selectAll().where('agent_id', '=', agentId);
   const paged = await pageAfter(query, { order: ['id'], direction: 'desc', page });
-  return mapPage(paged, (row) => ({
+  const { items, next } = mapPage(paged, (row) => ({
     id: row.id,
     agentId: row.agent_id,
     atMs: row.at_ms,
@@ -61,4 +62,5 @@ export async function agentEvents(
     actor: row.actor,
     detail: row.detail,
   }));
+  return { items: await withActorNames(tx, items), next };
 }

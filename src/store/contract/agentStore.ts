@@ -63,6 +63,12 @@ export interface AgentEventRow {
   detail: string;
 }
 
+/** As it is read. */
+export interface NamedAgentEvent extends AgentEventRow {
+  /** A person's e-mail address, a key's name; null: there is none (any more). */
+  actorName: string | null;
+}
+
 export interface AgentStore {
   agentById(id: string): Promise<AgentRow | null>;
   /** Those of the names that living agents of the owner have; null: the platform. */
@@ -125,5 +131,5 @@ export interface AgentStore {
   markSeen(batch: readonly { agentId: string; lastSeenAtMs: number }[]): Promise<void>;
   insertAgentEvent(event: Omit<AgentEventRow, 'id'>): Promise<void>;
   /** Newest first; a place is `[id]`. */
-  agentEvents(input: { agentId: string; page: Page }): Promise<Paged<AgentEventRow>>;
+  agentEvents(input: { agentId: string; page: Page }): Promise<Paged<NamedAgentEvent>>;
 }

@@ -39,6 +39,12 @@ export interface AuditRow extends Omit<AuditNote, 'claim'> {
   id: number;
 }
 
+/** As it is read. */
+export interface NamedAuditRow extends AuditRow {
+  /** A person's e-mail address, a key's name; null: there is none (any more). */
+  actorName: string | null;
+}
+
 export interface AuditQuery {
   /** One project's notes; undefined: everybody's, the platform's included. */
   projectId: string | undefined;
@@ -53,7 +59,7 @@ export interface AuditQuery {
 
 export interface AuditStore {
   /** Newest first; a place is `[id]`. */
-  auditNotes(input: AuditQuery & { page: Page }): Promise<Paged<AuditRow>>;
+  auditNotes(input: AuditQuery & { page: Page }): Promise<Paged<NamedAuditRow>>;
   /** Forgets notes from before `beforeMs`, at most `limit` at once; says how many. */
   deleteOldAuditNotes(input: { beforeMs: number; limit: number }): Promise<number>;
 }

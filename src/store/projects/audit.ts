@@ -5,10 +5,12 @@ import type {
   AuditQuery,
   AuditRow,
   AuditValue,
+  NamedAuditRow,
 } from '../contract/auditStore.ts';
 import { mapPage, type Page, type Paged } from '../../lib/page.ts';
 import type { Row } from '../tables.ts';
 import type { Tx } from '../transaction.ts';
+import { withActorNames } from '../people/actorNames.ts';
 import { pageAfter } from '../queries/pageAfter.ts';
 
 /**
@@ -55,9 +57,9 @@ export async function appendAuditNote(tx: Tx, note: AuditNote): Promise<void> {
 }
 
 export async function auditNotes(
-  { db }: Tx,
+  tx: Tx,
   { page, ...input }: AuditQuery & { page: Page },
-): Promise<Paged<AuditRow>> {
+): Promise<Paged<NamedAuditRow>> {
   const equal = {
     project_id: input.projectId,
     action: input.action,
@@ -65,14 +67,15 @@ export async function auditNotes(
     target_kind: input.targetKind,
     target_id: input.targetId,
   };
-  let query = db.selectFrom('audit_events').selectAll();
+  let query = tx.db.selectFrom('audit_events').selectAll();
   for (const [column, value] of Object.entries(equal) as [keyof typeof equal, string?][]) {
     if (value !== undefined) query = query.where(column, '=', value);
   }
   if (input.fromMs !== undefined) query = query.where('at_ms', '>=', input.fromMs);
   if (input.toMs !== undefined) query = query.where('at_ms', '<', input.toMs);
   const paged = await pageAfter(query, { order: ['id'], direction: 'desc', page });
-  return mapPage(paged, toAuditRow);
+  const { items, next } = mapPage(paged, toAuditRow);
+  return { items: await withActorNames(tx, items), next };
 }
 
 export async function deleteOldAuditNotes(

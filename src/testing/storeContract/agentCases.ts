@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import type { Store } from '../../store/store.ts';
 import type { StoreCases } from './storeCases.ts';
-import { auditNote, startMs } from '../database/storeRows.ts';
+import { auditNote, startMs, userRow } from '../database/storeRows.ts';
 import { agentsOf } from '../router/agentsOf.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
 
+const { email: actorName } = userRow();
 const by = { atMs: startMs + 100, actor: 'user:user_a', reason: 'moving house' };
 
 async function revisionOf(store: Store): Promise<number> {
@@ -73,11 +74,17 @@ const stateCases: StoreCases = {
       page: { after: null, limit: 10 },
     });
     assert.deepEqual(
-      events.map(({ kind, actor, atMs, detail }) => [kind, actor, atMs, detail]),
+      events.map(({ kind, actor, actorName, atMs, detail }) => [
+        kind,
+        actor,
+        actorName,
+        atMs,
+        detail,
+      ]),
       [
-        ['resumed', by.actor, 7, by.reason],
-        ['suspended', by.actor, by.atMs, by.reason],
-        ['enrolled', 'agent', startMs + 1_000, 'enrolled'],
+        ['resumed', by.actor, actorName, 7, by.reason],
+        ['suspended', by.actor, actorName, by.atMs, by.reason],
+        ['enrolled', 'agent', null, startMs + 1_000, 'enrolled'],
       ],
     );
   },

@@ -1,15 +1,22 @@
 /** Audit notes: one with each change, none without one (S7, C4). */
 import assert from 'node:assert/strict';
-import type { AuditQuery, AuditRow } from '../../store/contract/auditStore.ts';
+import type { AuditQuery, NamedAuditRow } from '../../store/contract/auditStore.ts';
 import type { Store } from '../../store/store.ts';
 import type { Place } from '../../lib/page.ts';
 import type { StoreCases } from './storeCases.ts';
 import { enrolled, withJoinKey } from './enrollCases.ts';
-import { auditNote, bootstrapRows, joinKeyRow, startMs } from '../database/storeRows.ts';
+import {
+  apiKeyRow,
+  auditNote,
+  bootstrapRows,
+  joinKeyRow,
+  startMs,
+  userRow,
+} from '../database/storeRows.ts';
 
 const everything = { after: null, limit: 100 };
 
-async function notes(store: Store, query: Partial<AuditQuery> = {}): Promise<AuditRow[]> {
+async function notes(store: Store, query: Partial<AuditQuery> = {}): Promise<NamedAuditRow[]> {
   const { items } = await store.auditNotes({ projectId: undefined, ...query, page: everything });
   return items;
 }
@@ -24,7 +31,24 @@ export const auditCases: StoreCases = {
     assert.ok(note);
     assert.deepEqual(more, []);
     const { claim: _claim, ...kept } = audit;
-    assert.deepEqual({ ...note, id: 0 }, { ...kept, id: 0 });
+    const actorName = userRow().email;
+    assert.deepEqual({ ...note, id: 0 }, { ...kept, id: 0, actorName });
+  },
+
+  'who did it has no name, or somebody else’s': async ({ store }) => {
+    const rows = bootstrapRows();
+    await store.bootstrap(rows);
+    const { email } = userRow();
+    const actors = { 'user:user_a': email, 'key:key_n': 'ci', 'user:gone': null, system: null };
+    const row = apiKeyRow({ id: 'key_n', sha256: 'ab'.repeat(32), name: 'ci' });
+    await store.insertApiKey({ key: row, livingLimit: 10, audit: auditNote() });
+    for (const [at, actor] of Object.keys(actors).entries()) {
+      const audit = auditNote({ actor });
+      await store.insertJoinKey({ row: joinKeyRow({ id: `jk_${at}` }), audit });
+    }
+    const read = (await notes(store, { action: 'join_key.create' })).toReversed();
+    const named = read.slice(-4).map(({ actor, actorName }) => [actor, actorName]);
+    assert.deepEqual(Object.fromEntries(named), actors);
   },
 
   'a refused change, or one that came twice, leaves a note': async ({ store }) => {
