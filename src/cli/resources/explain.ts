@@ -152,6 +152,7 @@ const words: Readonly<Record<string, string>> = {
   busy: 'without a free slot',
   backlog: 'with too much to compute',
   no_room: 'without room for so many tokens',
+  kept_for_short: 'kept free of long prompts, while others wait',
   tried: 'failed this request',
   penalty_box: 'failed lately',
   over_limit: 'free, while the project is over a limit',

@@ -6,7 +6,12 @@
  * bound agent, each of its endpoints (`e:`).
  */
 import type { AgentEntry } from '../directory.ts';
-import { nothingYet, type AgentGroup, type KnownAgent } from '../scheduler/schedulerState.ts';
+import {
+  instanceKey,
+  nothingYet,
+  type AgentGroup,
+  type KnownAgent,
+} from '../scheduler/schedulerState.ts';
 import type { RoutedRequest, Stage } from './matching.ts';
 
 /** Stands for "on any tier" in a group's key. */
@@ -37,6 +42,19 @@ export class AgentIndex {
 
   all(): Iterable<KnownAgent> {
     return this.agents.values();
+  }
+
+  /** What an agent's running process has: claims that hold its slots, and slots that it grants. */
+  loadOf(agentId: string): { inFlight: number; slots: number } {
+    const all = [...(this.get(agentId)?.instances.values() ?? [])];
+    const sum = (of: 'inFlight' | 'slots'): number => all.reduce((to, one) => to + one[of], 0);
+    return { inFlight: sum('inFlight'), slots: sum('slots') };
+  }
+
+  /** Claims that hold a slot of one engine instance. */
+  inFlight(where: { agentId: string; nonce: string; instance: string }): number {
+    const { instances } = this.get(where.agentId) ?? {};
+    return instances?.get(instanceKey(where.nonce, where.instance))?.inFlight ?? 0;
   }
 
   /** Takes the directory's word on an agent, new or changed. */

@@ -13,7 +13,7 @@ import type { Work } from '../placing/instanceLoad.ts';
 import type { EngineInstance, InstancePool } from '../scheduler/schedulerState.ts';
 
 /** Why an instance that has the model was no candidate in that moment, or an agent at all. */
-export type OutReason = ExclusionReason | 'backlog' | 'no_room' | 'not_asked';
+export type OutReason = ExclusionReason | 'backlog' | 'no_room' | 'kept_for_short' | 'not_asked';
 
 /** One that could have been taken, with what its score was made of. */
 export interface DecisionCandidate {

@@ -155,6 +155,11 @@ export class InstanceLoad {
     return this.model.prefillMs(prefill) ?? prefill.own * this.mostMsPerToken;
   }
 
+  /** How fast it computes prompts of usual length. */
+  msPerToken(): number {
+    return this.prefillMs({ prompt: 1000, own: 1000 }) / 1000;
+  }
+
   dispatch(order: Order, nowMs: number): Work {
     const { own } = order;
     const load = this.loadFor(order, nowMs);

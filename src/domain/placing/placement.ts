@@ -146,6 +146,10 @@ export class Placement {
     const prompt = scopedPrompt(waiting.request);
     if (prompt !== null) this.index.sent(instance.load.cache, prompt);
     this.learnAgeing(instance, work);
+    const msPerToken = instance.load.msPerToken();
+    for (const { long, instances } of instance.pools) {
+      long.took(instance, { tokens: order.own, instances: instances.size, msPerToken });
+    }
     if (instance.agent.entry.projectId !== null) return { work, fair: null };
     this.entered(waiting, nowMs);
     const { fair: account } = waiting;
@@ -206,7 +210,7 @@ export class Placement {
   /** How fast prompts are computed decides how much waiting is worth. */
   private learnAgeing(instance: EngineInstance, { prefillMs }: Work): void {
     if (instance.load.model.prefillMs({ prompt: 1, own: 1 }) === null) return;
-    const msPerToken = instance.load.prefillMs({ prompt: 1000, own: 1000 }) / 1000;
+    const msPerToken = instance.load.msPerToken();
     if (!(prefillMs > 0) || !(msPerToken > 0)) return;
     for (const pool of instance.pools) pool.waiting.age(ageing / msPerToken);
   }

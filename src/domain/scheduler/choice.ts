@@ -11,6 +11,7 @@ import { nearnessOf, type Nearness, type RegionMap } from '../agents/regionMap.t
 import type { EngineInstance, InstancePool, WaitingRequest } from './schedulerState.ts';
 import type { Room } from '../placing/instanceLoad.ts';
 import { maxSampled, maxScored } from './limits.ts';
+import { patience } from '../placing/longPrompts.ts';
 import type { Placement } from '../placing/placement.ts';
 import { scoreOf, takeBest, type Scored } from '../placing/score.ts';
 import { scoredDecision, Survey, type Decision, type OutReason } from '../explaining/decision.ts';
@@ -44,9 +45,9 @@ export function chooseInstance(
   for (const stage of waiting.stages) {
     const found = pools.of(waiting.request, stage);
     looked.push(...found);
-    const candidates = candidatesOf(found, { waiting, stage, chooser, survey, holders });
+    const candidates = candidatesOf(found, { waiting, stage, chooser, survey, holders, nowMs });
     if (candidates.length === 0) continue;
-    candidates.push(...busyHolders(found, { waiting, stage, chooser, holders }));
+    candidates.push(...busyHolders(found, { waiting, stage, chooser, holders, nowMs }));
     const scored = scoresOf(candidates, { waiting, nowMs, chooser });
     const best = takeBest(scored, chooser.random);
     if (best === undefined) continue;
@@ -73,10 +74,10 @@ export function chooseInTurn(
   { instance, stage }: { instance: EngineInstance; stage: Stage },
   where: { waiting: WaitingRequest; nowMs: number; chooser: Chooser },
 ): Choice {
-  const { waiting, chooser } = where;
+  const { waiting, nowMs, chooser } = where;
   const { pools } = instance;
   const holders = (): EngineInstance[] => chooser.placement.holders(waiting);
-  const busy = busyHolders(pools, { waiting, stage, chooser, holders });
+  const busy = busyHolders(pools, { waiting, stage, chooser, holders, nowMs });
   if (busy.length === 0) return { instance, stage, decision: null };
   const scored = scoresOf([instance, ...busy], where);
   const best = takeBest(scored, chooser.random);
@@ -123,10 +124,12 @@ export function claimExclusion(
     stage: Stage;
     limits: LimitBook;
     failures: Pick<FailureBook, 'passesOver'>;
+    placement: Placement;
     room: Room;
+    nowMs: number;
   },
 ): OutReason | null {
-  const { waiting, stage, limits, failures, room } = where;
+  const { waiting, stage, limits, failures, placement, room, nowMs } = where;
   const { request, tried } = waiting;
   if (!instance.load.hasRoom(sizeOf(waiting), room)) return 'no_room';
   if (instance.agent.nonce !== instance.nonce) return 'not_active';
@@ -135,7 +138,38 @@ export function claimExclusion(
   if (!hasAbilities(instance.abilities, { asked: request.abilities })) return 'ability';
   if (tried.length > 0 && tried.includes(triedKey(instance.agent))) return 'tried';
   if (failures.passesOver(waiting, instance)) return 'penalty_box';
+  if (isKeptForShort(instance, { waiting, placement, nowMs })) return 'kept_for_short';
   return limits.admits(waiting, { agent: instance.agent.entry, stage }) ? null : 'over_limit';
+}
+
+/**
+ * Whether its prompt is long here and the instance is kept free of such (B1). Only for the sake of
+ * the same project: while others wait, it is fairness that decides. Retries are kept from nothing.
+ */
+function isKeptForShort(
+  instance: EngineInstance,
+  where: { waiting: WaitingRequest; placement: Placement; nowMs: number },
+): boolean {
+  const { waiting, placement, nowMs } = where;
+  const { pools, load } = instance;
+  const { prompt } = waiting.tokens;
+  waiting.longFrom ??= Math.max(...pools.map(({ long }) => long.fromTokens));
+  if (prompt < waiting.longFrom || waiting.order < 0) return false;
+  waiting.keptUntilMs ??= waiting.arrivedAtMs + patience * load.prefillMs({ prompt, own: prompt });
+  if (nowMs >= waiting.keptUntilMs || !pools.every((pool) => isKept(pool, where, instance))) {
+    return false;
+  }
+  return placement.ownTokens(waiting, instance) >= waiting.longFrom;
+}
+
+function isKept(
+  { instances, waiting: queue, long }: InstancePool,
+  { waiting: { projectId } }: { waiting: WaitingRequest },
+  instance: EngineInstance,
+): boolean {
+  const msPerToken = instance.load.msPerToken();
+  if (long.admits(instance, { instances: instances.size, msPerToken })) return false;
+  return queue.projectCount === (queue.of(projectId) === undefined ? 0 : 1);
 }
 
 /** Whether the instance may be claimed now. */
@@ -157,11 +191,12 @@ function candidatesOf(
     chooser: Chooser;
     survey: Survey;
     holders: () => EngineInstance[];
+    nowMs: number;
   },
 ): EngineInstance[] {
-  const { waiting, stage, chooser, survey, holders } = where;
-  const { limits, random, failures } = chooser;
-  const how = { waiting, stage, limits, failures, room: 'of_use' } as const;
+  const { waiting, stage, chooser, survey, holders, nowMs } = where;
+  const { limits, random, failures, placement } = chooser;
+  const how = { waiting, stage, limits, failures, placement, room: 'of_use', nowMs } as const;
   const passes = (one: EngineInstance): boolean => {
     const why = claimExclusion(one, how);
     if (why !== null) survey.out(one, why);
@@ -198,12 +233,13 @@ function busyHolders(
     stage: Stage;
     chooser: Chooser;
     holders: () => EngineInstance[];
+    nowMs: number;
   },
 ): EngineInstance[] {
-  const { waiting, stage, chooser, holders } = where;
+  const { waiting, stage, chooser, holders, nowMs } = where;
   if (pools.every(({ instances, open }) => open.size === instances.size)) return [];
-  const { limits, failures } = chooser;
-  const how = { waiting, stage, limits, failures, room: 'of_use' } as const;
+  const { limits, failures, placement } = chooser;
+  const how = { waiting, stage, limits, failures, placement, room: 'of_use', nowMs } as const;
   const isBusy = (one: EngineInstance): boolean =>
     one.inFlight < one.slots &&
     pools.some(({ instances, open }) => instances.has(one) && !open.has(one));

@@ -10,10 +10,12 @@
  */
 import { scopesFor, scopesOf } from '../agents/agentIndex.ts';
 import type { RoutedRequest, Stage } from '../agents/matching.ts';
-import { nothingYet } from './schedulerState.ts';
-import type { EngineInstance, InstancePool, KnownAgent } from './schedulerState.ts';
+import { instanceKey, nothingYet } from './schedulerState.ts';
+import type { EngineInstance, InstancePool, KnownAgent, WaitingRequest } from './schedulerState.ts';
+import { maxScored } from './limits.ts';
 import { DeadlineHeap } from '../waiting/deadlineHeap.ts';
 import type { InstanceLoad } from '../placing/instanceLoad.ts';
+import { LongPrompts } from '../placing/longPrompts.ts';
 import type { Placement } from '../placing/placement.ts';
 import { PoolQueue } from '../waiting/poolQueue.ts';
 import { SampledSet } from '../prediction/sampledSet.ts';
@@ -39,6 +41,8 @@ export class InstancePools {
   /** Instances that are closed by their backlog alone, by the time at which they open. */
   private readonly closed = new DeadlineHeap<InstanceLoad>();
   private readonly ofLoad = new Map<InstanceLoad, EngineInstance>();
+  /** Where somebody who was held back may have been let go. */
+  private readonly wider = new Set<InstancePool>();
   /** The time of the last event. */
   nowMs = 0;
 
@@ -120,6 +124,29 @@ export class InstancePools {
     else this.refresh(instance);
   }
 
+  /** A request has arrived, and found an instance or not. */
+  arrived(waiting: WaitingRequest, waits: boolean): void {
+    const { prompt } = waiting.tokens;
+    for (const pool of waiting.stages.flatMap((stage) => this.of(waiting.request, stage))) {
+      const { long, instances } = pool;
+      if (instances.size === 0 || prompt >= (waiting.longFrom ?? long.fromTokens)) continue;
+      if (long.came({ waits, instances: instances.size })) this.wider.add(pool);
+    }
+  }
+
+  /** Long prompts may go to more instances of this pool (B2). */
+  widened(pool: InstancePool): void {
+    this.wider.add(pool);
+  }
+
+  /** Open instances for those who were held back, as many of each pool as are scored for one. */
+  takeWider(): EngineInstance[] {
+    if (this.wider.size === 0) return nobody;
+    const open = [...this.wider].flatMap((pool) => pool.open.all().slice(0, maxScored));
+    this.wider.clear();
+    return open;
+  }
+
   /** P2: drops a pool that nobody uses. */
   dropIfEmpty(pool: InstancePool): void {
     if (pool.instances.size === 0 && pool.waiting.size === 0) this.pools.delete(pool.key);
@@ -183,6 +210,7 @@ export class InstancePools {
     for (const pool of instance.pools) {
       pool.instances.delete(instance);
       pool.open.delete(instance);
+      if (pool.long.left(instance)) this.wider.add(pool);
       pool.slots -= instance.slots;
       if (pool.instances.size === 0) pool.lastPresentAtMs = nowMs;
       this.dropIfEmpty(pool);
@@ -218,6 +246,7 @@ export class InstancePools {
       open: new SampledSet(),
       slots: 0,
       waiting: new PoolQueue(),
+      long: new LongPrompts(),
       lastPresentAtMs: -Infinity,
       serviceMs: 0,
     };
@@ -226,6 +255,5 @@ export class InstancePools {
   }
 }
 
+const nobody: EngineInstance[] = [];
 const poolKey = (scope: string, modelId: string): string => `${scope}|${modelId}`;
-/** Names an instance of one process of an agent. */
-export const instanceKey = (nonce: string, id: string): string => `${nonce}/${id}`;

@@ -38,6 +38,9 @@ export const backlogBoundTokens = 8000;
  */
 export const patienceMs = 10_000;
 
+/** No prompt with fewer tokens to be computed is long, whatever is usual. */
+export const longPromptTokens = 8000;
+
 /** Open instances that are all looked at for one request. */
 export const maxScored = 64;
 

@@ -25,7 +25,7 @@ import { FailureBook } from '../failures/failureBook.ts';
 import { HedgeBudget } from '../failures/hedgeBudget.ts';
 import { PenaltyBox } from '../failures/penaltyBox.ts';
 import { FleetChanges } from './fleetChanges.ts';
-import { InstancePools, instanceKey } from './instancePools.ts';
+import { InstancePools } from './instancePools.ts';
 import type { Rates } from '../quotas/limitAccount.ts';
 import { LimitBook } from '../quotas/limitBook.ts';
 import { maxRetries } from '../limits.ts';
@@ -95,6 +95,7 @@ export class Scheduler {
     this.apply(event);
     // L3: those that a limit held back and that it may let go now.
     this.claimInOrder(this.limits.takeReady());
+    this.fillAll(this.pools.takeWider());
     this.armTimer();
     return this.commands;
   }
@@ -112,15 +113,12 @@ export class Scheduler {
 
   /** What an agent's running process has: claims that hold its slots, and slots that it grants. */
   agentLoad(agentId: string): { inFlight: number; slots: number } {
-    const all = [...(this.agents.get(agentId)?.instances.values() ?? [])];
-    const sum = (of: 'inFlight' | 'slots'): number => all.reduce((to, one) => to + one[of], 0);
-    return { inFlight: sum('inFlight'), slots: sum('slots') };
+    return this.agents.loadOf(agentId);
   }
 
   /** Claims that hold a slot of one engine instance. */
   inFlight(where: { agentId: string; nonce: string; instance: string }): number {
-    const { instances } = this.agents.get(where.agentId) ?? {};
-    return instances?.get(instanceKey(where.nonce, where.instance))?.inFlight ?? 0;
+    return this.agents.inFlight(where);
   }
 
   /** Agents that are not clear after a failure, and how often one was put into the box. */
@@ -204,7 +202,9 @@ export class Scheduler {
     const { fleet, limits, queue, nowMs } = this;
     const waiting = queue.newcomer(request, nowMs);
     const byKey = quotaRefusal(limits, waiting);
-    if (byKey === null && this.tryClaim(waiting)) return;
+    const isClaimed = byKey === null && this.tryClaim(waiting);
+    if (byKey === null) this.pools.arrived(waiting, !isClaimed);
+    if (isClaimed) return;
     const refusal = byKey ?? arrivalRefusal(fleet, { waiting, limits, queue, nowMs });
     if (refusal === null) queue.add(waiting);
     else this.reject(waiting, refusal.verdict, refusal.rates);
@@ -371,7 +371,7 @@ export class Scheduler {
     for (let next = this.queue.due(this.nowMs); next !== null; next = this.queue.due(this.nowMs)) {
       if (next.deadlineMs <= this.nowMs) this.expire(next);
       else {
-        this.queue.openShared(next);
+        this.queue.wake(next);
         opened.push(next);
       }
     }

@@ -9,6 +9,7 @@ import type { Reservation } from '../quotas/limitBook.ts';
 import type { RoutedRequest, Stage } from '../agents/matching.ts';
 import type { FairAccount } from '../waiting/fairQueue.ts';
 import type { InstanceLoad } from '../placing/instanceLoad.ts';
+import type { LongPrompts } from '../placing/longPrompts.ts';
 import type { Placed } from '../placing/placement.ts';
 import type { Place, PoolQueue } from '../waiting/poolQueue.ts';
 import type { SampledSet } from '../prediction/sampledSet.ts';
@@ -52,6 +53,9 @@ export interface KnownAgent {
  */
 export const nothingYet: ReadonlyMap<string, never> = new Map<string, never>();
 
+/** Names an instance of one process of an agent. */
+export const instanceKey = (nonce: string, id: string): string => `${nonce}/${id}`;
+
 /** Agents that share a scope and a tier, with the counts that waiting depends on. */
 export interface AgentGroup {
   key: string;
@@ -90,6 +94,7 @@ export interface InstancePool {
   open: SampledSet<EngineInstance>;
   slots: number;
   waiting: PoolQueue<WaitingRequest>;
+  long: LongPrompts<EngineInstance>;
   /** When the last instance went. */
   lastPresentAtMs: number;
   /** Moving mean of how long a claim holds a slot; 0 = none has ended yet. */
@@ -104,6 +109,10 @@ export interface WaitingRequest {
   order: number;
   /** Prompt tokens to be computed, where most of them are cached, when it began to wait. */
   own: number;
+  /** From how many tokens to be computed its prompt counts as long; null: nobody asked yet. */
+  longFrom: number | null;
+  /** Until when a long one is kept to some instances; null: nobody looked yet, or it is not. */
+  keptUntilMs: number | null;
   /** What its project was served by shared agents, while it waits or runs on them. */
   fair: FairAccount | null;
   arrivedAtMs: number;

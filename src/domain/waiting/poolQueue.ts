@@ -47,6 +47,11 @@ export class PoolQueue<Item extends Queued> {
     return this.count;
   }
 
+  /** Projects that have somebody waiting. */
+  get projectCount(): number {
+    return this.projects.size;
+  }
+
   /** Those who have somebody waiting. */
   waitingProjects(): Iterable<ProjectQueue<Item>> {
     return this.projects.values();

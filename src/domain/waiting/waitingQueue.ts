@@ -137,6 +137,8 @@ export class WaitingQueue {
       projectId: request.project.id,
       order: this.lastOrder,
       own: 0,
+      longFrom: null,
+      keptUntilMs: null,
       fair: null,
       arrivedAtMs: nowMs,
       deadlineMs: nowMs + timeoutMs,
@@ -252,13 +254,20 @@ export class WaitingQueue {
     this.setWake(waiting);
   }
 
-  /** The next one whose deadline or fallback is due; null when there is none. */
+  /** Its time has come, and it is not its deadline. */
+  wake(waiting: WaitingRequest): void {
+    if (waiting.fallbackAtMs !== null && waiting.fallbackAtMs <= this.nowMs) {
+      this.openShared(waiting);
+    } else this.setWake(waiting);
+  }
+
+  /** The next one that is due, by its deadline or otherwise; null when there is none. */
   due(nowMs: number): WaitingRequest | null {
     const next = this.heap.peek();
     return next !== undefined && next.wakeAtMs <= nowMs ? next : null;
   }
 
-  /** When the next deadline or fallback is due; `Infinity` when nobody waits. */
+  /** When the next such time is; `Infinity` when nobody waits. */
   nextWakeMs(): number {
     return this.heap.peek()?.wakeAtMs ?? Infinity;
   }
@@ -290,9 +299,9 @@ export class WaitingQueue {
     instance: EngineInstance,
     room: Room,
   ): Stage | undefined {
-    const { limits, failures } = this;
+    const { limits, failures, placement, nowMs } = this;
     return waiting.stages.find((stage) =>
-      mayClaim(instance, { waiting, stage, limits, failures, room }),
+      mayClaim(instance, { waiting, stage, limits, failures, placement, room, nowMs }),
     );
   }
 
@@ -337,7 +346,9 @@ export class WaitingQueue {
       if (pool.waiting.of(waiting.projectId) === undefined) {
         this.placement.beginsToWait(waiting, this.nowMs, this.leastWaiting(pool));
       }
+      const wasAlone = pool.waiting.projectCount === 1;
       waiting.places.push({ pool, place: pool.waiting.insert(waiting) });
+      if (wasAlone && pool.waiting.projectCount > 1) this.fleet.pools.widened(pool);
     }
   }
 
@@ -354,7 +365,10 @@ export class WaitingQueue {
   }
 
   private setWake(waiting: WaitingRequest): void {
-    waiting.wakeAtMs = Math.min(waiting.deadlineMs, waiting.fallbackAtMs ?? Infinity);
+    const { deadlineMs, fallbackAtMs, keptUntilMs } = waiting;
+    const isKept = keptUntilMs !== null && keptUntilMs > this.nowMs;
+    const goesMs = isKept ? keptUntilMs : Infinity;
+    waiting.wakeAtMs = Math.min(deadlineMs, fallbackAtMs ?? Infinity, goesMs);
     this.heap.put(waiting);
   }
 }

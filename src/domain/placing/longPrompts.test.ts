@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LongPrompts } from './longPrompts.ts';
+
+interface Machine {
+  id: number;
+}
+
+const instances = 4;
+const machines = Array.from({ length: instances }, (_none, id): Machine => ({ id }));
+const [first, second, third, fourth] = machines as [Machine, Machine, Machine, Machine];
+
+/** With usual prompts of 3,000 tokens. */
+function rig() {
+  const long = new LongPrompts<Machine>();
+  const took = (machine: Machine, tokens: number, msPerToken = 1) =>
+    long.took(machine, { tokens, instances, msPerToken });
+  const come = (times: number, waits: boolean): boolean[] =>
+    Array.from({ length: times }, () => long.came({ waits, instances }));
+  const admitted = (msPerToken = 1): number[] =>
+    machines.filter((one) => long.admits(one, { instances, msPerToken })).map(({ id }) => id);
+  for (let n = 0; n < 200; n += 1) took(first, 3000);
+  return { long, took, come, admitted };
+}
+
+test('what is usual counts as long, or what is long where all are short', () => {
+  const { long } = rig();
+  assert.ok(Math.abs(long.fromTokens - 12_000) < 100);
+  const chats = new LongPrompts<Machine>();
+  assert.equal(chats.fromTokens, Infinity, 'nothing is known');
+  chats.took(first, { tokens: 200, instances, msPerToken: 1 });
+  assert.equal(chats.fromTokens, 8000);
+});
+
+test('long prompts go anywhere while short ones wait, or nowhere at all', () => {
+  const { took, come, admitted } = rig();
+  for (const machine of machines) took(machine, 20_000);
+  come(50, false);
+  assert.deepEqual(admitted(), [0, 1, 2, 3], 'nobody waits');
+  come(250, true);
+  assert.deepEqual(admitted(), [2, 3], 'the last that took some');
+  come(1000, true);
+  assert.deepEqual(admitted(), [3], 'B1: never none');
+});
+
+test('long prompts stay on few machines after the rush', () => {
+  const { come, admitted, took } = rig();
+  took(second, 20_000);
+  come(1000, true);
+  assert.deepEqual(admitted(), [1]);
+  const rose = come(3000, false).filter(Boolean);
+  assert.ok(rose.length >= 2, 'B2: each rise is told');
+  assert.deepEqual(admitted(), [0, 1, 2, 3]);
+});
+
+test('one in fourteen who waits moves the number up or down', () => {
+  const { long, come } = rig();
+  come(250, true);
+  const before = long.most(1000);
+  for (let round = 0; round < 10; round += 1) {
+    come(7, true);
+    come(93, false);
+  }
+  assert.ok(Math.abs(long.most(1000) - before) <= 2, `${before} → ${long.most(1000)}`);
+});
+
+test('a slow machine that took a long prompt keeps it from a fast one', () => {
+  const { come, admitted, took, long } = rig();
+  took(fourth, 20_000, 3);
+  come(1000, true);
+  assert.deepEqual(admitted(3), [3]);
+  assert.deepEqual(admitted(1), [0, 1, 2, 3], 'faster ones may have it');
+  took(third, 20_000, 1);
+  assert.ok(long.admits(third, { instances, msPerToken: 1 }));
+  assert.ok(!long.admits(fourth, { instances, msPerToken: 3 }));
+});
+
+test('nobody takes long prompts when the machine that did has gone', () => {
+  const { long, come, admitted, took } = rig();
+  took(second, 20_000);
+  come(1000, true);
+  assert.ok(!long.left(first), 'it had none');
+  assert.ok(long.left(second), 'B2');
+  assert.deepEqual(admitted(), [0, 1, 2, 3], 'any of them may be the next');
+});

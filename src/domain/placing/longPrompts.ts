@@ -1,0 +1,100 @@
+/**
+ * Where the long prompts of a pool may go. An engine computes prompts one after the other, and what
+ * comes to it behind a long one waits for all of that. Where long prompts may go anywhere, a few of
+ * them hold up everybody, and each takes the place of what the machine had cached. So, as long as
+ * others have to wait, they are kept to some instances, and whatever is short has the rest to
+ * itself: assignment by intervals of size (Harchol-Balter, Crovella and Murta, 1999), with a
+ * border and a number of instances that follow what is asked for.
+ *
+ * To how many: to so many that `waitingShare` of all others have to wait. Each of those that waits
+ * takes a little away from the long ones, each that does not gives a little back.
+ *
+ * Invariants
+ * B1 Long prompts always have an instance, and none is kept from the others for longer than
+ *    `patience` times what computing it takes.
+ * B2 Whoever is kept is let go when the number rises, or when an instance that had taken long ones
+ *    goes: `true` says so.
+ */
+import { longPromptTokens } from '../scheduler/limits.ts';
+
+/** A prompt with so many times the usual tokens to be computed is long. */
+const timesUsual = 4;
+/** The part of all others that may find no instance when they come. */
+const waitingShare = 0.07;
+/** What one of them moves, as a part of the instances. */
+const step = 0.0025;
+/** Weight of the newest prompt in what is usual. */
+const newestWeight = 0.01;
+/** Weight of the newest long prompt in how fast such are computed. */
+const paceWeight = 0.1;
+/** An instance that takes less than this part of the usual time may have them in any case. */
+const muchFaster = 0.75;
+/** B1: who has waited for so many times what it takes may go anywhere. */
+export const patience = 2;
+
+export class LongPrompts<Instance extends object> {
+  /** Those that took long prompts, the one that took the last one last. */
+  private readonly takers = new Set<Instance>();
+  /** The part of the instances that may take them. */
+  private part = 1;
+  /** Tokens to be computed, in the mean; 0: none were seen. */
+  private usual = 0;
+
+  /** What a token of a long prompt takes, in the mean, in ms; 0: none was taken. */
+  private pace = 0;
+
+  /** From how many tokens to be computed a prompt is long here. */
+  get fromTokens(): number {
+    return this.usual === 0 ? Infinity : Math.max(longPromptTokens, timesUsual * this.usual);
+  }
+
+  /** How many of so many instances may take long prompts. */
+  most(instances: number): number {
+    return Math.max(1, Math.ceil(this.part * instances));
+  }
+
+  /** Whether this one of so many may. */
+  admits(instance: Instance, of: { instances: number; msPerToken: number }): boolean {
+    if (this.takers.has(instance) || this.takers.size < this.most(of.instances)) return true;
+    return of.msPerToken < muchFaster * this.pace;
+  }
+
+  /** Somebody came whose prompt is not long. B2 */
+  came({ waits, instances }: { waits: boolean; instances: number }): boolean {
+    const before = this.most(instances);
+    const moved = this.part + step * (waits ? waitingShare - 1 : waitingShare);
+    this.part = Math.min(1, Math.max(0, moved));
+    const most = this.most(instances);
+    this.keep(most);
+    return most > before;
+  }
+
+  /** An instance takes a prompt of which so many tokens have to be computed. */
+  took(
+    instance: Instance,
+    { tokens, instances, msPerToken }: { tokens: number; instances: number; msPerToken: number },
+  ): void {
+    const isLong = tokens >= this.fromTokens;
+    if (this.usual === 0) this.usual = tokens;
+    else this.usual += newestWeight * (tokens - this.usual);
+    if (!isLong) return;
+    const known = this.pace === 0 ? msPerToken : this.pace;
+    this.pace = known + paceWeight * (msPerToken - known);
+    this.takers.delete(instance);
+    this.takers.add(instance);
+    this.keep(this.most(instances));
+  }
+
+  /** Of the takers the last so many. */
+  private keep(most: number): void {
+    for (const oldest of this.takers) {
+      if (this.takers.size <= most) return;
+      this.takers.delete(oldest);
+    }
+  }
+
+  /** An instance has gone. B2 */
+  left(instance: Instance): boolean {
+    return this.takers.delete(instance);
+  }
+}

@@ -1,0 +1,124 @@
+/** Long prompts that hold up everybody else of their project (`placing/longPrompts`). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { seededRandom } from '../../lib/random.ts';
+import { agentEntry, projectEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
+import type { RoutedRequest } from '../agents/matching.ts';
+import { tierTable } from '../tiers/tiers.ts';
+import { Scheduler } from './scheduler.ts';
+import type { Dispatch, SchedulerEvent, UntimedEvent } from './schedulerEvents.ts';
+
+const usualTokens = 9000;
+const longTokens = 60_000;
+/** What computing a token takes in these tests. */
+const msPerToken = 0.05;
+const bytesPerToken = 4;
+
+type Started = Pick<Dispatch, 'requestId' | 'agentId' | 'claim'>;
+
+/** Four agents that do one request at a time, with the time in hand. */
+function rig({ projectId }: { projectId: string | null }) {
+  const scheduler = new Scheduler({ random: seededRandom(1), config: { tiers: tierTable() } });
+  let nowMs = 1000;
+  let sent = 0;
+  const send = (event: UntimedEvent): Started[] => {
+    const commands = scheduler.handle({ ...event, atMs: nowMs } as SchedulerEvent);
+    assert.deepEqual(scheduler.audit().claimable, [], 'W1');
+    const [timer] = commands.filter((one) => one.type === 'set_timer').slice(-1);
+    if (timer !== undefined) timerAtMs = timer.atMs;
+    return commands
+      .filter((one) => one.type === 'dispatch')
+      .map(({ requestId, agentId, claim }) => ({ requestId, agentId, claim }));
+  };
+  let timerAtMs = Infinity;
+  const arrive = (tokens: number, over: Partial<RoutedRequest> = {}): Started[] => {
+    sent += 1;
+    const bodyBytes = tokens * bytesPerToken;
+    const request = routedRequest({ id: `r${sent}`, bodyBytes, ...over });
+    return send({ type: 'arrive', request });
+  };
+  const pass = (ms: number): Started[] => {
+    nowMs += ms;
+    if (timerAtMs > nowMs) return [];
+    timerAtMs = Infinity;
+    return send({ type: 'tick' });
+  };
+  /** The prompt of a claim is computed, and its answer is there. */
+  const finish = (claim: number): Started[] => {
+    const next = send({ type: 'first_byte', claim });
+    return [...next, ...send({ type: 'end', claim, slotFree: true })];
+  };
+  const join = (id: string): Started[] => {
+    const instance = { instance: 'i1', modelId: 'model_a', slots: 1, abilities: ['chat'] };
+    send({ type: 'agent', entry: agentEntry({ id, projectId }) });
+    send({ type: 'join', agentId: id, nonce: 'n1' });
+    return send({ type: 'grant', agentId: id, nonce: 'n1', instances: [instance] });
+  };
+  for (const id of ['a', 'b', 'c', 'd']) join(id);
+  const timer = (): number => timerAtMs - nowMs;
+  return { scheduler, send, arrive, pass, finish, timer, lastId: () => `r${sent}` };
+}
+
+/** More come than can be started at once; at last all are done, and nothing runs. */
+function rush({ arrive, pass, finish, scheduler }: ReturnType<typeof rig>): void {
+  for (let round = 0; round < 20; round += 1) {
+    const started = Array.from({ length: 40 }, () => arrive(usualTokens)).flat();
+    // One prompt after the other on each machine, all machines beside each other.
+    for (let wave = started; wave.length > 0;) {
+      const woken = pass(usualTokens * msPerToken);
+      wave = [...woken, ...wave.flatMap(({ claim }) => finish(claim))];
+    }
+  }
+  // Whoever was held back by the limits of shared agents gives up.
+  pass(600_000);
+  const { waiting, running: left } = scheduler.counts();
+  assert.deepEqual([waiting, left], [0, 0]);
+}
+
+test('after a rush long prompts take every machine, and short ones wait behind them', () => {
+  const run = rig({ projectId: 'proj_a' });
+  assert.equal(run.arrive(longTokens).length + run.arrive(longTokens).length, 2, 'nothing is long');
+  run.pass(longTokens * msPerToken);
+  run.finish(1);
+  run.finish(2);
+  rush(run);
+  const [taken] = run.arrive(longTokens);
+  assert.ok(taken !== undefined, 'B1: one of them takes it');
+  assert.deepEqual(run.arrive(longTokens), [], 'the others are kept for short ones');
+  for (let n = 0; n < 3; n += 1) assert.equal(run.arrive(usualTokens).length, 1);
+});
+
+test('a long prompt waits beside idle machines until its deadline', () => {
+  const run = rig({ projectId: 'proj_a' });
+  rush(run);
+  const [taken] = run.arrive(longTokens);
+  assert.deepEqual(run.arrive(longTokens), []);
+  let waitedMs = 0;
+  let started: Started[] = [];
+  while (started.length === 0 && waitedMs < 30_000) {
+    waitedMs += run.timer();
+    started = run.pass(run.timer());
+  }
+  assert.ok(waitedMs > 1000 && waitedMs < 29_000, `woken after ${waitedMs} ms`);
+  assert.ok(started[0] !== undefined && started[0].agentId !== taken?.agentId, 'B1');
+});
+
+test('a long prompt stays kept when the machine for such has gone', () => {
+  const run = rig({ projectId: 'proj_a' });
+  rush(run);
+  const [taken] = run.arrive(longTokens);
+  assert.deepEqual(run.arrive(longTokens), []);
+  const { agentId = '' } = taken ?? {};
+  const [next] = run.send({ type: 'leave', agentId, nonce: 'n1' });
+  assert.equal(next?.requestId, run.lastId());
+});
+
+test('a project is kept from machines for the sake of another one', () => {
+  const run = rig({ projectId: null });
+  rush(run);
+  run.arrive(longTokens);
+  assert.deepEqual(run.arrive(longTokens), []);
+  const other = projectEntry({ id: 'proj_b' });
+  const started = run.arrive(longTokens, { project: other });
+  assert.deepEqual(started.length, 1);
+});
