@@ -12,8 +12,8 @@
  * Invariants
  * B1 Long prompts always have an instance, and none is kept from the others for longer than
  *    `patience` times what computing it takes.
- * B2 Whoever is kept is let go when the number rises, or when an instance that had taken long ones
- *    goes: `true` says so.
+ * B2 Who may have long prompts changes with what happens here and with nothing else. `true` says
+ *    that somebody more may: whoever is kept has to be looked at again.
  */
 import { longPromptTokens } from '../scheduler/limits.ts';
 
@@ -42,6 +42,8 @@ export class LongPrompts<Instance extends object> {
 
   /** What a token of a long prompt takes, in the mean, in ms; 0: none was taken. */
   private pace = 0;
+  /** The same of any prompt, by instance, when it took the last one. */
+  private readonly paces = new Map<Instance, number>();
 
   /** From how many tokens to be computed a prompt is long here. */
   get fromTokens(): number {
@@ -54,9 +56,13 @@ export class LongPrompts<Instance extends object> {
   }
 
   /** Whether this one of so many may. */
-  admits(instance: Instance, of: { instances: number; msPerToken: number }): boolean {
-    if (this.takers.has(instance) || this.takers.size < this.most(of.instances)) return true;
-    return of.msPerToken < muchFaster * this.pace;
+  admits(instance: Instance, instances: number): boolean {
+    if (this.takers.has(instance) || this.takers.size < this.most(instances)) return true;
+    return this.isFaster(instance);
+  }
+
+  private isFaster(instance: Instance): boolean {
+    return (this.paces.get(instance) ?? Infinity) < muchFaster * this.pace;
   }
 
   /** Somebody came whose prompt is not long. B2 */
@@ -69,20 +75,23 @@ export class LongPrompts<Instance extends object> {
     return most > before;
   }
 
-  /** An instance takes a prompt of which so many tokens have to be computed. */
+  /** An instance takes a prompt of which so many tokens have to be computed. B2 */
   took(
     instance: Instance,
     { tokens, instances, msPerToken }: { tokens: number; instances: number; msPerToken: number },
-  ): void {
+  ): boolean {
     const isLong = tokens >= this.fromTokens;
+    const wasFaster = this.isFaster(instance);
+    this.paces.set(instance, msPerToken);
     if (this.usual === 0) this.usual = tokens;
     else this.usual += newestWeight * (tokens - this.usual);
-    if (!isLong) return;
-    const known = this.pace === 0 ? msPerToken : this.pace;
-    this.pace = known + paceWeight * (msPerToken - known);
+    if (!isLong) return !wasFaster && this.isFaster(instance);
+    const known = this.pace;
+    this.pace = known === 0 ? msPerToken : known + paceWeight * (msPerToken - known);
     this.takers.delete(instance);
     this.takers.add(instance);
     this.keep(this.most(instances));
+    return this.pace > known;
   }
 
   /** Of the takers the last so many. */
@@ -95,6 +104,7 @@ export class LongPrompts<Instance extends object> {
 
   /** An instance has gone. B2 */
   left(instance: Instance): boolean {
+    this.paces.delete(instance);
     return this.takers.delete(instance);
   }
 }

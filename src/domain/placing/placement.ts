@@ -146,10 +146,6 @@ export class Placement {
     const prompt = scopedPrompt(waiting.request);
     if (prompt !== null) this.index.sent(instance.load.cache, prompt);
     this.learnAgeing(instance, work);
-    const msPerToken = instance.load.msPerToken();
-    for (const { long, instances } of instance.pools) {
-      long.took(instance, { tokens: order.own, instances: instances.size, msPerToken });
-    }
     if (instance.agent.entry.projectId !== null) return { work, fair: null };
     this.entered(waiting, nowMs);
     const { fair: account } = waiting;

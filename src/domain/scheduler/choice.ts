@@ -167,8 +167,7 @@ function isKept(
   { waiting: { projectId } }: { waiting: WaitingRequest },
   instance: EngineInstance,
 ): boolean {
-  const msPerToken = instance.load.msPerToken();
-  if (long.admits(instance, { instances: instances.size, msPerToken })) return false;
+  if (long.admits(instance, instances.size)) return false;
   return queue.projectCount === (queue.of(projectId) === undefined ? 0 : 1);
 }
 

