@@ -34,6 +34,8 @@ export async function joinOverHttp(
   const body = { join_key: joinKey, nonce, public_key: publicKey, facts: xeonFacts, signature };
   const reply = await harness.call('POST', '/v1/enroll', { body });
   const answer = enrollAnswerSchema.parse(reply.json);
+  // Where a router hears of changes only when it is told, it would not know the agent yet.
+  await until(() => harness.router.directory.agent(answer.agent_id) !== undefined);
   const url = new URL(answer.link_url, `${harness.base}/`);
   url.protocol = 'ws:';
   const socket = new WebSocket(url, linkSubprotocol, wsClientOptions);
