@@ -10,22 +10,25 @@ const instances = 4;
 const machines = Array.from({ length: instances }, (_none, id): Machine => ({ id }));
 const [first, second, third, fourth] = machines as [Machine, Machine, Machine, Machine];
 
-/** With usual prompts of 3,000 tokens. */
-function rig() {
+/** With usual prompts of 3,000 tokens, and more of them than four machines can compute. */
+function rig({ atOnceMs = 10_000_000 } = {}) {
   const long = new LongPrompts<Machine>();
   const took = (machine: Machine, tokens: number, msPerToken = 1) =>
     long.took(machine, { tokens, instances, msPerToken });
+  const comes = (what: { tokens?: number; ms: number; waits?: boolean }, nowMs = 0): boolean =>
+    long.came({ tokens: 3000, waits: false, ...what }, { instances, nowMs });
   const come = (times: number, waits: boolean): boolean[] =>
-    Array.from({ length: times }, () => long.came({ waits, instances }));
+    Array.from({ length: times }, () => comes({ ms: 0, waits }));
   const admitted = (): number[] =>
     machines.filter((one) => long.admits(one, instances)).map(({ id }) => id);
   for (let n = 0; n < 200; n += 1) took(first, 3000);
-  return { long, took, come, admitted };
+  comes({ ms: atOnceMs });
+  return { long, took, come, comes, admitted };
 }
 
 test('what is usual counts as long, or what is long where all are short', () => {
   const { long } = rig();
-  assert.ok(Math.abs(long.fromTokens - 12_000) < 100);
+  assert.ok(Math.abs(long.fromTokens - 15_000) < 100);
   const chats = new LongPrompts<Machine>();
   assert.equal(chats.fromTokens, Infinity, 'nothing is known');
   chats.took(first, { tokens: 200, instances, msPerToken: 1 });
@@ -48,12 +51,12 @@ test('long prompts stay on few machines after the rush', () => {
   took(second, 20_000);
   come(1000, true);
   assert.deepEqual(admitted(), [1]);
-  const rose = come(3000, false).filter(Boolean);
+  const rose = come(7000, false).filter(Boolean);
   assert.ok(rose.length >= 2, 'B2: each rise is told');
   assert.deepEqual(admitted(), [0, 1, 2, 3]);
 });
 
-test('one in fourteen who waits moves the number up or down', () => {
+test('seven of a hundred who wait move the number up or down', () => {
   const { long, come } = rig();
   come(250, true);
   const before = long.most(1000);
@@ -83,4 +86,19 @@ test('nobody takes long prompts when the machine that did has gone', () => {
   assert.ok(!long.left(first), 'it had none');
   assert.ok(long.left(second), 'B2');
   assert.deepEqual(admitted(), [0, 1, 2, 3], 'any of them may be the next');
+});
+
+test('long prompts wait for the sake of short ones that there is room for', () => {
+  const { long, come, comes, admitted, took } = rig({ atOnceMs: 0 });
+  took(second, 20_000);
+  come(1000, true);
+  assert.deepEqual(admitted(), [0, 1, 2, 3], 'a burst that is soon over');
+  // 1.2 · 1 + 1 + √1 are fewer than four machines, 1.2 · 2 + 1 + √1 are more.
+  comes({ ms: 120_000 });
+  comes({ ms: 120_000, tokens: 20_000 });
+  assert.equal(long.most(instances), 4);
+  comes({ ms: 120_000, tokens: 20_000 });
+  assert.deepEqual(admitted(), [1]);
+  assert.ok(comes({ ms: 0 }, 120_000), 'B2: two minutes later most of it is done');
+  assert.deepEqual(admitted(), [0, 1, 2, 3]);
 });

@@ -11,7 +11,6 @@ import { nearnessOf, type Nearness, type RegionMap } from '../agents/regionMap.t
 import type { EngineInstance, InstancePool, WaitingRequest } from './schedulerState.ts';
 import type { Room } from '../placing/instanceLoad.ts';
 import { maxSampled, maxScored } from './limits.ts';
-import { patience } from '../placing/longPrompts.ts';
 import type { Placement } from '../placing/placement.ts';
 import { scoreOf, takeBest, type Scored } from '../placing/score.ts';
 import { scoredDecision, Survey, type Decision, type OutReason } from '../explaining/decision.ts';
@@ -151,14 +150,11 @@ function isKeptForShort(
   where: { waiting: WaitingRequest; placement: Placement; nowMs: number },
 ): boolean {
   const { waiting, placement, nowMs } = where;
-  const { pools, load } = instance;
-  const { prompt } = waiting.tokens;
+  const { pools } = instance;
   waiting.longFrom ??= Math.max(...pools.map(({ long }) => long.fromTokens));
-  if (prompt < waiting.longFrom || waiting.order < 0) return false;
-  waiting.keptUntilMs ??= waiting.arrivedAtMs + patience * load.prefillMs({ prompt, own: prompt });
-  if (nowMs >= waiting.keptUntilMs || !pools.every((pool) => isKept(pool, where, instance))) {
-    return false;
-  }
+  if (waiting.tokens.prompt < waiting.longFrom || waiting.order < 0) return false;
+  if (nowMs >= (waiting.keptUntilMs ?? Infinity)) return false;
+  if (!pools.every((pool) => isKept(pool, where, instance))) return false;
   return placement.ownTokens(waiting, instance) >= waiting.longFrom;
 }
 

@@ -14,8 +14,8 @@ import { instanceKey, nothingYet } from './schedulerState.ts';
 import type { EngineInstance, InstancePool, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import { maxScored } from './limits.ts';
 import { DeadlineHeap } from '../waiting/deadlineHeap.ts';
-import type { InstanceLoad } from '../placing/instanceLoad.ts';
-import { LongPrompts } from '../placing/longPrompts.ts';
+import type { InstanceLoad, Work } from '../placing/instanceLoad.ts';
+import { LongPrompts, patience, type Offered } from '../placing/longPrompts.ts';
 import type { Placement } from '../placing/placement.ts';
 import { PoolQueue } from '../waiting/poolQueue.ts';
 import { SampledSet } from '../prediction/sampledSet.ts';
@@ -113,15 +113,17 @@ export class InstancePools {
     instance.inFlight += 1;
   }
 
-  /** What it was claimed for has so many prompt tokens to be computed. */
-  took(instance: EngineInstance, tokens: number): void {
+  /** What it was claimed for, and what that is to it. */
+  took(instance: EngineInstance, claimed: { waiting: WaitingRequest; work: Work }): void {
+    const { waiting, work } = claimed;
+    const { own: tokens, prefillMs: ms } = work;
     const msPerToken = instance.load.msPerToken();
     for (const pool of instance.pools) {
-      const { long, instances } = pool;
-      if (long.took(instance, { tokens, instances: instances.size, msPerToken })) {
-        this.wider.add(pool);
-      }
+      const instances = pool.instances.size;
+      if (!waiting.counted) this.came(pool, { tokens, ms, waits: false });
+      if (pool.long.took(instance, { tokens, instances, msPerToken })) this.wider.add(pool);
     }
+    waiting.counted = true;
     this.refresh(instance);
   }
 
@@ -136,14 +138,27 @@ export class InstancePools {
     else this.refresh(instance);
   }
 
-  /** A request has arrived, and found an instance or not. */
-  arrived(waiting: WaitingRequest, waits: boolean): void {
-    const { prompt } = waiting.tokens;
-    for (const pool of waiting.stages.flatMap((stage) => this.of(waiting.request, stage))) {
-      const { long, instances } = pool;
-      if (instances.size === 0 || prompt >= (waiting.longFrom ?? long.fromTokens)) continue;
-      if (long.came({ waits, instances: instances.size })) this.wider.add(pool);
+  /** It stands in its pools from now on. Any of their instances says how long it takes (B1). */
+  waits(waiting: WaitingRequest): void {
+    const { own, tokens, counted } = waiting;
+    let [longestMs, longFrom] = [0, 0];
+    for (const { pool } of waiting.places) {
+      const [instance] = pool.instances;
+      if (instance === undefined) continue;
+      const ms = instance.load.prefillMs({ prompt: tokens.prompt, own });
+      longestMs = Math.max(longestMs, ms);
+      longFrom = Math.max(longFrom, pool.long.fromTokens);
+      if (!counted) this.came(pool, { tokens: own, ms, waits: true });
     }
+    waiting.counted = true;
+    const isLong = own >= (waiting.longFrom ?? longFrom);
+    waiting.keptUntilMs = waiting.arrivedAtMs + (isLong ? patience * longestMs : 0);
+  }
+
+  private came(pool: InstancePool, offered: Offered): void {
+    const { nowMs } = this;
+    const instances = pool.instances.size;
+    if (pool.long.came(offered, { instances, nowMs })) this.wider.add(pool);
   }
 
   /** Long prompts may go to more instances of this pool (B2). */
@@ -215,6 +230,8 @@ export class InstancePools {
     for (const pool of instance.pools) {
       pool.instances.add(instance);
       pool.slots += instance.slots;
+      // Among more instances more may have long prompts, also where this one cannot take them.
+      this.wider.add(pool);
     }
     this.ofLoad.set(instance.load, instance);
     this.refresh(instance);

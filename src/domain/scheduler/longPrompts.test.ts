@@ -16,12 +16,14 @@ const msPerToken = 0.05;
 const bytesPerToken = 4;
 
 const agents = ['a', 'b', 'c', 'd'];
+const unlimited = { tokensPerMinute: null, requestsPerMinute: null, concurrentPerProject: 64 };
+const tiers = tierTable({ free: unlimited, cpu_amd_optimized: unlimited });
 
 type Started = Pick<Dispatch, 'requestId' | 'agentId' | 'claim'>;
 
 /** Four agents that do one request at a time, with the time in hand. */
 function rig({ projectId }: { projectId: string | null }) {
-  const scheduler = new Scheduler({ random: seededRandom(1), config: { tiers: tierTable() } });
+  const scheduler = new Scheduler({ random: seededRandom(1), config: { tiers } });
   let phase: 'rush' | 'after' = 'rush';
   let nowMs = 1000;
   let sent = 0;
@@ -59,26 +61,42 @@ function rig({ projectId }: { projectId: string | null }) {
     return send({ type: 'grant', agentId: id, nonce: 'n1', instances: [instance] });
   };
   for (const id of agents) join(id);
+  /** Who waits does so no more. */
+  const leave = (): void => {
+    const ids = Array.from(scheduler.queue.all(), ({ request }) => request.id);
+    for (const requestId of ids) send({ type: 'hang_up', requestId, outcome: 'client_closed' });
+  };
   const timer = (): number => timerAtMs - nowMs;
   const rushed = (): void => void (phase = 'after');
-  return { scheduler, send, arrive, pass, finish, timer, join, rushed, lastId: () => `r${sent}` };
+  return {
+    scheduler,
+    send,
+    arrive,
+    pass,
+    finish,
+    leave,
+    timer,
+    join,
+    rushed,
+    lastId: () => `r${sent}`,
+  };
 }
 
-/** More come than can be started at once; at last all are done, and nothing runs. */
-function rush({ arrive, pass, finish, scheduler, rushed }: ReturnType<typeof rig>): void {
-  for (let round = 0; round < 20; round += 1) {
-    const started = Array.from({ length: 40 }, () => arrive(usualTokens)).flat();
+/** More come than can be served: half of them give up. At last nothing waits, and nothing runs. */
+function rush(run: ReturnType<typeof rig>): void {
+  const { arrive, pass, finish, leave, scheduler, rushed } = run;
+  for (let round = 0; round < 60; round += 1) {
+    let wave = Array.from({ length: 40 }, () => arrive(usualTokens)).flat();
     // One prompt after the other on each machine, all machines beside each other.
-    for (let wave = started; wave.length > 0;) {
+    for (let waves = 0; wave.length > 0; waves += 1) {
+      if (waves === 4) leave();
       const woken = pass(usualTokens * msPerToken);
       wave = [...woken, ...wave.flatMap(({ claim }) => finish(claim))];
     }
   }
-  // Whoever was held back by the limits of shared agents gives up.
-  pass(600_000);
   rushed();
-  const { waiting, running: left } = scheduler.counts();
-  assert.deepEqual([waiting, left], [0, 0]);
+  const { waiting, running } = scheduler.counts();
+  assert.deepEqual([waiting, running], [0, 0]);
 }
 
 test('after a rush long prompts take every machine, and short ones wait behind them', () => {
@@ -167,4 +185,26 @@ test('somebody waits beside a machine that long prompts may have again (S3)', ()
     }
   });
   fc.assert(property, { numRuns: 60 });
+});
+
+test('a long prompt that came while all were at work waits beside idle machines', () => {
+  const run = rig({ projectId: 'proj_a' });
+  rush(run);
+  run.arrive(longTokens);
+  const short = [1, 2, 3].flatMap(() => run.arrive(usualTokens));
+  assert.equal(short.length, 3);
+  assert.deepEqual(run.arrive(longTokens), [], 'nobody is free');
+  run.pass(usualTokens * msPerToken);
+  assert.deepEqual(
+    short.flatMap(({ claim }) => run.finish(claim)),
+    [],
+    'those are kept for short ones',
+  );
+  let waitedMs = 0;
+  let started: Started[] = [];
+  while (started.length === 0 && waitedMs < 29_000 && run.timer() < 29_000) {
+    waitedMs += run.timer();
+    started = run.pass(run.timer());
+  }
+  assert.equal(started.length, 1, `woken after ${waitedMs} ms, next in ${run.timer()} ms`);
 });

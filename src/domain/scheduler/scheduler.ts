@@ -202,9 +202,7 @@ export class Scheduler {
     const { fleet, limits, queue, nowMs } = this;
     const waiting = queue.newcomer(request, nowMs);
     const byKey = quotaRefusal(limits, waiting);
-    const isClaimed = byKey === null && this.tryClaim(waiting);
-    if (byKey === null) this.pools.arrived(waiting, !isClaimed);
-    if (isClaimed) return;
+    if (byKey === null && this.tryClaim(waiting)) return;
     const refusal = byKey ?? arrivalRefusal(fleet, { waiting, limits, queue, nowMs });
     if (refusal === null) queue.add(waiting);
     else this.reject(waiting, refusal.verdict, refusal.rates);
@@ -419,7 +417,7 @@ export class Scheduler {
     this.pools.claim(instance);
     const reservation = this.limits.reserve(waiting, { agent: instance.agent.entry, stage });
     const placed = this.placement.claimed(waiting, { instance, tier, nowMs });
-    this.pools.took(instance, placed.work.own);
+    this.pools.took(instance, { waiting, work: placed.work });
     const claim: Claim = {
       id: this.nextClaim,
       instance,

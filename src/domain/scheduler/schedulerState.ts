@@ -109,9 +109,11 @@ export interface WaitingRequest {
   order: number;
   /** Prompt tokens to be computed, where most of them are cached, when it began to wait. */
   own: number;
+  /** It was counted as having come, where it waits or is served. */
+  counted: boolean;
   /** From how many tokens to be computed its prompt counts as long; null: nobody asked yet. */
   longFrom: number | null;
-  /** Until when a long one is kept to some instances; null: nobody looked yet, or it is not. */
+  /** Until when it is kept to some instances, if its prompt is long; null: it does not wait yet. */
   keptUntilMs: number | null;
   /** What its project was served by shared agents, while it waits or runs on them. */
   fair: FairAccount | null;

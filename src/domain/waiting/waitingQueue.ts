@@ -137,6 +137,7 @@ export class WaitingQueue {
       projectId: request.project.id,
       order: this.lastOrder,
       own: 0,
+      counted: false,
       longFrom: null,
       keptUntilMs: null,
       fair: null,
@@ -191,6 +192,7 @@ export class WaitingQueue {
     addTo(this.perEndpoint, { key: request.endpoint.id, by: 1 });
     waiting.own = this.placement.leastOwn(waiting);
     for (const stage of waiting.stages) this.stand(waiting, stage);
+    this.fleet.pools.waits(waiting);
     this.setWake(waiting);
   }
 
