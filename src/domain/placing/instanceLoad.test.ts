@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { InstanceLoad, type Order, type Work } from './instanceLoad.ts';
+import { InstanceLoad, type Order, type Room, type Work } from './instanceLoad.ts';
 import { LatencyModel } from '../prediction/latencyModel.ts';
 import { nothingHeld } from './prefixIndex.ts';
 import { RoomLearner } from './roomLearner.ts';
@@ -79,12 +79,50 @@ test('an answer in one piece teaches how long a first token takes', () => {
 
 test('an instance is filled to the last token that its engine holds', () => {
   const load = fresh(10_000);
-  assert.ok(load.hasRoom(100_000), 'a single one may be as large as it likes');
+  const has = (prompt: number, room: Room = 'of_use'): boolean =>
+    load.hasRoom({ prompt, answer: 100 }, { room, nowMs: 0 });
+  assert.ok(has(100_000), 'a single one may be as large as it likes');
   load.dispatch(order(), 0);
-  assert.ok(load.hasRoom(2000));
-  assert.ok(!load.hasRoom(3000));
-  assert.ok(load.hasRoom(3000, 'fair'), 'the project whose turn it is gets a little more');
-  assert.ok(!load.hasRoom(4000, 'fair') && load.hasRoom(4000, 'any'));
+  assert.ok(has(3700));
+  assert.ok(!has(3800));
+  assert.ok(has(4900, 'fair'), 'the project whose turn it is gets a little more');
+  assert.ok(!has(5000, 'fair') && has(5000, 'any'));
+});
+
+test('memory is left for what is cached where no prompt begins with it', () => {
+  const room = new RoomLearner(10_000);
+  assert.equal(room.bound, 8000);
+  for (let n = 0; n < 500; n += 1) room.found({ prompt: 1000, cached: 0 });
+  assert.ok(room.bound > 9900, `${room.bound}`);
+  for (let n = 0; n < 500; n += 1) room.found({ prompt: 1000, cached: 100 });
+  assert.equal(room.bound, 8000);
+  room.found({ prompt: 0, cached: 0 });
+  assert.equal(room.bound, 8000);
+});
+
+test('requests are given to an engine in which one waits already', () => {
+  const load = fresh();
+  const has = (nowMs: number): boolean =>
+    load.hasRoom({ prompt: 10, answer: 10 }, { room: 'of_use', nowMs });
+  const answered = (atMs: number, more: Partial<Order> = {}): Work => {
+    const work = load.dispatch(order(more), atMs);
+    load.firstByte(work, atMs + 100);
+    return work;
+  };
+  const first = load.dispatch(order(), 0);
+  assert.ok(has(1e9), 'nobody knows yet how long it takes');
+  load.ended(first, { nowMs: 1e9, output: null });
+  const works = Array.from({ length: 50 }, (_none, at) => answered(at * 1000));
+  const late = load.dispatch(order(), 60_000);
+  assert.ok(has(60_500) && !has(70_000));
+  for (const work of works.splice(0, 10)) load.ended(work, { nowMs: 69_000, output: 20 });
+  assert.ok(!has(70_000));
+  load.firstByte(late, 70_000);
+  assert.ok(has(70_000), 'S3: from its first token on');
+  // With little to do it hangs, but not because its memory is full.
+  for (const work of works) load.ended(work, { nowMs: 80_000, output: 20 });
+  load.dispatch(order(), 80_000);
+  assert.ok(has(200_000));
 });
 
 test('an engine whose memory is full goes on being given more, or less for ever', () => {

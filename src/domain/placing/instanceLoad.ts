@@ -49,6 +49,7 @@ export interface Work {
 
 /** What an instance needs to know to take a request on. */
 export type Order = Pick<Work, 'prompt' | 'own' | 'expected' | 'answer' | 'streams'>;
+type Sizes = Pick<Order, 'prompt' | 'answer'>;
 
 /**
  * `of_use`: what the instance can make use of. `fair`: a little more, for the project whose turn it
@@ -58,6 +59,8 @@ export type Order = Pick<Work, 'prompt' | 'own' | 'expected' | 'answer' | 'strea
 export type Room = 'of_use' | 'fair' | 'any';
 
 const fairPart = 1.15;
+/** Of the answers under way more are long than of all: they are under way for longer. */
+const longerUnderWay = 1.3;
 /** Ms for each token of a prompt, where nothing is known. */
 const msPerTokenUnknown = backlogBoundMs / backlogBoundTokens;
 /** Weight of the newest answer in one piece in what computing a prompt takes at most. */
@@ -110,10 +113,16 @@ export class InstanceLoad {
     return this.pending.size + this.running;
   }
 
-  /** Whether it has room for so many tokens more of a prompt and its answer. */
-  hasRoom(more: number, room: Room = 'of_use'): boolean {
+  /** Whether it has room for one more. */
+  hasRoom(more: Sizes, { room, nowMs }: { room: Room; nowMs: number }): boolean {
     if (room === 'any' || this.given === 0) return true;
-    return this.given + more <= this.room.bound * (room === 'fair' ? fairPart : 1);
+    const { oldest } = this;
+    if (oldest?.streams === true) {
+      const measuredMs = nowMs - oldest.dispatchedAtMs;
+      if (this.room.isOverdue({ ...oldest, measuredMs })) return false;
+    }
+    const bound = this.room.bound * (room === 'fair' ? fairPart : 1);
+    return this.given + tokensUnderWay(more) <= bound;
   }
 
   /** Prompt tokens that are still to be computed. */
@@ -173,7 +182,7 @@ export class InstanceLoad {
       prefillMs,
       wholeMs,
       explainedMs,
-      given: this.given + order.prompt + order.answer,
+      given: this.given + tokensUnderWay(order),
       dispatchedAtMs: nowMs,
       firstByteAtMs: null,
       phase: 'prefill',
@@ -217,7 +226,7 @@ export class InstanceLoad {
   ended(work: Work, { nowMs, output }: { nowMs: number; output: number | null }): void {
     const { phase } = work;
     work.phase = 'over';
-    if (phase !== 'over') this.given = Math.max(0, this.given - work.prompt - work.answer);
+    if (phase !== 'over') this.given = Math.max(0, this.given - tokensUnderWay(work));
     if (phase !== 'over' && output !== null) this.boundPrefill(work, nowMs);
     if (phase === 'prefill') {
       this.settlePrompt(work);
@@ -230,6 +239,11 @@ export class InstanceLoad {
     if (output === null) return;
     if (!work.streams || output < minAnswerTokens || work.firstByteAtMs === null) return;
     this.model.learnTpot(load, (nowMs - work.firstByteAtMs) / (output - 1));
+  }
+
+  /** So many tokens of its prompt were cached. */
+  found({ prompt }: Work, cached: number): void {
+    this.room.found({ prompt, cached });
   }
 
   /** Nothing of it is left to do: whatever came ahead of time is gained. */
@@ -253,3 +267,5 @@ export class InstanceLoad {
     this.pendingWholeMs = isLast ? 0 : Math.max(0, this.pendingWholeMs - work.wholeMs);
   }
 }
+
+const tokensUnderWay = ({ prompt, answer }: Sizes): number => prompt + longerUnderWay * answer;

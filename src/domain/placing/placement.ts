@@ -194,6 +194,7 @@ export class Placement {
     what: { waiting: WaitingRequest; work: Work; usage: Usage },
   ): void {
     const { waiting, work, usage } = what;
+    load.found(work, usage.cached ?? work.prompt - work.own);
     const perBlock = tokensPerBlock(waiting);
     if (perBlock === 0) return;
     this.index.wrote(load.cache, usage.output / perBlock);

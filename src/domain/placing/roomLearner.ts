@@ -3,11 +3,11 @@
  * little wastes the machine; too much only moves the queue into the engine, where nobody is fair,
  * because its memory for keys and values is full, or its batch is.
  *
- * Where an engine has said how many tokens it holds, a part of that is used: the rest keeps what is
- * cached, and decoding fewer sequences is faster for each. Without that, or where it was not true,
- * first tokens tell: one that comes much later than computing the prompts before it explains has
- * waited inside. What is in flight stays below where that began, and creeps up again while first
- * tokens come in time.
+ * Where an engine has said how many tokens it holds, these are used, less a part that keeps what is
+ * cached, where prompts begin with that. Where it has not, or it was not true, first tokens tell:
+ * one that is much later than computing the prompts before it explains waits inside. Nothing more
+ * is given to the engine until it has come; what is in flight stays below where that began, and
+ * creeps up again while first tokens come in time.
  */
 
 export interface FirstToken {
@@ -21,10 +21,14 @@ export interface FirstToken {
 /** A first token is late when it came after so many times what explains it, and so many ms more. */
 const lateFactor = 2;
 const lateMs = 750;
-/** What is used of what an engine says that it holds. */
-const partOfSaid = 0.7;
+/** What is left of what an engine says that it holds, for the beginnings of prompts. */
+const keptForCache = 0.2;
+/** It is less where a smaller part than this of the prompts' tokens is found there. */
+const muchCached = 0.08;
+/** Weight of the newest prompt in that. */
+const cachedWeight = 0.01;
 /** What is used of what was in flight when first tokens began to be late. */
-const partOfFull = 0.8;
+const partOfFull = 0.95;
 /** For each first token that comes in time though nearly all of it is used. */
 const rise = 1.0002;
 const usedUp = 0.9;
@@ -35,7 +39,9 @@ const fade = 0.9998;
 const enoughInTime = 40;
 
 export class RoomLearner {
-  private readonly most: number;
+  private readonly holds: number | null;
+  /** The part of prompts that was cached, in the mean: taken for much before the first one. */
+  private cached = muchCached;
   /** What an engine says that it holds is not that far from the truth. */
   private readonly least: number;
   /** Tokens in flight from which on requests waited inside; `Infinity`: they never did. */
@@ -46,19 +52,35 @@ export class RoomLearner {
 
   /** @param holds Tokens that the engine says that it holds; null: it does not say. */
   constructor(holds: number | null) {
-    this.most = holds === null ? Infinity : holds * partOfSaid;
+    this.holds = holds;
     this.least = holds === null ? 0 : holds / 2;
   }
 
   /** Tokens that may be in flight. One request may be, whatever its size. */
   get bound(): number {
-    return Math.min(this.most, this.fullAt * partOfFull);
+    const { holds, cached } = this;
+    const kept = keptForCache * Math.min(1, cached / muchCached);
+    return Math.min(holds === null ? Infinity : holds * (1 - kept), this.fullAt * partOfFull);
   }
 
-  firstToken({ measuredMs, explainedMs, given }: FirstToken): void {
-    if (measuredMs > lateFactor * explainedMs + lateMs) {
-      if (this.inTime < enoughInTime || given < this.proven * plausible) return;
-      this.fullAt = Math.min(this.fullAt, Math.max(given, this.least));
+  /** So many tokens of a prompt were cached. */
+  found({ prompt, cached }: { prompt: number; cached: number }): void {
+    if (prompt > 0) this.cached += cachedWeight * (Math.min(1, cached / prompt) - this.cached);
+  }
+
+  /** One that has not come in `measuredMs` waits inside. */
+  isOverdue(token: FirstToken): boolean {
+    return isLate(token) && this.saysFull(token);
+  }
+
+  private saysFull({ given }: FirstToken): boolean {
+    return this.inTime >= enoughInTime && given >= this.proven * plausible;
+  }
+
+  firstToken(token: FirstToken): void {
+    const { given } = token;
+    if (isLate(token)) {
+      if (this.saysFull(token)) this.fullAt = Math.min(this.fullAt, Math.max(given, this.least));
       return;
     }
     this.inTime += 1;
@@ -66,3 +88,6 @@ export class RoomLearner {
     if (given > this.bound * usedUp) this.fullAt *= rise;
   }
 }
+
+const isLate = ({ measuredMs, explainedMs }: FirstToken): boolean =>
+  measuredMs > lateFactor * explainedMs + lateMs;

@@ -31,6 +31,11 @@ export interface Scored<Item> {
 
 /** How much a ms of decoding counts beside one before the first token. */
 const decodeWeight = 0.015;
+/**
+ * Tokens of an answer that count. Were long ones spread evenly, all machines would be full at one
+ * time, and none would have room for the next one.
+ */
+const mostAnswerTokens = 150;
 /** What leaving the region costs, in ms. */
 export const regionPrices: Readonly<Record<Nearness, number>> = { same: 0, near: 25, far: 120 };
 /** The same as a factor, where costs are no times. */
@@ -50,7 +55,7 @@ export function scoreOf<Item>(
   const found = load.loadFor(order, nowMs);
   const ttftMs = model.ttftMs(found);
   const tpotMs = model.tpotMs({ running: found.running + 1, held: found.held + order.prompt });
-  const decodeMs = decodeWeight * order.answer * (tpotMs ?? 0);
+  const decodeMs = decodeWeight * Math.min(order.answer, mostAnswerTokens) * (tpotMs ?? 0);
   const cost = ttftMs === null ? null : ttftMs + decodeMs + regionPrices[nearness];
   const { inFlight } = load;
   const product = (found.ahead + order.own + 1) * (inFlight / slots + 1) * regionFactors[nearness];

@@ -130,7 +130,7 @@ export function claimExclusion(
 ): OutReason | null {
   const { waiting, stage, limits, failures, placement, room, nowMs } = where;
   const { request, tried } = waiting;
-  if (!instance.load.hasRoom(sizeOf(waiting), room)) return 'no_room';
+  if (!instance.load.hasRoom(waiting.tokens, { room, nowMs })) return 'no_room';
   if (instance.agent.nonce !== instance.nonce) return 'not_active';
   const byWho = agentExclusion(instance.agent.entry, { request, stage });
   if (byWho !== null) return byWho;
@@ -174,8 +174,6 @@ export function mayClaim(
 ): boolean {
   return claimExclusion(instance, where) === null;
 }
-
-const sizeOf = ({ tokens }: WaitingRequest): number => tokens.prompt + tokens.answer;
 
 /** Open instances that may be taken: all of a few, of many a part. */
 function candidatesOf(
