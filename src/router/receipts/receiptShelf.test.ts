@@ -46,6 +46,16 @@ test('the bound in bytes is not kept', async () => {
   assert.ok(bytes <= 2.5e6 + 1.1e6, `${bytes}`);
 });
 
+test('receipts grow without bound while the disk hangs', async () => {
+  const files = new MemoryReceipts();
+  files.write = () => new Promise(() => {});
+  const { shelf: one } = shelf({ files, receipts: 3000, bytes: 2.5e6 });
+  fill(one, { from: 0, count: 20_000 });
+  const { kept, bytes } = one.state();
+  assert.ok(kept <= 4000 && bytes <= 2.5e6, `${kept} of ${bytes} bytes`);
+  assert.equal((await one.find('req_19999'))?.requestId, 'req_19999');
+});
+
 test('a restart forgets receipts', async () => {
   const { shelf: one, files } = shelf();
   fill(one, { from: 0, count: 3000 });

@@ -67,7 +67,7 @@ export class ReceiptShelf {
     this.keepSynced();
     try {
       for (const name of await this.files.list()) await this.adopt(name);
-      await this.trim();
+      await this.remove(this.takeOld());
     } catch (error) {
       this.log.warn({ err: error }, 'earlier receipts cannot be read');
     }
@@ -149,8 +149,11 @@ export class ReceiptShelf {
     this.openName = '';
     this.synced = 0;
     this.closed.push(segment);
+    // T5 holds while the disk hangs, too.
+    const old = this.takeOld();
     // What goes wrong is told in the queue.
     void this.queue(async () => {
+      await this.remove(old);
       // Many were closed at once, and this one is too old already.
       if (!this.closed.includes(segment)) return;
       try {
@@ -161,7 +164,6 @@ export class ReceiptShelf {
         this.closed = this.closed.filter((one) => one !== segment);
         this.log.warn({ err: error }, 'receipts cannot be written');
       }
-      await this.trim();
     });
   }
 
@@ -204,15 +206,25 @@ export class ReceiptShelf {
     return this.writing;
   }
 
-  /** T5. */
-  private async trim(): Promise<void> {
-    for (let state = this.state(); this.isOver(state); state = this.state()) {
+  /** T5: those that are not kept any more. */
+  private takeOld(): ClosedSegment[] {
+    const old: ClosedSegment[] = [];
+    while (this.isOver(this.state())) {
       const oldest = this.closed.shift();
-      if (oldest === undefined) return;
+      if (oldest === undefined) break;
+      old.push(oldest);
+    }
+    return old;
+  }
+
+  private async remove(old: readonly ClosedSegment[]): Promise<void> {
+    for (const { name, held } of old) {
+      // It was never written.
+      if (held !== undefined) continue;
       try {
-        await this.files.remove(oldest.name);
+        await this.files.remove(name);
       } catch (error) {
-        this.log.warn({ err: error, segment: oldest.name }, 'old receipts cannot be removed');
+        this.log.warn({ err: error, segment: name }, 'old receipts cannot be removed');
       }
     }
   }
