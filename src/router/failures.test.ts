@@ -116,3 +116,37 @@ test('an engine that is well again is not asked any more', async () => {
   assert.ok(weak.agent.requests.length > 5, `${weak.agent.requests.length} requests`);
   assert.ok(other.agent.requests.length > before);
 });
+
+test('slow agents are asked one after the other until the request has failed', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock, config });
+  const agents = [];
+  for (let n = 0; n < 4; n += 1) agents.push(await one.agent({ script: saysNothing }));
+  const { client, result } = one.submit();
+  for (let s = 0; s < 60; s += 1) await clock.advanceAsync(1000);
+  const asked = agents.filter(({ agent }) => agent.requests.length > 0);
+  assert.equal(asked.length, 3, 'the first and two more');
+  const last = asked.find(({ agent }) => agent.requests[0]?.reset === undefined);
+  const [request] = last?.agent.requests ?? [];
+  assert.ok(last !== undefined && request !== undefined, 'the last one keeps it');
+  await streams('late')(request, last.agent);
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(client.text, `${eventText('late')}${done}`);
+});
+
+test('a late request is taken from its agent to wait in line, or because it is old', async () => {
+  for (const firstByteMs of [20_000, 35_000]) {
+    const clock = new FakeClock();
+    const one = await harness({ clock, config: { firstByteMs } });
+    const held: FakeRequest[] = [];
+    const holds = (request: FakeRequest): void => void held.push(request);
+    await one.agent({ script: holds });
+    await one.agent({ script: holds });
+    const all = [one.submit(), one.submit()];
+    await until(() => held.length === 2);
+    for (let s = 0; s < 40; s += 1) await clock.advanceAsync(1000);
+    assert.deepEqual([held[0]?.reset, held[1]?.reset], [undefined, undefined]);
+    for (const request of held) await streams('late')(request, undefined as never);
+    for (const { result } of all) assert.equal((await result).outcome, 'completed');
+  }
+});

@@ -100,3 +100,25 @@ test('streams have two agents though nobody asked for it', async () => {
   await answer(held[0]);
   assert.equal((await result).outcome, 'completed');
 });
+
+test('the receipt of two agents names the one that failed as the one that served', async () => {
+  const { one, held, agents, requestId, result } = await twoHolding();
+  held[0]?.stream.reset('engine_failed');
+  await settle();
+  await answer(held[1]);
+  assert.equal((await result).outcome, 'completed');
+  await settle();
+  const found = await one.router.receiptView.of(requestId);
+  const attempts = found?.receipt.attempts.map(({ agent, end }) => [agent?.id, end]);
+  const ids = [held[0], held[1]].map(
+    (request) =>
+      agents.find(({ agent }) => request !== undefined && agent.requests.includes(request))
+        ?.identity.agentId,
+  );
+  assert.deepEqual(attempts, [
+    [ids[0], 'engine_failed'],
+    [ids[1], 'served'],
+  ]);
+  const families = readMetrics(one.router.metrics());
+  assert.equal(valueOf(families, 'xim_attempt_failures_total', {}), 1);
+});

@@ -218,7 +218,7 @@ export interface ClientSink {
    * Where its client wants to see it: once the request was accepted its place in line, about once a
    * second while it waits; null: it is with an agent.
    */
-  onPlace?(place: Expectation | null): void;
+  onPlace?(place: Expectation | null, left?: Record<string, string>): void;
 }
 
 /** A refusal that `http/` puts into the envelope of its error table. */

@@ -1,6 +1,7 @@
 /** Streams whose agents die, stall or fail in the middle, and go on at another one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { tierTable } from '../domain/tiers/tiers.ts';
 import { continues, type ContinuingOptions } from '../testing/links/continuingAgent.ts';
 import { refuses, saysNothing, type Script } from '../testing/links/fakeAgent.ts';
 import { FakeClock } from '../testing/fakeClock.ts';
@@ -17,6 +18,15 @@ import type { InferenceRequest } from './ports.ts';
 const harness = auditedHarness();
 const text = 'Zoë 👩🏽‍💻 \n\n日本語 e\u0301 “ok”\t한국어 🏳️‍🌈\u3000done.';
 const dies: Script = (_request, agent) => agent.kill();
+/** The answer has its reason, and nothing behind it. */
+const diesBeforeTheEnd: Script = (request, agent) => {
+  const { requestId, created, model } = request.message;
+  const choices = [{ index: 0, delta: {}, logprobs: null, finish_reason: 'stop' }];
+  const frame = { id: `chatcmpl-${requestId}`, object: 'chat.completion.chunk', created, model };
+  const chunk = { ...frame, choices, usage: null };
+  request.stream.write(Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`));
+  setImmediate(() => setImmediate(() => agent.kill()));
+};
 const fails: Script = (request) => request.stream.reset('engine_failed');
 const able = ['chat', 'continue'];
 
@@ -271,4 +281,132 @@ test('max_tokens is used up twice', async () => {
   await result;
   assert.equal(textOf(client), 'abcdefg');
   assert.equal(deltas(chunksOf(client)).at(-1)?.finish_reason, 'length');
+});
+
+test('white space at the seam is paid twice out of max_tokens', async () => {
+  for (const [content, sent] of [
+    ['abcdefghijk', 5],
+    ['abc   fghijk', 3],
+    ['abc\n\n\nfghijk', 3],
+  ] as const) {
+    const one = await harness();
+    const first = await agentOf(one, { size: 1, chunks: 5, next: dies });
+    const body = bodyOf({ max_tokens: 8 }, content);
+    const { client, result } = ask(one, { includeUsage: true, body });
+    await until(() => first.agent.requests.length === 1);
+    const second = await agentOf(one, { size: 1 });
+    assert.equal((await result).outcome, 'completed');
+    assert.equal(textOf(client), content.slice(0, 8));
+    assert.equal(chunksOf(client).at(-1)?.usage?.['completion_tokens'], 8);
+    const asked = JSON.parse(second.agent.requests[0]?.body.toString() ?? '') as object;
+    assert.equal((asked as { max_tokens: number }).max_tokens, 8 - sent);
+  }
+});
+
+test('a complete answer costs nothing, because its agent died before it could count', async () => {
+  const one = await harness();
+  // The first says how it ended and dies, the second dies when all tokens are used.
+  await agentOf(one, { size: 1, next: diesBeforeTheEnd });
+  const whole = ask(one, { includeUsage: true, body: bodyOf({}, 'hello') });
+  await until(() => one.ports.usageRecords.length === 1);
+  await agentOf(one, { size: 1, chunks: 5, next: dies });
+  const body = bodyOf({ max_tokens: 5 }, 'hello world');
+  const spent = ask(one, { includeUsage: true, body });
+  await until(() => one.ports.usageRecords.length === 2);
+  for (const [at, { client, result }] of [whole, spent].entries()) {
+    assert.equal((await result).outcome, 'completed');
+    assert.equal(textOf(client), 'hello');
+    const record = one.ports.usageRecords[at];
+    const usage = chunksOf(client).at(-1)?.usage;
+    assert.equal(usage?.['completion_tokens'], 5);
+    assert.ok((usage['prompt_tokens'] ?? 0) > 0);
+    assert.deepEqual([usage['prompt_tokens'], 5], [record?.inputTokens, record?.outputTokens]);
+    assert.equal(record?.usageClamped, true, 'nobody counted it');
+    assert.ok((record.costMicros ?? 0) > 0);
+  }
+});
+
+test('what an own agent wrote is charged at the price of the shared one that went on', async () => {
+  const price = 7;
+  const paid = { price: { kind: 'per_million_tokens', amount: price } } as const;
+  const tiers = tierTable({ cpu_amd_optimized: paid });
+  const costs: number[] = [];
+  for (const order of [
+    ['own', 'shared'],
+    ['shared', 'own'],
+    ['shared', 'shared'],
+  ] as const) {
+    const one = await harness({ config: { tiers } });
+    const entryOf = (whose: 'own' | 'shared') => ({ projectId: whose === 'own' ? 'proj_a' : null });
+    const fallback = { enabled: true, afterMs: 0, tier: null };
+    const first = { size: 1, chunks: 90, next: dies };
+    const { agent } = await one.agent({
+      entry: entryOf(order[0]),
+      script: continues(first),
+      abilities: able,
+    });
+    const asked = { resume: true, includeUsage: true, body: bodyOf({}, 'x'.repeat(100)) };
+    const { result } = one.submit(asked, { endpoint: { fallback } });
+    await until(() => agent.requests.length === 1);
+    const script = continues({ size: 1 });
+    await one.agent({ entry: entryOf(order[1]), script, abilities: able });
+    assert.equal((await result).outcome, 'completed');
+    await until(() => one.ports.usageRecords.length === 1);
+    const [record] = one.ports.usageRecords;
+    assert.equal(record?.outputTokens, 100);
+    costs.push((record.costMicros - price * (record.inputTokens ?? 0)) / price);
+  }
+  // The prompt once, and what shared agents wrote.
+  assert.deepEqual(costs, [10, 90, 100]);
+});
+
+test('a slow stream is taken from its agent while every other is busy', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const pauses: Script = (request) => {
+    request.streamHead();
+    request.event('one ');
+    clock.setTimer(25_000, () => {
+      request.event('two');
+      request.done();
+      request.finish();
+    });
+  };
+  const slow = await one.agent({ script: pauses, abilities: able });
+  const { client, result } = ask(one);
+  await until(() => slow.agent.requests.length === 1);
+  const busy = await one.agent({ script: saysNothing, abilities: able });
+  const other = one.submit();
+  await until(() => busy.agent.requests.length === 1);
+  for (let s = 0; s < 26; s += 1) await clock.advanceAsync(1000);
+  assert.equal((await result).outcome, 'completed');
+  assert.match(client.text, /two/);
+  other.client.hangUp();
+  await clock.advanceAsync(15_000);
+});
+
+test('a limit stops an answer that has begun', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  let kill = (): void => {};
+  const holds: Script = (_request, agent) => void (kill = () => agent.kill());
+  await agentOf(one, { size: 1, chunks: 5, next: holds });
+  const { client, result } = ask(one);
+  await settle();
+  const other = await agentOf(one, {});
+  const debt: Script = (request) => {
+    request.streamHead();
+    request.event('x');
+    request.done();
+    request.finish({ usage: { input: 290_000, cached: 0, output: 1 } });
+  };
+  other.agent.script = debt;
+  assert.equal(
+    (await one.submit({ body: bodyOf({}, 'y'.repeat(3e5)) }).result).outcome,
+    'completed',
+  );
+  other.agent.script = continues();
+  kill();
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(textOf(client), text);
 });

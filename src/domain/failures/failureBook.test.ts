@@ -5,6 +5,7 @@ import { seededRandom } from '../../lib/random.ts';
 import { agentEntry, endpointEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
 import type { RoutedRequest } from '../agents/matching.ts';
 import type { AgentEntry } from '../directory.ts';
+import type { Moving } from './failureBook.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type {
   Dispatch,
@@ -180,13 +181,20 @@ test('a broken stream that is to be continued keeps a deadline of long ago', () 
 });
 
 test('a request is moved away from a slow agent though nobody else could take it', () => {
-  const { scheduler, link, arrive } = rig();
+  const { scheduler, link, arrive, ends } = rig();
   link(one);
   const { claim } = there(arrive('r1'));
-  assert.equal(scheduler.couldMove(claim), false);
-  link(two);
-  assert.equal(scheduler.couldMove(claim), true);
-  assert.equal(scheduler.couldMove(claim, ['continue']), false);
+  const late: Moving = { abilities: [], isNewBreak: false };
+  const could = (moving = late): boolean => scheduler.couldMove(claim, moving);
+  assert.equal(could(), false);
+  link(two, { slots: 1 });
+  assert.equal(could(), true);
+  assert.equal(could({ ...late, abilities: ['continue'] }), false);
+  const other = there(arrive('r2'));
+  assert.equal(other.agentId, 'two');
+  assert.equal(could(), false, 'it is busy');
+  ends(other);
+  assert.equal(could(), true);
 });
 
 /** Enough requests for one that may have a second agent. */

@@ -21,6 +21,14 @@ import { TokenTimes } from './tokenTimes.ts';
 /** How an agent did with a request; undefined says nothing of the agent. */
 export type Health = 'good' | 'bad' | undefined;
 
+/** How a request would be taken away from an agent that is slow. */
+export interface Moving {
+  /** What the next agent has to be able to do, beyond what was asked for. */
+  abilities: readonly string[];
+  /** The client has got a part of its answer from this agent: attempts count anew. */
+  isNewBreak: boolean;
+}
+
 export class FailureBook {
   readonly penalties: PenaltyBox<KnownAgent>;
   private readonly fleet: Fleet;
@@ -64,9 +72,13 @@ export class FailureBook {
     return this.hasOther(waiting, { severity: severityOf[standing], extra: [] });
   }
 
-  /** Whether somebody else could go on with what this claim serves, asked for more abilities. */
-  couldMove({ instance, waiting }: Claim, extra: readonly string[]): boolean {
-    return this.hasOther(waiting, { severity: Infinity, extra, besides: instance.agent });
+  /**
+   * Whether somebody else is free to go on with what this claim serves, and it may be tried once
+   * more. Where nobody is, a slow agent is better than a place in line.
+   */
+  couldMove({ instance, waiting }: Claim, { isNewBreak, abilities: extra }: Moving): boolean {
+    if (!isNewBreak && waiting.tried.length >= waiting.maxRetries) return false;
+    return this.hasOther(waiting, { severity: Infinity, extra, freeBesides: instance.agent });
   }
 
   /** The slot of a claim is free; `output`: tokens of its answer that its engine has told. */
@@ -85,18 +97,28 @@ export class FailureBook {
 
   private hasOther(
     waiting: WaitingRequest,
-    how: { severity: number; extra: readonly string[]; besides?: KnownAgent },
+    how: { severity: number; extra: readonly string[]; freeBesides?: KnownAgent },
   ): boolean {
     const { request, tried } = waiting;
+    const { freeBesides } = how;
     const asked = [...request.abilities, ...how.extra];
-    for (const { agent, abilities } of readyInstances(this.fleet, request)) {
-      if (agent === how.besides) continue;
+    for (const instance of readyInstances(this.fleet, request)) {
+      const { agent, abilities } = instance;
+      if (agent === freeBesides) continue;
+      if (freeBesides !== undefined && !isOpenTo(waiting, instance)) continue;
       if (severityOf[this.penalties.standing(agent, this.nowMs)] >= how.severity) continue;
       if (tried.length > 0 && tried.includes(triedKey(agent))) continue;
       if (hasAbilities(abilities, { asked })) return true;
     }
     return false;
   }
+}
+
+/** It has a free slot and little to do, in a stage that is open to the request. */
+function isOpenTo({ stages }: WaitingRequest, instance: EngineInstance): boolean {
+  const { agent, pools } = instance;
+  const stage = agent.entry.projectId === null ? 'shared' : 'own';
+  return stages.includes(stage) && pools.some(({ open }) => open.has(instance));
 }
 
 const unknown = new TokenTimes();

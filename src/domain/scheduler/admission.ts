@@ -68,6 +68,7 @@ export function stoppedRequests(
 ): { waiting: WaitingRequest; verdict: Verdict }[] {
   const { limits, queue } = where;
   return [...queue.all()].flatMap((waiting) => {
+    if (waiting.begun) return [];
     const refusal = limitRefusal(fleet, { waiting, limits });
     const isStopped = refusal?.verdict.kind === 'insufficient_quota';
     return isStopped ? [{ waiting, verdict: refusal.verdict }] : [];

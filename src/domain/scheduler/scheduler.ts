@@ -21,7 +21,7 @@ import { arrivalRefusal, quotaRefusal, stoppedRequests } from './admission.ts';
 import { AgentIndex } from '../agents/agentIndex.ts';
 import { chooseInstance, chooseInTurn, type Choice, type Chooser } from './choice.ts';
 import { dispatchOf } from './dispatchOf.ts';
-import { FailureBook } from '../failures/failureBook.ts';
+import { FailureBook, type Moving } from '../failures/failureBook.ts';
 import { HedgeBudget } from '../failures/hedgeBudget.ts';
 import { PenaltyBox } from '../failures/penaltyBox.ts';
 import { FleetChanges } from './fleetChanges.ts';
@@ -132,10 +132,10 @@ export class Scheduler {
     return this.placement.gauges();
   }
 
-  /** Whether somebody else could go on with what a claim serves, asked for further abilities. */
-  couldMove(claimId: number, extra: readonly string[] = []): boolean {
+  /** Whether somebody else is free to go on with what a claim serves. */
+  couldMove(claimId: number, moving: Moving): boolean {
     const claim = this.servingClaim(claimId);
-    return claim !== undefined && this.failures.couldMove(claim, extra);
+    return claim !== undefined && this.failures.couldMove(claim, moving);
   }
 
   /** Agents that could serve such a request now, or once they have a free slot. */
@@ -254,6 +254,8 @@ export class Scheduler {
     if (event.resume !== undefined) this.queue.begin(waiting, { ...event.resume, tried: [key] });
     else if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
     else waiting.tried.push(key);
+    // It was taken away from an agent: until then it did not wait.
+    if (!event.slotFree) this.queue.waitAnew(waiting);
     this.failures.judge(claim, event.health);
     // The freed slot goes to the queue only after the retry, which stands at its head.
     if (event.slotFree) this.free(claim);

@@ -138,6 +138,7 @@ export class WaitingQueue {
       order: this.lastOrder,
       own: 0,
       counted: false,
+      begun: false,
       longFrom: null,
       keptUntilMs: null,
       fair: null,
@@ -233,10 +234,16 @@ export class WaitingQueue {
     waiting.request = { ...request, abilities };
     waiting.attemptsBefore += waiting.tried.length + waiting.turnedDown;
     waiting.tried = how.tried;
+    waiting.begun = true;
     waiting.maxRetries = maxRetriesOfBroken;
     waiting.turnedDown = 0;
-    waiting.deadlineMs =
-      this.nowMs + Math.min(request.endpoint.queueTimeoutMs, this.bounds.longestMs);
+    this.waitAnew(waiting);
+  }
+
+  /** Its deadline as if it came now. It does not wait yet. */
+  waitAnew(waiting: WaitingRequest): void {
+    const { queueTimeoutMs } = waiting.request.endpoint;
+    waiting.deadlineMs = this.nowMs + Math.min(queueTimeoutMs, this.bounds.longestMs);
   }
 
   /** Other settings for one that does not wait at the moment; its deadline stays. */

@@ -13,7 +13,7 @@ import {
   type FakeAgent,
 } from '../../testing/links/fakeAgent.ts';
 import { joinOverHttp } from '../../testing/links/joinOverHttp.ts';
-import { FakeClient, until } from '../../testing/router/routerHarness.ts';
+import { FakeClient, RouterHarness, until } from '../../testing/router/routerHarness.ts';
 import type { ResponseSink } from '../listening/responseSink.ts';
 import { ProgressSink } from './progressSink.ts';
 import { placeEveryMs } from '../../router/limits.ts';
@@ -219,4 +219,30 @@ test('a refusal while it waits leaves the stream open, or says less than its sta
   });
   // What is refused before it was accepted keeps its status.
   assert.deepEqual(refusedText(false), { told: false, text: '', ended: 0 });
+});
+
+test('a stream that opens early says nothing of limits', async () => {
+  const one = new RouterHarness();
+  await one.router.start();
+  const ask = (sink: FakeClient) => {
+    const client = new ProgressSink(sink as unknown as ResponseSink) as unknown as FakeClient;
+    return one.submit({}, { client });
+  };
+  const held: FakeAgent['requests'] = [];
+  const { agent: busy } = await one.agent({ script: (request) => void held.push(request) });
+  const first = one.submit();
+  await until(() => held.length === 1);
+  const early = new FakeClient();
+  const waits = ask(early);
+  busy.script = echoes;
+  for (const request of held) await echoes(request, busy);
+  await first.result;
+  await waits.result;
+  const limit = /: serving agent=shared isolation=\S+ x-ratelimit-limit-requests=\d+ /;
+  assert.match(early.text, limit);
+  const served = new FakeClient();
+  await ask(served).result;
+  assert.ok(Number(served.headers?.['x-ratelimit-remaining-requests']) > 0, 'known at once');
+  assert.match(served.text, limit);
+  await one.router.stop();
 });

@@ -54,10 +54,10 @@ export class ProgressSink implements ClientSink {
   }
 
   /** The request was accepted, or is still waiting; null: it is with an agent. */
-  onPlace(place: Expectation | null): void {
+  onPlace(place: Expectation | null, left: Record<string, string> = {}): void {
     if (this.phase === 'idle') {
       this.phase = 'open';
-      this.inner.head(200, headers);
+      this.inner.head(200, { ...headers, ...left });
       this.say(place === null ? ': accepted\n\n' : placeLine(place));
     } else if (this.phase === 'open' && place !== null) this.say(placeLine(place));
   }
@@ -69,7 +69,9 @@ export class ProgressSink implements ClientSink {
     }
     if (this.phase !== 'open') return;
     const { 'x-xim-agent': agent = 'none', 'x-xim-isolation': isolation = 'none' } = answered;
-    this.say(`: serving agent=${agent} isolation=${isolation}\n\n`);
+    const left = Object.entries(answered).filter(([name]) => isLeft(name));
+    const pairs = left.map(([name, value]) => ` ${name}=${value}`).join('');
+    this.say(`: serving agent=${agent} isolation=${isolation}${pairs}\n\n`);
     const streams = (answered['content-type'] ?? '').startsWith('text/event-stream');
     this.phase = status === 200 && streams ? 'passing' : 'holding';
   }
@@ -122,6 +124,10 @@ export class ProgressSink implements ClientSink {
     return JSON.stringify(errorEnvelope('upstream_error', message, { param: null }));
   }
 }
+
+/** What is left of limits and budgets. Whoever waited hears of it when somebody serves. */
+const isLeft = (name: string): boolean =>
+  name.startsWith('x-ratelimit-') || name === 'x-xim-budget-used';
 
 function placeLine({ position, etaMs }: Expectation): string {
   const eta = etaMs === null ? '' : ` eta=${Math.max(1, Math.ceil(etaMs / 1000))}s`;

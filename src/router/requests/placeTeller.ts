@@ -25,7 +25,7 @@ export class PlaceTeller {
       run.trail.wait = { position: place.position, predictedMs: place.etaMs };
     }
     if (run.sink.onPlace === undefined || run.isOver) return;
-    run.sink.onPlace(place);
+    run.sink.onPlace(place, run.left());
     this.watching.add(run);
   }
 

@@ -5,6 +5,7 @@
 import { errorEnvelope, errorTable, type ErrorName } from '../../api/errors.ts';
 import { parameterOfAbility, type Ability } from '../../api/abilities.ts';
 import type { EndpointEntry } from '../../domain/directory.ts';
+import { maxRetries } from '../../domain/limits.ts';
 import type { ExclusionReason } from '../../domain/agents/matching.ts';
 import type { Tier } from '../../domain/tiers/tiers.ts';
 import type { Explanation, Verdict } from '../../domain/scheduler/schedulerEvents.ts';
@@ -90,11 +91,11 @@ export function brokenBy(code: ResetCode): Refusal {
   return { name: 'upstream_error', message };
 }
 
-/** For the error event of a stream that could have been continued. */
-export const notContinued: Refusal = {
-  name: 'upstream_error',
-  message: 'The agent failed while it answered, and no other could continue. It is not complete.',
-};
+/** For the error event of a stream that could have been continued, and why it was not. */
+export function notContinued({ message: why }: Refusal): Refusal {
+  const what = 'The agent failed while it answered, and no other could continue.';
+  return { name: 'upstream_error', message: `${what} The answer is not complete. ${why}` };
+}
 
 export const shuttingDown: Refusal = {
   name: 'shutting_down',
@@ -217,7 +218,8 @@ function unsupported(verdict: Extract<Verdict, { kind: 'unsupported_parameter' }
 function upstreamError(verdict: Extract<Verdict, { kind: 'upstream_error' }>): Refusal {
   const { attempts } = verdict;
   const tries = attempts === 1 ? 'The agent' : `${attempts} agents`;
-  const message = `${tries} failed before the first byte of the answer, and no other is there.`;
+  const rest = attempts > maxRetries ? 'more are not tried' : 'no other is there';
+  const message = `${tries} failed before the first byte of the answer, and ${rest}.`;
   return { name: 'upstream_error', message, retryAfterMs: shortestRetryMs, extra: { attempts } };
 }
 

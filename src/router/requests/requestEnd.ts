@@ -5,6 +5,7 @@
  * Invariants
  * R1 `conclude` runs once.
  */
+import { maxMediaPromptTokens } from '../../domain/limits.ts';
 import { freeBytes } from '../../lib/memory/freeBytes.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type {
@@ -18,7 +19,8 @@ import type {
 import type { EndedRequest } from '../receipts/receiptCodec.ts';
 import { RequestTrail } from '../receipts/requestTrail.ts';
 import { mayResume, Resumable } from '../resuming/resumable.ts';
-import { agentHeaders } from './answerHeaders.ts';
+import { agentHeaders, leftHeaders } from './answerHeaders.ts';
+import { AnswerParts } from './answerParts.ts';
 import type { Attempt } from './attempt.ts';
 import { ratesOf } from './rateHeaders.ts';
 import { errorEvent } from './refusals.ts';
@@ -51,6 +53,10 @@ export abstract class RequestEnd {
   protected ttftMs: number | null = null;
   /** Null: a stream that breaks stays broken. */
   protected readonly resumable: Resumable | null;
+  /** What attempts before the last one wrote of the answer. */
+  protected readonly parts = new AnswerParts();
+  /** What it came to, where no engine said so any more. */
+  protected seen: ClampedUsage | undefined;
 
   constructor(options: { request: InferenceRequest; sink: ClientSink; context: RunContext }) {
     const { sink, context } = options;
@@ -149,17 +155,30 @@ export abstract class RequestEnd {
     return agentHeaders(this.context.agent(dispatch.agentId), this.request.project);
   }
 
+  /** Headers that say what is left of its limits and budgets; none before somebody serves. */
+  left(): Record<string, string> {
+    const { attempt, context, request } = this;
+    if (attempt === undefined) return {};
+    const used = context.budgets.nearEnd(request.project.id, request.apiKey.id);
+    return leftHeaders(attempt.dispatch.rates, used);
+  }
+
   /** What the agent says that was used, within what was relayed. */
   protected usageOf(end: EndMessage | undefined, attempt = this.attempt): ClampedUsage | undefined {
-    return countedUsage(end, { attempt, bodyBytes: this.bodyBytes });
+    const { bodyBytes, request } = this;
+    // An image is an address in the body, or shorter there than what it comes to.
+    const hasMedia = request.abilities.some((one) => one === 'image' || one === 'audio');
+    const mediaTokens = hasMedia ? (request.model.contextLength ?? maxMediaPromptTokens) : 0;
+    return countedUsage(end, { attempt, bodyBytes, mediaTokens });
   }
 
   protected record(ending: { outcome: Outcome; status: number; end?: Ending['end'] }): UsageRecord {
     const { startedAtMs, ttftMs, queueMs, attempt, request } = this;
     const { outcome, status } = ending;
     const latencyMs = this.context.clock.monotonic() - request.arrivedAtMs;
-    const usage = this.usageOf(ending.end);
-    const come = { outcome, status, startedAtMs, ttftMs, latencyMs, queueMs, usage, attempt };
+    const usage = this.usageOf(ending.end) ?? this.seen;
+    const times = { startedAtMs, ttftMs, latencyMs, queueMs };
+    const come = { outcome, status, ...times, usage, attempt, parts: this.parts };
     return usageRecord(request, come);
   }
 }

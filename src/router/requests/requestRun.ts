@@ -26,7 +26,6 @@ import type { AgentLink } from '../links/agentLink.ts';
 import { settleTimeoutMs } from '../limits.ts';
 import type { ClientSink, InferenceRequest, Refusal, UsageRecord } from '../ports.ts';
 import { noStep, type Continuation } from '../resuming/resumable.ts';
-import { leftHeaders } from './answerHeaders.ts';
 import { healthOfAnswer, healthOfBreak } from './agentHealth.ts';
 import type { Answered, Attempt, AttemptOwner, Overdue } from './attempt.ts';
 import {
@@ -46,6 +45,7 @@ import { Rival } from './rival.ts';
 import { RequestEnd } from './requestEnd.ts';
 import { rateHeaders } from './rateHeaders.ts';
 import type { Ending, Failed, RunContext } from './runContext.ts';
+import { seenUsage } from './usageClamp.ts';
 import { outcomeOf, refusedUsage } from './usageRecord.ts';
 
 export class RequestRun extends RequestEnd implements AttemptOwner {
@@ -134,11 +134,8 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     // Unless it may have to be continued, the body has served.
     if (!attempt.isEventStream || this.resumable?.begin(this.body) !== true) this.dropBody();
     this.context.journal.hurry();
-    const { project, apiKey } = this.request;
-    const used = this.context.budgets.nearEnd(project.id, apiKey.id);
-    const left = leftHeaders(attempt.dispatch.rates, used);
     const type = { 'content-type': head.contentType };
-    this.sink.head(head.status, { ...type, ...this.agentHeaders(attempt), ...left });
+    this.sink.head(head.status, { ...type, ...this.agentHeaders(attempt), ...this.left() });
   }
 
   /** Told after the bytes: what the scheduler learns from them need not hold them up. */
@@ -178,8 +175,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
 
   onBroken(attempt: Attempt, failure: { code: ResetCode; detail: string }): void {
     if (this.phase.is === 'running' && this.rival.isThere) {
-      const how = { main: this.phase.attempt, health: healthOfBreak(failure.code) };
-      return this.goOnWith(this.rival.outlive(attempt, how) ?? how.main);
+      return this.outlive(attempt, { main: this.phase.attempt, code: failure.code });
     }
     if (!this.isRunning(attempt)) return;
     const { claim } = attempt;
@@ -200,6 +196,18 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     this.concludeStream('stream_error', this.breakOff(attempt, brokenBy(failure.code)));
   }
 
+  /** One of two has failed before the first byte, and the other one goes on. */
+  private outlive(failed: Attempt, { main, code }: { main: Attempt; code: ResetCode }): void {
+    const left = this.rival.outlive(failed, { main, health: healthOfBreak(code) }) ?? main;
+    this.context.meter.attemptFailed(code, 'before_first_byte');
+    if (left !== main) {
+      const nowMs = this.context.clock.monotonic();
+      this.trail.ended(code, nowMs);
+      this.trail.dispatched(left.dispatch, nowMs);
+    }
+    this.goOnWith(left);
+  }
+
   /**
    * Lets somebody else continue a stream that broke, or brings it to its end where only that is
    * missing. False: it can only be told that it broke.
@@ -211,13 +219,17 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     if (!failed.slotFree) attempt.reset('idle', nowMs);
     if (step.kind === 'complete') {
       const { claim, slotFree, health } = failed;
-      this.context.tell({ type: 'end', claim, slotFree, health });
+      const usage = seenUsage(step.used, { attempt, bodyBytes: this.bodyBytes });
+      this.seen = usage;
+      this.context.tell({ type: 'end', claim, slotFree, health, ...(slotFree && { usage }) });
       this.sink.write(step.bytes);
+      this.sink.write(step.used.chunkOf(usage));
       this.concludeStream('completed', () => this.endStream());
       return true;
     }
     const { abilities, isNewBreak } = step;
     this.continuation = step;
+    this.parts.wrote(attempt, step.sentTokens);
     this.trail.resumed = this.resumable?.resumed ?? 0;
     this.phase = { is: 'waiting', sinceMs: nowMs };
     this.context.tell({ ...failed, ...(isNewBreak && { resume: { abilities } }) });
@@ -231,7 +243,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
       return this.refuse({ outcome, status: clientClosedStatus, refusal });
     }
     const isOurs = outcome === 'revoked' || outcome === 'shutting_down';
-    const finish = this.breakOff(attempt, isOurs ? refusal : notContinued);
+    const finish = this.breakOff(attempt, isOurs ? refusal : notContinued(refusal));
     this.concludeStream(isOurs ? outcome : 'stream_error', finish);
   }
 
@@ -296,7 +308,8 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
   /** R3: nothing came, and somebody else may be quicker. While nobody is there it is left alone. */
   private moveOn(attempt: Attempt, nowMs: number): void {
     const { claim } = attempt;
-    if (this.rival.isThere || !this.context.couldMove(claim)) return;
+    const moving = { abilities: [], isNewBreak: false };
+    if (this.rival.isThere || !this.context.couldMove(claim, moving)) return;
     this.phase = { is: 'waiting', sinceMs: nowMs };
     this.trail.ended('late', nowMs);
     this.context.meter.attemptFailed('idle', 'before_first_byte');
@@ -307,7 +320,9 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
   /** The same in mid-stream: somebody else continues it, or it is left alone. */
   private onStalled(attempt: Attempt, nowMs: number): void {
     const { claim } = attempt;
-    if (this.resumable === null || !this.context.couldMove(claim, ['continue'])) return;
+    if (this.resumable === null) return;
+    const moving = { abilities: ['continue'], isNewBreak: this.resumable.isNewBreak };
+    if (!this.context.couldMove(claim, moving)) return;
     const failed = { type: 'failed', claim, slotFree: false, health: 'bad' } as const;
     if (!this.goOn(attempt, { failed, nowMs })) return this.resumable.release();
     this.trail.ended('stalled', nowMs);

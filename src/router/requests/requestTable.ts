@@ -257,7 +257,7 @@ export class RequestTable {
       limits: options.failures,
       hedging: options.hedging,
       tell: (event) => this.driver.send(event),
-      couldMove: (claim, extra) => this.driver.scheduler.couldMove(claim, extra),
+      couldMove: (claim, moving) => this.driver.scheduler.couldMove(claim, moving),
       kept: { bytes: 0 },
       linkFor: (dispatch) => registry().linkFor(dispatch),
       agent: (agentId): AgentEntry | undefined => directory.agent(agentId),

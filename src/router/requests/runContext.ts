@@ -1,5 +1,6 @@
 /** What a request's run is made with, and the forms that it goes through. */
 import type { AgentEntry } from '../../domain/directory.ts';
+import type { Moving } from '../../domain/failures/failureBook.ts';
 import type { Dispatch, UntimedEvent } from '../../domain/scheduler/schedulerEvents.ts';
 import type { TierTable } from '../../domain/tiers/tiers.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -26,7 +27,7 @@ export interface RunContext {
   hedging: boolean;
   tell(event: UntimedEvent): void;
   /** Whether somebody else could go on with what a claim serves. */
-  couldMove(claim: number, extra?: readonly string[]): boolean;
+  couldMove(claim: number, moving: Moving): boolean;
   /** What resumable streams keep. */
   kept: KeptInAll;
   linkFor(dispatch: Dispatch): AgentLink | undefined;

@@ -3,8 +3,8 @@
  * they report is billed.
  */
 import type { EndMessage } from '../../protocol/messages/end.ts';
+import type { UsedSoFar } from '../resuming/resumable.ts';
 import type { Attempt } from './attempt.ts';
-import type { DeliveredCounts } from '../resuming/resumedStream.ts';
 
 export interface ClampedUsage {
   input: number;
@@ -24,14 +24,45 @@ const unseenTokens = 64;
 /** What an agent says that its attempt came to; undefined: nothing. `bodyBytes`: of the client. */
 export function countedUsage(
   end: EndMessage | undefined,
-  what: { attempt: Attempt | undefined; bodyBytes: number },
+  what: { attempt: Attempt | undefined; bodyBytes: number; mediaTokens: number },
 ): ClampedUsage | undefined {
   if (end?.usage === undefined) return undefined;
   const { continuation = null, answerBytes = 0 } = what.attempt ?? {};
-  const bodyBytes = continuation?.body.length ?? what.bodyBytes;
+  const bodyBytes = (continuation?.body.length ?? what.bodyBytes) + what.mediaTokens;
   const clamped = clampUsage(end.usage, { bodyBytes, answerBytes });
-  return continuation === null ? clamped : joinUsage(clamped, continuation.counts);
+  return continuation === null ? clamped : joinUsage(clamped, continuation.sentTokens);
 }
+
+/**
+ * Of an answer that is complete, though its agent was lost before it could say what it came to:
+ * what its engine told in the stream, or, marked as clamped, what is known of it here.
+ */
+export function seenUsage(
+  { told, tokens, bytes }: UsedSoFar,
+  { attempt, bodyBytes }: { attempt: Attempt; bodyBytes: number },
+): ClampedUsage {
+  const delivered = attempt.continuation?.sentTokens ?? 0;
+  const counted = told === null ? undefined : toldUsage(told);
+  if (counted !== undefined) {
+    return { ...clampUsage(counted, { bodyBytes, answerBytes: bytes }), delivered };
+  }
+  const { prompt, own } = attempt.dispatch.work;
+  const input = Math.max(0, prompt - delivered);
+  const cached = Math.min(input, prompt - own);
+  return { input, cached, output: tokens, clamped: true, delivered };
+}
+
+function toldUsage(told: Record<string, unknown>): EndMessage['usage'] {
+  const details = (told['prompt_tokens_details'] ?? {}) as Record<string, unknown>;
+  const [input, output] = [told['prompt_tokens'], told['completion_tokens']];
+  const cached = details['cached_tokens'] ?? 0;
+  return isCount(input) && isCount(output) && isCount(cached)
+    ? { input, cached, output }
+    : undefined;
+}
+
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0;
 
 /** No token is shorter than a byte: neither of the body nor of the answer. */
 export function clampUsage(
@@ -46,8 +77,8 @@ export function clampUsage(
 }
 
 /** Of an answer that was continued: the prompt once, and all of the answer. */
-export function joinUsage(last: ClampedUsage, { delivered, sent }: DeliveredCounts): ClampedUsage {
-  const input = Math.max(0, last.input - sent);
+export function joinUsage(last: ClampedUsage, sentTokens: number): ClampedUsage {
+  const input = Math.max(0, last.input - sentTokens);
   const cached = Math.min(input, last.cached);
-  return { ...last, input, cached, output: last.output + delivered, delivered };
+  return { ...last, input, cached, output: last.output + sentTokens, delivered: sentTokens };
 }

@@ -1,8 +1,8 @@
 /** The record of a request that has ended, or that stands for it if nothing more is heard of it. */
-import { tokensCostMicros } from '../../domain/metering/price.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { HeadMessage } from '../../protocol/messages/head.ts';
 import type { InferenceRequest, Outcome, UsageRecord } from '../ports.ts';
+import type { AnswerParts } from './answerParts.ts';
 import type { Attempt } from './attempt.ts';
 import type { ClampedUsage } from './usageClamp.ts';
 
@@ -18,11 +18,12 @@ export interface RequestEnd {
   usage: ClampedUsage | undefined;
   /** The last attempt that was made; undefined: nobody was chosen. */
   attempt: Attempt | undefined;
+  parts: AnswerParts;
 }
 
 /** Member by member: spread into it, a record costs 1 KiB more and all that reads it is slower. */
 export function usageRecord(request: Omit<InferenceRequest, 'body'>, end: RequestEnd): UsageRecord {
-  const { attempt, usage } = end;
+  const { attempt, usage, parts } = end;
   return {
     requestId: request.requestId,
     projectId: request.project.id,
@@ -38,7 +39,7 @@ export function usageRecord(request: Omit<InferenceRequest, 'body'>, end: Reques
     stream: request.stream,
     usageClamped: usage?.clamped ?? false,
     shared: attempt?.dispatch.shared ?? false,
-    costMicros: attempt === undefined || usage === undefined ? 0 : costOf(attempt, usage),
+    costMicros: attempt === undefined || usage === undefined ? 0 : parts.costMicros(attempt, usage),
     outcome: end.outcome,
     status: end.status,
     startedAtMs: end.startedAtMs,
@@ -46,11 +47,6 @@ export function usageRecord(request: Omit<InferenceRequest, 'body'>, end: Reques
     latencyMs: end.latencyMs,
     queueMs: end.queueMs,
   };
-}
-
-/** Of own agents the time is charged, not the tokens. */
-function costOf({ dispatch, tier }: Attempt, used: ClampedUsage): number {
-  return dispatch.shared ? tokensCostMicros(tier.price, used) : 0;
 }
 
 /** How a request ended whose answer came to its end. */

@@ -10,11 +10,12 @@ export interface DeliveredText {
   frame: Record<string, unknown>;
   /** The content of all deltas, joined. May end with half a surrogate pair. */
   text: string;
-  /** Chunks with text: engines write one for each token. */
-  tokens: number;
+  /** Chunks with text, by how long it was after each: engines write one for each token. */
+  tokenEnds: readonly number[];
   /** The choice has its end; null: it goes on. */
   finishReason: string | null;
-  hasUsage: boolean;
+  /** What the engine said that the answer used, as it stands there; null: it did not yet. */
+  usage: Record<string, unknown> | null;
 }
 
 export type ReadDelivered =
@@ -44,9 +45,9 @@ export function readDelivered(bytes: Buffer): ReadDelivered {
 class Reader {
   private frame: Record<string, unknown> | undefined;
   private text = '';
-  private tokens = 0;
+  private readonly tokenEnds: number[] = [];
   private finishReason: string | null = null;
-  private hasUsage = false;
+  private usage: DeliveredText['usage'] = null;
   private reasoned = false;
   private unfit: 'unreadable' | 'not_text' | undefined;
 
@@ -59,18 +60,18 @@ class Reader {
       return;
     }
     this.frame ??= Object.fromEntries(Object.entries(chunk).filter(([name]) => !ofChunk.has(name)));
-    if (objectOf(chunk['usage']) !== undefined) this.hasUsage = true;
+    this.usage = objectOf(chunk['usage']) ?? this.usage;
     const choices = Array.isArray(chunk['choices']) ? (chunk['choices'] as unknown[]) : [];
     for (const choice of choices) this.choice(objectOf(choice) ?? {});
   }
 
   result(): ReadDelivered {
-    const { frame, text, tokens, finishReason, hasUsage } = this;
+    const { frame, text, tokenEnds, finishReason, usage } = this;
     if (this.unfit !== undefined) return { kind: 'unfit', why: this.unfit };
     if (frame === undefined) return { kind: 'unfit', why: 'unreadable' };
     const isThinking = text === '' ? this.reasoned : hasOpenThought(text);
     if (isThinking && finishReason === null) return { kind: 'unfit', why: 'reasoning' };
-    return { kind: 'text', frame, text, tokens, finishReason, hasUsage };
+    return { kind: 'text', frame, text, tokenEnds, finishReason, usage };
   }
 
   private choice(choice: Record<string, unknown>): void {
@@ -83,7 +84,9 @@ class Reader {
     const thinks = typeof reasoning === 'string' && reasoning !== '';
     if (thinks) this.reasoned = true;
     if (typeof content === 'string') this.text += content;
-    if (thinks || (typeof content === 'string' && content !== '')) this.tokens += 1;
+    if (thinks || (typeof content === 'string' && content !== '')) {
+      this.tokenEnds.push(this.text.length);
+    }
     const reason = choice['finish_reason'];
     if (typeof reason === 'string') this.finishReason = reason;
   }

@@ -15,7 +15,7 @@ import { maxKeptBodyBytes, maxKeptBytes, maxKeptBytesInAll, maxResumes } from '.
 import type { InferenceRequest } from '../ports.ts';
 import { readDelivered, type DeliveredText } from './deliveredText.ts';
 import { resumedBody } from './resumedBody.ts';
-import { ResumedStream, type DeliveredCounts } from './resumedStream.ts';
+import { ResumedStream, usageChunk, type TokenCounts } from './resumedStream.ts';
 import { Seam, sentText } from './seam.ts';
 
 /** What all resumable streams keep together, in bytes. */
@@ -28,7 +28,7 @@ export type NextStep =
   /** It cannot: the client is told. */
   | { kind: 'none'; why: string }
   /** The client has all of the answer but these bytes and the end of the stream. */
-  | { kind: 'complete'; bytes: Buffer }
+  | { kind: 'complete'; bytes: Buffer; used: UsedSoFar }
   | Continuation;
 
 export interface Continuation {
@@ -37,9 +37,22 @@ export interface Continuation {
   stream: ResumedStream;
   /** What the next agent has to be able to do, beyond what the client asked for. */
   abilities: readonly Ability[];
-  counts: DeliveredCounts;
+  /** Tokens of the answer that the next agent is sent. */
+  sentTokens: number;
   /** False: whoever was to continue it has given nothing; it is the same break still. */
   isNewBreak: boolean;
+}
+
+/** What an answer came to, as far as somebody said so. */
+export interface UsedSoFar {
+  /** The engine's own count, which was under way when the stream broke; null: it did not come. */
+  told: Record<string, unknown> | null;
+  /** Chunks with text. */
+  tokens: number;
+  /** All that the client was given. */
+  bytes: number;
+  /** The last chunk of the answer, if the client asked for it and has not had it. */
+  chunkOf(usage: TokenCounts): Buffer;
 }
 
 /** Of a stream that is not resumable. */
@@ -77,6 +90,11 @@ export class Resumable {
     return this.body === undefined;
   }
 
+  /** The client was given something since it broke last. */
+  get isNewBreak(): boolean {
+    return this.kept.length !== this.brokenAtBytes;
+  }
+
   /** The client has its first bytes. False: there is no room to keep the request's body. */
   begin(body: Buffer): boolean {
     if (body.length > maxKeptBodyBytes || !this.take(body.length)) return false;
@@ -99,9 +117,8 @@ export class Resumable {
     if (body === undefined) return { kind: 'none', why: 'not_kept' };
     const delivered = readDelivered(this.kept.view());
     if (delivered.kind === 'unfit') return { kind: 'none', why: delivered.why };
-    if (delivered.finishReason !== null) return { kind: 'complete', bytes: Buffer.alloc(0) };
-    const isNewBreak = this.kept.length !== this.brokenAtBytes;
-    if (isNewBreak && this.resumed === maxResumes) return { kind: 'none', why: 'too_often' };
+    if (delivered.finishReason !== null) return this.complete(delivered, Buffer.alloc(0));
+    if (this.isNewBreak && this.resumed === maxResumes) return { kind: 'none', why: 'too_often' };
     return this.continuation(body, delivered);
   }
 
@@ -114,23 +131,40 @@ export class Resumable {
   }
 
   private continuation(body: Buffer, delivered: DeliveredText): NextStep {
-    const { frame, text, tokens } = delivered;
+    const { frame, text, tokenEnds } = delivered;
     const { includeUsage } = this;
     const sent = sentText(text);
-    const resumed = resumedBody(body, { sent, tokens });
+    // A prompt without an open turn holds nothing of the answer.
+    const isSent = (end: number): boolean => sent !== '' && end <= sent.length;
+    const sentTokens = tokenEnds.filter(isSent).length;
+    const tokens = tokenEnds.length;
+    const resumed = resumedBody(body, { sent, sentTokens, tokens });
     if (resumed.kind === 'unfit') return { kind: 'none', why: 'not_text' };
     if (resumed.kind === 'spent') {
-      return { kind: 'complete', bytes: this.lastChunk(delivered) };
+      return this.complete(delivered, this.lastChunk(delivered));
     }
-    const isNewBreak = this.kept.length !== this.brokenAtBytes;
+    const { isNewBreak } = this;
     this.brokenAtBytes = this.kept.length;
     if (isNewBreak) this.resumed += 1;
-    const seam = new Seam({ delivered: text, stops: resumed.stops });
-    // A prompt without an open turn holds nothing of the answer.
-    const counts = { delivered: tokens, sent: sent === '' ? 0 : tokens };
-    const stream = new ResumedStream({ frame, seam, resumed: this.resumed, counts, includeUsage });
+    const stream = new ResumedStream({
+      frame,
+      seam: new Seam({ delivered: text, stops: resumed.stops }),
+      resumed: this.resumed,
+      sentTokens,
+      isAnew: tokens === 0,
+      includeUsage,
+    });
     const abilities: Ability[] = sent === '' ? [] : ['continue'];
-    return { kind: 'continue', body: resumed.body, stream, abilities, counts, isNewBreak };
+    return { kind: 'continue', body: resumed.body, stream, abilities, sentTokens, isNewBreak };
+  }
+
+  private complete({ frame, tokenEnds, usage }: DeliveredText, bytes: Buffer): NextStep {
+    const { includeUsage, resumed } = this;
+    const isMissing = includeUsage && usage === null;
+    const chunkOf = (counts: TokenCounts): Buffer =>
+      isMissing ? usageChunk(frame, { counts, resumed }) : Buffer.alloc(0);
+    const used = { told: usage, tokens: tokenEnds.length, bytes: this.kept.length, chunkOf };
+    return { kind: 'complete', bytes, used };
   }
 
   /** Of an answer that has had all the tokens that it may have. */

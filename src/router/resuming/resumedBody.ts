@@ -6,35 +6,59 @@
 import { withMembers, type MemberChanges } from '../../lib/json/jsonMembers.ts';
 
 export type ResumedBody =
-  | { kind: 'body'; body: Buffer; stops: readonly string[]; maxTokens: number | null }
+  | { kind: 'body'; body: Buffer; stops: readonly string[] }
   /** All that the answer may have was delivered. */
   | { kind: 'spent' }
   /** There is no turn that could be left open. */
   | { kind: 'unfit' };
 
-/** `sent`: what the open turn holds; `tokens`: what the answer has had of its allowance. */
-export function resumedBody(body: Buffer, answer: { sent: string; tokens: number }): ResumedBody {
+/**
+ * Members by which engines hold an answer to a form. It would begin anew in the middle of the text;
+ * with `echo` the engine says once more what the open turn holds.
+ */
+const binding = [
+  'ebnf',
+  'echo',
+  'grammar',
+  'guided_choice',
+  'guided_grammar',
+  'guided_json',
+  'guided_regex',
+  'json_schema',
+  'regex',
+  'structured_outputs',
+];
+
+/**
+ * `sent`: what the open turn holds, which is so many tokens; `tokens`: what the answer has had of
+ * its allowance. What is not in the turn is written once more, and needs its part of that.
+ */
+export function resumedBody(
+  body: Buffer,
+  answer: { sent: string; sentTokens: number; tokens: number },
+): ResumedBody {
   const fields = JSON.parse(body.toString('utf8')) as Record<string, unknown>;
-  const { sent, tokens } = answer;
+  const { sent, sentTokens, tokens } = answer;
+  if (sent !== '' && binding.some((name) => Boolean(fields[name]))) return { kind: 'unfit' };
   const changes: Record<string, string | undefined> = {};
-  let maxTokens: number | null = null;
+  let allowed = Infinity;
   for (const name of ['max_tokens', 'max_completion_tokens']) {
     const value = fields[name];
     if (typeof value !== 'number') continue;
     // The second is the newer name, and counts where both are there.
-    maxTokens = value - tokens;
-    changes[name] = String(maxTokens);
+    allowed = value;
+    changes[name] = String(Math.max(1, value - sentTokens));
   }
-  if (maxTokens !== null && maxTokens <= 0) return { kind: 'spent' };
+  if (allowed <= tokens) return { kind: 'spent' };
   const least = fields['min_tokens'];
-  if (typeof least === 'number') changes['min_tokens'] = String(Math.max(0, least - tokens));
+  if (typeof least === 'number') changes['min_tokens'] = String(Math.max(0, least - sentTokens));
   const turn = sent === '' ? {} : openTurn(fields, sent);
   if (turn === undefined) return { kind: 'unfit' };
   const all: MemberChanges = { ...changes, ...turn };
   // A member that stands twice counts as a parser reads it.
   const once = (): Buffer => Buffer.from(JSON.stringify(fields));
   const spliced = withMembers(body, all) ?? withMembers(once(), all) ?? once();
-  return { kind: 'body', body: spliced, stops: stopsOf(fields['stop']), maxTokens };
+  return { kind: 'body', body: spliced, stops: stopsOf(fields['stop']) };
 }
 
 function openTurn(fields: Record<string, unknown>, sent: string): MemberChanges | undefined {

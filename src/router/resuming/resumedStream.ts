@@ -17,15 +17,11 @@ export interface ResumedStreamOptions {
   seam: Seam;
   /** How often the answer was resumed, this time included. */
   resumed: number;
-  counts: DeliveredCounts;
+  /** Tokens of the answer that the engine was sent: it counts them as its prompt's. */
+  sentTokens: number;
+  /** The client has had nothing of an answer: whatever comes is new to it. */
+  isAnew: boolean;
   includeUsage: boolean;
-}
-
-/** Tokens of the answer that the client had before. */
-export interface DeliveredCounts {
-  delivered: number;
-  /** Of these: what the next engine was sent, and counts as its prompt's. */
-  sent: number;
 }
 
 /**
@@ -35,6 +31,12 @@ export interface DeliveredCounts {
 export type ResumedPhase = 'going' | 'finished' | 'stopped' | 'unreadable';
 
 type Fields = Record<string, unknown>;
+
+export interface TokenCounts {
+  input: number;
+  cached: number;
+  output: number;
+}
 
 export class ResumedStream {
   phase: ResumedPhase = 'going';
@@ -60,18 +62,9 @@ export class ResumedStream {
    * The usage chunk of an answer that ended at a stop string, before its engine could send one;
    * undefined: the client did not ask for it.
    */
-  usageOf(used: { input: number; cached: number; output: number }): Buffer | undefined {
+  usageOf(counts: TokenCounts): Buffer | undefined {
     const { frame, resumed, includeUsage } = this.options;
-    if (!includeUsage) return undefined;
-    const { input, cached, output } = used;
-    const usage = {
-      prompt_tokens: input,
-      completion_tokens: output,
-      total_tokens: input + output,
-      prompt_tokens_details: { cached_tokens: cached },
-    };
-    const chunk = { ...frame, choices: [], usage, x_xim_resumed: resumed };
-    return Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`);
+    return includeUsage ? usageChunk(frame, { counts, resumed }) : undefined;
   }
 
   private take(event: Buffer): void {
@@ -93,13 +86,15 @@ export class ResumedStream {
   private choice(chunk: Fields, choice: Fields): void {
     if (this.phase !== 'going') return;
     const { seam, resumed } = this.options;
-    const { content } = (choice['delta'] ?? {}) as Fields;
+    const { content, role: _said, ...rest } = (choice['delta'] ?? {}) as Fields;
     const reason = choice['finish_reason'];
     const ends = typeof reason === 'string';
     let text = typeof content === 'string' ? seam.push(content) : '';
     if (ends && !seam.stopped) text += seam.flush();
-    // The role and what comes with it was said by the first agent.
-    if (text !== '') this.write(this.chunkOf(chunk, { delta: { content: text }, reason: null }));
+    // The role was said by the first agent, and what comes beside text in front of that.
+    const beside = this.options.isAnew ? rest : {};
+    const delta = text === '' ? beside : { ...beside, content: text };
+    if (Object.keys(delta).length > 0) this.write(this.chunkOf(chunk, { delta, reason: null }));
     if (!ends && !seam.stopped) return;
     this.phase = seam.stopped ? 'stopped' : 'finished';
     const last = this.chunkOf(chunk, { delta: {}, reason: seam.stopped ? 'stop' : reason });
@@ -112,10 +107,10 @@ export class ResumedStream {
   }
 
   private usage(chunk: Fields): void {
-    const { frame, resumed, counts, includeUsage } = this.options;
+    const { frame, resumed, sentTokens, includeUsage } = this.options;
     const counted = (chunk['usage'] ?? null) as Fields | null;
     if (!includeUsage || counted === null) return;
-    const usage = joinedUsage(counted, counts);
+    const usage = joinedUsage(counted, sentTokens);
     this.write({ ...chunk, ...frame, choices: [], usage, x_xim_resumed: resumed });
   }
 
@@ -124,11 +119,27 @@ export class ResumedStream {
   }
 }
 
+/** A usage chunk of the router's own, for an answer whose engine could not send one any more. */
+export function usageChunk(
+  frame: Fields,
+  { counts, resumed }: { counts: TokenCounts; resumed: number },
+): Buffer {
+  const { input, cached, output } = counts;
+  const usage = {
+    prompt_tokens: input,
+    completion_tokens: output,
+    total_tokens: input + output,
+    prompt_tokens_details: { cached_tokens: cached },
+  };
+  const times = resumed > 0 ? { x_xim_resumed: resumed } : {};
+  return Buffer.from(`data: ${JSON.stringify({ ...frame, choices: [], usage, ...times })}\n\n`);
+}
+
 /** The prompt once, and the whole answer. */
-function joinedUsage(counted: Fields, { delivered, sent }: DeliveredCounts): Fields {
+function joinedUsage(counted: Fields, sentTokens: number): Fields {
   const { prompt_tokens: prompt, completion_tokens: completion } = counted;
-  const input = Math.max(0, Number(prompt) - sent);
-  const output = Number(completion) + delivered;
+  const input = Math.max(0, Number(prompt) - sentTokens);
+  const output = Number(completion) + sentTokens;
   const details = (counted['prompt_tokens_details'] ?? {}) as Fields;
   const cached = Math.min(input, Number(details['cached_tokens'] ?? 0));
   return {

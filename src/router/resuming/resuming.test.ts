@@ -213,13 +213,13 @@ test('a stop string that lies across the seam is shown, or ends the answer too e
 
 test('a continued answer is longer than the client allowed', () => {
   const body = requestOf('x', { max_tokens: 10, max_completion_tokens: 12, min_tokens: 3 });
-  const made = resumedBody(body, { sent: 'four', tokens: 4 });
+  const made = resumedBody(body, { sent: 'four', sentTokens: 4, tokens: 4 });
   assert.ok(made.kind === 'body');
   const { max_tokens, max_completion_tokens, min_tokens } = JSON.parse(
     made.body.toString(),
   ) as Record<string, number>;
   assert.deepEqual([max_tokens, max_completion_tokens, min_tokens], [6, 8, 0]);
-  assert.equal(resumedBody(body, { sent: 'twelve', tokens: 12 }).kind, 'spent');
+  assert.equal(resumedBody(body, { sent: 'twelve', sentTokens: 11, tokens: 12 }).kind, 'spent');
   const { client, steps } = run(requestOf(text, { max_tokens: 2 }), [900], { size: 4 });
   assert.deepEqual(
     steps.map(({ kind }) => kind),
@@ -232,7 +232,7 @@ test('members of the body that no parser of ours understands are changed', () =>
   const body = Buffer.from(
     '{"messages":[{"role":"user","content":"x"}],"seed":12345678901234567890}',
   );
-  const made = resumedBody(body, { sent: 'a', tokens: 1 });
+  const made = resumedBody(body, { sent: 'a', sentTokens: 1, tokens: 1 });
   assert.ok(made.kind === 'body');
   assert.match(made.body.toString(), /"seed":12345678901234567890/);
 });
@@ -243,7 +243,7 @@ test('an open turn of the client is closed, or followed by another', () => {
     { role: 'assistant', content: 'Once ' },
   ];
   const body = Buffer.from(JSON.stringify({ messages, continue_final_message: true }));
-  const made = resumedBody(body, { sent: 'upon', tokens: 1 });
+  const made = resumedBody(body, { sent: 'upon', sentTokens: 1, tokens: 1 });
   assert.ok(made.kind === 'body');
   const { messages: all } = JSON.parse(made.body.toString()) as Body;
   assert.deepEqual(all.at(-1), { role: 'assistant', content: 'Once upon' });
@@ -280,6 +280,35 @@ test('half of a thought, a tool call or an error is continued as if it were text
   assert.equal(kinds('data: {"error":{"message":"x"}}\n\n'), 'unreadable');
   assert.equal(kinds(': queued position=1\n\n' + role + event({ content: 'a' })), 'a');
   assert.equal(kinds(role + event({ content: 'a' }) + 'data: {"choices": [{"del'), 'a');
+});
+
+test('an answer of a given form begins it anew in the middle', () => {
+  for (const more of [{ guided_json: {} }, { grammar: 'x' }, { regex: 'a+' }, { echo: true }]) {
+    const body = requestOf('x', more);
+    const made = (sent: string) => resumedBody(body, { sent, sentTokens: 1, tokens: 1 });
+    assert.equal(made('{"a":').kind, 'unfit', JSON.stringify(more));
+    assert.equal(made('').kind, 'body', 'nothing of it was delivered');
+  }
+  const plain = requestOf('x', { echo: false, grammar: null });
+  assert.equal(resumedBody(plain, { sent: 'a', sentTokens: 1, tokens: 1 }).kind, 'body');
+});
+
+test('an answer that begins anew is without its reasoning', () => {
+  const role = event({ role: 'assistant', content: '' });
+  const goOn = (delivered: string): string => {
+    const resumable = new Resumable({ includeUsage: false, inAll: { bytes: 0 } });
+    resumable.begin(requestOf('x'));
+    resumable.keep(Buffer.from(delivered));
+    const step = resumable.next();
+    assert.ok(step.kind === 'continue');
+    const events = [role, event({ reasoning_content: 'hmm' }), event({ content: ' So' })].join('');
+    return step.stream.push(Buffer.from(events)).toString();
+  };
+  const anew = goOn(role);
+  assert.match(anew, /"delta":{"reasoning_content":"hmm"}/);
+  assert.match(anew, /"delta":{"content":" So"}/);
+  assert.equal(anew.includes('"role"'), false);
+  assert.equal(goOn(role + event({ content: 'And' })).includes('hmm'), false);
 });
 
 test('a request that asks for more than text is continued', () => {
