@@ -277,19 +277,26 @@ class World {
       return this.send({ type: 'end', ...base });
     }
     const waiting = this.served.get(id);
-    if (waiting !== undefined) this.requeue(waiting, claim, how);
+    if (waiting !== undefined) this.requeue(waiting, claim, { how, slotFree });
     const resume = how === 'resumed' ? { resume: { abilities: [] } } : {};
     this.send({ type: 'failed', ...base, blameless: how === 'turned_down', ...resume });
   }
 
-  private requeue(waiting: ModelWaiting, claim: ModelClaim, how: Finish): void {
+  private requeue(
+    waiting: ModelWaiting,
+    claim: ModelClaim,
+    { how, slotFree }: { how: Finish; slotFree: boolean },
+  ): void {
     const key = `${claim.agentId}/${claim.life}`;
     if (how === 'resumed') {
       waiting.tried = [key];
       waiting.turnedDown = 0;
-      waiting.deadlineMs = this.nowMs + waiting.request.endpoint.queueTimeoutMs;
     } else if (how === 'turned_down' && waiting.turnedDown < 2) waiting.turnedDown += 1;
     else waiting.tried.push(key);
+    // Where its slot is not free, it was taken away from an agent that is still at it.
+    if (how === 'resumed' || !slotFree) {
+      waiting.deadlineMs = this.nowMs + waiting.request.endpoint.queueTimeoutMs;
+    }
     this.retries += 1;
     waiting.order = -this.retries;
     this.waiting.push(waiting);
