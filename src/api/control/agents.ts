@@ -84,7 +84,10 @@ const agentEventSchema = z
     kind: z.string(),
     /** `user:<id>`, `key:<id>`, `agent`, `system` or `rule:<name>`. */
     actor: z.string(),
-    /** A person's e-mail address, a key's name; null: there is none (any more). */
+    /**
+     * A person's e-mail address, a key's name; null: there is none (any more), or, of a project's
+     * agent, the person is no member of that project.
+     */
     actor_name: z.string().nullable(),
     detail: z.string(),
   })

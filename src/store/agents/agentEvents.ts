@@ -62,5 +62,12 @@ export async function agentEvents(
     actor: row.actor,
     detail: row.detail,
   }));
-  return { items: await withActorNames(tx, items), next };
+  const agent = await tx.db
+    .selectFrom('agents')
+    .select('project_id')
+    .where('id', '=', agentId)
+    .executeTakeFirst();
+  const { project_id: projectId = null } = agent ?? {};
+  const readers = projectId === null ? 'anybody' : { membersOf: projectId };
+  return { items: await withActorNames(tx, items, readers), next };
 }

@@ -89,6 +89,17 @@ const stateCases: StoreCases = {
     );
   },
 
+  'whose agent it is reads the address of an operator who is no member': async ({ store }) => {
+    await withJoinKey(store);
+    const { id: agentId } = await enrolled(store, 1);
+    const operator = userRow({ id: 'user_operator', email: 'operator@example.org' });
+    assert.ok((await store.insertUser({ user: operator, audit: auditNote() })).ok);
+    const acts = { ...by, actor: 'user:user_operator' };
+    await store.setAgentState({ audit: auditNote(), agentId, state: 'suspended', ...acts });
+    const { items } = await store.agentEvents({ agentId, page: { after: null, limit: 1 } });
+    assert.deepEqual([items[0]?.actor, items[0]?.actorName], [acts.actor, null]);
+  },
+
   'a first link happens twice': async ({ store }) => {
     await withJoinKey(store);
     const { id: agentId } = await enrolled(store, 1);
