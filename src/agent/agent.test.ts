@@ -260,9 +260,14 @@ test('a cancel does not reach the engine, or is not confirmed afterwards', async
   for (const options of [{ stream: true }, { stream: false }]) {
     const answer = server.link.open(hello, options);
     await until(() => engine.stats().active === 1);
+    if (options.stream) await until(() => answer.text.split('"content"').length > 5);
     answer.stream.reset('cancelled');
     await until(() => answer.confirmed.length === 1);
-    assert.equal(answer.confirmed[0]?.outcome, 'cancelled');
+    const [end] = answer.confirmed;
+    assert.equal(end?.outcome, 'cancelled');
+    // It counts what it sent, where its engine was stopped before it counted.
+    assert.ok((end.usage?.output ?? end.written ?? 0) >= (options.stream ? 4 : 0));
+    assert.equal(end.written === undefined, !options.stream);
     await until(() => engine.stats().active === 0);
   }
 });

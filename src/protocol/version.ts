@@ -23,6 +23,12 @@ export const linkHistory: readonly LinkVersion[] = [
   {
     version: 1,
     date: '2026-11-26',
+    fingerprint: 'f8753ea4885c76e7',
+    what: 'END may say how many chunks with text went out, where no engine counted.',
+  },
+  {
+    version: 1,
+    date: '2026-11-26',
     fingerprint: '38c1fc3d1c18fce5',
     what: 'OPEN may carry the trace that its request belongs to.',
   },

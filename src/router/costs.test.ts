@@ -70,3 +70,41 @@ test('a link that ends, a second one or the router’s stop is counted wrong', a
   assert.equal(seconds(), 125);
   assert.ok(one.ports.uptimes.every(({ agentId }) => agentId === identity.agentId));
 });
+
+test('a client that leaves before the last chunk pays nothing for what it has read', async () => {
+  const one = new RouterHarness();
+  await one.router.start();
+  const written = 40;
+  const { agent } = await one.agent({
+    script: (request) => {
+      request.whenReset(() => request.finish({ outcome: 'cancelled', usage: undefined, written }));
+      request.streamHead();
+      for (let at = 0; at < written; at += 1) request.event('word ');
+    },
+  });
+  const { client, result } = one.submit({ body: Buffer.alloc(2000) });
+  await until(() => client.text !== '');
+  client.hangUp();
+  assert.equal((await result).outcome, 'client_closed');
+  // Nothing was written, or an agent says more than it sent: no more than that is believed.
+  const claims = [0, 1e9];
+  for (const claim of claims) {
+    agent.script = (request) => {
+      const end = { outcome: 'cancelled', usage: undefined, written: claim } as const;
+      request.whenReset(() => request.finish(end));
+      request.streamHead();
+      request.event('word ');
+    };
+    const other = one.submit({ body: Buffer.alloc(2000) });
+    await until(() => other.client.text !== '');
+    other.client.hangUp();
+    await other.result;
+  }
+  await one.router.stop();
+  await until(() => one.ports.usageRecords.length === 3);
+  const [read, none, liar] = one.ports.usageRecords;
+  assert.equal(read?.outputTokens, written);
+  assert.ok((read.inputTokens ?? 0) > 100 && read.costMicros > 0);
+  assert.deepEqual([none?.outputTokens, none?.costMicros], [null, 0]);
+  assert.ok((liar?.outputTokens ?? 0) < 1000, String(liar?.outputTokens));
+});

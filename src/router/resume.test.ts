@@ -321,8 +321,7 @@ test('a complete answer costs nothing, because its agent died before it could co
     assert.equal(usage?.['completion_tokens'], 5);
     assert.ok((usage['prompt_tokens'] ?? 0) > 0);
     assert.deepEqual([usage['prompt_tokens'], 5], [record?.inputTokens, record?.outputTokens]);
-    assert.equal(record?.usageClamped, true, 'nobody counted it');
-    assert.ok((record.costMicros ?? 0) > 0);
+    assert.ok((record?.costMicros ?? 0) > 0);
   }
 });
 

@@ -113,7 +113,7 @@ test('the numbers of a machine and its engine do not reach its owner', async () 
   assert.ok((now?.memory_total_bytes ?? 0) > 2 ** 20);
   assert.ok((now?.disk_total_bytes ?? 0) > (now?.disk_free_bytes ?? 0));
   assert.ok((now?.resident_bytes ?? 0) > 2 ** 20);
-  const busy = ask('fake:{"chunks":400,"tickMs":20}');
+  const busy = ask('fake:{"chunks":700,"tickMs":20}');
   await until(
     async () => {
       const { now: later } = await control<AgentHealthAnswer>(health);

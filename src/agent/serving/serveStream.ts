@@ -19,6 +19,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { OpenMessage } from '../../protocol/messages/open.ts';
+import { hasText } from './wireUsage.ts';
 import type { Engine, EngineEnd, EngineSink, EngineUsage, JsonObject } from '../engines/engine.ts';
 import { answerPieceBytes, enginePaths, maxRequestBodyBytes } from '../limits.ts';
 import { isRequestBody, ServedRequest } from './servedRequest.ts';
@@ -108,6 +109,8 @@ class Serving implements EngineSink {
   private firstByteMs: number | undefined;
   /** The whole answer of a request that is not streamed. */
   private answer: Buffer | undefined;
+  /** Chunks with text. */
+  private written = 0;
   /** The link takes no more for now. */
   private blocked = false;
   private wakeWriter: (() => void) | undefined;
@@ -184,6 +187,7 @@ class Serving implements EngineSink {
     }
     const bytes = this.wire.chunk(event);
     if (bytes !== undefined) this.send(bytes);
+    if (hasText(event)) this.written += 1;
     return !this.blocked;
   }
 
@@ -320,6 +324,7 @@ class Serving implements EngineSink {
     const end: EndMessage = {
       requestId: this.open.requestId,
       ...(usage === undefined ? {} : { usage }),
+      ...(usage === undefined && this.written > 0 ? { written: this.written } : {}),
       timings: {
         ...(firstByteMs === undefined ? {} : { firstByteMs }),
         totalMs: this.elapsedMs(),

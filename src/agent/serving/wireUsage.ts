@@ -1,7 +1,7 @@
 /** Usage as engines give it, read for END and rewritten to OpenAI's shape for the client. */
 import { maxUsageTokens } from '../../protocol/limits.ts';
 import type { EngineUsage, JsonObject } from '../engines/engine.ts';
-import { objectOf } from './jsonValue.ts';
+import { arrayOf, objectOf } from './jsonValue.ts';
 
 /** The engine's own counts in a chunk or an answer; undefined when it has none (E4). */
 export function usageOf(event: JsonObject): EngineUsage | undefined {
@@ -15,6 +15,19 @@ export function usageOf(event: JsonObject): EngineUsage | undefined {
   const cached =
     count(details?.['cached_tokens']) ?? count(objectOf(event['timings'])?.['cache_n']);
   return { input, output, cached: Math.min(input, cached ?? 0) };
+}
+
+const textMembers = ['content', 'reasoning_content', 'reasoning', 'text'];
+
+/** Whether a chunk carries text of the answer, or a tool call: one for each token. */
+export function hasText(event: JsonObject): boolean {
+  return arrayOf(event['choices']).some((choice) => {
+    const fields = objectOf(choice);
+    const delta = objectOf(fields?.['delta']) ?? fields;
+    if (delta === undefined) return false;
+    if (Array.isArray(delta['tool_calls'])) return true;
+    return textMembers.some((name) => typeof delta[name] === 'string' && delta[name] !== '');
+  });
 }
 
 /** The `usage` member of an answer, whole, whatever the engine left out. */

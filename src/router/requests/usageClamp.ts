@@ -16,6 +16,9 @@ export interface ClampedUsage {
   delivered?: number;
 }
 
+/** Undefined: nobody counted. */
+type CountedUsage = ClampedUsage | undefined;
+
 /** A chat template may add so many tokens to what the body holds. */
 const templateTokens = 1024;
 /** Tokens that an engine counts and that leave no byte: the end of the text, a stop string. */
@@ -25,31 +28,48 @@ const unseenTokens = 64;
 export function countedUsage(
   end: EndMessage | undefined,
   what: { attempt: Attempt | undefined; bodyBytes: number; mediaTokens: number },
-): ClampedUsage | undefined {
-  if (end?.usage === undefined) return undefined;
-  const { continuation = null, answerBytes = 0 } = what.attempt ?? {};
+): CountedUsage {
+  const { attempt } = what;
+  if (end === undefined) return undefined;
+  if (end.usage === undefined) return attempt && writtenUsage(end, attempt);
+  const { continuation = null, answerBytes = 0 } = attempt ?? {};
   const bodyBytes = (continuation?.body.length ?? what.bodyBytes) + what.mediaTokens;
   const clamped = clampUsage(end.usage, { bodyBytes, answerBytes });
   return continuation === null ? clamped : joinUsage(clamped, continuation.sentTokens);
 }
 
+/** An engine that was stopped did not count: the agent did, and the prompt is as was estimated. */
+function writtenUsage({ outcome, written = 0 }: EndMessage, attempt: Attempt): CountedUsage {
+  if (outcome !== 'cancelled' || written === 0) return undefined;
+  const { dispatch, continuation, answerBytes } = attempt;
+  const sentTokens = continuation?.sentTokens ?? 0;
+  const output = Math.min(written, answerBytes);
+  return estimated(dispatch, { output: output + sentTokens, sentTokens });
+}
+
 /**
  * Of an answer that is complete, though its agent was lost before it could say what it came to:
- * what its engine told in the stream, or, marked as clamped, what is known of it here.
+ * what its engine told in the stream, or what is known of it here.
  */
 export function seenUsage(
   { told, tokens, bytes }: UsedSoFar,
   { attempt, bodyBytes }: { attempt: Attempt; bodyBytes: number },
 ): ClampedUsage {
-  const delivered = attempt.continuation?.sentTokens ?? 0;
+  const sentTokens = attempt.continuation?.sentTokens ?? 0;
   const counted = told === null ? undefined : toldUsage(told);
   if (counted !== undefined) {
-    return { ...clampUsage(counted, { bodyBytes, answerBytes: bytes }), delivered };
+    return { ...clampUsage(counted, { bodyBytes, answerBytes: bytes }), delivered: sentTokens };
   }
-  const { prompt, own } = attempt.dispatch.work;
-  const input = Math.max(0, prompt - delivered);
+  return estimated(attempt.dispatch, { output: tokens, sentTokens });
+}
+
+function estimated(
+  { work: { prompt, own } }: Attempt['dispatch'],
+  { output, sentTokens }: { output: number; sentTokens: number },
+): ClampedUsage {
+  const input = Math.max(0, prompt - sentTokens);
   const cached = Math.min(input, prompt - own);
-  return { input, cached, output: tokens, clamped: true, delivered };
+  return { input, cached, output, clamped: false, delivered: sentTokens };
 }
 
 function toldUsage(told: Record<string, unknown>): EndMessage['usage'] {
