@@ -110,7 +110,7 @@ async function rowOf(policy: PolicyName, plan: Plan): Promise<RoutingRow> {
   const platform = await Platform.open({ machines, requests, clock, binds, makeScheduler });
   try {
     const real = await play(requests, { platform, clock });
-    const predictor = scheduler?.predictor() ?? null;
+    const predictor = scheduler?.learned().predictor ?? null;
     const simulated = simulateTraced({ requests, machines, policy, seed });
     return { policy, real: figuresOf(real), simulated: figuresOf(simulated), predictor };
   } finally {

@@ -70,6 +70,7 @@ test('a metric of the product that no panel shows, without a reason', () => {
     'xim_answer_bytes_total',
     'xim_usage_clamped_total',
     'xim_agents_penalized',
+    'xim_prefix_blocks',
     'xim_links',
     'xim_receipts',
     'xim_receipts_bytes',

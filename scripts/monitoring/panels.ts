@@ -150,6 +150,15 @@ const queue: PanelRow = {
       },
     },
     {
+      title: 'Room in engines',
+      about: 'Tokens of prompts and answers in flight, of those that engines make use of.',
+      unit: 'short',
+      lines: {
+        'in flight': sum(selector('xim_engine_room_used_tokens')),
+        'of use': sum(selector('xim_engine_room_tokens')),
+      },
+    },
+    {
       title: 'Agents by state',
       about: 'Agents that are not dead. Only active ones get work.',
       unit: 'short',

@@ -315,7 +315,7 @@ export class Router {
     return routerMetrics({
       counts: { ...scheduler.counts(), waitingLimit },
       meter: this.requests.meter,
-      predictor: scheduler.predictor(),
+      learned: scheduler.learned(),
       penalties: scheduler.penalties(),
       receipts: this.receipts.state(),
       journal: this.journal.figures(),

@@ -74,6 +74,12 @@ const latePart = 0.15;
 /** Answers shorter than this say little about the time between tokens. */
 const minAnswerTokens = 8;
 
+/** Tokens of prompts and answers in flight, and how many are of use (`Infinity`: not known). */
+export interface RoomFigures {
+  used: number;
+  ofUse: number;
+}
+
 export class InstanceLoad {
   readonly model: LatencyModel;
   readonly cache = newCacheAccount();
@@ -123,6 +129,10 @@ export class InstanceLoad {
     }
     const bound = this.room.bound * (room === 'fair' ? fairPart : 1);
     return this.given + tokensUnderWay(more) <= bound;
+  }
+
+  roomFigures(): RoomFigures {
+    return { used: this.given, ofUse: this.room.bound };
   }
 
   /** Prompt tokens that are still to be computed. */

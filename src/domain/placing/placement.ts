@@ -19,7 +19,7 @@ import {
   valueOf,
   type FairAccount,
 } from '../waiting/fairQueue.ts';
-import { InstanceLoad, type Order, type Work } from './instanceLoad.ts';
+import { InstanceLoad, type RoomFigures, type Order, type Work } from './instanceLoad.ts';
 import type { PredictorGauges } from '../prediction/latencyModel.ts';
 import { ModelMemory } from './modelMemory.ts';
 import {
@@ -48,6 +48,15 @@ const ageing = 0.015;
 /** Ms per token of an answer, where nothing is known. */
 const tpotUnknownMs = 30;
 
+/** What a scheduler has learned, as figures. */
+export interface Learned {
+  /** How good predictions were lately; null: there were none. */
+  predictor: PredictorGauges | null;
+  /** Blocks of prompts that are known to be with somebody. */
+  prefixBlocks: number;
+  room: RoomFigures;
+}
+
 export class Placement {
   private readonly tiers: TierTable;
   private readonly fair = new FairQueue();
@@ -59,9 +68,8 @@ export class Placement {
     this.tiers = tiers;
   }
 
-  /** How good predictions were lately; null: there were none. */
-  gauges(): PredictorGauges | null {
-    return this.models.gauges();
+  gauges(): Omit<Learned, 'room'> {
+    return { predictor: this.models.gauges(), prefixBlocks: this.index.size };
   }
 
   /** The load of an instance that is granted for the first time. */

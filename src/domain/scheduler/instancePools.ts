@@ -14,7 +14,7 @@ import { instanceKey, nothingYet } from './schedulerState.ts';
 import type { EngineInstance, InstancePool, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import { maxScored } from './limits.ts';
 import { DeadlineHeap } from '../waiting/deadlineHeap.ts';
-import type { InstanceLoad, Work } from '../placing/instanceLoad.ts';
+import type { InstanceLoad, RoomFigures, Work } from '../placing/instanceLoad.ts';
 import { LongPrompts, patience, type Offered } from '../placing/longPrompts.ts';
 import type { Placement } from '../placing/placement.ts';
 import { PoolQueue } from '../waiting/poolQueue.ts';
@@ -159,6 +159,18 @@ export class InstancePools {
     const { nowMs } = this;
     const instances = pool.instances.size;
     if (pool.long.came(offered, { instances, nowMs })) this.wider.add(pool);
+  }
+
+  /** Over all instances that are known to hold only so much. */
+  room(): RoomFigures {
+    const figures = { used: 0, ofUse: 0 };
+    for (const load of this.ofLoad.keys()) {
+      const { used, ofUse } = load.roomFigures();
+      if (ofUse === Infinity) continue;
+      figures.used += used;
+      figures.ofUse += ofUse;
+    }
+    return figures;
   }
 
   /** Long prompts may go to more instances of this pool (B2). */

@@ -30,7 +30,7 @@ import type { Rates } from '../quotas/limitAccount.ts';
 import { LimitBook } from '../quotas/limitBook.ts';
 import { maxRetries } from '../limits.ts';
 import { servingTier, type RoutedRequest } from '../agents/matching.ts';
-import { ownOutput, Placement } from '../placing/placement.ts';
+import { ownOutput, Placement, type Learned } from '../placing/placement.ts';
 import { emptyRegionMap } from '../agents/regionMap.ts';
 import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
 import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
@@ -127,9 +127,9 @@ export class Scheduler {
     return { agents, total };
   }
 
-  /** How good predictions of first bytes were lately; null: there were none. */
-  predictor(): ReturnType<Placement['gauges']> {
-    return this.placement.gauges();
+  /** What was learned, as figures. */
+  learned(): Learned {
+    return { ...this.placement.gauges(), room: this.pools.room() };
   }
 
   /** Whether somebody else is free to go on with what a claim serves. */

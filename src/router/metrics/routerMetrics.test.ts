@@ -8,6 +8,7 @@ import {
   refuses,
   streams,
   type Script,
+  type FakeRequest,
 } from '../../testing/links/fakeAgent.ts';
 import { apiKeyEntry, endpointEntry, projectEntry } from '../../testing/router/directoryEntries.ts';
 import { RouterHarness, until } from '../../testing/router/routerHarness.ts';
@@ -107,4 +108,24 @@ test('projects, keys or agents that make series without end', async () => {
   for (const name of names) assert.ok(!text.includes(name), `a label names ${name}`);
   const series = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   assert.ok(series.length < 400, `${series.length} series after 60 strangers`);
+});
+
+test('what engines have room for, or hold of prompts, is to be seen nowhere', async () => {
+  const one = await harness();
+  const held: FakeRequest[] = [];
+  const linked = await one.agent({ slots: 4, script: (request) => void held.push(request) });
+  const told = (name: string): number | undefined =>
+    valueOf(readMetrics(one.router.metrics()), name);
+  assert.deepEqual([told('xim_engine_room_tokens'), told('xim_prefix_blocks')], [0, 0]);
+  const engine = { instance: 'engine-2', modelId: 'model_a', slots: 4, engine: 'vllm' } as const;
+  linked.agent.grant([{ ...engine, abilities: ['chat'], holdsTokens: 10_000 }]);
+  await until(() => told('xim_engine_room_tokens') === 8000);
+  assert.equal(told('xim_engine_room_used_tokens'), 0);
+  const { result } = one.submit({ body: Buffer.alloc(4096) });
+  await until(() => held.length === 1);
+  assert.ok((told('xim_engine_room_used_tokens') ?? 0) > 1000);
+  assert.equal(told('xim_prefix_blocks'), 4);
+  for (const request of held) await streams('x')(request, linked.agent);
+  await result;
+  assert.equal(told('xim_engine_room_used_tokens'), 0);
 });

@@ -1,6 +1,6 @@
 /** What the router measures, by name, and how it is read at a scrape. */
 import { derivedAgentState } from '../../domain/agents/agentState.ts';
-import type { PredictorGauges } from '../../domain/prediction/latencyModel.ts';
+import type { Learned } from '../../domain/placing/placement.ts';
 import { defineMetrics, metricsText } from '../../lib/metrics/metricsText.ts';
 import type { Sample } from '../../lib/metrics/series.ts';
 import type { Directory } from '../directory.ts';
@@ -91,6 +91,18 @@ export const routerMetricTable = defineMetrics({
     help: 'Agents that are not dead, by state.',
     labels: ['state', 'ownership'],
   },
+  xim_engine_room_tokens: {
+    kind: 'gauge',
+    help: 'Tokens of prompts and answers that engines make use of at once, as told or learned.',
+  },
+  xim_engine_room_used_tokens: {
+    kind: 'gauge',
+    help: 'Of these: tokens in flight, as estimated.',
+  },
+  xim_prefix_blocks: {
+    kind: 'gauge',
+    help: 'Blocks of prompts that are known to be cached somewhere.',
+  },
   xim_slots: { kind: 'gauge', help: 'Slots that linked agents grant.', labels: ['ownership'] },
   xim_slots_in_use: { kind: 'gauge', help: 'Slots that are held.', labels: ['ownership'] },
   xim_links: { kind: 'gauge', help: 'Links of agents that are up.' },
@@ -114,7 +126,7 @@ export const routerMetricTable = defineMetrics({
 export interface RouterMeasured {
   counts: { running: number; waiting: number; waitingBytes: number; waitingLimit: number };
   meter: RequestMeter;
-  predictor: PredictorGauges | null;
+  learned: Learned;
   penalties: { agents: number; total: number };
   receipts: ShelfState;
   directory: Pick<Directory, 'agents' | 'agent'>;
@@ -124,7 +136,8 @@ export interface RouterMeasured {
 
 /** The text for a scrape. */
 export function routerMetrics(measured: RouterMeasured): string {
-  const { counts, meter, predictor, registry, journal } = measured;
+  const { counts, meter, learned, registry, journal } = measured;
+  const { predictor, room, prefixBlocks } = learned;
   const fleet = fleetOf(measured);
   return metricsText(routerMetricTable, {
     xim_requests_total: meter.requests.samples(),
@@ -148,6 +161,9 @@ export function routerMetrics(measured: RouterMeasured): string {
     xim_limit_refusals_total: meter.limitRefusals.samples(),
     xim_predictor_mape_ratio: whenKnown(predictor?.mape),
     xim_predictor_p90_coverage_ratio: whenKnown(predictor?.p90Coverage),
+    xim_engine_room_tokens: room.ofUse,
+    xim_engine_room_used_tokens: room.used,
+    xim_prefix_blocks: prefixBlocks,
     xim_agents: agentsByState(measured),
     xim_slots: samplesOf(fleet.slots),
     xim_slots_in_use: samplesOf(fleet.inUse),
