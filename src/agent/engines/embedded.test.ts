@@ -175,6 +175,9 @@ modelTest('emoji and Chinese do not survive the way in and out', async () => {
   assert.equal(answer.reason, 'stop');
   const pieces = answer.events.map((event) => textOf(choiceOf(event)));
   assert.ok(pieces.every((piece) => !piece.includes('\uFFFD')));
+  // Each token has its chunk, the end of the text has the reason: whoever goes on counts them.
+  assert.equal(answer.events.length, answer.usage?.output);
+  assert.ok(pieces.filter((piece) => piece === '').length > 4);
 });
 
 modelTest('a user writes a control token and speaks as the system', async () => {

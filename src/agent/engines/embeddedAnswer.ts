@@ -145,7 +145,10 @@ class AnswerWriter {
 
   onToken(token: Token): 'go_on' | 'stop' | { wait: Promise<void> } {
     this.generated.push(token);
-    this.emit(this.stops.push(this.text.push(token)));
+    const piece = this.stops.push(this.text.push(token));
+    // Whoever goes on with the answer elsewhere counts chunks: each token has one.
+    if (piece !== '' || this.stops.met) this.emit(piece);
+    else if (this.stream) this.ready = this.sink.write(this.chunk('', null));
     if (this.stops.met) return 'stop';
     return this.ready ? 'go_on' : { wait: this.whenReady() };
   }
@@ -178,7 +181,8 @@ class AnswerWriter {
   }
 
   private chunk(piece: string, reason: string | null): JsonObject {
-    const choice = this.chat ? { delta: piece === '' ? {} : { content: piece } } : { text: piece };
+    const isLast = piece === '' && reason !== null;
+    const choice = this.chat ? { delta: isLast ? {} : { content: piece } } : { text: piece };
     return { choices: [{ index: 0, ...choice, finish_reason: reason }] };
   }
 

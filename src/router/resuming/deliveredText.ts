@@ -10,7 +10,7 @@ export interface DeliveredText {
   frame: Record<string, unknown>;
   /** The content of all deltas, joined. May end with half a surrogate pair. */
   text: string;
-  /** Chunks with text, by how long it was after each: engines write one for each token. */
+  /** Tokens, by how long the text was after each: engines write a chunk for each. */
   tokenEnds: readonly number[];
   /** The choice has its end; null: it goes on. */
   finishReason: string | null;
@@ -46,6 +46,8 @@ class Reader {
   private frame: Record<string, unknown> | undefined;
   private text = '';
   private readonly tokenEnds: number[] = [];
+  /** Chunks without text since the last one with some. */
+  private unseen = 0;
   private finishReason: string | null = null;
   private usage: DeliveredText['usage'] = null;
   private reasoned = false;
@@ -84,11 +86,19 @@ class Reader {
     const thinks = typeof reasoning === 'string' && reasoning !== '';
     if (thinks) this.reasoned = true;
     if (typeof content === 'string') this.text += content;
-    if (thinks || (typeof content === 'string' && content !== '')) {
-      this.tokenEnds.push(this.text.length);
-    }
     const reason = choice['finish_reason'];
     if (typeof reason === 'string') this.finishReason = reason;
+    const isText = thinks || (typeof content === 'string' && content !== '');
+    if (isText) this.token();
+    else if (content === '' && delta['role'] === undefined && typeof reason !== 'string') {
+      this.unseen += 1;
+    }
+  }
+
+  /** A chunk without text is a token of the character that the next text brings. */
+  private token(): void {
+    for (; this.unseen >= 0; this.unseen -= 1) this.tokenEnds.push(this.text.length);
+    this.unseen = 0;
   }
 }
 

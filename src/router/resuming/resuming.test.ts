@@ -282,6 +282,22 @@ test('half of a thought, a tool call or an error is continued as if it were text
   assert.equal(kinds(role + event({ content: 'a' }) + 'data: {"choices": [{"del'), 'a');
 });
 
+test('a character of several tokens counts as one, or one that never came counts', () => {
+  const role = event({ role: 'assistant', content: '' });
+  const [none, parrot] = [event({ content: '' }), event({ content: '🦜' })];
+  const kept = Buffer.from(role + event({ content: 'a' }) + none + none + parrot + none + none);
+  const read = readDelivered(kept);
+  assert.ok(read.kind === 'text');
+  assert.deepEqual(read.tokenEnds, [1, 3, 3, 3]);
+  const body = requestOf('x', { max_tokens: 10 });
+  const resumable = new Resumable({ includeUsage: false, inAll: { bytes: 0 } });
+  resumable.begin(body);
+  resumable.keep(kept);
+  const step = resumable.next();
+  assert.ok(step.kind === 'continue');
+  assert.equal((JSON.parse(step.body.toString()) as { max_tokens: number }).max_tokens, 6);
+});
+
 test('an answer of a given form begins it anew in the middle', () => {
   for (const more of [{ guided_json: {} }, { grammar: 'x' }, { regex: 'a+' }, { echo: true }]) {
     const body = requestOf('x', more);
