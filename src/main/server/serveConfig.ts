@@ -228,7 +228,7 @@ const serving = {
     default: 0,
     placeholder: 'TIME',
     help:
-      'A stream without a first byte for this long goes to another agent, if there is one. ' +
+      'A stream without a first byte for this long goes to another agent, once one is free. ' +
       'By default (0s) the request timeout of its tier.',
     group: 'Serving',
   },
@@ -239,7 +239,7 @@ const serving = {
     default: 0,
     placeholder: 'TIME',
     help:
-      'A stream that stops for this long is continued on another agent, where it may be. ' +
+      'A stream that stops for this long is continued on another agent, once one is free. ' +
       'By default (0s) 15s, or longer where the engine is slow.',
     group: 'Serving',
   },
