@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { tierTable } from '../domain/tiers/tiers.ts';
 import { continues, type ContinuingOptions } from '../testing/links/continuingAgent.ts';
-import { refuses, saysNothing, type Script } from '../testing/links/fakeAgent.ts';
+import {
+  refuses,
+  saysNothing,
+  type FakeAgent,
+  type FakeRequest,
+  type Script,
+} from '../testing/links/fakeAgent.ts';
 import { FakeClock } from '../testing/fakeClock.ts';
 import { auditedHarness } from '../testing/router/auditedHarness.ts';
 import {
@@ -19,14 +25,23 @@ const harness = auditedHarness();
 const text = 'Zoë 👩🏽‍💻 \n\n日本語 e\u0301 “ok”\t한국어 🏳️‍🌈\u3000done.';
 const dies: Script = (_request, agent) => agent.kill();
 /** The answer has its reason, and nothing behind it. */
-const diesBeforeTheEnd: Script = (request, agent) => {
+const diesBeforeTheEnd: Script = (request, agent) => diesWith({ request, agent, usage: null });
+/** The same, and its count. */
+const diesBehindItsCount: Script = (request, agent) => {
+  const usage = { prompt_tokens: 1800, completion_tokens: 5, total_tokens: 1805 };
+  diesWith({ request, agent, usage });
+};
+
+function diesWith(of: { request: FakeRequest; agent: FakeAgent; usage: object | null }): void {
+  const { request, agent, usage } = of;
   const { requestId, created, model } = request.message;
   const choices = [{ index: 0, delta: {}, logprobs: null, finish_reason: 'stop' }];
   const frame = { id: `chatcmpl-${requestId}`, object: 'chat.completion.chunk', created, model };
-  const chunk = { ...frame, choices, usage: null };
-  request.stream.write(Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`));
+  const chunks = [{ choices, usage: null }, ...(usage === null ? [] : [{ choices: [], usage }])];
+  const events = chunks.map((one) => `data: ${JSON.stringify({ ...frame, ...one })}\n\n`);
+  request.stream.write(Buffer.from(events.join('')));
   setImmediate(() => setImmediate(() => agent.kill()));
-};
+}
 const fails: Script = (request) => request.stream.reset('engine_failed');
 const able = ['chat', 'continue'];
 
@@ -323,6 +338,20 @@ test('a complete answer costs nothing, because its agent died before it could co
     assert.deepEqual([usage['prompt_tokens'], 5], [record?.inputTokens, record?.outputTokens]);
     assert.ok((record?.costMicros ?? 0) > 0);
   }
+});
+
+test('the count of an image is taken for a lie when its agent dies behind it', async () => {
+  const one = await harness();
+  const abilities = [...able, 'image'];
+  await one.agent({ script: continues({ size: 1, next: diesBehindItsCount }), abilities });
+  const { result } = ask(one, { abilities: ['chat', 'image'], body: bodyOf({}, 'hello') });
+  assert.equal((await result).outcome, 'completed');
+  await until(() => one.ports.usageRecords.length === 1);
+  const [record] = one.ports.usageRecords;
+  assert.deepEqual(
+    [record?.inputTokens, record?.outputTokens, record?.usageClamped],
+    [1800, 5, false],
+  );
 });
 
 test('what an own agent wrote is charged at the price of the shared one that went on', async () => {

@@ -125,6 +125,28 @@ test('requests are given to an engine in which one waits already', () => {
   assert.ok(has(200_000));
 });
 
+test('one stream that hangs closes the engine to everybody', () => {
+  const load = fresh();
+  const has = (nowMs: number): boolean =>
+    load.hasRoom({ prompt: 10, answer: 10 }, { room: 'of_use', nowMs });
+  const works = Array.from({ length: 50 }, (_none, at) => {
+    const work = load.dispatch(order(), at * 1000);
+    load.firstByte(work, at * 1000 + 100);
+    return work;
+  });
+  const hung = load.dispatch(order(), 60_000);
+  const behind = load.dispatch(order(), 60_100);
+  assert.ok(!has(70_000));
+  load.firstByte(behind, 60_400);
+  assert.ok(has(90_000), 'who comes behind it is served');
+  load.ended(hung, { nowMs: 90_000, output: null });
+  // Another one, and all that was there when it came has ended.
+  load.dispatch(order(), 90_000);
+  assert.ok(!has(100_000));
+  for (const work of [...works, behind]) load.ended(work, { nowMs: 100_000, output: 20 });
+  assert.ok(has(100_000));
+});
+
 test('an engine whose memory is full goes on being given more, or less for ever', () => {
   const room = new RoomLearner(null);
   const inTime = (given: number): void =>

@@ -42,6 +42,8 @@ export interface Work {
   explainedMs: number;
   /** Tokens in flight with it. */
   given: number;
+  /** One that came after it had its first byte before: it does not wait for memory. */
+  overtaken: boolean;
   dispatchedAtMs: number;
   firstByteAtMs: number | null;
   phase: 'prefill' | 'decode' | 'over';
@@ -123,9 +125,12 @@ export class InstanceLoad {
   hasRoom(more: Sizes, { room, nowMs }: { room: Room; nowMs: number }): boolean {
     if (room === 'any' || this.given === 0) return true;
     const { oldest } = this;
-    if (oldest?.streams === true) {
+    if (oldest?.streams === true && !oldest.overtaken) {
+      const { explainedMs } = oldest;
       const measuredMs = nowMs - oldest.dispatchedAtMs;
-      if (this.room.isOverdue({ ...oldest, measuredMs })) return false;
+      // What has ended meanwhile has made room: then it hangs for another reason.
+      const given = Math.min(this.given, oldest.given);
+      if (this.room.isOverdue({ measuredMs, explainedMs, given })) return false;
     }
     const bound = this.room.bound * (room === 'fair' ? fairPart : 1);
     return this.given + tokensUnderWay(more) <= bound;
@@ -193,6 +198,7 @@ export class InstanceLoad {
       wholeMs,
       explainedMs,
       given: this.given + tokensUnderWay(order),
+      overtaken: false,
       dispatchedAtMs: nowMs,
       firstByteAtMs: null,
       phase: 'prefill',
@@ -212,6 +218,7 @@ export class InstanceLoad {
   /** A first byte: of a stream it is the first token. */
   firstByte(work: Work, nowMs: number): void {
     if (work.phase !== 'prefill') return;
+    if (this.oldest !== undefined && this.oldest !== work) this.oldest.overtaken = true;
     this.settlePrompt(work);
     work.phase = 'decode';
     work.firstByteAtMs = nowMs;

@@ -138,20 +138,25 @@ export class InstancePools {
     else this.refresh(instance);
   }
 
-  /** It stands in its pools from now on. Any of their instances says how long it takes (B1). */
+  /**
+   * It stands in its pools from now on. Any of their instances says how long it takes (B1), where
+   * nothing of it is cached: it is kept from these.
+   */
   waits(waiting: WaitingRequest): void {
-    const { own, tokens, counted } = waiting;
+    const { own, counted } = waiting;
+    const { prompt } = waiting.tokens;
     let [longestMs, longFrom] = [0, 0];
     for (const { pool } of waiting.places) {
       const [instance] = pool.instances;
       if (instance === undefined) continue;
-      const ms = instance.load.prefillMs({ prompt: tokens.prompt, own });
-      longestMs = Math.max(longestMs, ms);
+      longestMs = Math.max(longestMs, instance.load.prefillMs({ prompt, own: prompt }));
       longFrom = Math.max(longFrom, pool.long.fromTokens);
+      const ms = instance.load.prefillMs({ prompt, own });
       if (!counted) this.came(pool, { tokens: own, ms, waits: true });
     }
     waiting.counted = true;
-    const isLong = own >= (waiting.longFrom ?? longFrom);
+    waiting.longFrom ??= longFrom;
+    const isLong = prompt >= waiting.longFrom;
     waiting.keptUntilMs = waiting.arrivedAtMs + (isLong ? patience * longestMs : 0);
   }
 

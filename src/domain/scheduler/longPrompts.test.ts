@@ -147,10 +147,42 @@ test('a project is kept from machines for the sake of another one', () => {
   assert.deepEqual(started.length, 1);
 });
 
+test('a long prompt that a busy machine holds waits beside idle ones until its deadline', () => {
+  const run = rig({ projectId: 'proj_a' });
+  rush(run);
+  const prompt = cachedPrompt(longTokens);
+  const [first] = run.arrive(longTokens, { prompt });
+  assert.ok(first !== undefined);
+  run.pass(longTokens * msPerToken);
+  run.finish(first.claim);
+  assert.equal(run.arrive(longTokens, { prompt }).length, 1, 'little of it is left to do there');
+  assert.deepEqual(run.arrive(longTokens, { prompt }), []);
+  assert.deepEqual(run.scheduler.audit().claimable, [], 'W1');
+  let waitedMs = 0;
+  let started: Started[] = [];
+  while (started.length === 0 && waitedMs < 29_000 && run.timer() < 29_000) {
+    waitedMs += run.timer();
+    started = run.pass(run.timer());
+  }
+  assert.equal(started.length, 1, `woken after ${waitedMs} ms, next in ${run.timer()} ms`);
+});
+
+/** A prompt that is the same each time. */
+function cachedPrompt(of: number): { blocks: number[]; blockBytes: number } {
+  const blockBytes = 1024;
+  const count = Math.floor((of * bytesPerToken) / blockBytes);
+  return { blockBytes, blocks: Array.from({ length: count }, (_none, at) => of + at) };
+}
+
 const tokens = fc.constantFrom(100, usualTokens, 20_000, longTokens, 2 * longTokens);
 const happening = fc.oneof(
   {
-    arbitrary: fc.record({ what: fc.constant('arrive' as const), tokens, other: fc.boolean() }),
+    arbitrary: fc.record({
+      what: fc.constant('arrive' as const),
+      tokens,
+      other: fc.boolean(),
+      known: fc.boolean(),
+    }),
     weight: 6,
   },
   { arbitrary: fc.record({ what: fc.constant('finish' as const), which: fc.nat(20) }), weight: 5 },
@@ -174,7 +206,9 @@ test('somebody waits beside a machine that long prompts may have again (S3)', ()
     const project = projectEntry({ id: 'proj_b' });
     for (const one of all) {
       if (one.what === 'arrive') {
-        running.push(...run.arrive(one.tokens, one.other && projectId === null ? { project } : {}));
+        const prompt = one.known ? { prompt: cachedPrompt(one.tokens) } : {};
+        const whose = one.other && projectId === null ? { project } : {};
+        running.push(...run.arrive(one.tokens, { ...whose, ...prompt }));
       } else if (one.what === 'pass') running.push(...run.pass(one.ms));
       else if (one.what === 'finish') {
         const [claimed] = running.splice(one.which % Math.max(1, running.length), 1);

@@ -56,6 +56,25 @@ test('receipts grow without bound while the disk hangs', async () => {
   assert.equal((await one.find('req_19999'))?.requestId, 'req_19999');
 });
 
+test('the part of a segment that was written stays when the segment has fallen out', async () => {
+  const { shelf: one, files, clock } = shelf({ receipts: 3000, bytes: 2.5e6 });
+  void one.start();
+  await clock.advanceAsync(1);
+  fill(one, { from: 0, count: 10 });
+  await clock.advanceAsync(receiptSyncMs);
+  assert.equal(files.segments.size, 1);
+  const [name = ''] = files.segments.keys();
+  // While nothing can be written, it becomes old.
+  const write = files.write.bind(files);
+  let goOn = (): void => {};
+  const held = new Promise<void>((resolve) => (goOn = resolve));
+  files.write = async (...args) => held.then(() => write(...args));
+  fill(one, { from: 10, count: 20_000 });
+  goOn();
+  await settled(one);
+  assert.equal(files.segments.has(name), false);
+});
+
 test('a restart forgets receipts', async () => {
   const { shelf: one, files } = shelf();
   fill(one, { from: 0, count: 3000 });

@@ -22,6 +22,8 @@ interface ClosedSegment {
   contents: Contents;
   /** Until its file is written. */
   held?: Buffer | undefined;
+  /** There is a file of that name, be it of a part. */
+  hasFile: boolean;
 }
 
 export interface ShelfState {
@@ -134,7 +136,7 @@ export class ReceiptShelf {
     // Segments of this process are newer.
     const before = this.closed.findIndex((one) => one.name > name);
     const { contents } = parsed;
-    const adopted = { name, bytes: bytes.length, contents };
+    const adopted = { name, bytes: bytes.length, contents, hasFile: true };
     this.closed.splice(before === -1 ? this.closed.length : before, 0, adopted);
   }
 
@@ -144,7 +146,8 @@ export class ReceiptShelf {
     const bytes = open.toBytes();
     const name = this.nameOpen();
     const contents = open.contents();
-    const segment: ClosedSegment = { name, bytes: bytes.length, contents, held: bytes };
+    const hasFile = this.synced > 0;
+    const segment: ClosedSegment = { name, bytes: bytes.length, contents, held: bytes, hasFile };
     this.open = new OpenSegment();
     this.openName = '';
     this.synced = 0;
@@ -157,6 +160,7 @@ export class ReceiptShelf {
       // Many were closed at once, and this one is too old already.
       if (!this.closed.includes(segment)) return;
       try {
+        segment.hasFile = true;
         await this.files.write(name, bytes);
         segment.held = undefined;
       } catch (error) {
@@ -218,9 +222,8 @@ export class ReceiptShelf {
   }
 
   private async remove(old: readonly ClosedSegment[]): Promise<void> {
-    for (const { name, held } of old) {
-      // It was never written.
-      if (held !== undefined) continue;
+    for (const { name, hasFile } of old) {
+      if (!hasFile) continue;
       try {
         await this.files.remove(name);
       } catch (error) {

@@ -163,12 +163,16 @@ export abstract class RequestEnd {
     return leftHeaders(attempt.dispatch.rates, used);
   }
 
+  /** An image is an address in the body, or shorter there than what it comes to. */
+  protected get mediaTokens(): number {
+    const { abilities, model } = this.request;
+    const hasMedia = abilities.some((one) => one === 'image' || one === 'audio');
+    return hasMedia ? (model.contextLength ?? maxMediaPromptTokens) : 0;
+  }
+
   /** What the agent says that was used, within what was relayed. */
   protected usageOf(end: EndMessage | undefined, attempt = this.attempt): ClampedUsage | undefined {
-    const { bodyBytes, request } = this;
-    // An image is an address in the body, or shorter there than what it comes to.
-    const hasMedia = request.abilities.some((one) => one === 'image' || one === 'audio');
-    const mediaTokens = hasMedia ? (request.model.contextLength ?? maxMediaPromptTokens) : 0;
+    const { bodyBytes, mediaTokens } = this;
     return countedUsage(end, { attempt, bodyBytes, mediaTokens });
   }
 

@@ -219,7 +219,8 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     if (!failed.slotFree) attempt.reset('idle', nowMs);
     if (step.kind === 'complete') {
       const { claim, slotFree, health } = failed;
-      const usage = seenUsage(step.used, { attempt, bodyBytes: this.bodyBytes });
+      const bodyBytes = this.bodyBytes + this.mediaTokens;
+      const usage = seenUsage(step.used, { attempt, bodyBytes });
       this.seen = usage;
       this.context.tell({ type: 'end', claim, slotFree, health, ...(slotFree && { usage }) });
       this.sink.write(step.bytes);

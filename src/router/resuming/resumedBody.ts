@@ -39,7 +39,6 @@ export function resumedBody(
 ): ResumedBody {
   const fields = JSON.parse(body.toString('utf8')) as Record<string, unknown>;
   const { sent, sentTokens, tokens } = answer;
-  if (sent !== '' && binding.some((name) => Boolean(fields[name]))) return { kind: 'unfit' };
   const changes: Record<string, string | undefined> = {};
   let allowed = Infinity;
   for (const name of ['max_tokens', 'max_completion_tokens']) {
@@ -50,6 +49,7 @@ export function resumedBody(
     changes[name] = String(Math.max(1, value - sentTokens));
   }
   if (allowed <= tokens) return { kind: 'spent' };
+  if (sent !== '' && binding.some((name) => Boolean(fields[name]))) return { kind: 'unfit' };
   const least = fields['min_tokens'];
   if (typeof least === 'number') changes['min_tokens'] = String(Math.max(0, least - sentTokens));
   const turn = sent === '' ? {} : openTurn(fields, sent);

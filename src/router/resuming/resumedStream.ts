@@ -4,6 +4,7 @@
  *
  * Invariants
  * R3 Text goes through the seam, once; what the client has had is not repeated.
+ * N3 Each token that is new to the client has a chunk: whoever goes on counts them.
  * R7 What comes out are whole events. The last choice chunk, and a usage chunk behind it, carry
  *    `x_xim_resumed`. `[DONE]` is left to whoever ends the answer.
  */
@@ -85,15 +86,17 @@ export class ResumedStream {
 
   private choice(chunk: Fields, choice: Fields): void {
     if (this.phase !== 'going') return;
-    const { seam, resumed } = this.options;
-    const { content, role: _said, ...rest } = (choice['delta'] ?? {}) as Fields;
+    const { seam, resumed, isAnew } = this.options;
+    const { content, role, ...rest } = (choice['delta'] ?? {}) as Fields;
     const reason = choice['finish_reason'];
     const ends = typeof reason === 'string';
     let text = typeof content === 'string' ? seam.push(content) : '';
     if (ends && !seam.stopped) text += seam.flush();
     // The role was said by the first agent, and what comes beside text in front of that.
-    const beside = this.options.isAnew ? rest : {};
-    const delta = text === '' ? beside : { ...beside, content: text };
+    const beside = isAnew ? rest : {};
+    // A token without text of its own, here or because it is held back, keeps its chunk (N3).
+    const isToken = role === undefined && !ends && (content === '' || seam.isHolding);
+    const delta = text === '' && !isToken ? beside : { ...beside, content: text };
     if (Object.keys(delta).length > 0) this.write(this.chunkOf(chunk, { delta, reason: null }));
     if (!ends && !seam.stopped) return;
     this.phase = seam.stopped ? 'stopped' : 'finished';
@@ -103,7 +106,9 @@ export class ResumedStream {
 
   private chunkOf(chunk: Fields, how: { delta: Fields; reason: unknown }): Fields {
     const choice = { index: 0, delta: how.delta, logprobs: null, finish_reason: how.reason };
-    return { ...chunk, ...this.options.frame, choices: [choice] };
+    // What an engine counted so far is not what the whole answer came to.
+    const usage = chunk['usage'] === undefined ? {} : { usage: null };
+    return { ...chunk, ...this.options.frame, choices: [choice], ...usage };
   }
 
   private usage(chunk: Fields): void {

@@ -298,6 +298,29 @@ test('a character of several tokens counts as one, or one that never came counts
   assert.equal((JSON.parse(step.body.toString()) as { max_tokens: number }).max_tokens, 6);
 });
 
+test('tokens of the second agent are not counted when it breaks, too', () => {
+  const role = event({ role: 'assistant', content: '' });
+  const none = event({ content: '' });
+  const parrot = none + none + event({ content: '🦜' });
+  const step = (resumable: Resumable) => {
+    const next = resumable.next();
+    assert.ok(next.kind === 'continue');
+    return next;
+  };
+  for (const delivered of [role + parrot.repeat(2), role]) {
+    const resumable = new Resumable({ includeUsage: true, inAll: { bytes: 0 } });
+    resumable.begin(requestOf('x', { max_tokens: 100, stop: ['🦜🦜🦜!', 'never'] }));
+    resumable.keep(Buffer.from(delivered));
+    const before = step(resumable);
+    const rest = role + parrot.repeat(3);
+    resumable.keep(before.stream.push(Buffer.from(rest)));
+    const after = step(resumable);
+    assert.equal(after.sentTokens - before.sentTokens, 9);
+    const asked = JSON.parse(after.body.toString()) as { max_tokens: number };
+    assert.equal(asked.max_tokens, 100 - after.sentTokens);
+  }
+});
+
 test('an answer of a given form begins it anew in the middle', () => {
   for (const more of [{ guided_json: {} }, { grammar: 'x' }, { regex: 'a+' }, { echo: true }]) {
     const body = requestOf('x', more);
@@ -305,6 +328,8 @@ test('an answer of a given form begins it anew in the middle', () => {
     assert.equal(made('{"a":').kind, 'unfit', JSON.stringify(more));
     assert.equal(made('').kind, 'body', 'nothing of it was delivered');
   }
+  const spent = requestOf('x', { grammar: 'x', max_tokens: 1 });
+  assert.equal(resumedBody(spent, { sent: 'a', sentTokens: 1, tokens: 1 }).kind, 'spent');
   const plain = requestOf('x', { echo: false, grammar: null });
   assert.equal(resumedBody(plain, { sent: 'a', sentTokens: 1, tokens: 1 }).kind, 'body');
 });

@@ -39,6 +39,11 @@ export class Seam {
     return this.over;
   }
 
+  /** Something is held back that may yet go out. */
+  get isHolding(): boolean {
+    return this.held !== '';
+  }
+
   /** The part of the continuation so far that may go out. */
   push(piece: string): string {
     if (this.over) return '';
