@@ -87,7 +87,7 @@ test('a client that leaves before the last chunk pays nothing for what it has re
   client.hangUp();
   assert.equal((await result).outcome, 'client_closed');
   // Nothing was written, or an agent says more than it sent: no more than that is believed.
-  const claims = [0, 1e9];
+  const claims = [0, 1e6];
   for (const claim of claims) {
     agent.script = (request) => {
       const end = { outcome: 'cancelled', usage: undefined, written: claim } as const;
@@ -100,8 +100,18 @@ test('a client that leaves before the last chunk pays nothing for what it has re
     other.client.hangUp();
     await other.result;
   }
+  // Stopped by us, because the agent is at fault: nobody pays.
+  agent.script = (request) => {
+    request.whenReset(() => request.finish({ outcome: 'cancelled', usage: undefined, written: 9 }));
+    request.streamHead();
+    request.event('word ');
+  };
+  const stopped = one.submit({ body: Buffer.alloc(2000) });
+  await until(() => stopped.client.text !== '');
   await one.router.stop();
-  await until(() => one.ports.usageRecords.length === 3);
+  await stopped.result;
+  await until(() => one.ports.usageRecords.length === 4);
+  assert.equal(one.ports.usageRecords[3]?.costMicros, 0);
   const [read, none, liar] = one.ports.usageRecords;
   assert.equal(read?.outputTokens, written);
   assert.ok((read.inputTokens ?? 0) > 100 && read.costMicros > 0);

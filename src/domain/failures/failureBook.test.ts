@@ -26,12 +26,15 @@ function rig() {
     assert.deepEqual(scheduler.audit().claimable, [], 'W1');
     return commands;
   };
-  const link = (entry: AgentEntry, how: { slots?: number; abilities?: string[] } = {}) => {
-    const { slots = 4, abilities = ['chat'] } = how;
+  const link = (
+    entry: AgentEntry,
+    how: { slots?: number; abilities?: string[]; holdsTokens?: number } = {},
+  ) => {
+    const { slots = 4, abilities = ['chat'], holdsTokens } = how;
     const { id: agentId } = entry;
     send({ type: 'agent', entry });
     send({ type: 'join', agentId, nonce: 'n1' });
-    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities }];
+    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities, holdsTokens }];
     return dispatched(send({ type: 'grant', agentId, nonce: 'n1', instances }));
   };
   const arrive = (id: string, over: Partial<RoutedRequest> = {}): Dispatch | undefined =>
@@ -195,6 +198,46 @@ test('a request is moved away from a slow agent though nobody else could take it
   assert.equal(could(), false, 'it is busy');
   ends(other);
   assert.equal(could(), true);
+});
+
+test('what is taken from a slow agent is refused at once because it is old', () => {
+  const { link, arrive, send, tick, ends } = rig();
+  link(one);
+  const { claim } = there(arrive('r1'));
+  link(two, { slots: 1 });
+  const other = there(arrive('r2'));
+  const busy = other.agentId === 'two' ? other : there(arrive('r3'));
+  assert.equal(busy.agentId, 'two');
+  tick(40_000);
+  assert.deepEqual(
+    send({ type: 'failed', claim, slotFree: false, health: 'bad' }).length <= 1,
+    true,
+  );
+  assert.deepEqual(ids(tick(20_000)), []);
+  assert.deepEqual(ids(ends(busy)), ['r1 two']);
+});
+
+test('a shared agent that is bound to the endpoint does not count as its own', () => {
+  const { scheduler, link, arrive } = rig();
+  const bound = (id: string): AgentEntry =>
+    agentEntry({ id, projectId: null, boundEndpointIds: [endpointEntry().id] });
+  link(bound('b1'));
+  const { claim } = there(arrive('r1'));
+  link(bound('b2'));
+  assert.equal(scheduler.couldMove(claim, { abilities: [], isNewBreak: false }), true);
+});
+
+test('a slow agent loses its request to one that is full, or is being spared', () => {
+  const { scheduler, link, arrive, send } = rig();
+  link(one);
+  const { claim } = there(arrive('r1'));
+  const late: Moving = { abilities: [], isNewBreak: false };
+  link(two, { holdsTokens: 1000 });
+  const full = there(arrive('r2', { bodyBytes: 40_000 }));
+  assert.equal(full.agentId, 'two');
+  assert.equal(scheduler.couldMove(claim, late), false, 'it has no room');
+  send({ type: 'end', claim: full.claim, slotFree: true, health: 'bad' });
+  assert.equal(scheduler.couldMove(claim, late), true, 'there is nobody else (F1)');
 });
 
 /** Enough requests for one that may have a second agent. */

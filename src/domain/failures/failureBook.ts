@@ -69,16 +69,25 @@ export class FailureBook {
     const standing = this.penalties.standing(agent, this.nowMs);
     if (standing === 'clear') return false;
     if (standing === 'proving' && isIdle(agent)) return false;
-    return this.hasOther(waiting, { severity: severityOf[standing], extra: [] });
+    return this.hasOther(waiting, { severity: severityOf[standing] });
   }
 
   /**
    * Whether somebody else is free to go on with what this claim serves, and it may be tried once
    * more. Where nobody is, a slow agent is better than a place in line.
    */
-  couldMove({ instance, waiting }: Claim, { isNewBreak, abilities: extra }: Moving): boolean {
-    if (!isNewBreak && waiting.tried.length >= waiting.maxRetries) return false;
-    return this.hasOther(waiting, { severity: Infinity, extra, freeBesides: instance.agent });
+  couldMove({ instance: { agent }, waiting }: Claim, moving: Moving): boolean {
+    if (!moving.isNewBreak && waiting.tried.length >= waiting.maxRetries) return false;
+    const { nowMs } = this;
+    const tried = [...waiting.tried, triedKey(agent)];
+    const abilities = [...waiting.request.abilities, ...moving.abilities];
+    const moved = { ...waiting, tried, request: { ...waiting.request, abilities } };
+    for (const one of readyInstances(this.fleet, moved.request, waiting.stages)) {
+      if (tried.includes(triedKey(one.agent))) continue;
+      if (!hasAbilities(one.abilities, { asked: abilities })) continue;
+      if (isOpenTo(moved, { instance: one, nowMs }) && !this.passesOver(moved, one)) return true;
+    }
+    return false;
   }
 
   /** The slot of a claim is free; `output`: tokens of its answer that its engine has told. */
@@ -95,18 +104,11 @@ export class FailureBook {
     return (this.times.get(instance) ?? unknown).stallMs;
   }
 
-  private hasOther(
-    waiting: WaitingRequest,
-    how: { severity: number; extra: readonly string[]; freeBesides?: KnownAgent },
-  ): boolean {
+  private hasOther(waiting: WaitingRequest, { severity }: { severity: number }): boolean {
     const { request, tried } = waiting;
-    const { freeBesides } = how;
-    const asked = [...request.abilities, ...how.extra];
-    for (const instance of readyInstances(this.fleet, request)) {
-      const { agent, abilities } = instance;
-      if (agent === freeBesides) continue;
-      if (freeBesides !== undefined && !isOpenTo(waiting, instance)) continue;
-      if (severityOf[this.penalties.standing(agent, this.nowMs)] >= how.severity) continue;
+    const { abilities: asked } = request;
+    for (const { agent, abilities } of readyInstances(this.fleet, request)) {
+      if (severityOf[this.penalties.standing(agent, this.nowMs)] >= severity) continue;
       if (tried.length > 0 && tried.includes(triedKey(agent))) continue;
       if (hasAbilities(abilities, { asked })) return true;
     }
@@ -114,11 +116,15 @@ export class FailureBook {
   }
 }
 
-/** It has a free slot and little to do, in a stage that is open to the request. */
-function isOpenTo({ stages }: WaitingRequest, instance: EngineInstance): boolean {
-  const { agent, pools } = instance;
-  const stage = agent.entry.projectId === null ? 'shared' : 'own';
-  return stages.includes(stage) && pools.some(({ open }) => open.has(instance));
+/** It has a free slot, room and little to do. */
+function isOpenTo(
+  { tokens }: WaitingRequest,
+  { instance, nowMs }: { instance: EngineInstance; nowMs: number },
+): boolean {
+  const { pools, load } = instance;
+  return (
+    pools.some(({ open }) => open.has(instance)) && load.hasRoom(tokens, { room: 'of_use', nowMs })
+  );
 }
 
 const unknown = new TokenTimes();

@@ -125,6 +125,17 @@ test('requests are given to an engine in which one waits already', () => {
   assert.ok(has(200_000));
 });
 
+test('an idle engine keeps a part of a token, and refuses what is too large for ever', () => {
+  const load = fresh(10_000);
+  const answers = [0.1, 0.7, 33.333, 1 / 3, 250.55, 1e-3];
+  for (let round = 0; round < 50; round += 1) {
+    const works = answers.map((answer) => load.dispatch(order({ answer, prompt: 10.1 }), round));
+    for (const work of works) load.ended(work, { nowMs: round, output: null });
+  }
+  const large = { prompt: 100_000, answer: 10 };
+  assert.ok(load.hasRoom(large, { room: 'of_use', nowMs: 60 }));
+});
+
 test('one stream that hangs closes the engine to everybody', () => {
   const load = fresh();
   const has = (nowMs: number): boolean =>

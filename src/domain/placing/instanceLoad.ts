@@ -285,4 +285,6 @@ export class InstanceLoad {
   }
 }
 
-const tokensUnderWay = ({ prompt, answer }: Sizes): number => prompt + longerUnderWay * answer;
+/** A whole number: sums of others do not come back to zero. */
+const tokensUnderWay = ({ prompt, answer }: Sizes): number =>
+  Math.round(prompt + longerUnderWay * answer);

@@ -57,6 +57,14 @@ test('a slow machine is taken for an equal of a fast one', () => {
   assert.equal(taken([at(slow), at(fast)]), slow);
 });
 
+test('long answers are spread until no machine has room for the next one', () => {
+  const machine = learned(8);
+  const decodeOf = (answer: number): number => at(machine, { order: { answer } }).decodeMs;
+  assert.ok(decodeOf(75) > 0);
+  assert.ok(Math.abs(decodeOf(150) - 2 * decodeOf(75)) < 1e-9);
+  assert.equal(decodeOf(5000), decodeOf(150));
+});
+
 test('what is cached outweighs any load', () => {
   const [holder, idle] = [learned(16), learned(16)];
   const cached = { order: { own: 200 } };

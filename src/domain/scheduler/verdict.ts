@@ -84,9 +84,16 @@ function lackingEverywhere(fleet: Fleet, request: RoutedRequest): string[] {
   return missing;
 }
 
-/** Instances that could serve the request if they had a slot; abilities are not looked at. */
-export function* readyInstances(fleet: Fleet, request: RoutedRequest): Generator<EngineInstance> {
-  for (const stage of reachableStages(request)) {
+/**
+ * Instances that could serve the request if they had a slot, in any stage that it may reach or in
+ * these; abilities are not looked at.
+ */
+export function* readyInstances(
+  fleet: Fleet,
+  request: RoutedRequest,
+  stages: readonly Stage[] = reachableStages(request),
+): Generator<EngineInstance> {
+  for (const stage of stages) {
     for (const pool of fleet.pools.of(request, stage)) {
       for (const instance of pool.instances) {
         if (instance.slots === 0) continue;

@@ -158,10 +158,11 @@ export class ReceiptShelf {
     void this.queue(async () => {
       await this.remove(old);
       // Many were closed at once, and this one is too old already.
-      if (!this.closed.includes(segment)) return;
+      const { held } = segment;
+      if (held === undefined) return;
       try {
         segment.hasFile = true;
-        await this.files.write(name, bytes);
+        await this.files.write(name, held);
         segment.held = undefined;
       } catch (error) {
         this.lost += contents.offsets.length;
@@ -188,17 +189,15 @@ export class ReceiptShelf {
 
   /** What the open segment has gained since goes to disk. */
   private sync(): Promise<void> {
-    const { open } = this;
-    const { count } = open;
+    const { count } = this.open;
     if (count === this.synced) return this.writing;
     const name = this.nameOpen();
-    const bytes = open.toBytes();
     this.synced = count;
     return this.queue(async () => {
       // It was closed meanwhile, and its file has all of it.
-      if (open !== this.open) return;
+      if (name !== this.openName) return;
       try {
-        await this.files.write(name, bytes);
+        await this.files.write(name, this.open.toBytes());
       } catch (error) {
         this.log.warn({ err: error }, 'receipts cannot be written');
       }
@@ -216,6 +215,8 @@ export class ReceiptShelf {
     while (this.isOver(this.state())) {
       const oldest = this.closed.shift();
       if (oldest === undefined) break;
+      // Whoever waits to write it does not hold it in memory.
+      oldest.held = undefined;
       old.push(oldest);
     }
     return old;

@@ -21,6 +21,11 @@ export class AnswerParts {
     this.written += output;
   }
 
+  /** Of all attempts before. */
+  get tokens(): number {
+    return this.written;
+  }
+
   costMicros(last: Writer, { input, cached, output }: ClampedUsage): number {
     const parts = [...this.earlier, { writer: last, output: Math.max(0, output - this.written) }];
     const shared = parts.filter(({ writer }) => writer.dispatch.shared);

@@ -25,7 +25,7 @@ import type { Attempt } from './attempt.ts';
 import { ratesOf } from './rateHeaders.ts';
 import { errorEvent } from './refusals.ts';
 import type { Ending, RunContext, RunPhase } from './runContext.ts';
-import { countedUsage, type ClampedUsage } from './usageClamp.ts';
+import { countedUsage, writtenUsage, type ClampedUsage } from './usageClamp.ts';
 import { usageRecord } from './usageRecord.ts';
 
 const doneEvent = 'data: [DONE]\n\n';
@@ -163,6 +163,16 @@ export abstract class RequestEnd {
     return leftHeaders(attempt.dispatch.rates, used);
   }
 
+  /** What its client has of an answer whose engine was stopped before it counted. */
+  protected readUsage(ending: { outcome: Outcome; end?: Ending['end'] }): ClampedUsage | undefined {
+    const { attempt, parts } = this;
+    const { outcome, end } = ending;
+    const isLeft = outcome === 'client_closed' || outcome === 'client_too_slow';
+    const isStopped = outcome === 'completed' && end?.outcome === 'cancelled';
+    if (attempt === undefined || !(isLeft || isStopped)) return undefined;
+    return writtenUsage(end, { attempt, before: parts.tokens });
+  }
+
   /** An image is an address in the body, or shorter there than what it comes to. */
   protected get mediaTokens(): number {
     const { abilities, model } = this.request;
@@ -180,7 +190,7 @@ export abstract class RequestEnd {
     const { startedAtMs, ttftMs, queueMs, attempt, request } = this;
     const { outcome, status } = ending;
     const latencyMs = this.context.clock.monotonic() - request.arrivedAtMs;
-    const usage = this.usageOf(ending.end) ?? this.seen;
+    const usage = this.usageOf(ending.end) ?? this.seen ?? this.readUsage(ending);
     const times = { startedAtMs, ttftMs, latencyMs, queueMs };
     const come = { outcome, status, ...times, usage, attempt, parts: this.parts };
     return usageRecord(request, come);

@@ -149,7 +149,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
   onStopped(attempt: Attempt): void {
     if (!this.isRunning(attempt)) return;
     const finish = (end: EndMessage | undefined): void => {
-      const usage = this.usageOf(end);
+      const usage = this.usageOf(end) ?? this.readUsage({ outcome: 'completed', end });
       const chunk = usage === undefined ? undefined : attempt.continuation?.stream.usageOf(usage);
       if (chunk !== undefined) this.sink.write(chunk);
       attempt.finish();
@@ -222,7 +222,9 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
       const bodyBytes = this.bodyBytes + this.mediaTokens;
       const usage = seenUsage(step.used, { attempt, bodyBytes });
       this.seen = usage;
-      this.context.tell({ type: 'end', claim, slotFree, health, ...(slotFree && { usage }) });
+      // What nobody counted teaches nothing.
+      const told = slotFree && step.used.told !== null ? { usage } : {};
+      this.context.tell({ type: 'end', claim, slotFree, health, ...told });
       this.sink.write(step.bytes);
       this.sink.write(step.used.chunkOf(usage));
       this.concludeStream('completed', () => this.endStream());

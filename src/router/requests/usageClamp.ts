@@ -29,22 +29,25 @@ export function countedUsage(
   end: EndMessage | undefined,
   what: { attempt: Attempt | undefined; bodyBytes: number; mediaTokens: number },
 ): CountedUsage {
-  const { attempt } = what;
-  if (end === undefined) return undefined;
-  if (end.usage === undefined) return attempt && writtenUsage(end, attempt);
-  const { continuation = null, answerBytes = 0 } = attempt ?? {};
+  if (end?.usage === undefined) return undefined;
+  const { continuation = null, answerBytes = 0 } = what.attempt ?? {};
   const bodyBytes = (continuation?.body.length ?? what.bodyBytes) + what.mediaTokens;
   const clamped = clampUsage(end.usage, { bodyBytes, answerBytes });
   return continuation === null ? clamped : joinUsage(clamped, continuation.sentTokens);
 }
 
-/** An engine that was stopped did not count: the agent did, and the prompt is as was estimated. */
-function writtenUsage({ outcome, written = 0 }: EndMessage, attempt: Attempt): CountedUsage {
-  if (outcome !== 'cancelled' || written === 0) return undefined;
-  const { dispatch, continuation, answerBytes } = attempt;
-  const sentTokens = continuation?.sentTokens ?? 0;
-  const output = Math.min(written, answerBytes);
-  return estimated(dispatch, { output: output + sentTokens, sentTokens });
+/**
+ * Of an answer that its client did not read to the end, so that its engine was stopped before it
+ * counted: the agent tells what it wrote, and the prompt is as was estimated. `before`: tokens that
+ * other agents wrote.
+ */
+export function writtenUsage(
+  end: EndMessage | undefined,
+  { attempt, before }: { attempt: Attempt; before: number },
+): CountedUsage {
+  const written = Math.min(end?.written ?? 0, attempt.answerBytes);
+  if (written + before === 0) return undefined;
+  return estimated(attempt.dispatch, { output: written + before, sentTokens: before });
 }
 
 /**
@@ -67,9 +70,9 @@ function estimated(
   { work: { prompt, own } }: Attempt['dispatch'],
   { output, sentTokens }: { output: number; sentTokens: number },
 ): ClampedUsage {
-  const input = Math.max(0, prompt - sentTokens);
-  const cached = Math.min(input, prompt - own);
-  return { input, cached, output, clamped: false, delivered: sentTokens };
+  // Estimated from the client's body: nothing of the answer is in it.
+  const cached = Math.max(0, prompt - own);
+  return { input: prompt, cached, output, clamped: false, delivered: sentTokens };
 }
 
 function toldUsage(told: Record<string, unknown>): EndMessage['usage'] {

@@ -75,7 +75,9 @@ export async function auditNotes(
   if (input.toMs !== undefined) query = query.where('at_ms', '<', input.toMs);
   const paged = await pageAfter(query, { order: ['id'], direction: 'desc', page });
   const { items, next } = mapPage(paged, toAuditRow);
-  return { items: await withActorNames(tx, items), next };
+  const { projectId } = input;
+  const readers = projectId === undefined ? 'anybody' : { membersOf: projectId };
+  return { items: await withActorNames(tx, items, readers), next };
 }
 
 export async function deleteOldAuditNotes(

@@ -98,6 +98,16 @@ const stateCases: StoreCases = {
     await store.setAgentState({ audit: auditNote(), agentId, state: 'suspended', ...acts });
     const { items } = await store.agentEvents({ agentId, page: { after: null, limit: 1 } });
     assert.deepEqual([items[0]?.actor, items[0]?.actorName], [acts.actor, null]);
+    const audited = { ...auditNote(), actor: acts.actor, projectId: 'proj_a' };
+    await store.setAgentState({ audit: audited, agentId, state: 'enrolled', ...acts });
+    const page = { after: null, limit: 1 };
+    const namesFor = async (projectId: string | undefined) =>
+      (await store.auditNotes({ projectId, page })).items.map(({ actor, actorName }) => [
+        actor,
+        actorName,
+      ]);
+    assert.deepEqual(await namesFor('proj_a'), [[acts.actor, null]]);
+    assert.deepEqual(await namesFor(undefined), [[acts.actor, operator.email]]);
   },
 
   'a first link happens twice': async ({ store }) => {
