@@ -41,7 +41,13 @@ function rig(ownConcurrent = 96) {
   };
   const end = (at: number): string[] =>
     send({ type: 'end', claim: dispatched[at]?.claim ?? 0, slotFree: true });
-  return { send, agent, arrive, end };
+  /** Its client has a part of the answer. */
+  const breaks = (at: number): string[] => {
+    const claim = dispatched[at]?.claim ?? 0;
+    const resume = { abilities: [] };
+    return send({ type: 'failed', claim, slotFree: true, health: 'bad', resume });
+  };
+  return { send, agent, arrive, end, breaks };
 }
 
 const shared = { id: 'shared', projectId: null };
@@ -84,6 +90,18 @@ test('what waits when a budget is used up waits until it is too late', () => {
   assert.deepEqual(arrive(), []);
   assert.deepEqual(send({ type: 'budget', id: 'proj_a', stop }), ['r2 insufficient_quota']);
   assert.deepEqual(end(0), []);
+});
+
+test('a stop breaks off an answer that waits to be continued', () => {
+  const { send, agent, arrive, breaks, end } = rig();
+  agent(shared, 1);
+  assert.deepEqual(arrive(), ['r1 served']);
+  agent({ ...shared, id: 'other' }, 1);
+  assert.deepEqual(arrive(), ['r2 served']);
+  assert.deepEqual(breaks(0), [], 'the other one is busy');
+  assert.deepEqual(send({ type: 'budget', id: 'proj_a', stop }), []);
+  assert.deepEqual(arrive(), ['r3 insufficient_quota']);
+  assert.deepEqual(end(1), ['r1 served']);
 });
 
 test('what a stop holds back is not tried again at its end', () => {
