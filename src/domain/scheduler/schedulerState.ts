@@ -134,7 +134,7 @@ export interface WaitingRequest {
   turnedDown: number;
   /** As many lives may fail it, and one more. */
   maxRetries: number;
-  /** It was being served, and holds its part of all limits still: none stops it any more. */
+  /** Its client has a part of the answer: no limit stops it any more. */
   begun: boolean;
   /** Those that were made before its answer broke. */
   attemptsBefore: number;

@@ -234,17 +234,14 @@ export class WaitingQueue {
     waiting.request = { ...request, abilities };
     waiting.attemptsBefore += waiting.tried.length + waiting.turnedDown;
     waiting.tried = how.tried;
+    waiting.begun = true;
     waiting.maxRetries = maxRetriesOfBroken;
     waiting.turnedDown = 0;
     this.waitAnew(waiting);
   }
 
-  /**
-   * It was being served: its deadline is as if it came now, and no limit stops it. It does not wait
-   * yet.
-   */
+  /** It was being served: its deadline is as if it came now. It does not wait yet. */
   waitAnew(waiting: WaitingRequest): void {
-    waiting.begun = true;
     const { queueTimeoutMs } = waiting.request.endpoint;
     waiting.deadlineMs = this.nowMs + Math.min(queueTimeoutMs, this.bounds.longestMs);
   }
