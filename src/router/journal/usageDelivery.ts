@@ -10,6 +10,8 @@
  * D2 A batch that is unfit for the store is halved until the record is found that it cannot take,
  *    and the others go past it. There is nothing to wait for, as there is with a store that is
  *    away.
+ * D3 Under a steady load the store is asked for at most a few batches each `usageDelayMs`: each is
+ *    a transaction, with an fsync, in a thread that shares its core with the router.
  */
 import { createBackoff, type Backoff } from '../../lib/backoff.ts';
 import { BoundedQueue } from '../../lib/boundedQueue.ts';
@@ -150,7 +152,18 @@ export class UsageDelivery {
       }
       if (this.waiting === 0) return this.deliverRefused();
       if ((await this.deliverBatch()) === 'refused') return 'refused';
+      if (this.isWorthAWait) return 'delivered';
     }
+  }
+
+  /**
+   * D3. Few have come meanwhile, and more are coming. (While something lies in the journal or was
+   * refused, the queue is emptied first: those have their turn only then.)
+   */
+  private get isWorthAWait(): boolean {
+    const { size } = this.queue;
+    const isFew = this.taken.length === 0 && size > 0 && size < smallUsageBatch;
+    return isFew && this.refused.length === 0 && !this.hasMore();
   }
 
   /** `refused`: after a while again. */
