@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- relay`: what the relay costs, beside nginx and beside no relay at all.
+ * `npm run bench -- relay`: what the relay costs, beside nginx, beside the libraries that it is
+ * built of, and beside no relay at all.
  *
- *     generator ──▶ nginx | router ─link─▶ agent | nothing ──▶ mock engine
+ *     generator ──▶ nginx | router ─link─▶ agent | bare libraries | nothing ──▶ mock engine
  *
  * Parts: `relay/plan.ts` (how much), `relay/rounds.ts` (phases and their order), `relay/measure.ts`
  * (one window), `relay/summary.ts` (the report), `relay/targets.ts`; `contenders/` (what carries),
@@ -11,7 +12,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { directContender, type Surroundings } from './contenders/contender.ts';
+import { directContender, type Contender, type Surroundings } from './contenders/contender.ts';
+import { startBare } from './contenders/bare.ts';
 import { startNginx, type NginxOutcome } from './contenders/nginx.ts';
 import { startXim } from './contenders/xim.ts';
 import { startGenerator, startMock } from './load/helperProcesses.ts';
@@ -25,7 +27,7 @@ import { runPhase, runRounds, type Stage } from './relay/rounds.ts';
 import { relayReport, type RelayReport } from './relay/summary.ts';
 
 /** What a whole run may take at most. */
-const deadlineMs = 600_000;
+const deadlineMs = 720_000;
 /** From the start of the processes to the first figure. */
 const calmMs = 1_500;
 
@@ -79,7 +81,9 @@ async function run(options: {
   const xim = await startXim(children, { ...surroundings, profileDirectory });
   await pause(calmMs);
   const idleMiB = { router: residentMiB(xim.devicePids), agent: residentMiB(xim.agentPids) };
-  const started = nginx.kind === 'started' ? [direct, nginx.contender, xim] : [direct, xim];
+  const others: Contender[] = nginx.kind === 'started' ? [nginx.contender] : [];
+  if (plan.contenders.includes('bare')) others.push(await startBare(children, surroundings));
+  const started = [direct, ...others, xim];
   const contenders = started.filter(({ name }) => plan.contenders.includes(name));
   const stage: Stage = { plan, contenders, mock, generator, tell };
   await warmUp(stage);

@@ -12,7 +12,7 @@ import type { RoutingReport } from '../bench/routing/compare.ts';
 import type { RelayReport } from '../bench/relay/summary.ts';
 
 const root = path.join(import.meta.dirname, '..');
-const small = '--quick --rounds 1 --streams 20 --many 40 --window 0.5 --contenders direct,xim';
+const small = '--quick --rounds 1 --streams 20 --many 40 --window 0.5 --contenders direct,bare,xim';
 
 test('a bench that cannot run, or that loses what it measures', { timeout: 120_000 }, () => {
   const args = ['bench/run.ts', 'relay', '--json', ...small.split(' ')];

@@ -1,7 +1,7 @@
-/** What carries a request from the generator to the mock: nothing, nginx, or XIM. */
+/** What carries a request to the mock: nothing, nginx, XIM's libraries by themselves, or XIM. */
 import type { Target } from '../load/messages.ts';
 
-export const contenderNames = ['direct', 'nginx', 'xim'] as const;
+export const contenderNames = ['direct', 'nginx', 'bare', 'xim'] as const;
 export type ContenderName = (typeof contenderNames)[number];
 
 export interface Contender {

@@ -22,14 +22,14 @@ export function relayLines(report: RelayReport): string[] {
       `agent ${us(lockstep.agent)}`,
     `  ratio ${show(report.ratio_lockstep)}  (rounds ${report.ratio_lockstep_rounds.join(' ')})`,
     `CPU per request: nginx ${us(request.nginx)}, router ${us(request.router)}, ` +
-      `agent ${us(request.agent)}`,
-    `At ${timed.streams} streams, added: TTFT p50 ${pair(timed.added_ttft_ms.p50)}, ` +
-      `p99 ${pair(timed.added_ttft_ms.p99)}; chunk delay p50 ` +
-      `${pair(timed.added_chunk_delay_ms.p50)}, p99 ${pair(timed.added_chunk_delay_ms.p99)}; ` +
+      `agent ${us(request.agent)}; bare ${us(request.bare)} and ${us(request.bare_agent)}`,
+    `At ${timed.streams} streams, added: TTFT p50 ${row(timed.added_ttft_ms.p50)}, ` +
+      `p99 ${row(timed.added_ttft_ms.p99)}; chunk delay p50 ` +
+      `${row(timed.added_chunk_delay_ms.p50)}, p99 ${row(timed.added_chunk_delay_ms.p99)}; ` +
       `core ${show(timed.core_busy_percent.xim.median, '%')}`,
-    `One at a time, added: p50 ${pair(alone.added_ms.p50)}, p99 ${pair(alone.added_ms.p99)}`,
-    `1 MiB prompt, added: p50 ${pair(report.prompt_1mib.added_ms.p50)}, ` +
-      `p99 ${pair(report.prompt_1mib.added_ms.p99)}`,
+    `One at a time, added: p50 ${row(alone.added_ms.p50)}, p99 ${row(alone.added_ms.p99)}`,
+    `1 MiB prompt, added: p50 ${row(report.prompt_1mib.added_ms.p50)}, ` +
+      `p99 ${row(report.prompt_1mib.added_ms.p99)}`,
     `Memory of the router: idle ${resident.idle.router} MiB${manyText(resident.many_streams)}`,
     `Delivered ÷ offered: direct ${show(streams.delivered_share.direct.median)}, ` +
       `nginx ${show(streams.delivered_share.nginx.median)}, ` +
@@ -47,8 +47,9 @@ export function relayLines(report: RelayReport): string[] {
   ];
 }
 
-function pair(compared: { nginx: Figure; xim: Figure }): string {
-  return `${show(compared.xim.median)} ms (nginx ${show(compared.nginx.median)})`;
+function row({ xim, nginx, bare }: { nginx: Figure; bare: Figure; xim: Figure }): string {
+  const others = `nginx ${show(nginx.median)}, bare ${show(bare.median)}`;
+  return `${show(xim.median)} ms (${others})`;
 }
 
 function manyText(many: RelayReport['resident_mib']['many_streams']): string {

@@ -87,7 +87,7 @@ const quick: RelayPlan = {
 
 export const relayHelp = `bench relay: CPU and time that the relay costs, beside nginx and no relay
   --json            one line of JSON on standard output at the end
-  --quick           a short version (a minute and a half)
+  --quick           a short version (two minutes)
   --rounds N        rounds of every contender (${full.rounds})
   --streams N       streams of the ratio (${full.streams})
   --many N          streams of the memory phase (${full.manyStreams})

@@ -49,11 +49,16 @@ async function runPhases(
   const measured: Partial<Record<Phase, Measured>> = {};
   for (const phase of stage.plan.phases) {
     if (phase === 'many') continue;
-    // All at once says nothing about a relay that is not there.
-    if (phase === 'lockstep' && contender.name === 'direct') continue;
+    if (isNeedless(phase, contender.name)) continue;
     measured[phase] = await runPhase(stage, { contender, phase });
   }
   return measured;
+}
+
+/** All at once says nothing about a relay that is not there; the libraries are for times. */
+function isNeedless(phase: Phase, name: ContenderName): boolean {
+  if (name === 'bare') return phase === 'lockstep' || phase === 'prompt';
+  return name === 'direct' && phase === 'lockstep';
 }
 
 /** One phase of one contender. */

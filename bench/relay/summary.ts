@@ -21,13 +21,17 @@ export interface RelayRun {
   many: Measured | undefined;
 }
 
-/** A row of the report for nginx and for XIM. */
+/** A row of the report: for nginx, for XIM, and for the libraries that XIM is built of. */
 interface Compared {
   nginx: Figure;
+  bare: Figure;
   xim: Figure;
 }
 
-type Costs = Record<'nginx' | 'router' | 'agent' | 'mock' | 'generator', Figure>;
+type Costs = Record<
+  'nginx' | 'bare' | 'bare_agent' | 'router' | 'agent' | 'mock' | 'generator',
+  Figure
+>;
 
 export interface RelayReport {
   bench: 'relay';
@@ -149,6 +153,7 @@ function timedPart({ plan, rounds }: RelayRun): RelayReport['timed'] {
     added_chunk_delay_ms: added(rounds, 'timed', (one) => one.delay),
     core_busy_percent: {
       nginx: figure(column(rounds, 'nginx', 'timed', busy), 1),
+      bare: figure(column(rounds, 'bare', 'timed', busy), 1),
       xim: figure(column(rounds, 'xim', 'timed', busy), 1),
     },
     direct: {
@@ -224,6 +229,8 @@ function costs(rounds: readonly Round[], options: { phase: Phase; per: Reader })
     );
   return {
     nginx: of('nginx', 'device'),
+    bare: of('bare', 'device'),
+    bare_agent: of('bare', 'agent'),
     router: of('xim', 'device'),
     agent: of('xim', 'agent'),
     mock: of('xim', 'mock'),
@@ -261,8 +268,8 @@ function added(
       3,
     );
   return {
-    p50: { nginx: over('nginx', 'p50'), xim: over('xim', 'p50') },
-    p99: { nginx: over('nginx', 'p99'), xim: over('xim', 'p99') },
+    p50: { nginx: over('nginx', 'p50'), bare: over('bare', 'p50'), xim: over('xim', 'p50') },
+    p99: { nginx: over('nginx', 'p99'), bare: over('bare', 'p99'), xim: over('xim', 'p99') },
   };
 }
 
@@ -270,7 +277,7 @@ function deliveredShares({ plan, rounds }: RelayRun): Record<ContenderName, Figu
   const share: Reader = (one) => one.chunks / ((plan.streams * one.windowMs) / plan.tickMs);
   const of = (contender: ContenderName): Figure =>
     figure(column(rounds, contender, 'random', share), 4);
-  return { direct: of('direct'), nginx: of('nginx'), xim: of('xim') };
+  return { direct: of('direct'), nginx: of('nginx'), bare: of('bare'), xim: of('xim') };
 }
 
 /** Delivered is what was offered, within 1 %. */
