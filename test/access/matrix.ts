@@ -122,6 +122,9 @@ const ownersByKey: Verdicts = {
   oneTimeOwner: noKey,
 };
 
+/** The same where the key names the project. */
+const ownersOwn: Verdicts = { ...ownersByKey, strangerKey: 'in' };
+
 /** The data plane below a project: keys of scope inference alone. */
 const inference: Verdicts = {
   ...ownersByKey,
@@ -303,6 +306,34 @@ export const matrix: Readonly<Record<string, Verdicts>> = {
   [`POST ${management}/join-keys`]: ownersByKey,
   [`GET ${management}/join-keys/{key}`]: ownersByKey,
   [`DELETE ${management}/join-keys/{key}`]: ownersByKey,
+
+  'GET /v1/requests': ownersOwn,
+  'GET /v1/requests/active': ownersOwn,
+  'GET /v1/requests/{request}': ownersOwn,
+  'GET /v1/usage': ownersOwn,
+  'GET /v1/usage/records': ownersOwn,
+  'GET /v1/usage/summary.csv': ownersOwn,
+  'GET /v1/usage/records.csv': ownersOwn,
+  'GET /v1/management/agents': ownersOwn,
+  'GET /v1/management/agents/{agent}': ownersOwn,
+  'PATCH /v1/management/agents/{agent}': ownersOwn,
+  'GET /v1/management/agents/{agent}/events': ownersOwn,
+  'GET /v1/management/agents/{agent}/health': ownersOwn,
+  'GET /v1/management/agents/{agent}/logs': ownersOwn,
+  'POST /v1/management/agents/{agent}/suspend': ownersOwn,
+  'POST /v1/management/agents/{agent}/resume': ownersOwn,
+  'DELETE /v1/management/agents/{agent}': ownersOwn,
+  'POST /v1/management/agents/{agent}/revoke-credentials': ownersOwn,
+  'GET /v1/management/api-keys': ownersOwn,
+  'POST /v1/management/api-keys': ownersOwn,
+  'GET /v1/management/api-keys/{key}': ownersOwn,
+  'PATCH /v1/management/api-keys/{key}': ownersOwn,
+  'DELETE /v1/management/api-keys/{key}': ownersOwn,
+  'POST /v1/management/api-keys/{key}/rotate': ownersOwn,
+  'GET /v1/management/join-keys': ownersOwn,
+  'POST /v1/management/join-keys': ownersOwn,
+  'GET /v1/management/join-keys/{key}': ownersOwn,
+  'DELETE /v1/management/join-keys/{key}': ownersOwn,
 
   'GET /': anybody,
   'GET /ui': anybody,

@@ -1,6 +1,7 @@
 /**
  * The source platform's addresses for what `/api/v1/projects/{project}` has: the same handlers
- * below `/{project}/v1`, where no cookie is read and any page may call with a key of its own.
+ * below `/{project}/v1`, where no cookie is read and any page may call with a key of its own; and
+ * below `/v1`, where the key names the project.
  */
 import { management } from './access.ts';
 import { project } from './prefixes.ts';
@@ -22,8 +23,9 @@ export function sourcePlatformRows<Row extends RouteRow>(rows: readonly Row[]): 
     const found = addresses.find(([ours]) => path === ours || path.startsWith(`${ours}/`));
     if (found === undefined) return [];
     const [ours, theirs] = found;
-    return [
-      [method, theirs + path.slice(ours.length), plane, management, handler] as RouteRow as Row,
-    ];
+    const named = theirs + path.slice(ours.length);
+    return [named, named.slice('/{project}'.length)].map(
+      (address) => [method, address, plane, management, handler] as RouteRow as Row,
+    );
   });
 }

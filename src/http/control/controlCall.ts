@@ -28,7 +28,10 @@ export interface ControlCall<C extends Contract = Contract> {
   expectedVersion: number | null;
   /** The cookie's token, when that is what authenticated the caller. */
   sessionToken: string | undefined;
-  /** A named part of the address; the route table says that it is there. */
+  /**
+   * A named part of the address; the route table says that it is there. The project of an address
+   * that has none is the key's.
+   */
   part: (name: string) => string;
   /** The contract's answer, with its status and its ETag. */
   json: (answer: AnswerOf<C>) => Response;
@@ -51,12 +54,13 @@ export function createCall(options: {
   input: CallInput;
 }): ControlCall {
   const { context, contract, caller, sessionToken, input } = options;
+  const own = caller.principal.kind === 'api_key' ? caller.principal.projectId : '';
   return {
     ...(input as Pick<ControlCall, 'query' | 'body' | 'page' | 'expectedVersion'>),
     caller,
     sessionToken,
     context,
-    part: (name) => context.env.exchange.params[name] ?? '',
+    part: (name) => context.env.exchange.params[name] ?? (name === 'project' ? own : ''),
     json(answer: unknown) {
       const { version } = answer as { version?: number };
       // What was deleted has none.
