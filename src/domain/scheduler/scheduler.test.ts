@@ -22,6 +22,7 @@ import type { WaitingBounds } from '../waiting/waitingQueue.ts';
 
 interface Grant {
   slots?: number;
+  holdsTokens?: number;
   abilities?: string[];
   nonce?: string;
 }
@@ -39,8 +40,8 @@ function rig(waiting: Partial<WaitingBounds> = {}) {
     return commands;
   };
   const grant = (agentId: string, options: Grant = {}): SchedulerCommand[] => {
-    const { slots = 1, abilities = ['chat'], nonce = 'n1' } = options;
-    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities }];
+    const { slots = 1, abilities = ['chat'], nonce = 'n1', holdsTokens } = options;
+    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities, holdsTokens }];
     return send({ type: 'grant', agentId, nonce, instances });
   };
   /** Enrols, links and grants at once. */
@@ -352,6 +353,17 @@ test('after a whole wait the code says whether anybody was there', () => {
   const [busy] = verdicts(send({ type: 'tick' }));
   assert.ok(busy?.kind === 'queue_timeout');
   assert.deepEqual(busy.explanation.exclusions, { busy: 1 });
+});
+
+test('a machine without room for the request is none of those that are said to be busy', () => {
+  const { agent, arrive, send, pass } = rig();
+  agent(shared, { slots: 4, holdsTokens: 1000 });
+  onlyDispatch(arrive('large', { bodyBytes: 8000 }));
+  arrive('next', { bodyBytes: 8000 });
+  pass(30_000);
+  const [full] = verdicts(send({ type: 'tick' }));
+  assert.ok(full?.kind === 'queue_timeout');
+  assert.deepEqual(full.explanation.exclusions, { busy: 1 });
 });
 
 test('a model that is still loading at the deadline is told with its progress', () => {

@@ -274,8 +274,18 @@ function exclusionOf(
   if (loaded.length === 0) return 'model';
   const able = loaded.filter((one) => hasAbilities(one.abilities, { asked: request.abilities }));
   if (able.length === 0) return 'ability';
-  if (able.every((one) => one.inFlight >= one.slots)) return 'busy';
+  if (able.every((one) => isFull(one, { waiting, nowMs: fleet.pools.nowMs }))) return 'busy';
   if (fleet.penalties.isBoxed(agent)) return 'penalty_box';
   if (waiting.tried.includes(triedKey(agent))) return 'tried';
   return waiting.heldBackBy.size > 0 ? 'over_limit' : null;
+}
+
+/** It has no slot, too much to compute before, or no room for the request. */
+function isFull(
+  instance: EngineInstance,
+  { waiting, nowMs }: { waiting: WaitingRequest; nowMs: number },
+): boolean {
+  const { inFlight, slots, pools, load } = instance;
+  if (inFlight >= slots || !load.hasRoom(waiting.tokens, { room: 'of_use', nowMs })) return true;
+  return inFlight > 0 && pools.every(({ open }) => !open.has(instance));
 }
