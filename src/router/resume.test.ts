@@ -298,6 +298,28 @@ test('max_tokens is used up twice', async () => {
   assert.equal(deltas(chunksOf(client)).at(-1)?.finish_reason, 'length');
 });
 
+test('an engine that writes several tokens at once is given too many for the rest', async () => {
+  const one = await harness();
+  const [size, tokensPerChunk] = [1, 3];
+  const whole = continues({ size, tokensPerChunk });
+  const broken = continues({ size, tokensPerChunk, chunks: 5, next: dies });
+  const script: Script = (request, agent) =>
+    (agent.requests.length === 1 ? whole : broken)(request, agent);
+  const first = await one.agent({ script, abilities: able });
+  await ask(one, { body: bodyOf({}, 'x'.repeat(20)) }).result;
+  const body = bodyOf({ max_tokens: 24 }, 'abcdefghijklm');
+  const { client, result } = ask(one, { includeUsage: true, body });
+  await until(() => first.agent.requests.length === 2);
+  const second = await agentOf(one, { size, tokensPerChunk });
+  assert.equal((await result).outcome, 'completed');
+  const asked = JSON.parse(second.agent.requests[0]?.body.toString() ?? '') as object;
+  assert.equal((asked as { max_tokens: number }).max_tokens, 24 - 5 * tokensPerChunk);
+  assert.equal(textOf(client), 'abcdefgh');
+  assert.equal(chunksOf(client).at(-1)?.usage?.['completion_tokens'], 24);
+  await until(() => one.ports.usageRecords.length === 2);
+  assert.equal(one.ports.usageRecords[1]?.outputTokens, 24);
+});
+
 test('white space at the seam is paid twice out of max_tokens', async () => {
   for (const [content, sent] of [
     ['abcdefghijk', 5],

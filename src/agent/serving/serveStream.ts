@@ -19,7 +19,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { OpenMessage } from '../../protocol/messages/open.ts';
-import { hasText } from './wireUsage.ts';
+import { tokenKind } from './wireUsage.ts';
 import type { Engine, EngineEnd, EngineSink, EngineUsage, JsonObject } from '../engines/engine.ts';
 import { answerPieceBytes, enginePaths, maxRequestBodyBytes } from '../limits.ts';
 import { isRequestBody, ServedRequest } from './servedRequest.ts';
@@ -109,8 +109,10 @@ class Serving implements EngineSink {
   private firstByteMs: number | undefined;
   /** The whole answer of a request that is not streamed. */
   private answer: Buffer | undefined;
-  /** Chunks with text. */
+  /** Chunks of tokens. */
   private written = 0;
+  /** Those without text since the last one with some: parts of a character that is yet to come. */
+  private unseen = 0;
   /** The link takes no more for now. */
   private blocked = false;
   private wakeWriter: (() => void) | undefined;
@@ -187,8 +189,17 @@ class Serving implements EngineSink {
     }
     const bytes = this.wire.chunk(event);
     if (bytes !== undefined) this.send(bytes);
-    if (hasText(event)) this.written += 1;
+    this.count(event);
     return !this.blocked;
+  }
+
+  private count(event: JsonObject): void {
+    const kind = tokenKind(event);
+    if (kind === 'none') return;
+    this.unseen += 1;
+    if (kind === 'unseen') return;
+    this.written += this.unseen;
+    this.unseen = 0;
   }
 
   writable(): Promise<void> {
@@ -324,7 +335,7 @@ class Serving implements EngineSink {
     const end: EndMessage = {
       requestId: this.open.requestId,
       ...(usage === undefined ? {} : { usage }),
-      ...(usage === undefined && this.written > 0 ? { written: this.written } : {}),
+      ...(this.written > 0 ? { written: this.written } : {}),
       timings: {
         ...(firstByteMs === undefined ? {} : { firstByteMs }),
         totalMs: this.elapsedMs(),

@@ -19,15 +19,22 @@ export function usageOf(event: JsonObject): EngineUsage | undefined {
 
 const textMembers = ['content', 'reasoning_content', 'reasoning', 'text'];
 
-/** Whether a chunk carries text of the answer, or a tool call: one for each token. */
-export function hasText(event: JsonObject): boolean {
-  return arrayOf(event['choices']).some((choice) => {
+/** A chunk with text of the answer or a tool call; or of a token that is part of a character. */
+export function tokenKind(event: JsonObject): 'seen' | 'unseen' | 'none' {
+  let kind: 'unseen' | 'none' = 'none';
+  for (const choice of arrayOf(event['choices'])) {
     const fields = objectOf(choice);
     const delta = objectOf(fields?.['delta']) ?? fields;
-    if (delta === undefined) return false;
-    if (Array.isArray(delta['tool_calls'])) return true;
-    return textMembers.some((name) => typeof delta[name] === 'string' && delta[name] !== '');
-  });
+    if (delta === undefined) continue;
+    if (Array.isArray(delta['tool_calls'])) return 'seen';
+    if (textMembers.some((name) => typeof delta[name] === 'string' && delta[name] !== '')) {
+      return 'seen';
+    }
+    // The chunk that says the role, and the one with the reason, are no tokens.
+    const isToken = delta['role'] === undefined && typeof fields?.['finish_reason'] !== 'string';
+    if (delta['content'] === '' && isToken) kind = 'unseen';
+  }
+  return kind;
 }
 
 /** The `usage` member of an answer, whole, whatever the engine left out. */

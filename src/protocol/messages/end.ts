@@ -8,7 +8,7 @@ export const endSchema = z.object({
   requestId: z.string().min(1).max(64),
   /** The engine's own numbers; absent when the engine gave none. */
   usage: z.object({ input: tokens, cached: tokens, output: tokens }).optional(),
-  /** Chunks with text that went out, where the engine was stopped before it could count. */
+  /** Chunks of tokens that went out, of a stream. */
   written: tokens.optional(),
   /** Spans in ms, measured by the agent from OPEN. */
   timings: z.object({

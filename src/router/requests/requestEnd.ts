@@ -170,7 +170,8 @@ export abstract class RequestEnd {
     const isLeft = outcome === 'client_closed' || outcome === 'client_too_slow';
     const isStopped = outcome === 'completed' && end?.outcome === 'cancelled';
     if (attempt === undefined || !(isLeft || isStopped)) return undefined;
-    return writtenUsage(end, { attempt, before: parts.tokens });
+    const tokensPerChunk = this.context.chunkTokens.of(attempt.dispatch);
+    return writtenUsage(end, { attempt, before: parts.tokens, tokensPerChunk });
   }
 
   /** An image is an address in the body, or shorter there than what it comes to. */

@@ -165,6 +165,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
       return this.onBroken(attempt, { code: 'refused', detail: 'it did not continue the answer' });
     }
     if (this.answered === 'none') this.onBegun(attempt, head);
+    this.context.chunkTokens.learn(attempt.dispatch, end);
     const usage = this.usageOf(end) ?? (head.status >= 400 ? refusedUsage : undefined);
     const health = healthOfAnswer(head, end);
     this.context.tell({ type: 'end', claim: attempt.claim, slotFree: true, usage, health });
@@ -214,7 +215,8 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
    */
   private goOn(attempt: Attempt, how: { failed: Failed; nowMs: number }): boolean {
     const { failed, nowMs } = how;
-    const step = this.resumable?.next() ?? noStep;
+    const tokensPerChunk = this.context.chunkTokens.of(attempt.dispatch);
+    const step = this.resumable?.next({ tokensPerChunk }) ?? noStep;
     if (step.kind === 'none') return false;
     if (!failed.slotFree) attempt.reset('idle', nowMs);
     if (step.kind === 'complete') {

@@ -26,6 +26,7 @@ import { RequestMeter } from '../metrics/requestMeter.ts';
 import type { ClientSink, InferenceRequest, Outcome, SubmitResult, UsageRecord } from '../ports.ts';
 import { requestSpans } from '../tracing/requestSpans.ts';
 import type { Attempt, CoarseTime, FailureLimits } from './attempt.ts';
+import { ChunkTokens } from '../resuming/chunkTokens.ts';
 import { PlaceTeller } from './placeTeller.ts';
 import { PromptHasher } from './promptBlocks.ts';
 import { RequestRun } from './requestRun.ts';
@@ -259,6 +260,7 @@ export class RequestTable {
       tell: (event) => this.driver.send(event),
       couldMove: (claim, moving) => this.driver.scheduler.couldMove(claim, moving),
       kept: { bytes: 0 },
+      chunkTokens: new ChunkTokens(),
       linkFor: (dispatch) => registry().linkFor(dispatch),
       agent: (agentId): AgentEntry | undefined => directory.agent(agentId),
       // Separates prefix caches of projects on one engine, and names nobody.

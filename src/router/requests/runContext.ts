@@ -11,6 +11,7 @@ import type { AgentLink } from '../links/agentLink.ts';
 import type { RequestMeter } from '../metrics/requestMeter.ts';
 import type { InferenceRequest, Outcome, Refusal, UsageRecord } from '../ports.ts';
 import type { ReceiptBook } from '../receipts/receiptBook.ts';
+import type { ChunkTokens } from '../resuming/chunkTokens.ts';
 import type { KeptInAll } from '../resuming/resumable.ts';
 import type { Attempt, CoarseTime, FailureLimits } from './attempt.ts';
 import type { RequestRun } from './requestRun.ts';
@@ -30,6 +31,7 @@ export interface RunContext {
   couldMove(claim: number, moving: Moving): boolean;
   /** What resumable streams keep. */
   kept: KeptInAll;
+  chunkTokens: ChunkTokens;
   linkFor(dispatch: Dispatch): AgentLink | undefined;
   agent(agentId: string): AgentEntry | undefined;
   cacheSalt(projectId: string): string;

@@ -38,14 +38,16 @@ export function countedUsage(
 
 /**
  * Of an answer that its client did not read to the end, so that its engine was stopped before it
- * counted: the agent tells what it wrote, and the prompt is as was estimated. `before`: tokens that
- * other agents wrote.
+ * counted: the agent tells what it wrote, in chunks, and the prompt is as was estimated. `before`:
+ * tokens that other agents wrote.
  */
 export function writtenUsage(
   end: EndMessage | undefined,
-  { attempt, before }: { attempt: Attempt; before: number },
+  what: { attempt: Attempt; before: number; tokensPerChunk: number },
 ): CountedUsage {
-  const written = Math.min(end?.written ?? 0, attempt.answerBytes);
+  const { attempt, before, tokensPerChunk } = what;
+  const tokens = Math.round((end?.written ?? 0) * tokensPerChunk);
+  const written = Math.min(tokens, attempt.answerBytes);
   if (written + before === 0) return undefined;
   return estimated(attempt.dispatch, { output: written + before, sentTokens: before });
 }

@@ -10,7 +10,7 @@ export interface DeliveredText {
   frame: Record<string, unknown>;
   /** The content of all deltas, joined. May end with half a surrogate pair. */
   text: string;
-  /** Tokens, by how long the text was after each: engines write a chunk for each. */
+  /** Chunks of tokens, by how long the text was after each: most engines write one for each. */
   tokenEnds: readonly number[];
   /** The choice has its end; null: it goes on. */
   finishReason: string | null;

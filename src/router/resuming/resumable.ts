@@ -47,7 +47,7 @@ export interface Continuation {
 export interface UsedSoFar {
   /** The engine's own count, which was under way when the stream broke; null: it did not come. */
   told: Record<string, unknown> | null;
-  /** Chunks with text. */
+  /** By its chunks. */
   tokens: number;
   /** All that the client was given. */
   bytes: number;
@@ -77,6 +77,8 @@ export class Resumable {
   private readonly kept = new GatheredBytes();
   private body: Buffer | undefined;
   private takenBytes = 0;
+  /** Who wrote which chunks: up to which one, and how many tokens each of them has. */
+  private readonly spans: { upTo: number; tokensPerChunk: number }[] = [];
   /** What was kept when it broke last. */
   private brokenAtBytes = -1;
 
@@ -111,12 +113,13 @@ export class Resumable {
     this.kept.push(events);
   }
 
-  /** The stream broke. */
-  next(): NextStep {
+  /** The stream broke. `tokensPerChunk`: of the agent that wrote it last. */
+  next({ tokensPerChunk }: { tokensPerChunk: number }): NextStep {
     const { body } = this;
     if (body === undefined) return { kind: 'none', why: 'not_kept' };
     const delivered = readDelivered(this.kept.view());
     if (delivered.kind === 'unfit') return { kind: 'none', why: delivered.why };
+    this.spans.push({ upTo: delivered.tokenEnds.length, tokensPerChunk });
     if (delivered.finishReason !== null) return this.complete(delivered, Buffer.alloc(0));
     if (this.isNewBreak && this.resumed === maxResumes) return { kind: 'none', why: 'too_often' };
     return this.continuation(body, delivered);
@@ -136,8 +139,8 @@ export class Resumable {
     const sent = sentText(text);
     // A prompt without an open turn holds nothing of the answer.
     const isSent = (end: number): boolean => sent !== '' && end <= sent.length;
-    const sentTokens = tokenEnds.filter(isSent).length;
-    const tokens = tokenEnds.length;
+    const sentTokens = this.tokensIn(tokenEnds.filter(isSent).length);
+    const tokens = this.tokensIn(tokenEnds.length);
     const resumed = resumedBody(body, { sent, sentTokens, tokens });
     if (resumed.kind === 'unfit') return { kind: 'none', why: 'not_text' };
     if (resumed.kind === 'spent') {
@@ -163,7 +166,8 @@ export class Resumable {
     const isMissing = includeUsage && usage === null;
     const chunkOf = (counts: TokenCounts): Buffer =>
       isMissing ? usageChunk(frame, { counts, resumed }) : Buffer.alloc(0);
-    const used = { told: usage, tokens: tokenEnds.length, bytes: this.kept.length, chunkOf };
+    const tokens = this.tokensIn(tokenEnds.length);
+    const used = { told: usage, tokens, bytes: this.kept.length, chunkOf };
     return { kind: 'complete', bytes, used };
   }
 
@@ -174,6 +178,17 @@ export class Resumable {
     const resumed = this.resumed > 0 ? { x_xim_resumed: this.resumed } : {};
     const chunk = { ...frame, choices, ...usage, ...resumed };
     return Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`);
+  }
+
+  /** Tokens in the first chunks, by who wrote them. */
+  private tokensIn(chunks: number): number {
+    let [tokens, from] = [0, 0];
+    for (const { upTo, tokensPerChunk } of this.spans) {
+      const until = Math.min(chunks, upTo);
+      if (until > from) tokens += (until - from) * tokensPerChunk;
+      from = Math.max(from, until);
+    }
+    return Math.round(tokens);
   }
 
   private take(bytes: number): boolean {

@@ -11,6 +11,8 @@ export interface ContinuingOptions {
   /** Chunks of text before `next` happens; none: the answer goes to its end. */
   chunks?: number;
   next?: Script;
+  /** It guesses several tokens ahead, and writes them at once. */
+  tokensPerChunk?: number;
   /** It shows the beginning of a stop string before it knows; by default it does not. */
   showsStops?: boolean;
 }
@@ -38,27 +40,28 @@ function restOf(
 
 /** Continues, or begins. */
 export function continues(options: ContinuingOptions = {}): Script {
-  const { size = 3, chunks = Infinity, next, showsStops = false } = options;
+  const { size = 3, chunks = Infinity, next, showsStops = false, tokensPerChunk = 1 } = options;
   return (request, agent) => {
     const body = JSON.parse(request.body.toString()) as Body;
     const rest = restOf(body, showsStops ? [] : (body.stop ?? []));
     if (rest === undefined) throw new Error(`it is no beginning: ${request.body.toString()}`);
     request.streamHead();
     write(request, { role: 'assistant', content: '', refusal: null });
-    const most = Math.min(chunks, body.max_tokens ?? Infinity);
-    let tokens = 0;
-    for (let at = 0; at < rest.length && tokens < most; at += size, tokens += 1) {
+    const most = Math.min(chunks, (body.max_tokens ?? Infinity) / tokensPerChunk);
+    let written = 0;
+    for (let at = 0; at < rest.length && written < most; at += size, written += 1) {
       write(request, { content: rest.slice(at, at + size) });
     }
     // What was written leaves at the end of this turn.
     if (next !== undefined)
       return void setImmediate(() => setImmediate(() => void next(request, agent)));
-    const isWhole = tokens * size >= rest.length;
+    const isWhole = written * size >= rest.length;
+    const output = written * tokensPerChunk;
     write(request, {}, isWhole ? 'stop' : 'length');
     const input = 10 + (body.continue_final_message === true ? 1 : 0);
-    if (request.message.includeUsage) writeUsage(request, { input, output: tokens });
+    if (request.message.includeUsage) writeUsage(request, { input, output });
     request.done();
-    request.finish({ usage: { input, cached: 0, output: tokens } });
+    request.finish({ usage: { input, cached: 0, output }, written });
   };
 }
 
