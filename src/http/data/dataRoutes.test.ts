@@ -184,6 +184,13 @@ test('a region that is no region', async () => {
   const headers = { 'x-xim-region': 'a b' };
   const reply = await harness.call('POST', chat, { key, headers, body });
   assert.deepEqual([reply.status, error(reply).code], [400, 'invalid_value']);
+  assert.match(error(reply).message, /, not 'a b'\.$/);
+  const long = { 'x-xim-progress': 'x'.repeat(2000) };
+  const refused = await harness.call('POST', chat, { key, headers: long, body });
+  assert.equal(
+    error(refused).message,
+    `'X-XIM-Progress' must be 'on' or 'off', not '${'x'.repeat(40)}…'.`,
+  );
   const good = { 'x-xim-region': 'Oslo-1' };
   await harness.call('POST', chat, { key, headers: good, body });
   assert.equal(harness.router.submitted[0]?.region, 'Oslo-1');

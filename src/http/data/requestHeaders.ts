@@ -18,17 +18,12 @@ export function readRequestHeaders(
 ): ({ ok: true } & RequestHeaders) | Refused {
   const { 'x-xim-region': region } = headers;
   if (typeof region === 'string' && regionProblem(region) !== undefined) {
-    const message = "'X-XIM-Region' must be 1 to 24 printable ASCII characters without space.";
-    return { ok: false, name: 'invalid_value', message, param: 'X-XIM-Region' };
+    const allowed = '1 to 24 printable ASCII characters without space';
+    return wrong('X-XIM-Region', { allowed, got: region });
   }
   for (const name of ['X-XIM-Resume', 'X-XIM-Progress']) {
-    if (isSwitch(headers[name.toLowerCase()])) continue;
-    return {
-      ok: false,
-      name: 'invalid_value',
-      message: `'${name}' must be 'on' or 'off'.`,
-      param: name,
-    };
+    const got = headers[name.toLowerCase()];
+    if (!isSwitch(got)) return wrong(name, { allowed: "'on' or 'off'", got: String(got) });
   }
   const { 'x-xim-resume': resume, 'x-xim-progress': progress } = headers;
   return {
@@ -41,3 +36,11 @@ export function readRequestHeaders(
 
 const isSwitch = (value: unknown): boolean =>
   value === undefined || value === 'on' || value === 'off';
+
+const shownCharacters = 40;
+
+function wrong(param: string, { allowed, got }: { allowed: string; got: string }): Refused {
+  const shown = got.length > shownCharacters ? `${got.slice(0, shownCharacters)}…` : got;
+  const message = `'${param}' must be ${allowed}, not '${shown}'.`;
+  return { ok: false, name: 'invalid_value', message, param };
+}
