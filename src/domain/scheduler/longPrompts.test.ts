@@ -238,3 +238,17 @@ test('a long prompt that came while all were at work waits beside idle machines'
   );
   wakes(run);
 });
+
+test('one that waits counts as one more each time that its endpoint is changed', () => {
+  const { arrive, send, scheduler } = rig({ projectId: null });
+  for (let n = 0; n < agents.length; n += 1) arrive(usualTokens);
+  const longish = 4 * usualTokens;
+  arrive(longish);
+  assert.equal(scheduler.counts().waiting, 1);
+  const { model, ...request } = routedRequest();
+  for (let n = 0; n < 400; n += 1) {
+    send({ type: 'endpoint', endpoint: request.endpoint, project: request.project, model });
+  }
+  const [pool] = scheduler.fleet.pools.of(routedRequest(), 'shared');
+  assert.equal(pool?.long.most(agents.length), agents.length, 'too much is asked for');
+});
