@@ -100,6 +100,7 @@ export class AgentIndex {
       gone: false,
       nonce: null,
       life: 0,
+      rttMs: null,
       models: nothingYet,
       instances: nothingYet,
       groups: [],

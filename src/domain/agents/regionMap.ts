@@ -21,6 +21,11 @@ export function nearnessOf(map: RegionMap, one: string, other: string): Nearness
   return near ? 'near' : 'far';
 }
 
+/** Whether the operator has said anything about a region. */
+export function isNamed(map: RegionMap, region: string): boolean {
+  return map.groups.some((group) => isIn(group, region));
+}
+
 function isIn(group: readonly string[], region: string): boolean {
   return group.some((member) => sameRegion(member, region));
 }

@@ -7,7 +7,8 @@ import type { Random } from '../../lib/random.ts';
 import type { InstancePools } from './instancePools.ts';
 import type { LimitBook } from '../quotas/limitBook.ts';
 import { agentExclusion, hasAbilities, type Stage } from '../agents/matching.ts';
-import { nearnessOf, type Nearness, type RegionMap } from '../agents/regionMap.ts';
+import type { Nearness } from '../agents/regionMap.ts';
+import type { Regions } from '../agents/regions.ts';
 import type { EngineInstance, InstancePool, WaitingRequest } from './schedulerState.ts';
 import type { Room } from '../placing/instanceLoad.ts';
 import { maxSampled, maxScored } from './limits.ts';
@@ -102,13 +103,6 @@ function scoresOf(
       nowMs,
     }),
   );
-}
-
-/** What is known of places. */
-export interface Regions {
-  map: RegionMap;
-  /** The router's own, for requests whose caller and endpoint name none. */
-  own: string;
 }
 
 /**
@@ -249,5 +243,5 @@ function nearnessFor(
   if (candidates.every((one) => one.agent.entry.region === region)) return () => 'same';
   const { request } = waiting;
   const from = request.region ?? request.endpoint.region ?? regions.own;
-  return (instance) => nearnessOf(regions.map, from, instance.agent.entry.region);
+  return ({ agent }) => regions.nearness(from, agent);
 }

@@ -3,6 +3,7 @@
  * models. Gives whom to offer work to and who may look further than before; the scheduler claims.
  */
 import type { AgentIndex } from '../agents/agentIndex.ts';
+import type { Regions } from '../agents/regions.ts';
 import type { PenaltyBox } from '../failures/penaltyBox.ts';
 import type { WaitingQueue } from '../waiting/waitingQueue.ts';
 import type { InstancePools } from './instancePools.ts';
@@ -14,6 +15,7 @@ export interface FleetParts {
   pools: InstancePools;
   queue: WaitingQueue;
   penalties: PenaltyBox<KnownAgent>;
+  regions: Regions;
 }
 
 export interface FleetChange {
@@ -53,6 +55,8 @@ export class FleetChanges {
       }
       case 'models':
         return this.noteModels(event);
+      case 'rtt':
+        return this.noteRtt(event);
     }
   }
 
@@ -106,6 +110,7 @@ export class FleetChanges {
     const { agents, pools, penalties } = this.parts;
     const { nowMs } = this;
     penalties.clear(agent);
+    agent.rttMs = null;
     pools.grant(agent, { nonce, instances: [], nowMs });
     agents.setNonce(agent, { nonce: null, nowMs });
   }
@@ -114,6 +119,14 @@ export class FleetChanges {
     const agent = this.linkedAgent(event);
     if (agent === undefined) return nothing;
     agent.models = new Map(event.models.map((model) => [model.modelId, model]));
+    return nothing;
+  }
+
+  private noteRtt(event: Extract<FleetEvent, { type: 'rtt' }>): FleetChange {
+    const agent = this.linkedAgent(event);
+    if (agent === undefined) return nothing;
+    agent.rttMs = event.rttMs;
+    this.parts.regions.note(agent.entry.region, event.rttMs);
     return nothing;
   }
 

@@ -466,3 +466,17 @@ test('a request leaves its region, or the near ones, where nothing is gained by 
   );
   assert.equal(served('r5', { ...inEurope, region: 'us-1' }), 'far', 'the caller knows better');
 });
+
+test('without a map a machine across the sea gets as much as one in the next rack', () => {
+  const { agent, arrive, send } = rig();
+  for (const [id, rttMs] of [
+    ['sea', 140],
+    ['rack', 1],
+  ] as const) {
+    agent(agentEntry({ id, projectId: 'proj_a', region: `in-${id}` }), { slots: 4 });
+    send({ type: 'rtt', agentId: id, nonce: 'n0', rttMs: 0.1 });
+    send({ type: 'rtt', agentId: id, nonce: 'n1', rttMs });
+  }
+  assert.equal(onlyDispatch(arrive('r1')).agentId, 'rack');
+  assert.equal(onlyDispatch(arrive('r2')).agentId, 'sea', 'the other one is at work');
+});

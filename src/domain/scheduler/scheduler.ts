@@ -31,7 +31,7 @@ import { LimitBook } from '../quotas/limitBook.ts';
 import { maxRetries } from '../limits.ts';
 import { servingTier, type RoutedRequest } from '../agents/matching.ts';
 import { ownOutput, Placement, type Learned } from '../placing/placement.ts';
-import { emptyRegionMap } from '../agents/regionMap.ts';
+import { Regions } from '../agents/regions.ts';
 import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
 import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import type { SchedulerOptions } from './schedulerConfig.ts';
@@ -69,7 +69,7 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     const { config, random } = options;
-    const regions = { map: emptyRegionMap, own: config.region ?? '' };
+    const regions = new Regions(config.region ?? '');
     this.placement = new Placement(config.tiers);
     this.pools = new InstancePools(this.placement);
     const penalties = new PenaltyBox<KnownAgent>();
@@ -81,7 +81,7 @@ export class Scheduler {
     const { failures } = this;
     this.chooser = { random, regions, limits, placement, failures };
     this.queue = new WaitingQueue(this.fleet, { ...config, limits, placement, failures });
-    this.changes = new FleetChanges({ ...this.fleet, queue: this.queue });
+    this.changes = new FleetChanges({ ...this.fleet, queue: this.queue, regions });
   }
 
   /** Takes one event and says what is to be done, in order. Times never go back. */

@@ -36,6 +36,12 @@ export type SchedulerEvent = { atMs: number } & (
       nonce: string;
       models: readonly ModelProgress[];
     }
+  | /** The round trip to the agent, as measured on its link. */ {
+      type: 'rtt';
+      agentId: string;
+      nonce: string;
+      rttMs: number;
+    }
   | /** The directory's word on an endpoint whose requests are in the house. */ {
       type: 'endpoint';
       endpoint: EndpointEntry;
@@ -107,7 +113,7 @@ export type SchedulerEvent = { atMs: number } & (
 /** Those about agents. */
 export type FleetEvent = Extract<
   SchedulerEvent,
-  { type: 'agent' | 'agent_gone' | 'join' | 'leave' | 'grant' | 'models' }
+  { type: 'agent' | 'agent_gone' | 'join' | 'leave' | 'grant' | 'models' | 'rtt' }
 >;
 
 type Untimed<Event> = Event extends unknown ? Omit<Event, 'atMs'> : never;

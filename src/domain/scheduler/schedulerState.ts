@@ -42,6 +42,8 @@ export interface KnownAgent {
   nonce: string | null;
   /** Counts over all agents: another one each time that a process, new or known, has linked. */
   life: number;
+  /** To it and back, in ms; null: not measured, or no link is up. */
+  rttMs: number | null;
   models: ReadonlyMap<string, ModelProgress>;
   /** By `<nonce>/<instance>`: granted ones, and gone ones whose claims still run. */
   instances: ReadonlyMap<string, EngineInstance>;

@@ -60,6 +60,8 @@ export interface AgentProcess {
   storage: StorageReport | undefined;
   /** Epoch ms. */
   linkedSinceMs: number;
+  /** What the scheduler was told of the round trip; undefined: nothing yet. */
+  toldRttMs: number | undefined;
   /** Monotonic: until then what runs on it may end. Undefined: it was not stopped. */
   drainsUntilMs: number | undefined;
 }
@@ -78,6 +80,9 @@ interface RegistryOptions {
   linkLimits?: Partial<LinkLimits>;
 }
 
+/** The scheduler hears of round trips that differ by so many ms, or by this part, from before. */
+const leastRttChangeMs = 1;
+const rttChange = 0.1;
 /** Seconds. */
 const rttBounds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 
@@ -267,7 +272,8 @@ export class AgentRegistry implements LinkOwner {
     const { agentId, nonce, address } = link;
     const linkedSinceMs = this.options.clock.now();
     const links = new Map([[link.number, link]]);
-    const nothing = { grants: [], models: [], storage: undefined, drainsUntilMs: undefined };
+    const none = { storage: undefined, toldRttMs: undefined, drainsUntilMs: undefined };
+    const nothing = { grants: [], models: [], ...none };
     this.processes.set(agentId, { agentId, nonce, links, linkedSinceMs, ...nothing });
     this.options.tell({ type: 'join', agentId, nonce });
     this.options.log.info({ agentId, address }, 'agent linked');
@@ -413,9 +419,23 @@ export class AgentRegistry implements LinkOwner {
   }
 
   private sampleRtt(): void {
-    for (const { links } of this.processes.values()) {
-      for (const link of links.values()) this.linkRtt.observe((link.peer.rttMs() ?? NaN) / 1000);
+    for (const process of this.processes.values()) {
+      let shortestMs = Infinity;
+      for (const { peer } of process.links.values()) {
+        const rttMs = peer.rttMs() ?? NaN;
+        this.linkRtt.observe(rttMs / 1000);
+        if (rttMs < shortestMs) shortestMs = rttMs;
+      }
+      if (shortestMs < Infinity) this.tellRtt(process, shortestMs);
     }
+  }
+
+  /** Nobody chooses by less than a difference that lasts. */
+  private tellRtt(process: AgentProcess, rttMs: number): void {
+    const { agentId, nonce, toldRttMs = -Infinity } = process;
+    if (Math.abs(rttMs - toldRttMs) < Math.max(leastRttChangeMs, rttChange * rttMs)) return;
+    process.toldRttMs = rttMs;
+    this.options.tell({ type: 'rtt', agentId, nonce, rttMs });
   }
 
   /** The owner of one session: counts it as a stranger until it is linked or gone. */

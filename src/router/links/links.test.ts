@@ -12,6 +12,7 @@ import { FakeAgent, newIdentity, stalls, streams } from '../../testing/links/fak
 import { createMemoryPair } from '../../protocol/memoryTransport.ts';
 import type { AgentControl } from '../../protocol/messages/agentControl.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
+import { Scheduler } from '../../domain/scheduler/scheduler.ts';
 import { maxStrangers } from '../limits.ts';
 import { RouterHarness, settle, until } from '../../testing/router/routerHarness.ts';
 
@@ -73,6 +74,24 @@ test('an agent that links in the moment of its enrolment is looked up, not refus
   one.commitAgent(identity, {});
   const { agent } = one.link({ identity });
   await until(() => agent.isLinked);
+});
+
+test('how far an agent is, is told to nobody who chooses, or stays when it has gone', async () => {
+  const clock = new FakeClock();
+  let scheduler: Scheduler | undefined;
+  const one = await harness({
+    clock,
+    makeScheduler: (options) => (scheduler = new Scheduler(options)),
+  });
+  const { agent, identity } = await one.agent({ entry: { region: 'rack-2' } });
+  const rttMs = (): number | null | undefined =>
+    scheduler?.fleet.agents.get(identity.agentId)?.rttMs;
+  assert.equal(rttMs(), null);
+  await clock.advanceAsync(15_000);
+  assert.equal(rttMs(), 0);
+  agent.kill();
+  await until(() => one.router.agent(identity.agentId) === undefined);
+  assert.equal(rttMs(), null);
 });
 
 test('a new key of the tokens keeps agents out, or costs a whole snapshot each time', async () => {

@@ -25,6 +25,7 @@ import type {
   Uptime,
   UsageRecord,
 } from '../../router/ports.ts';
+import type { MakeScheduler } from '../../router/requests/schedulerDriver.ts';
 import { createRouter, type Router, type RouterConfig } from '../../router/router.ts';
 import { StoreError } from '../../store/storeError.ts';
 import { MemoryReceipts } from './memoryReceipts.ts';
@@ -372,6 +373,7 @@ export class RouterHarness {
       files?: JournalFiles;
       seed?: number;
       tracing?: Pick<Tracing, 'record'>;
+      makeScheduler?: MakeScheduler;
     } = {},
   ) {
     this.clock = options.clock ?? systemClock;
@@ -384,6 +386,7 @@ export class RouterHarness {
       config: { routerId: 'router-1', dataDir: '/nowhere', ...options.config },
       journalFiles: options.files ?? this.files,
       receiptFiles: this.receiptFiles,
+      makeScheduler: options.makeScheduler,
       ...(options.tracing === undefined ? {} : { tracing: options.tracing }),
     });
   }
