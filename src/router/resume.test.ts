@@ -180,6 +180,23 @@ test('a stalled stream waits for its idle timeout beside an agent that could go 
   assert.equal(first.agent.requests[0]?.reset, 'idle');
 });
 
+test('the receipt of a stalled stream says that whoever continued it had stalled', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  await agentOf(one, { chunks: 4, next: saysNothing });
+  const { client, requestId, result } = ask(one);
+  await until(() => client.chunks.length > 0);
+  await agentOf(one, {});
+  await settle();
+  await clock.advanceAsync(20_000);
+  assert.equal((await result).outcome, 'completed');
+  const state = await one.router.receiptView.of(requestId);
+  assert.deepEqual(
+    state?.receipt.attempts.map(({ end }) => end),
+    ['stalled', 'served'],
+  );
+});
+
 test('a stalled stream that cannot be continued is read again and again', async () => {
   const clock = new FakeClock();
   const one = await harness({ clock });

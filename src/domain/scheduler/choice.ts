@@ -238,10 +238,9 @@ function nearnessFor(
   candidates: readonly EngineInstance[],
   { waiting, regions }: { waiting: WaitingRequest; regions: Regions },
 ): (instance: EngineInstance) => Nearness {
-  const region = candidates[0]?.agent.entry.region;
-  // One region is the rule, and then there is nothing to compare.
-  if (candidates.every((one) => one.agent.entry.region === region)) return () => 'same';
   const { request } = waiting;
   const from = request.region ?? request.endpoint.region ?? regions.own;
+  // Its own region, and no other one, is the rule.
+  if (candidates.every((one) => one.agent.entry.region === from)) return () => 'same';
   return ({ agent }) => regions.nearness(from, agent);
 }

@@ -110,6 +110,7 @@ export class InstancePools {
 
   /** R5: the only place where an in-flight count goes up. `took` has to follow. */
   claim(instance: EngineInstance): void {
+    if (instance.inFlight === 0) instance.lastFreeAtMs = this.nowMs;
     instance.inFlight += 1;
   }
 
@@ -130,6 +131,7 @@ export class InstancePools {
   /** R5: the only place where an in-flight count goes down. `heldMs` feeds the wait estimate. */
   release(instance: EngineInstance, heldMs: number): void {
     instance.inFlight -= 1;
+    instance.lastFreeAtMs = this.nowMs;
     for (const pool of instance.pools) {
       const old = pool.serviceMs === 0 ? heldMs : pool.serviceMs;
       pool.serviceMs = old + serviceWeight * (heldMs - old);
@@ -221,7 +223,7 @@ export class InstancePools {
     const { agent, nonce, one } = what;
     const { instance: id, modelId, abilities } = one;
     const load = this.placement.begin(agent.entry, one);
-    const counts = { slots: 0, inFlight: 0, load, pools: [] };
+    const counts = { slots: 0, inFlight: 0, lastFreeAtMs: this.nowMs, load, pools: [] };
     const instance: EngineInstance = { agent, nonce, id, modelId, abilities, ...counts };
     this.placement.attach(instance);
     return instance;

@@ -78,6 +78,8 @@ export interface EngineInstance {
   id: string;
   modelId: string;
   abilities: readonly string[];
+  /** Since when no slot has become free, ms as in events: the last release, or the first claim. */
+  lastFreeAtMs: number;
   /** Granted by the agent; 0 once it is gone. */
   slots: number;
   /** Claims that hold a slot (R5: changes at claim and release only). */

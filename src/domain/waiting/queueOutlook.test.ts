@@ -95,6 +95,24 @@ test('a time is foretold of which nothing is known, or none once it is', () => {
   assert.ok(Math.abs(a4 - a2 - 8000) < 500, `${a2} ${a4}`);
 });
 
+test('who waits behind a long answer is told for all its time that it ends in a moment', () => {
+  const { arrive, pass, send, expectation } = rig();
+  const short = arrive('short')?.claim ?? 0;
+  pass(300);
+  send({ type: 'end', claim: short, slotFree: true });
+  const long = arrive('long')?.claim ?? 0;
+  arrive('next');
+  pass(outlookMs);
+  const soon = expectation('next').etaMs ?? 0;
+  assert.ok(soon > 0 && soon < 2 * outlookMs + 300, String(soon));
+  pass(20_000);
+  assert.ok((expectation('next').etaMs ?? 0) >= 20_000);
+  send({ type: 'end', claim: long, slotFree: true });
+  arrive('last');
+  pass(outlookMs);
+  assert.ok((expectation('last').etaMs ?? Infinity) < 20_000, 'it has moved on');
+});
+
 test('an agent that went away is still waited for', () => {
   const { arrive, pass, expectation, send } = rig();
   const first = arrive('first');

@@ -187,9 +187,10 @@ function instancePace(
   instance: EngineInstance,
   where: { typical: Typical | null; pool: InstancePool; nowMs: number },
 ): Pace | null {
-  const { load, slots, inFlight } = instance;
+  const { load, slots, inFlight, lastFreeAtMs } = instance;
   const { typical, pool, nowMs } = where;
-  const isOpen = pool.open.has(instance);
+  const hasRoom = typical === null || load.hasRoom(typical, { room: 'of_use', nowMs });
+  const isOpen = pool.open.has(instance) && hasRoom;
   const prefillMs = typical === null ? 0 : (load.model.prefillMs(wholeOf(typical)) ?? 0);
   const holdMs = holdOf(instance, where);
   if (holdMs === null) return null;
@@ -199,7 +200,10 @@ function instancePace(
   if (isOpen) return { opensInMs: 0, perRequestMs };
   const hasSlot = inFlight < slots;
   const backlogMs = Math.max(0, load.opensAtMs() - nowMs);
-  return { opensInMs: hasSlot && backlogMs > 0 ? backlogMs : holdMs / useful, perRequestMs };
+  if (hasSlot && backlogMs > 0) return { opensInMs: backlogMs, perRequestMs };
+  // None has ended for longer than was to be expected: the next one may take as long again.
+  const quietMs = nowMs - lastFreeAtMs;
+  return { opensInMs: Math.max(holdMs / useful, quietMs), perRequestMs };
 }
 
 /** Nothing of it is taken for cached. */

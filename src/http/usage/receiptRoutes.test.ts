@@ -122,6 +122,11 @@ test('a request that waits has no place in line, or one that runs has', async ()
   assert.deepEqual(told[3], ['waiting', 2, null]);
   assert.equal(receipts[0]?.attempts[0]?.end, 'running');
   assert.match(receipts[3]?.why ?? '', /position 2/);
+  // Of whom it waits for, and for how long already.
+  const { queue_ms: waits = 0, not_candidates: misses } = receipts[3] ?? {};
+  assert.ok((waits ?? 0) > 0);
+  const busy = misses?.nearest.find(({ reason }) => reason === 'busy');
+  assert.equal(busy?.agent, 'desk');
   aborter.abort();
   await Promise.all(asked);
   await until(() => harness.router.stats().running === 0);

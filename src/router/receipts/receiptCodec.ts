@@ -29,6 +29,8 @@ export interface EndedRequest {
   bodyBytes: number;
   maxTokens: number | null;
   region: string | null;
+  /** Of one that waits: who is out now. */
+  explanation?: Explanation;
 }
 
 /** What a receipt needs beside the request itself. */
@@ -61,7 +63,7 @@ export function writeReceipt(
   if (wait !== null) out.msOrNull(wait.predictedMs);
   out.number(trail.attempts.length);
   for (const attempt of trail.attempts) writeAttempt(out, names, { attempt, ended });
-  writeRefusal(out, names, { explanation: explanationOf(trail), around });
+  writeRefusal(out, names, { explanation: ended.explanation ?? explanationOf(trail), around });
   const facts = around.outsiders(trail);
   out.number(facts === null ? 0 : names.outsider(facts) + 1);
 }

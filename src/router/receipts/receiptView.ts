@@ -1,6 +1,7 @@
 /** Receipts and places in line as others ask for them: of what is over, waits or runs. */
 import type { Scheduler } from '../../domain/scheduler/scheduler.ts';
 import type { Expectation } from '../../domain/waiting/queueOutlook.ts';
+import { explain } from '../../domain/scheduler/verdict.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { maxActiveListed } from '../limits.ts';
 import type { RequestRun } from '../requests/requestRun.ts';
@@ -54,8 +55,14 @@ export class ReceiptView {
     // One whose end is being written down runs still.
     if (run !== undefined) {
       const expectation = this.expectation(requestId);
-      const state = expectation === null ? 'running' : 'waiting';
-      return { state, receipt: book.now(run.soFar()), expectation };
+      if (expectation === null) {
+        return { state: 'running', receipt: book.now(run.soFar()), expectation };
+      }
+      const { fleet, queue } = runs.driver.scheduler;
+      const waiting = queue.get(requestId);
+      const explained = waiting && { explanation: explain(fleet, waiting) };
+      const receipt = book.now({ ...run.soFar(), ...explained });
+      return { state: 'waiting', receipt, expectation };
     }
     const receipt = await book.find(requestId);
     return receipt && { state: 'finished', receipt, expectation: null };

@@ -5,7 +5,7 @@
 import { errorEnvelope, errorTable, type ErrorName } from '../../api/errors.ts';
 import { parameterOfAbility, type Ability } from '../../api/abilities.ts';
 import type { EndpointEntry } from '../../domain/directory.ts';
-import { maxRetries } from '../../domain/limits.ts';
+import { maxRetries, waitingPerConcurrent } from '../../domain/limits.ts';
 import type { ExclusionReason } from '../../domain/agents/matching.ts';
 import type { Tier } from '../../domain/tiers/tiers.ts';
 import type { Explanation, Verdict } from '../../domain/scheduler/schedulerEvents.ts';
@@ -155,7 +155,9 @@ function queueFull(verdict: Extract<Verdict, { kind: 'queue_full' }>): Refusal {
   const what = {
     requests: `${used} requests wait, and the queue holds ${limit}`,
     bytes: `${used} bytes of requests wait, and the queue holds ${limit}`,
-    project: `${used} requests of this project wait on this tier, and it may have ${limit}`,
+    project:
+      `${used} requests of this project wait on this tier, and it may have ${limit}: ` +
+      `${waitingPerConcurrent} for each that may run (the tier's concurrentPerProject)`,
   };
   const name = `waiting_${bound}`;
   const message = `The queue is full: ${what[bound]} (${name} = ${limit}).`;

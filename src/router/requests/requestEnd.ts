@@ -141,7 +141,10 @@ export abstract class RequestEnd {
 
   /** For its receipt, while it is in the house. */
   soFar(): EndedRequest {
-    return this.trail.endedWith(this.record({ outcome: 'interrupted', status: 0 }), this);
+    const record = this.record({ outcome: 'interrupted', status: 0 });
+    const { phase, context } = this;
+    const waitsMs = phase.is === 'waiting' ? context.clock.monotonic() - phase.sinceMs : 0;
+    return this.trail.endedWith({ ...record, queueMs: record.queueMs + waitsMs }, this);
   }
 
   /** Nothing is tried again. What the link has yet to send stays with it. */

@@ -192,7 +192,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
       this.phase = { is: 'waiting', sinceMs: nowMs };
       return this.context.tell(failed);
     }
-    if (this.goOn(attempt, { failed, nowMs })) return;
+    if (this.goOn(attempt, { failed, nowMs, why: failure.code })) return;
     this.context.tell({ type: 'end', claim, slotFree: true, health });
     this.concludeStream('stream_error', this.breakOff(attempt, brokenBy(failure.code)));
   }
@@ -213,11 +213,13 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
    * Lets somebody else continue a stream that broke, or brings it to its end where only that is
    * missing. False: it can only be told that it broke.
    */
-  private goOn(attempt: Attempt, how: { failed: Failed; nowMs: number }): boolean {
-    const { failed, nowMs } = how;
+  private goOn(attempt: Attempt, how: { failed: Failed; nowMs: number; why: string }): boolean {
+    const { failed, nowMs, why } = how;
     const tokensPerChunk = this.context.chunkTokens.of(attempt.dispatch);
     const step = this.resumable?.next({ tokensPerChunk }) ?? noStep;
     if (step.kind === 'none') return false;
+    // Before the scheduler is told: the next one may be dispatched at once.
+    this.trail.ended(why, nowMs);
     if (!failed.slotFree) attempt.reset('idle', nowMs);
     if (step.kind === 'complete') {
       const { claim, slotFree, health } = failed;
@@ -329,8 +331,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     const moving = { abilities: ['continue'], isNewBreak: this.resumable.isNewBreak };
     if (!this.context.couldMove(claim, moving)) return;
     const failed = { type: 'failed', claim, slotFree: false, health: 'bad' } as const;
-    if (!this.goOn(attempt, { failed, nowMs })) return this.resumable.release();
-    this.trail.ended('stalled', nowMs);
+    if (!this.goOn(attempt, { failed, nowMs, why: 'stalled' })) return this.resumable.release();
     this.context.meter.attemptFailed('idle', 'after_first_byte');
   }
 
