@@ -170,3 +170,33 @@ test('S5: what hostile agents do makes a prediction that is no time', () => {
     { numRuns: 200 },
   );
 });
+
+/** One after the other on a machine that takes so many ms, and now and then another time. */
+function taught(model: LatencyModel, { ms, times }: { ms: (n: number) => number; times: number }) {
+  const load = uncached({ ahead: 0, own: 200, running: 0, held: 0 });
+  for (let n = 0; n < times; n += 1) {
+    model.learnTtft(load, { measuredMs: ms(n), predicted: model.predict(load) });
+    model.learnTpot(load, ms(n) / 10);
+  }
+  return { ttftMs: model.ttftMs(load) ?? 0, tpotMs: model.tpotMs(load) ?? 0 };
+}
+
+test('a machine that has become much slower is taken for fast for hundreds of requests', () => {
+  for (const factor of [3, 10, 40]) {
+    const kind = new LatencyModel(null);
+    const model = new LatencyModel(kind);
+    taught(model, { ms: (n) => 95 + (n % 10), times: 300 });
+    const { ttftMs, tpotMs } = taught(model, { ms: (n) => factor * (95 + (n % 10)), times: 20 });
+    assert.ok(ttftMs > 80 * factor, `${factor}: ${ttftMs}`);
+    assert.ok(tpotMs > 8 * factor, `${factor}: ${tpotMs}`);
+    // And back again.
+    assert.ok(taught(model, { ms: (n) => 95 + (n % 10), times: 60 }).ttftMs < 130);
+  }
+});
+
+test('some long times among others are taken for a machine that has become slow', () => {
+  const model = new LatencyModel(new LatencyModel(null));
+  taught(model, { ms: (n) => 95 + (n % 10), times: 300 });
+  const { ttftMs } = taught(model, { ms: (n) => (n % 16 === 15 ? 100 : 1000), times: 16 });
+  assert.ok(ttftMs < 200, String(ttftMs));
+});

@@ -8,6 +8,10 @@
  * An instance with few samples is like its kind, times how it compared to it so far. `LatencyModel`
  * is both: the model of a kind has no kind itself.
  *
+ * A machine that has become slower is one of which little is known. Forgetting alone would take
+ * hundreds of samples to see it, because a long time weighs little beside the short ones before it:
+ * so what was learned is dropped when `slowRun` times in a row were much longer than foreseen.
+ *
  * Invariants
  * S5 Predictions are finite and above zero, whatever was measured.
  */
@@ -63,6 +67,9 @@ const tpotFloorMs = 1;
 const quantileStep = 0.04;
 const firstQuantile = Math.log(1.4);
 const largestQuantile = Math.log(50);
+/** So many times in a row, each so much longer than foreseen, tell that a machine has changed. */
+const slowRun = 16;
+const muchLonger = 2;
 /** Samples that the gauges look back on. */
 const gaugeSamples = 500;
 const nothing = new Float64Array(ttftFeatures);
@@ -74,8 +81,11 @@ export class LatencyModel {
   samples = 0;
   private tpotSamples = 0;
   private readonly kind: LatencyModel | null;
-  private readonly ttft = new StratifiedFit({ features: ttftFeatures, strata: ttftStrata });
-  private readonly tpot = new StratifiedFit({ features: tpotFeatures, strata: tpotStrata });
+  private ttft = newTtftFit();
+  private tpot = newTpotFit();
+  /** The latest samples, as long as each was much longer than foreseen. */
+  private slowTtfts: TtftSample[] = [];
+  private slowTpots: TpotSample[] = [];
   /** Sums of the logarithm of measured over what the kind would take. */
   private logTtftRatio = 0;
   private logTpotRatio = 0;
@@ -146,6 +156,12 @@ export class LatencyModel {
     if (!isSane(load) || !(measuredMs >= 0)) return;
     const measured = Math.min(measuredMs, longestMeasuredMs);
     if (predicted !== null) this.judge(measured, predicted);
+    this.watchTtft({ load, measured });
+    this.takeTtft({ load, measured });
+    this.kind?.learnTtft(load, { measuredMs: measured, predicted: null });
+  }
+
+  private takeTtft({ load, measured }: TtftSample): void {
     const asKind = this.kind?.ttftMs(load) ?? null;
     if (asKind !== null && this.samples < minLatencySamples) {
       this.logTtftRatio += boundedLog(Math.max(measured, ttftFloorMs) / asKind);
@@ -156,7 +172,6 @@ export class LatencyModel {
     const prior = this.kind === null ? nothing : scaled(this.kind.ttft, this.ttftRatio);
     this.ttft.learn(ttftVector(load), { ...sample, prior });
     this.samples += 1;
-    this.kind?.learnTtft(load, { measuredMs: measured, predicted: null });
   }
 
   /** The mean time per token of an answer, with the load in the middle of it. */
@@ -164,6 +179,13 @@ export class LatencyModel {
     const { running, held } = load;
     if (!isSane({ ...idle, ...load }) || !(measuredMs >= 0)) return;
     const measured = Math.min(measuredMs, longestMeasuredMs);
+    this.watchTpot({ running, held, measured });
+    this.takeTpot({ running, held, measured });
+    this.kind?.learnTpot(load, measured);
+  }
+
+  private takeTpot({ running, held, measured }: TpotSample): void {
+    const load = { running, held };
     const asKind = this.kind?.tpotMs(load) ?? null;
     if (asKind !== null && this.tpotSamples < minLatencySamples) {
       this.logTpotRatio += boundedLog(Math.max(measured, 0.01) / asKind);
@@ -175,7 +197,31 @@ export class LatencyModel {
     const x = Float64Array.of(1, running, held / 1000);
     this.tpot.learn(x, { y: measured, weight: 1 / (size * size), stratum, prior });
     this.tpotSamples += 1;
-    this.kind?.learnTpot(load, measured);
+  }
+
+  /** Begins anew, with the samples that told of the change, where a machine has become slower. */
+  private watchTtft(sample: TtftSample): void {
+    const guess = this.samples < minLatencySamples ? Infinity : this.ownTtft(sample.load);
+    const longMs = Math.max(ttftFloorMs, guess) * Math.max(muchLonger, Math.exp(this.quantile));
+    if (this.kind === null || sample.measured <= longMs) return void (this.slowTtfts = []);
+    this.slowTtfts.push(sample);
+    if (this.slowTtfts.length < slowRun) return;
+    this.ttft = newTtftFit();
+    [this.samples, this.logTtftRatio, this.quantile] = [0, 0, firstQuantile];
+    for (const one of this.slowTtfts.splice(0, slowRun - 1)) this.takeTtft(one);
+    this.slowTtfts = [];
+  }
+
+  private watchTpot(sample: TpotSample): void {
+    const guess = this.tpotSamples < minLatencySamples ? Infinity : (this.tpotMs(sample) ?? 0);
+    const longMs = Math.max(tpotFloorMs, guess) * muchLonger;
+    if (this.kind === null || sample.measured <= longMs) return void (this.slowTpots = []);
+    this.slowTpots.push(sample);
+    if (this.slowTpots.length < slowRun) return;
+    this.tpot = newTpotFit();
+    [this.tpotSamples, this.logTpotRatio] = [0, 0];
+    for (const one of this.slowTpots.splice(0, slowRun - 1)) this.takeTpot(one);
+    this.slowTpots = [];
   }
 
   /** Null while no prediction could be held against what came. */
@@ -204,6 +250,22 @@ export class LatencyModel {
     this.quantile = Math.min(largestQuantile, Math.max(0, this.quantile + step));
   }
 }
+
+interface TtftSample {
+  load: Load;
+  measured: number;
+}
+
+interface TpotSample {
+  running: number;
+  held: number;
+  measured: number;
+}
+
+const newTtftFit = (): StratifiedFit =>
+  new StratifiedFit({ features: ttftFeatures, strata: ttftStrata });
+const newTpotFit = (): StratifiedFit =>
+  new StratifiedFit({ features: tpotFeatures, strata: tpotStrata });
 
 interface Measured {
   measuredMs: number;
