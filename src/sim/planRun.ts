@@ -61,8 +61,8 @@ export function planRun(options: SimulateOptions): PlanOutcome {
   if (faults.kind === 'bad_faults') problems.push(`--faults: ${faults.problem}`);
   const tenants = tenantSpec === undefined ? null : parseTenants(tenantSpec);
   if (tenants?.kind === 'bad_tenants') problems.push(`--tenants: ${tenants.problem}`);
-  if (policy === 'xim' && options.order !== undefined) {
-    problems.push('--order: xim has its own; leave it out');
+  if (policy === 'xim' && (options.order ?? 'xim') !== 'xim') {
+    problems.push('--order: the policy xim has its own, xim; leave it out');
   }
   if (tenants !== null && options.speed !== 1) {
     problems.push('--speed: the rates of --tenants are as they are; leave it at 1');

@@ -78,7 +78,7 @@ export class PolicyRouter implements SimulatedRouter {
 
   private wait(request: ArrivedRequest): void {
     this.waiting.set(request.id, request);
-    this.order.add(request);
+    this.order.add(request, this.nowMs);
   }
 
   private firstByte(id: number): void {

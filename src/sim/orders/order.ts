@@ -4,7 +4,8 @@ import type { ArrivedRequest, Usage } from '../routerPort.ts';
 export interface Order {
   /** Requests that wait. */
   readonly size: number;
-  add(request: ArrivedRequest): void;
+  /** `atMs`: virtual time. */
+  add(request: ArrivedRequest, atMs: number): void;
   /** Takes one out that is not wanted any more; false: it did not wait. */
   remove(request: ArrivedRequest): boolean;
   /** The next one; undefined: none waits. */

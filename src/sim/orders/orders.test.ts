@@ -16,7 +16,7 @@ function ask(tenant: string, inputTokens = 100): ArrivedRequest {
 
 function waiting(name: OrderName, tenants: string): Order {
   const order = orders[name]();
-  for (const tenant of tenants) order.add(ask(tenant));
+  for (const tenant of tenants) order.add(ask(tenant), 0);
   return order;
 }
 
@@ -36,8 +36,8 @@ test('a tenant that gets more turns by asking more', () => {
 test('counters: a tenant that gets more tokens by asking more or for longer ones', () => {
   assert.equal(served(waiting('vtc', 'aaaabbb')), 'abababa');
   const order = orders.vtc();
-  for (const _one of 'xxx') order.add(ask('long', 1_000));
-  for (const _one of 'xxxxxxxxxxxx') order.add(ask('short', 250));
+  for (const _one of 'xxx') order.add(ask('long', 1_000), 0);
+  for (const _one of 'xxxxxxxxxxxx') order.add(ask('short', 250), 0);
   // Four short ones for each long one.
   const first = Array.from({ length: 10 }, () => order.next()?.tenant);
   assert.deepEqual(
@@ -49,25 +49,39 @@ test('counters: a tenant that gets more tokens by asking more or for longer ones
 test('counters: output that is not charged', () => {
   const order = orders.vtc();
   const first = ask('a');
-  order.add(first);
-  for (const tenant of 'babbbb') order.add(ask(tenant));
+  order.add(first, 0);
+  for (const tenant of 'babbbb') order.add(ask(tenant), 0);
   assert.equal(served(order, 2), 'ab');
   order.ended?.(first, { inputTokens: 100, cachedTokens: 0, outputTokens: 200 });
   // a is 400 ahead: b has four before it is a's turn.
   assert.equal(served(order), 'bbbba');
 });
 
+test('a long prompt goes before short ones of its tenant, or waits for ever behind them', () => {
+  const order = orders.xim();
+  const [long, short, late] = [ask('a', 16_000), ask('a', 800), ask('a', 800)];
+  order.add(long, 0);
+  order.add(short, 1000);
+  // A second of computing is worth 67 s of waiting.
+  order.add(late, 70_000);
+  assert.deepEqual([order.next(), order.next(), order.next()], [short, long, late]);
+  order.add(ask('a', 100), 0);
+  order.add(ask('b', 100_000), 0);
+  order.add(ask('a', 100), 0);
+  assert.match(served(order), /^(aba|baa|aab)$/);
+});
+
 test('counters: a tenant that saves up while it is idle', () => {
   const order = waiting('vtc', 'aaaaaaaaaa');
   assert.equal(served(order, 6), 'aaaaaa');
   // b comes with nothing used and is lifted to a: from now on they take turns.
-  for (const tenant of 'bbbb') order.add(ask(tenant));
+  for (const tenant of 'bbbb') order.add(ask(tenant), 0);
   assert.match(served(order), /^(ab|ba){4}$/);
   // All have left; who comes then begins where the last one left.
-  order.add(ask('c'));
-  order.add(ask('a'));
-  order.add(ask('c'));
-  order.add(ask('a'));
+  order.add(ask('c'), 0);
+  order.add(ask('a'), 0);
+  order.add(ask('c'), 0);
+  order.add(ask('a'), 0);
   assert.match(served(order), /^(ca|ac){2}$/);
 });
 
@@ -86,7 +100,7 @@ for (const name of orderNames) {
           if (one.kind === 'add') {
             const request = ask(one.tenant);
             inside.add(request);
-            order.add(request);
+            order.add(request, 0);
           } else if (one.kind === 'next') {
             const next = order.next();
             assert.equal(next === undefined, inside.size === 0);

@@ -11,10 +11,10 @@ export function roundRobinTenant(): Order {
     get size() {
       return size;
     },
-    add(request) {
+    add(request, atMs) {
       const own = turns.get(request.tenant) ?? fcfs();
       turns.set(request.tenant, own);
-      own.add(request);
+      own.add(request, atMs);
       size += 1;
     },
     remove(request) {

@@ -10,9 +10,9 @@ const outputWeight = 2;
  * the tenant that waits and has the smallest counter is next. Input is charged when it is taken,
  * output when its trailers come, which is when a router is told of it. A tenant that comes back is
  * lifted to the smallest counter of those that wait, or, if none does, to that of the last one that
- * left.
+ * left. Within a tenant: by `within`.
  */
-export function vtc(): Order {
+export function vtc(within: () => Order = fcfs): Order {
   const queues = new Map<string, Order>();
   const counters = new Map<string, number>();
   let lastLeft: string | null = null;
@@ -34,15 +34,15 @@ export function vtc(): Order {
     get size() {
       return size;
     },
-    add(request) {
+    add(request, atMs) {
       const { tenant } = request;
       if (!queues.has(tenant)) {
         const floor = smallest() ?? lastLeft;
         const lifted = floor === null ? 0 : counterOf(floor);
         counters.set(tenant, Math.max(counterOf(tenant), lifted));
-        queues.set(tenant, fcfs());
+        queues.set(tenant, within());
       }
-      queues.get(tenant)?.add(request);
+      queues.get(tenant)?.add(request, atMs);
       size += 1;
     },
     remove(request) {
