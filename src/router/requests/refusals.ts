@@ -185,7 +185,10 @@ function noAgent(
   const message = why[verdict.why] + outLine(verdict.explanation);
   const { waitedMs } = verdict;
   const extra = { waited_ms: Math.round(waitedMs), why: verdict.why };
-  return { name: 'no_agent_available', message, retryAfterMs: defaultRetryMs, extra };
+  const name = 'no_agent_available';
+  if (verdict.why === 'none_active') return { name, message, retryAfterMs: defaultRetryMs, extra };
+  // Only who runs the project can change that.
+  return { name, message, shouldRetry: false, extra };
 }
 
 function modelLoading(

@@ -204,7 +204,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     if (left !== main) {
       const nowMs = this.context.clock.monotonic();
       this.trail.ended(code, nowMs);
-      this.trail.dispatched(left.dispatch, nowMs);
+      this.trail.dispatched(left.dispatch, left.startedAtMs);
     }
     this.goOnWith(left);
   }
@@ -400,7 +400,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     rival.win(phase.attempt, nowMs);
     this.trail.ended('hedged', nowMs);
     this.goOnWith(attempt);
-    this.trail.dispatched(attempt.dispatch, nowMs);
+    this.trail.dispatched(attempt.dispatch, attempt.startedAtMs);
     return true;
   }
 
