@@ -175,6 +175,8 @@ export type Verdict =
       waitedMs: number;
       /** How long a new request would wait, by what is known; null = nothing is known. */
       expectedWaitMs: number | null;
+      /** The limit that kept it from agents that were free; null: none did. */
+      heldBy: LimitHit | null;
       explanation: Explanation;
     }
   | {

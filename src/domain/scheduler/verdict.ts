@@ -17,6 +17,7 @@ import {
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
+import type { LimitHit } from '../quotas/limitAccount.ts';
 import type { QueueOutlook } from '../waiting/queueOutlook.ts';
 import type { Explanation, Verdict } from './schedulerEvents.ts';
 import type {
@@ -158,6 +159,15 @@ export function triedKey(agent: { entry: { id: string }; life: number }): string
   return `${agent.entry.id}/${agent.life}`;
 }
 
+/** The limit of its project that kept a request from agents that were free; null: none did. */
+function heldBy({ heldBackBy, tokens }: WaitingRequest, nowMs: number): LimitHit | null {
+  for (const account of heldBackBy) {
+    const hit = account.hit(account.amountOf(tokens), nowMs);
+    if (hit !== null) return hit;
+  }
+  return null;
+}
+
 /** What a request that waited until its deadline is told. */
 export function deadlineVerdict(
   fleet: Fleet,
@@ -170,6 +180,7 @@ export function deadlineVerdict(
     kind: 'queue_timeout',
     waitedMs,
     expectedWaitMs: expectedWaitMs(fleet, request),
+    heldBy: heldBy(waiting, nowMs),
     explanation: explain(fleet, waiting),
   });
   if (!readyInstances(fleet, request).next().done) return timedOut();

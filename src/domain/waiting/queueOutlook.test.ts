@@ -3,22 +3,24 @@ import test from 'node:test';
 import { seededRandom } from '../../lib/random.ts';
 import { agentEntry, projectEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
 import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
+import type { TierTable } from '../tiers/tiers.ts';
 import { outlookMs } from '../limits.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type { Dispatch, SchedulerEvent, UntimedEvent } from '../scheduler/schedulerEvents.ts';
 
-/** One shared agent with a slot, and a hand on the time. */
-function rig() {
-  const config = { tiers: unlimitedTiers() };
+/** One agent, shared or of a project's own, and a hand on the time. */
+function rig(how: { tiers?: TierTable; slots?: number; owner?: string } = {}) {
+  const { tiers = unlimitedTiers(), slots = 1, owner = null } = how;
+  const config = { tiers };
   const scheduler = new Scheduler({ random: seededRandom(1), config });
   let nowMs = 1000;
   const send = (event: UntimedEvent): Dispatch[] =>
     scheduler
       .handle({ ...event, atMs: nowMs } as SchedulerEvent)
       .filter((command) => command.type === 'dispatch');
-  send({ type: 'agent', entry: agentEntry({ id: 'one' }) });
+  send({ type: 'agent', entry: agentEntry({ id: 'one', projectId: owner }) });
   send({ type: 'join', agentId: 'one', nonce: 'n1' });
-  const instances = [{ instance: 'i1', modelId: 'model_a', slots: 1, abilities: [] }];
+  const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities: [] }];
   send({ type: 'grant', agentId: 'one', nonce: 'n1', instances });
   const arrive = (id: string, project = 'a'): Dispatch | undefined => {
     const of = projectEntry({ id: project, slug: project });
@@ -123,4 +125,20 @@ test('an agent that went away is still waited for', () => {
   send({ type: 'leave', agentId: 'one', nonce: 'n1' });
   pass(outlookMs);
   assert.deepEqual(expectation('a2'), { position: 1, etaMs: null });
+});
+
+test('who waits for a limit of its own project is told that its turn is now', () => {
+  const concurrentPerProject = 1;
+  const tiers = unlimitedTiers();
+  const limited = { ...tiers, self_hosted: { ...tiers.self_hosted, concurrentPerProject } };
+  const run = rig({ tiers: limited, slots: 4, owner: 'a' });
+  const { arrive, pass, send, expectation } = run;
+  const first = arrive('first')?.claim ?? 0;
+  arrive('held');
+  assert.equal(expectation('held').etaMs, null, 'nothing is known of how long one takes');
+  pass(5000);
+  send({ type: 'end', claim: first, slotFree: true });
+  arrive('next');
+  pass(outlookMs);
+  assert.equal(expectation('next').etaMs, 5000);
 });

@@ -63,7 +63,24 @@ export class QueueOutlook {
       etaMs = Math.min(etaMs ?? Infinity, takesMs);
     }
     if (position === Infinity) position = 1;
-    return { position, etaMs };
+    return { position, etaMs: this.heldUntil(waiting, { etaMs, nowMs }) };
+  }
+
+  /** Not before its project has room again in the limit that holds it back; null: who knows. */
+  private heldUntil(
+    { heldBackBy, places }: WaitingRequest,
+    { etaMs, nowMs }: { etaMs: number | null; nowMs: number },
+  ): number | null {
+    let latestMs = etaMs;
+    for (const { wakeAtMs, running, heapIndex } of heldBackBy) {
+      const byTime = heapIndex === -1 || wakeAtMs === Infinity ? null : wakeAtMs - nowMs;
+      const serviceMs = Math.max(0, ...places.map(({ pool }) => pool.serviceMs));
+      const byEnd = serviceMs > 0 && running > 0 ? serviceMs / running : null;
+      const heldMs = byTime ?? byEnd;
+      if (heldMs === null || latestMs === null) return null;
+      latestMs = Math.max(latestMs, heldMs);
+    }
+    return latestMs;
   }
 
   /** What one who joins the end of these lines now may expect to wait; null: nothing is known. */

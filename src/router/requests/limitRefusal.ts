@@ -45,6 +45,16 @@ export function limitRefusal(
   return { ...refusal, retryAfterMs, extra: { ...extra, expected_wait_ms } };
 }
 
+/** Of a request that waited in vain beside agents that were free. */
+export const heldLine = ({ limit, value, used }: LimitHit): string =>
+  `The project was held to its limit of ${words[limit]} (${limit} = ${value}, ${used} used).`;
+
+export const heldFacts = ({ limit: name, value, used }: LimitHit): Record<string, unknown> => ({
+  name,
+  value,
+  used,
+});
+
 const wish = ({ limit, needed }: LimitHit): string =>
   limit.startsWith('tokens') ? `, and this request needs about ${Math.ceil(needed)}` : '';
 

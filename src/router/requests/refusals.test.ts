@@ -5,6 +5,7 @@ import type { Verdict } from '../../domain/scheduler/schedulerEvents.ts';
 import { refused } from './refusals.ts';
 
 const explanation = { exclusions: { busy: 2 }, nearest: [] };
+const waited = { kind: 'queue_timeout', waitedMs: 7000, heldBy: null, explanation } as const;
 const endpoint = endpointEntry({ slug: 'main', queueTimeoutMs: 7000 });
 const tokens = {
   limit: 'tokens_per_minute',
@@ -22,14 +23,32 @@ const cases: readonly {
   retryMs: number;
 }[] = [
   {
-    verdict: { kind: 'queue_timeout', waitedMs: 7000, expectedWaitMs: 12_345, explanation },
+    verdict: { ...waited, expectedWaitMs: 12_345 },
     knob: 'queue_timeout_ms = 7000',
     expectedMs: 12_345,
     retryMs: 12_345,
   },
   {
-    verdict: { kind: 'queue_timeout', waitedMs: 7000, expectedWaitMs: null, explanation },
+    verdict: { ...waited, expectedWaitMs: null },
     knob: 'queue_timeout_ms = 7000',
+    expectedMs: null,
+    retryMs: 5000,
+  },
+  {
+    // Agents were free, and it was a limit of the project's that it waited for.
+    verdict: {
+      ...waited,
+      expectedWaitMs: null,
+      heldBy: {
+        ...tokens,
+        limit: 'concurrent_requests',
+        value: 3,
+        used: 3,
+        needed: 1,
+        waitMs: null,
+      },
+    },
+    knob: 'limit of running requests (concurrent_requests = 3, 3 used)',
     expectedMs: null,
     retryMs: 5000,
   },

@@ -12,7 +12,7 @@ import type { Explanation, Verdict } from '../../domain/scheduler/schedulerEvent
 import type { ResetCode } from '../../protocol/link.ts';
 import type { Outcome, Refusal } from '../ports.ts';
 import { budgetRefusal } from './budgetRefusal.ts';
-import { limitRefusal } from './limitRefusal.ts';
+import { heldFacts, heldLine, limitRefusal } from './limitRefusal.ts';
 
 /** How a request ended that the scheduler refused. */
 export interface Refused {
@@ -140,13 +140,15 @@ function queueTimeout(
   verdict: Extract<Verdict, { kind: 'queue_timeout' }>,
   endpoint: EndpointEntry,
 ): Refusal {
-  const { waitedMs, expectedWaitMs, explanation } = verdict;
+  const { waitedMs, expectedWaitMs, explanation, heldBy } = verdict;
   const message =
     `No agent became free within the queue timeout of the endpoint '${endpoint.slug}' ` +
-    `(queue_timeout_ms = ${endpoint.queueTimeoutMs}).${outLine(explanation)}`;
+    `(queue_timeout_ms = ${endpoint.queueTimeoutMs}).${outLine(explanation)}` +
+    (heldBy === null ? '' : ` ${heldLine(heldBy)}`);
   const used = Math.round(waitedMs);
   const limit = { name: 'queue_timeout_ms', value: endpoint.queueTimeoutMs, used, resets: null };
-  const extra = { waited_ms: used, expected_wait_ms: rounded(expectedWaitMs), limit };
+  const held = heldBy && { held_by: heldFacts(heldBy) };
+  const extra = { waited_ms: used, expected_wait_ms: rounded(expectedWaitMs), limit, ...held };
   return { name: 'queue_timeout', message, retryAfterMs: retryAfter(expectedWaitMs), extra };
 }
 
