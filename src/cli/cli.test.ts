@@ -67,8 +67,10 @@ const agent: AgentAnswer = {
       bytes_per_second: 5,
       error: null,
       engine: null,
+      abilities: [],
     },
   ],
+  penalty: null,
   version: 1,
 };
 const away: AgentAnswer = {

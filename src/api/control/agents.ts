@@ -15,6 +15,8 @@ const agentModelSchema = z.strictObject({
   bytes_per_second: z.number().nullable(),
   error: z.string().nullable(),
   engine: z.string().nullable(),
+  /** What its engine was found to support; with `continue` it takes up streams that broke. */
+  abilities: z.array(z.string()),
 });
 export type AgentModelAnswer = z.infer<typeof agentModelSchema>;
 
@@ -71,6 +73,13 @@ export const agentSchema = z
     in_flight: z.int().nullable(),
     slots: z.int().nullable(),
     models: z.array(agentModelSchema),
+    /**
+     * It failed requests lately and is spared while others can serve: `boxed` until the time is
+     * over, then `proving`, with one request at a time. Null: it is not.
+     */
+    penalty: z
+      .strictObject({ state: z.enum(['boxed', 'proving']), ends_in_ms: z.number() })
+      .nullable(),
     /** From 1, one more with each change. */
     version: z.int(),
   })

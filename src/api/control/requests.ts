@@ -1,5 +1,6 @@
 /** Finished requests. */
 import { z } from 'zod';
+import { outcomes } from '../../domain/outcomes.ts';
 import { contract, isoTimeSchema, pagedList, timeInputSchema } from '../contract.ts';
 import { costSchema } from './costSchema.ts';
 import { usageQuery } from './usage.ts';
@@ -137,7 +138,7 @@ export const requestContracts = {
   requests: pagedList({
     item: requestSchema,
     place: ['number', 'string'],
-    query: { ...usageQuery, outcome: z.string().min(1).max(64).optional() },
+    query: { ...usageQuery, outcome: z.enum(outcomes).optional() },
     refusals: [],
   }),
   receipt: contract({ answer: receiptSchema, status: 200, refusals: ['not_found'] }),

@@ -1,5 +1,6 @@
 /** What requests come to, and the list of them: as JSON, and as CSV for spreadsheets. */
 import { z } from 'zod';
+import { outcomes } from '../../domain/outcomes.ts';
 import { contract, isoTimeSchema, timeInputSchema } from '../contract.ts';
 import { budgetSchema } from './budgets.ts';
 import { costSchema } from './costSchema.ts';
@@ -87,7 +88,7 @@ export const usageContracts = {
     refusals: [],
   }),
   requestsCsv: contract({
-    query: z.strictObject({ ...usageQuery, outcome: word }),
+    query: z.strictObject({ ...usageQuery, outcome: z.enum(outcomes).optional() }),
     answer: { media: 'text/csv' },
     status: 200,
     refusals: [],

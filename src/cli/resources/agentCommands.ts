@@ -54,7 +54,8 @@ function modelText(model: AgentModelAnswer): string {
     const percent = Math.floor((100 * model.received_bytes) / model.total_bytes);
     return `${model.name} (fetching ${percent} %)`;
   }
-  return `${model.name} (${model.state}${model.error === null ? '' : `: ${model.error}`})`;
+  const able = model.abilities.length === 0 ? '' : `, can ${model.abilities.join(', ')}`;
+  return `${model.name} (${model.state}${model.error === null ? '' : `: ${model.error}`}${able})`;
 }
 
 function show(agent: AgentAnswer, nowMs: number): Field[] {
@@ -76,6 +77,7 @@ function show(agent: AgentAnswer, nowMs: number): Field[] {
       agent.max_concurrent_requests === 0 ? 'learned' : String(agent.max_concurrent_requests),
     ],
     ['load', loadText(agent)],
+    ...penaltyFields(agent),
     ['round trip', milliseconds(agent.rtt_ms)],
     [
       'storage limit',
@@ -87,6 +89,14 @@ function show(agent: AgentAnswer, nowMs: number): Field[] {
     ['joined', ago(agent.created_at, nowMs)],
     ['version', String(agent.version)],
   ];
+}
+
+/** Of one that failed lately: it gets less than others until it has proved itself. */
+function penaltyFields({ penalty }: AgentAnswer): Field[] {
+  if (penalty === null) return [];
+  const seconds = Math.ceil(penalty.ends_in_ms / 1000);
+  const until = penalty.state === 'boxed' ? `nothing for ${seconds} s` : 'one at a time';
+  return [['failed lately', `it gets ${until}, while others can serve`]];
 }
 
 /** What its model cache takes, and what of that is above the limit. */

@@ -114,8 +114,10 @@ const agent: AgentAnswer = {
       bytes_per_second: null,
       error: null,
       engine: 'embedded',
+      abilities: ['chat', 'continue'],
     },
   ],
+  penalty: { state: 'boxed', ends_in_ms: 1500 },
   version: 4,
 };
 

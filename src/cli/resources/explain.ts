@@ -144,6 +144,8 @@ const words: Readonly<Record<string, string>> = {
   not_active: 'not active',
   other_project: 'of another project',
   fallback_closed: 'shared, while fallback is off',
+  no_shared_access: 'shared, and the project has no access to shared agents',
+  model_not_shared: 'shared, and the model is not approved for shared agents',
   tier: 'without the tier',
   model: 'without the model loaded',
   ability: 'without an ability that is asked for',

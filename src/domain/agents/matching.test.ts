@@ -32,10 +32,13 @@ test('own and shared agents pass in their own stage only', () => {
 test('M2 no shared access, or an own model, keeps a project off shared agents', () => {
   const project = projectEntry({ sharedAccess: false });
   const model = modelEntry({ projectId: 'proj_a' });
-  for (const closed of [routedRequest({ project }), routedRequest({ model })]) {
+  for (const [closed, why] of [
+    [routedRequest({ project }), 'no_shared_access'],
+    [routedRequest({ model }), 'model_not_shared'],
+  ] as const) {
     assert.equal(fallbackTier(closed), null);
     const reason = agentExclusion(shared, { request: closed, stage: 'shared' });
-    assert.equal(reason, 'fallback_closed');
+    assert.equal(reason, why);
   }
   const mine = routedRequest({ model });
   assert.equal(agentExclusion(own, { request: mine, stage: 'own' }), null);

@@ -57,6 +57,8 @@ export const exclusionReasons = [
   'not_active',
   'other_project',
   'fallback_closed',
+  'no_shared_access',
+  'model_not_shared',
   'tier',
   'model',
   'ability',
@@ -96,11 +98,16 @@ export function satisfiesIsolation(levels: {
 
 /** The tier that shared agents would serve this request on; null when they may not (M2). */
 export function fallbackTier(request: RoutedRequest): TierSlug | null {
-  const { endpoint, project, model } = request;
-  if (!endpoint.fallback.enabled || endpoint.exclusive) return null;
-  if (!project.sharedAccess || !isOpenToShared(model)) return null;
+  const { endpoint } = request;
   const tier = endpoint.fallback.tier ?? endpoint.tier;
-  return tier === 'self_hosted' ? null : tier;
+  return fallbackBar(request) !== null || tier === 'self_hosted' ? null : tier;
+}
+
+/** What keeps a request from all shared agents; null: nothing but a tier without any does. */
+function fallbackBar({ endpoint, project, model }: RoutedRequest): ExclusionReason | null {
+  if (!endpoint.fallback.enabled || endpoint.exclusive) return 'fallback_closed';
+  if (!project.sharedAccess) return 'no_shared_access';
+  return isOpenToShared(model) ? null : 'model_not_shared';
 }
 
 /** The tier that serves in a stage: limits, timeouts and price are this one's. */
@@ -124,7 +131,7 @@ export function agentExclusion(
     return 'other_project';
   }
   const tier = servingTier(request, stage);
-  if (tier === null) return 'fallback_closed';
+  if (tier === null) return fallbackBar(request) ?? 'fallback_closed';
   if (!agent.effectiveTiers.includes(tier)) return 'tier';
   if (!mayHold(agent, request.model)) return 'model';
   if (bound ? stage === 'shared' : agent.boundEndpointIds !== null || endpoint.exclusive) {

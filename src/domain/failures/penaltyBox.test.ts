@@ -27,6 +27,18 @@ test('an agent that fails again and again is asked as often as before', () => {
   assert.equal(box.standing(other, nowMs), 'clear');
 });
 
+test('nobody can see who is spared, or for how long', () => {
+  const box = new PenaltyBox<object>();
+  assert.equal(box.of(undefined, 0), null);
+  assert.equal(box.of(one, 0), null);
+  box.failed(one, 0);
+  assert.deepEqual(box.of(one, 100), { standing: 'boxed', leftMs: shortestPenaltyMs - 100 });
+  box.advance(shortestPenaltyMs);
+  assert.deepEqual(box.of(one, shortestPenaltyMs + 1), { standing: 'proving', leftMs: 0 });
+  box.clear(one);
+  assert.equal(box.of(one, shortestPenaltyMs + 2), null);
+});
+
 test('a burst of failures that began before the first was known counts as many', () => {
   const box = new PenaltyBox<object>();
   for (let n = 0; n < 20; n += 1) box.failed(one, n);

@@ -22,6 +22,12 @@ export type Standing = 'clear' | 'proving' | 'boxed';
 /** How far from clear: an agent is passed over only for one of a smaller number. */
 export const severityOf: Readonly<Record<Standing, number>> = { clear: 0, proving: 1, boxed: 2 };
 
+/** Of one that is not clear. */
+export interface PenaltyNow {
+  standing: 'boxed' | 'proving';
+  leftMs: number;
+}
+
 interface Penalty<Agent> {
   agent: Agent;
   /** Failures since an answer was complete. */
@@ -51,6 +57,14 @@ export class PenaltyBox<Agent extends object> {
     const penalty = this.penalties.get(agent);
     if (penalty === undefined || isForgotten(penalty, nowMs)) return 'clear';
     return nowMs < penalty.wakeAtMs ? 'boxed' : 'proving';
+  }
+
+  /** Of one that is not clear: its standing, and for how long it stays in the box. */
+  of(agent: Agent | undefined, nowMs: number): PenaltyNow | null {
+    if (agent === undefined) return null;
+    const standing = this.standing(agent, nowMs);
+    const { wakeAtMs = 0 } = this.penalties.get(agent) ?? {};
+    return standing === 'clear' ? null : { standing, leftMs: Math.max(0, wakeAtMs - nowMs) };
   }
 
   /** Whether it was in the box at the last `advance`, or has come into it since. */

@@ -29,8 +29,11 @@ export function arrivalRefusal(
   if (verdict !== null) return { verdict, rates: null };
   const over = limitRefusal(fleet, where);
   if (over !== null) return over;
-  const full = queue.boundMet(waiting.request);
-  return full === null ? null : { verdict: full, rates: null };
+  const { request } = waiting;
+  const full = queue.boundMet(request);
+  if (full === null) return null;
+  const [tier] = sharedTiers(fleet, request);
+  return { verdict: full, rates: tier === undefined ? null : where.limits.ratesOn(tier, request) };
 }
 
 function limitRefusal(

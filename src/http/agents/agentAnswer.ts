@@ -56,6 +56,7 @@ function agentAnswer(view: AgentView, live: Live): AgentAnswer {
     in_flight: presence?.inFlight ?? null,
     slots: presence?.slots ?? null,
     models: presence === undefined ? [] : modelsOf(presence, live.modelName),
+    penalty: penaltyOf(presence),
     version: view.version,
   };
 }
@@ -81,6 +82,11 @@ function stateOf(
   }
 }
 
+function penaltyOf(presence: AgentPresence | undefined): AgentAnswer['penalty'] {
+  const penalty = presence?.penalty ?? null;
+  return penalty && { state: penalty.standing, ends_in_ms: Math.round(penalty.leftMs) };
+}
+
 function storageOf(view: AgentView, { presence, modelName }: Live): AgentAnswer['storage'] {
   const storage = presence?.storage ?? null;
   if (storage === null) return null;
@@ -102,7 +108,7 @@ function modelsOf(
   presence: AgentPresence,
   modelName: (modelId: string) => string | undefined,
 ): AgentModelAnswer[] {
-  const engines = new Map(presence.instances.map(({ modelId, engine }) => [modelId, engine]));
+  const engines = new Map(presence.instances.map((one) => [one.modelId, one]));
   return presence.models.map((model) => ({
     model_id: model.modelId,
     name: modelName(model.modelId) ?? model.modelId,
@@ -111,7 +117,8 @@ function modelsOf(
     total_bytes: model.totalBytes ?? null,
     bytes_per_second: model.bytesPerSecond ?? null,
     error: model.error ?? null,
-    engine: engines.get(model.modelId) ?? null,
+    engine: engines.get(model.modelId)?.engine ?? null,
+    abilities: [...(engines.get(model.modelId)?.abilities ?? [])],
   }));
 }
 

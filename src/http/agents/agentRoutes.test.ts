@@ -81,6 +81,17 @@ test('a change of an agent waits for the next link, or is acknowledged and lost'
   assert.equal(open.name, 'rack-7');
 });
 
+test('nobody can see what an engine is able to, or whether its agent is spared', async () => {
+  const [instance] = harness.router.agent(linkedId)?.instances ?? [];
+  const models = [{ modelId: instance?.modelId ?? '', state: 'ready' as const }];
+  linked.peer.send({ type: 'heartbeat', models, engines: [] });
+  await until(() => harness.router.agent(linkedId)?.models.length === 1);
+  const { models: shown, penalty } = await patch({});
+  assert.deepEqual(shown[0]?.abilities, instance?.abilities);
+  assert.ok(instance?.abilities.includes('chat'));
+  assert.equal(penalty, null);
+});
+
 test('an agent works for a tier that it has lost, or not for its only endpoint', async () => {
   const model = linked.config?.models.length ?? 0;
   assert.ok(model > 0);

@@ -118,6 +118,14 @@ test('a list by what requests are about leaves some out, or hides what they cost
   assert.deepEqual([found[0]?.cost, found[0]?.agent], ['0.001250', 'shared']);
 });
 
+test('a way to end that there is not is an empty list', async () => {
+  for (const file of ['records', 'records.csv']) {
+    const reply = await get(`/usage/${file}?outcome=nonsense`);
+    assert.equal(reply.status, 400);
+    assert.match(reply.text, /outcome.*queue_timeout/);
+  }
+});
+
 test('a CSV file breaks at a page, or runs what a name says', async () => {
   const file = await get('/usage/records.csv?tier=free');
   assert.equal(file.status, 200);

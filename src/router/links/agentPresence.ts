@@ -9,6 +9,8 @@ export interface AgentPresence {
   linkedSinceMs: number;
   /** Of its quickest link; null until the first PONG. */
   rttMs: number | null;
+  /** Null: it has not failed lately. */
+  penalty: { standing: 'boxed' | 'proving'; leftMs: number } | null;
   agentVersion: string;
   /** Number of its links. */
   links: number;
@@ -41,9 +43,14 @@ export function agentPresence(process: AgentProcess, scheduler: Scheduler): Agen
     const { engineVersion = null, contextLength = null } = grant;
     return { instance, modelId, slots, inFlight, engine, engineVersion, contextLength, abilities };
   });
+  const penalty = scheduler.fleet.penalties.of(
+    scheduler.fleet.agents.get(agentId),
+    scheduler.fleet.pools.nowMs,
+  );
   return {
     agentId,
     linkedSinceMs,
+    penalty,
     rttMs: rtts.length === 0 ? null : Math.min(...rtts),
     agentVersion: links[0]?.agentVersion ?? '',
     links: links.length,

@@ -108,3 +108,16 @@ test('a refusal that waiting may cure does not say how long, or which knob it is
     assert.equal(refusal.retryAfterMs, retryMs, verdict.kind);
   }
 });
+
+test('a project without shared access is told to turn on a fallback that is on', () => {
+  const told = (exclusions: Record<string, number>): string => {
+    const verdict = { kind: 'no_agent_available', why: 'no_agents', waitedMs: 0 } as const;
+    const explained = { ...verdict, explanation: { exclusions, nearest: [] } };
+    const { refusal } = refused(explained, { endpoint, nowMs: 0 });
+    assert.equal(refusal?.shouldRetry, false);
+    return refusal?.message ?? '';
+  };
+  assert.match(told({ fallback_closed: 1 }), /turn fallback on/);
+  assert.match(told({ no_shared_access: 1 }), /ask an operator for access.*shared_access/);
+  assert.match(told({ model_not_shared: 1 }), /approve the model/);
+});

@@ -34,6 +34,8 @@ const words: Readonly<Record<ExclusionReason, string>> = {
   not_active: 'not active',
   other_project: 'of another project',
   fallback_closed: 'shared, while fallback is off',
+  no_shared_access: 'shared, and the project has no access to shared agents (shared_access)',
+  model_not_shared: 'shared, and the model is not approved for shared agents',
   tier: 'without the tier',
   model: 'without the model loaded',
   ability: 'without an ability that is asked for',
@@ -179,7 +181,7 @@ function noAgent(
     bound_agents_dead: `The endpoint '${slug}' is bound exclusively, and its agents are gone.`,
     no_agents:
       `The project has no agent for the endpoint '${slug}', ` +
-      'and no shared agent is open to it. Enrol an agent or turn fallback on.',
+      `and no shared agent is open to it. ${wayOn(verdict.explanation)}`,
     none_active:
       `No agent that may serve the endpoint '${slug}' was active within its queue timeout ` +
       `(queue_timeout_ms = ${endpoint.queueTimeoutMs}).`,
@@ -228,6 +230,17 @@ function upstreamError(verdict: Extract<Verdict, { kind: 'upstream_error' }>): R
   const rest = attempts > maxRetries ? 'more are not tried' : 'no other is there';
   const message = `${tries} failed before the first byte of the answer, and ${rest}.`;
   return { name: 'upstream_error', message, retryAfterMs: shortestRetryMs, extra: { attempts } };
+}
+
+/** Which knob opens shared agents. */
+function wayOn({ exclusions }: Explanation): string {
+  if (exclusions.no_shared_access !== undefined) {
+    return 'Enrol an agent, or ask an operator for access to shared agents.';
+  }
+  if (exclusions.model_not_shared !== undefined) {
+    return 'Enrol an agent, or ask an operator to approve the model for shared agents.';
+  }
+  return 'Enrol an agent or turn fallback on.';
 }
 
 /** ` Agents: 2 busy, 1 not active.` */
