@@ -311,6 +311,14 @@ test('a refusal without its reason, its next step or its exit code', async () =>
   }
 });
 
+const uuid = '11111111-1111-4111-8111-111111111111';
+
+test('a slug below the platform is told that there is nothing at this address', async () => {
+  const { code, notes } = await run(`agents set ${uuid} --platform --endpoints chat`);
+  assert.equal(code, 2);
+  assert.match(notes, /"chat" is a slug, .*give the id of the endpoint/);
+});
+
 test('credentials that are missing or of another program, without the way on', async () => {
   const none = await run(`status --data-dir ${cli.directory}/nowhere`);
   assert.equal(none.code, 2);

@@ -39,3 +39,9 @@ test('a source that leads elsewhere or nowhere is accepted', () => {
   ];
   for (const source of wrong) assert.equal(parseModelSource(source).kind, 'invalid', source);
 });
+
+test('a model of an attached engine, without the engine, is refused in words of ours', () => {
+  const source = parseModelSource('engine:llama3');
+  assert.ok(source.kind === 'invalid');
+  assert.match(source.message, /"llama3" is one of an engine .*--engine-url URL/);
+});

@@ -26,6 +26,11 @@ export function parseModelSource(source: string): ModelSource {
   if (source.startsWith('hf:')) return parseHub(source.slice('hf:'.length));
   if (source.startsWith('https:')) return parseUrl(source);
   if (source.startsWith('file:')) return parseFile(source);
+  if (source.startsWith('engine:')) {
+    const name = source.slice('engine:'.length);
+    const how = 'Give its address again with --engine-url URL, or a GGUF file with --model FILE.';
+    return invalid(`The model "${name}" is one of an engine that was attached. ${how}`);
+  }
   return invalid(`The model source "${source}" begins with none of hf:, https: and file:.`);
 }
 

@@ -233,6 +233,7 @@ const endpointRef: Reference<{ id: string; slug: string }> = {
   list: '/endpoints',
   topic: 'endpoints',
   paged: true,
+  ofProjects: true,
   idOf: (endpoint) => endpoint.id,
   nameOf: (endpoint) => endpoint.slug,
 };

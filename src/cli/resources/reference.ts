@@ -16,6 +16,8 @@ export interface Reference<Item> {
   nameOf(item: Item): string;
   /** Of the platform, and so out of reach below a project, whose list shows it all the same. */
   ofPlatform?(item: Item): boolean;
+  /** Each project has its own: below the platform nothing is known by its name. */
+  ofProjects?: boolean;
   /** A name means what is alive; only where nothing of this name is, what is over. */
   isAlive?(item: Item): boolean;
 }
@@ -40,6 +42,10 @@ export async function idOf<Item>(
   { session, scope }: { session: ServerSession; scope: string },
 ): Promise<string> {
   if (isId(text) || uuid.test(text)) return text;
+  if (scope === platformScope && reference.ofProjects === true) {
+    const how = `With --platform, give the id of the ${reference.what}.`;
+    endCommand(`"${text}" is a slug, and each project has its own. ${how}`, exitCodes.usage);
+  }
   const named = (await allOf(reference, { session, scope })).filter(
     (item) => reference.idOf(item) === text || reference.nameOf(item) === text,
   );
