@@ -23,6 +23,12 @@ export const linkHistory: readonly LinkVersion[] = [
   {
     version: 1,
     date: '2026-11-26',
+    fingerprint: 'b741bc558170dafb',
+    what: 'GRANT may say what one short answer of an instance took.',
+  },
+  {
+    version: 1,
+    date: '2026-11-26',
     fingerprint: 'f8753ea4885c76e7',
     what: 'END may say how many chunks with text went out, where no engine counted.',
   },

@@ -28,10 +28,12 @@ import type {
   EngineOffer,
   EngineRequest,
   EngineSink,
+  EngineSpeed,
   LoadOutcome,
   LoadProgress,
   LoadRequest,
 } from './engine.ts';
+import { probeSpeed } from './speedProbe.ts';
 
 export interface EmbeddedEngineOptions {
   /** Loads node-llama-cpp from wherever this machine has it; rejects with a sentence. */
@@ -129,7 +131,15 @@ class EmbeddedEngine implements Engine {
         await outcome.model.dispose();
         return { kind: 'cancelled' };
       }
-      this.offer(request.desired.modelId, outcome.model, runtime.version);
+      const { model } = outcome;
+      const instance = newId('eng', this.options.random);
+      // The first answer of all is slow: it is better that nobody waits for it.
+      const speed = await this.timeAnswer(model, { instance, signal });
+      if (signal.aborted) {
+        await model.dispose();
+        return { kind: 'cancelled' };
+      }
+      this.offer(request.desired.modelId, model, { instance, speed, version: runtime.version });
       return { kind: 'ready' };
     } catch (error) {
       if (signal.aborted) return { kind: 'cancelled' };
@@ -202,15 +212,32 @@ class EmbeddedEngine implements Engine {
     this.llama = undefined;
   }
 
-  private offer(modelId: string, model: EmbeddedModel, engineVersion: string): void {
+  private async timeAnswer(
+    model: EmbeddedModel,
+    { instance, signal }: { instance: string; signal: AbortSignal },
+  ): Promise<EngineSpeed | undefined> {
+    if (!model.abilities.includes('chat')) return undefined;
+    const { clock, random } = this.options;
+    const run = (request: EngineRequest, sink: EngineSink, stop: AbortSignal): Promise<EngineEnd> =>
+      answerRequest(request, { model, sink, signal: stop, random });
+    return await probeSpeed(run, { instance, clock, signal });
+  }
+
+  private offer(
+    modelId: string,
+    model: EmbeddedModel,
+    of: { instance: string; speed: EngineSpeed | undefined; version: string },
+  ): void {
+    const { instance, speed, version: engineVersion } = of;
     const offer: EngineOffer = {
-      instance: newId('eng', this.options.random),
+      instance,
       modelId,
       slots: model.slots,
       engine: 'llama.cpp',
       engineVersion,
       contextLength: model.contextTokens,
       abilities: model.abilities,
+      ...(speed && { speed }),
     };
     const closing = new AbortController();
     const rates = { output: new CounterRate(), prompt: new CounterRate() };

@@ -22,6 +22,12 @@ export type EngineKind = 'embedded' | 'url';
 /** A JSON object as `JSON.parse` gives it. */
 export type JsonObject = Record<string, unknown>;
 
+/** What one short answer took with nothing else to do, in ms. */
+export interface EngineSpeed {
+  firstByteMs: number;
+  perTokenMs: number;
+}
+
 /** One loaded model that can take requests now; becomes one entry of GRANT. */
 export interface EngineOffer {
   /** Unique over all starts of the engine (E5), at most 64 characters. */
@@ -35,6 +41,8 @@ export interface EngineOffer {
   contextLength?: number;
   /** Tokens of keys and values that all slots share; absent: the engine does not say. */
   holdsTokens?: number;
+  /** Absent: it was not measured (yet). */
+  speed?: EngineSpeed;
   /** What was probed to work, e.g. `chat`, `completions`, `tools`, `logprobs`, `continue`. */
   abilities: readonly string[];
 }

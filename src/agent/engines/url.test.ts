@@ -188,6 +188,15 @@ test('what the engine is goes unnoticed', async (t) => {
   assert.ok(!offer?.abilities.includes('tools'));
 });
 
+test('how fast an engine is, is never measured, or nothing is served before', async (t) => {
+  const { engine, load } = await attach(t, { timedMs: 5 });
+  await load();
+  assert.equal(engine.offers()[0]?.speed, undefined);
+  await until(() => engine.offers()[0]?.speed !== undefined);
+  const { firstByteMs = 0, perTokenMs = 0 } = engine.offers()[0]?.speed ?? {};
+  assert.ok(firstByteMs > 0 && perTokenMs > 1, `${firstByteMs}, ${perTokenMs}`);
+});
+
 test('an engine’s memory stays unknown, or is made up where slots have their own', async (t) => {
   const vllm = await attach(t);
   await vllm.load();

@@ -26,7 +26,7 @@ import {
   probeRetryFirstMs,
   staleConnectionMs,
 } from '../limits.ts';
-import type { ProbeTarget } from './askEngine.ts';
+import { probeUserAgent, type ProbeTarget } from './askEngine.ts';
 import { contextRefusal } from './contextRefusal.ts';
 import { probeContinue } from './continueProbe.ts';
 import type {
@@ -36,9 +36,11 @@ import type {
   EngineOffer,
   EngineRequest,
   EngineSink,
+  EngineSpeed,
   LoadOutcome,
   LoadRequest,
 } from './engine.ts';
+import { probeSpeed } from './speedProbe.ts';
 import type { EngineAddress } from './urlAddress.ts';
 import {
   probeAbilities,
@@ -70,9 +72,14 @@ type Reach =
   | { kind: 'up'; models: readonly EngineModel[]; facts: EngineFacts; routes: readonly string[] };
 
 /** A model that was asked for, and its offer while there is one. */
+interface Offered {
+  engineModel: string;
+  offer: EngineOffer;
+}
+
 interface Served {
   desired: DesiredModel;
-  offer: { engineModel: string; offer: EngineOffer } | undefined;
+  offer: Offered | undefined;
 }
 
 export class UrlEngine implements Engine {
@@ -330,6 +337,24 @@ export class UrlEngine implements Engine {
     };
   }
 
+  /** As a probe: what comes of it says nothing of the engine's reach. */
+  private timeAnswer({ engineModel, offer }: Offered): Promise<EngineSpeed | undefined> {
+    const { clock } = this.options;
+    const { dispatcher, prefix, headers: given } = this.target;
+    const headers = { ...given, 'user-agent': probeUserAgent };
+    const run = async (
+      request: EngineRequest,
+      sink: EngineSink,
+      signal: AbortSignal,
+    ): Promise<EngineEnd> => {
+      const body = this.bodyFor(request, engineModel);
+      const path = prefix + request.path;
+      const call = { dispatcher, clock, path, headers, body, stream: true, sink, signal };
+      return (await callEngine(call)).end;
+    };
+    return probeSpeed(run, { instance: offer.instance, clock, signal: this.stopping.signal });
+  }
+
   /** Probes beyond plain text while the model already serves. */
   private async extendAbilities(served: Served): Promise<void> {
     const probed = served.offer;
@@ -337,8 +362,11 @@ export class UrlEngine implements Engine {
     const asked = { engineModel: probed.engineModel, signal: this.stopping.signal };
     const found = await probeAbilities(this.target, asked);
     if (await probeContinue(this.target, asked)) found.push('continue');
-    if (found.length === 0 || served.offer !== probed || this.stopping.signal.aborted) return;
-    const offer = { ...probed.offer, abilities: [...probed.offer.abilities, ...found] };
+    const speed = await this.timeAnswer(probed);
+    if (served.offer !== probed || this.stopping.signal.aborted) return;
+    if (found.length === 0 && speed === undefined) return;
+    const abilities = [...probed.offer.abilities, ...found];
+    const offer = { ...probed.offer, abilities, ...(speed && { speed }) };
     served.offer = { engineModel: probed.engineModel, offer };
     this.onOffersChange?.();
   }

@@ -3,6 +3,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { seededRandom, type Random } from '../../lib/random.ts';
 import { LatencyModel, pairsOf, type Load } from './latencyModel.ts';
+import { priorOf } from './prior.ts';
 
 /** A machine that is as the formula says, with multiplicative noise. */
 function machine(options: { slowness?: number; noise?: number; random: Random }) {
@@ -199,4 +200,22 @@ test('some long times among others are taken for a machine that has become slow'
   taught(model, { ms: (n) => 95 + (n % 10), times: 300 });
   const { ttftMs } = taught(model, { ms: (n) => (n % 16 === 15 ? 100 : 1000), times: 16 });
   assert.ok(ttftMs < 200, String(ttftMs));
+});
+
+test('a machine that was timed is as unknown as one that was not, or is never learned', () => {
+  const load = uncached({ ahead: 0, own: 800, running: 0, held: 0 });
+  const model = new LatencyModel(new LatencyModel(null));
+  assert.equal(model.predict(load), null);
+  const gpu = { effectiveTiers: ['gpu_nvidia_shared', 'free'] } as const;
+  model.assume(priorOf(gpu, { firstByteMs: 20, perTokenMs: 10 }));
+  assert.equal(model.ttftMs(load), 20 + 800 * 0.1);
+  assert.equal(model.tpotMs({ running: 0, held: 0 }), 10);
+  assert.equal(model.prefillMs({ prompt: 800, own: 800 }), 80);
+  // Half as fast as assumed: the first few samples move it, and what was measured replaces it.
+  model.learnTtft(load, { measuredMs: 200, predicted: model.predict(load) });
+  assert.ok((model.ttftMs(load) ?? 0) > 130);
+  for (let n = 0; n < 20; n += 1) model.learnTtft(load, { measuredMs: 200, predicted: null });
+  assert.ok(Math.abs((model.ttftMs(load) ?? 0) - 200) < 10);
+  const cpu = priorOf({ effectiveTiers: ['self_hosted'] }, { firstByteMs: 20, perTokenMs: 10 });
+  assert.ok(cpu.promptTokenMs > 1);
 });

@@ -33,6 +33,14 @@ export interface Load {
   held: number;
 }
 
+/** What is assumed of a machine of which nothing was learned, nor of its kind. Ms. */
+export interface Prior {
+  /** With nothing else to do, of a short prompt. */
+  firstByteMs: number;
+  promptTokenMs: number;
+  tokenMs: number;
+}
+
 /** From the dispatch to the first byte, in ms. */
 export interface Prediction {
   ttftMs: number;
@@ -81,6 +89,7 @@ export class LatencyModel {
   samples = 0;
   private tpotSamples = 0;
   private readonly kind: LatencyModel | null;
+  private prior: Prior | null = null;
   private ttft = newTtftFit();
   private tpot = newTpotFit();
   /** The latest samples, as long as each was much longer than foreseen. */
@@ -99,6 +108,11 @@ export class LatencyModel {
     this.kind = kind;
   }
 
+  /** Foreseen by this until something was learned. */
+  assume(prior: Prior): void {
+    this.prior = prior;
+  }
+
   /** Null while nothing is known, of this one or of its kind. */
   predict(load: Load): Prediction | null {
     const ttftMs = this.ttftMs(load);
@@ -109,8 +123,16 @@ export class LatencyModel {
   /** The same without the percentile, for those who compare many. */
   ttftMs(load: Load): number | null {
     if (this.samples >= minLatencySamples) return Math.max(1, this.ownTtft(load));
+    const assumed = this.assumedTtft(load);
+    return assumed === null ? null : assumed * this.ttftRatio;
+  }
+
+  /** As its kind is, else as its prior says. */
+  private assumedTtft(load: Load): number | null {
     const asKind = this.kind?.ttftMs(load) ?? null;
-    return asKind === null ? null : asKind * this.ttftRatio;
+    if (asKind !== null || this.prior === null) return asKind;
+    const { firstByteMs, promptTokenMs } = this.prior;
+    return Math.max(1, firstByteMs + promptTokenMs * (load.ahead + load.own));
   }
 
   /** Computing a prompt, alone; null while nothing is known. */
@@ -121,7 +143,8 @@ export class LatencyModel {
       const perKilo = Math.max(c[2] ?? 0, c[1] ?? 0);
       return (perKilo * prefill.own) / 1000 + ((c[3] ?? 0) * pairsOf(prefill)) / 1e6;
     }
-    const asKind = this.kind?.prefillMs(prefill) ?? null;
+    const byPrior = this.prior && this.prior.promptTokenMs * prefill.own;
+    const asKind = this.kind?.prefillMs(prefill) ?? byPrior;
     return asKind === null ? null : asKind * this.ttftRatio;
   }
 
@@ -134,7 +157,10 @@ export class LatencyModel {
       const aheadMs = ((c[1] ?? 0) * ahead) / 1000 + ((c[3] ?? 0) * aheadPairs) / 1e6;
       return { aheadMs, ownMs };
     }
-    const asKind = this.kind?.parts(load) ?? null;
+    const perToken = this.prior?.promptTokenMs ?? null;
+    const byPrior =
+      perToken === null ? null : { aheadMs: perToken * load.ahead, ownMs: perToken * load.own };
+    const asKind = this.kind?.parts(load) ?? byPrior;
     if (asKind === null) return null;
     const ratio = this.ttftRatio;
     return { aheadMs: asKind.aheadMs * ratio, ownMs: asKind.ownMs * ratio };
@@ -147,7 +173,7 @@ export class LatencyModel {
       const ms = (c[0] ?? 0) + (c[1] ?? 0) * running + ((c[2] ?? 0) * held) / 1000;
       return Math.max(0.01, ms);
     }
-    const asKind = this.kind?.tpotMs({ running, held }) ?? null;
+    const asKind = this.kind?.tpotMs({ running, held }) ?? this.prior?.tokenMs ?? null;
     return asKind === null ? null : asKind * Math.exp(this.logTpotRatio / (this.tpotSamples + 1));
   }
 
@@ -162,9 +188,9 @@ export class LatencyModel {
   }
 
   private takeTtft({ load, measured }: TtftSample): void {
-    const asKind = this.kind?.ttftMs(load) ?? null;
-    if (asKind !== null && this.samples < minLatencySamples) {
-      this.logTtftRatio += boundedLog(Math.max(measured, ttftFloorMs) / asKind);
+    const assumed = this.assumedTtft(load);
+    if (assumed !== null && this.samples < minLatencySamples) {
+      this.logTtftRatio += boundedLog(Math.max(measured, ttftFloorMs) / assumed);
     }
     const guess = this.ttftMs(load) ?? measured;
     const size = Math.max(ttftFloorMs, (measured + guess) / 2);
@@ -186,7 +212,7 @@ export class LatencyModel {
 
   private takeTpot({ running, held, measured }: TpotSample): void {
     const load = { running, held };
-    const asKind = this.kind?.tpotMs(load) ?? null;
+    const asKind = this.kind?.tpotMs(load) ?? this.prior?.tokenMs ?? null;
     if (asKind !== null && this.tpotSamples < minLatencySamples) {
       this.logTpotRatio += boundedLog(Math.max(measured, 0.01) / asKind);
     }

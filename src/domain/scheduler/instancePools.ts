@@ -16,6 +16,7 @@ import { maxScored } from './limits.ts';
 import { DeadlineHeap } from '../waiting/deadlineHeap.ts';
 import type { InstanceLoad, RoomFigures, Work } from '../placing/instanceLoad.ts';
 import { LongPrompts, patience, type Offered } from '../placing/longPrompts.ts';
+import { priorOf } from '../prediction/prior.ts';
 import type { Placement } from '../placing/placement.ts';
 import { PoolQueue } from '../waiting/poolQueue.ts';
 import { SampledSet } from '../prediction/sampledSet.ts';
@@ -28,6 +29,8 @@ export interface GrantedInstance {
   abilities: readonly string[];
   /** Tokens of keys and values that the engine holds; absent: it does not say. */
   holdsTokens?: number | undefined;
+  /** What one short answer took with nothing else to do, in ms; absent: it was not measured. */
+  speed?: { firstByteMs: number; perTokenMs: number } | undefined;
 }
 
 /** Weight of the newest sample in a pool's mean service time. */
@@ -214,6 +217,7 @@ export class InstancePools {
     agent.instances = new Map([...agent.instances, [key, instance]]);
     for (const pool of instance.pools) pool.slots += slots - instance.slots;
     Object.assign(instance, { modelId, abilities, slots });
+    if (one.speed !== undefined) instance.load.model.assume(priorOf(agent.entry, one.speed));
     if (instance.pools.length === 0) this.attach(instance);
     else this.refresh(instance);
     return instance;

@@ -23,6 +23,7 @@ import type { WaitingBounds } from '../waiting/waitingQueue.ts';
 interface Grant {
   slots?: number;
   holdsTokens?: number;
+  speed?: { firstByteMs: number; perTokenMs: number };
   abilities?: string[];
   nonce?: string;
 }
@@ -40,8 +41,10 @@ function rig(waiting: Partial<WaitingBounds> = {}) {
     return commands;
   };
   const grant = (agentId: string, options: Grant = {}): SchedulerCommand[] => {
-    const { slots = 1, abilities = ['chat'], nonce = 'n1', holdsTokens } = options;
-    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities, holdsTokens }];
+    const { slots = 1, abilities = ['chat'], nonce = 'n1', holdsTokens, speed } = options;
+    const instances = [
+      { instance: 'i1', modelId: 'model_a', slots, abilities, holdsTokens, speed },
+    ];
     return send({ type: 'grant', agentId, nonce, instances });
   };
   /** Enrols, links and grants at once. */
@@ -465,6 +468,15 @@ test('a request leaves its region, or the near ones, where nothing is gained by 
     ['same', 'near', 'far', 'same'],
   );
   assert.equal(served('r5', { ...inEurope, region: 'us-1' }), 'far', 'the caller knows better');
+});
+
+test('nothing is foreseen of a new machine whose agent has timed it', () => {
+  const { agent, arrive, grant } = rig();
+  agent(shared, { slots: 4 });
+  assert.equal(onlyDispatch(arrive('r1')).predicted, null);
+  // The answer that was timed comes when the model serves already.
+  grant('shared', { slots: 4, speed: { firstByteMs: 50, perTokenMs: 20 } });
+  assert.ok((onlyDispatch(arrive('r2')).predicted?.ttftMs ?? 0) >= 50);
 });
 
 test('without a map a machine across the sea gets as much as one in the next rack', () => {

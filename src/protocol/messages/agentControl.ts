@@ -49,6 +49,13 @@ export const grantSchema = z.object({
         contextLength: z.int().positive().optional(),
         /** Tokens of keys and values that all slots share; absent: the engine does not say. */
         holdsTokens: z.int().positive().max(1e9).optional(),
+        /** What one short answer took with nothing else to do, in ms. */
+        speed: z
+          .object({
+            firstByteMs: z.number().nonnegative().max(1e7),
+            perTokenMs: z.number().nonnegative().max(1e7),
+          })
+          .optional(),
         /** What the engine was probed to support, e.g. `chat`, `tools`, `logprobs`, `continue`. */
         abilities: z.array(z.string().max(32)).max(32),
       }),

@@ -63,6 +63,8 @@ export interface FakeEngineOptions extends Partial<FakeBehaviour> {
   apiKey?: string;
   /** Goes on from an assistant's turn at the end that is to be continued. */
   continues?: boolean;
+  /** Answers an agent that wants to know how fast it is, one chunk in so many ms. */
+  timedMs?: number;
 }
 
 export interface FakeEngineStats {
@@ -240,6 +242,11 @@ class Engine implements FakeEngine {
     if (repeated !== undefined) {
       const answer = { dialect: 'vllm', model: 'probe', chunks: 1, padding: '' } as const;
       return sendJson(response, 200, fakeAnswer({ ...answer, ...repeated }));
+    }
+    const { timedMs } = this.options;
+    if (timedMs !== undefined && body['stream'] === true) {
+      const chunks = fakeChunks({ dialect: 'vllm', model: 'probe', chunks: 8, padding: '' });
+      return void this.stream(chunks, { ...defaults, tickMs: timedMs }, response);
     }
     const plain = ['model', 'messages', 'temperature', 'max_tokens'];
     const extra = Object.keys(body).filter((name) => !plain.includes(name));
