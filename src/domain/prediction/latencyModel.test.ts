@@ -218,4 +218,10 @@ test('a machine that was timed is as unknown as one that was not, or is never le
   assert.ok(Math.abs((model.ttftMs(load) ?? 0) - 200) < 10);
   const cpu = priorOf({ effectiveTiers: ['self_hosted'] }, { firstByteMs: 20, perTokenMs: 10 });
   assert.ok(cpu.promptTokenMs > 1);
+  // S5: an agent that says that it takes no time at all.
+  const liar = new LatencyModel(new LatencyModel(null));
+  liar.assume(priorOf(gpu, { firstByteMs: 0, perTokenMs: 0 }));
+  liar.learnTpot(load, 10);
+  for (const ms of [liar.ttftMs(load), liar.tpotMs(load)])
+    assert.ok(ms !== null && ms > 0 && ms < 1e6);
 });

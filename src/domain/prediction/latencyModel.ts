@@ -71,6 +71,7 @@ const tpotStrata = 3;
 /** Times below this differ by the clock's and the network's whims; relative errors begin here. */
 const ttftFloorMs = 10;
 const tpotFloorMs = 1;
+const leastTokenMs = 0.01;
 /** Step of the logarithm of p90 over the prediction, and where it begins. */
 const quantileStep = 0.04;
 const firstQuantile = Math.log(1.4);
@@ -108,9 +109,9 @@ export class LatencyModel {
     this.kind = kind;
   }
 
-  /** Foreseen by this until something was learned. */
-  assume(prior: Prior): void {
-    this.prior = prior;
+  /** Foreseen by this until something was learned. S5: whatever an agent says that it took. */
+  assume({ firstByteMs, promptTokenMs, tokenMs }: Prior): void {
+    this.prior = { firstByteMs, promptTokenMs, tokenMs: Math.max(leastTokenMs, tokenMs) };
   }
 
   /** Null while nothing is known, of this one or of its kind. */
@@ -171,7 +172,7 @@ export class LatencyModel {
     if (this.tpotSamples >= minLatencySamples) {
       const { coefficients: c } = this.tpot;
       const ms = (c[0] ?? 0) + (c[1] ?? 0) * running + ((c[2] ?? 0) * held) / 1000;
-      return Math.max(0.01, ms);
+      return Math.max(leastTokenMs, ms);
     }
     const asKind = this.kind?.tpotMs({ running, held }) ?? this.prior?.tokenMs ?? null;
     return asKind === null ? null : asKind * Math.exp(this.logTpotRatio / (this.tpotSamples + 1));
@@ -214,7 +215,7 @@ export class LatencyModel {
     const load = { running, held };
     const asKind = this.kind?.tpotMs(load) ?? this.prior?.tokenMs ?? null;
     if (asKind !== null && this.tpotSamples < minLatencySamples) {
-      this.logTpotRatio += boundedLog(Math.max(measured, 0.01) / asKind);
+      this.logTpotRatio += boundedLog(Math.max(measured, leastTokenMs) / asKind);
     }
     const size = Math.max(tpotFloorMs, (measured + (this.tpotMs(load) ?? measured)) / 2);
     const stratum = running < 4 ? 0 : running < 32 ? 1 : 2;
