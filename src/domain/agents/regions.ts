@@ -46,12 +46,28 @@ export class Regions {
   }
 
   /** Of an agent to the region of a request. */
-  nearness(from: string, { entry: { region }, rttMs }: Placed): Nearness {
-    const { map, own } = this;
+  nearness(from: string, agent: Placed): Nearness {
+    return this.nearnessFrom(from)(agent);
+  }
+
+  /** The same for many agents one after the other, of whom most stand in one region. */
+  nearnessFrom(from: string): (agent: Placed) => Nearness {
+    const { own } = this;
+    const thereMs = sameRegion(from, own) ? 0 : (this.measured.get(from.toLowerCase()) ?? Infinity);
+    let last: string | undefined;
+    let said: Nearness | null = null;
+    return ({ entry: { region }, rttMs }) => {
+      if (region !== last) said = this.saidOf(from, region);
+      last = region;
+      if (said !== null) return said;
+      return rttMs !== null && thereMs + rttMs <= nearRttMs ? 'near' : 'far';
+    };
+  }
+
+  /** What needs no measuring; null: it does. */
+  private saidOf(from: string, region: string): Nearness | null {
+    const { map } = this;
     const byMap = nearnessOf(map, from, region);
-    if (byMap !== 'far' || isNamed(map, from) || isNamed(map, region)) return byMap;
-    const thereMs = sameRegion(from, own) ? 0 : this.measured.get(from.toLowerCase());
-    if (thereMs === undefined || rttMs === null) return 'far';
-    return thereMs + rttMs <= nearRttMs ? 'near' : 'far';
+    return byMap !== 'far' || isNamed(map, from) || isNamed(map, region) ? byMap : null;
   }
 }

@@ -242,5 +242,6 @@ function nearnessFor(
   const from = request.region ?? request.endpoint.region ?? regions.own;
   // Its own region, and no other one, is the rule.
   if (candidates.every((one) => one.agent.entry.region === from)) return () => 'same';
-  return ({ agent }) => regions.nearness(from, agent);
+  const nearness = regions.nearnessFrom(from);
+  return ({ agent }) => nearness(agent);
 }
