@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { systemClock } from '../../lib/clock.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { acquireLock, isLocked, type HeldLock } from './fileLock.ts';
@@ -25,7 +29,7 @@ test('two hold one lock', async (context) => {
     const lock = (await acquireLock(lockPath, options)) as HeldLock;
     holders += 1;
     most = Math.max(most, holders);
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     holders -= 1;
     await lock.release();
     await lock.release();
@@ -62,6 +66,24 @@ test('a dead owner keeps a lock for ever', async (context) => {
   const lock = await acquireLock(lockPath, options);
   assert.notEqual(lock, undefined);
   assert.equal((await readdir(lockPath)).includes(dead), false);
+  await lock?.release();
+});
+
+test('a killed owner keeps its lock while its parent does not reap it', async (context) => {
+  if (!existsSync('/proc/self/stat')) return context.skip('no /proc on this system');
+  const lockPath = await lockPathOf(context);
+  // The shell becomes `sleep`, which never asks how the child of the shell ended.
+  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60']);
+  context.after(() => parent.kill('SIGKILL'));
+  const pid = String(await once(parent.stdout, 'data')).trim();
+  const [scope, , , nonce] = processIdentity(systemRandom).name.split('.');
+  const zombie = [scope, pid, '0', nonce].join('.');
+  await mkdir(lockPath);
+  await writeFile(path.join(lockPath, zombie), '');
+  while (!(await readFile(`/proc/${pid}/stat`, 'utf8')).includes(') Z ')) await nextTurn();
+  assert.equal(livenessOf(zombie), 'dead');
+  const lock = await acquireLock(lockPath, options);
+  assert.notEqual(lock, undefined);
   await lock?.release();
 });
 

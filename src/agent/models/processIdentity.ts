@@ -16,7 +16,7 @@ export type Liveness = 'alive' | 'dead' | 'unknown';
 
 export function processIdentity(random: Random): ProcessIdentity {
   const nonce = toBase64url(random.bytes(9));
-  return { name: [scope(), process.pid, startTime(process.pid) ?? 0, nonce].join('.') };
+  return { name: [scope(), process.pid, statusOf(process.pid)?.startTicks ?? 0, nonce].join('.') };
 }
 
 /**
@@ -27,8 +27,10 @@ export function livenessOf(name: string): Liveness {
   if (itsScope === undefined || pid === undefined || start === undefined) return 'dead';
   if (itsScope !== scope()) return 'unknown';
   if (!isRunning(Number(pid))) return 'dead';
-  const now = startTime(Number(pid));
-  return now === undefined || start === '0' || String(now) === start ? 'alive' : 'dead';
+  const now = statusOf(Number(pid));
+  if (now === undefined) return 'alive';
+  if (now.ended) return 'dead';
+  return start === '0' || String(now.startTicks) === start ? 'alive' : 'dead';
 }
 
 let ownScope: string | undefined;
@@ -54,12 +56,15 @@ function pidNamespace(): string {
   }
 }
 
-/** Start of a process in ticks since boot; undefined where the system does not say. */
-function startTime(pid: number): number | undefined {
+/** What the system says of a process; undefined where it does not say. */
+function statusOf(pid: number): { startTicks: number; ended: boolean } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command in parentheses may hold spaces; the 20th field after it is the start time.
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+    // The command in parentheses may hold spaces; the fields after it are counted from the state.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // One that was killed keeps its pid until its parent asks how it ended, which some never do.
+    const ended = ['Z', 'X', 'x'].includes(fields[0] ?? '');
+    return { startTicks: Number(fields[19]), ended };
   } catch {
     return undefined;
   }
