@@ -116,7 +116,7 @@ test('a restart enrols again, or reuses its instance', async (t) => {
 test('two agents share a state directory', async (t) => {
   const { start } = await serving(t);
   const second = await start().ended;
-  assert.ok(second.kind === 'refused');
+  assert.ok(second.kind === 'unusable');
   assert.match(second.message, new RegExp(`process ${process.pid}`));
 });
 

@@ -45,7 +45,9 @@ export type AgentEnd =
   /** Drained or stopped as it was told. */
   | { kind: 'stopped' }
   /** It cannot go on; the sentence says what to do. */
-  | { kind: 'refused'; message: string };
+  | { kind: 'refused'; message: string }
+  /** The state directory cannot be used, or another agent uses it: later it may be free. */
+  | { kind: 'unusable'; message: string };
 
 export interface Agent {
   /**
@@ -77,7 +79,7 @@ class RunningAgent implements Agent {
   async run(signal: AbortSignal): Promise<AgentEnd> {
     const { config, clock, random } = this.parts;
     const opened = await openState({ directory: config.stateDir, clock, random });
-    if (opened.kind === 'refused') return opened;
+    if (opened.kind === 'unusable') return opened;
     const over = new AbortController();
     const looking = this.health.run(over.signal);
     try {

@@ -7,7 +7,7 @@ export const exitCodes = {
   listen: 1,
   /** A command, flag or variable that is not allowed. */
   usage: 2,
-  /** The data directory cannot be made, written or is another server's. */
+  /** The data or state directory cannot be made, written, or another process uses it. */
   data_directory: 3,
   /** The database cannot be opened, is damaged or is newer than this program. */
   database: 4,

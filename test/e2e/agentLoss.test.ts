@@ -182,6 +182,8 @@ test('two agents with one state directory', async () => {
   const first = await joinAgent(server, { stateDir, engineUrl: engine.url });
   const second = joinAgent(server, { stateDir, engineUrl: engine.url });
   await assert.rejects(second, /Another agent \(process \d+\) already runs/);
+  // Not the 7 of a refusal, after which no service tries again.
+  await assert.rejects(second, /the process ended \(3\)/);
   await first.end();
 });
 

@@ -41,7 +41,7 @@ test('an agent that was killed with -9 leaves its state locked', async (t) => {
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   assert.equal(line.toString().trim(), 'open');
   const busy = await openState({ directory, ...means });
-  assert.ok(busy.kind === 'refused');
+  assert.ok(busy.kind === 'unusable');
   assert.match(busy.message, new RegExp(`process ${child.pid}\\b.*--state-dir`));
   child.kill('SIGKILL');
   await once(child, 'exit');
@@ -79,7 +79,7 @@ test('a saved state cannot be read back, or a damaged one is taken for none', as
   const file = path.join(directory, 'agent.json');
   await writeFile(file, (await readFile(file, 'utf8')).slice(0, -20));
   const damaged = await openState({ directory, ...means });
-  assert.ok(damaged.kind === 'refused' && damaged.message.includes('damaged'));
+  assert.ok(damaged.kind === 'unusable' && damaged.message.includes('damaged'));
 });
 
 test('secrets are put into a directory that others read', async (t) => {
@@ -88,13 +88,13 @@ test('secrets are put into a directory that others read', async (t) => {
   await writeFile(path.join(directory, 'something'), '');
   await chmod(directory, 0o755);
   const refused = await openState({ directory, ...means });
-  assert.ok(refused.kind === 'refused' && refused.message.includes('--state-dir'));
+  assert.ok(refused.kind === 'unusable' && refused.message.includes('--state-dir'));
   const file = path.join(directory, 'something', 'below');
   const impossible = await openState({ directory: file, ...means });
-  assert.ok(impossible.kind === 'refused');
+  assert.ok(impossible.kind === 'unusable');
   assert.match(impossible.message, /a part of the path is a file\. Give another with --state-dir/);
   const nowhere = await openState({ directory: '/proc/x', ...means });
-  assert.ok(nowhere.kind === 'refused' && nowhere.message.includes('nothing can be made there'));
+  assert.ok(nowhere.kind === 'unusable' && nowhere.message.includes('nothing can be made there'));
 });
 
 test('a full disk costs the join key, or ends in a stack trace', async () => {

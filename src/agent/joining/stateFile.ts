@@ -49,8 +49,8 @@ export type AgentState = z.infer<typeof stateSchema>;
 
 export type StateOutcome =
   | { kind: 'open'; store: StateStore }
-  /** A plain sentence; the agent cannot start. */
-  | { kind: 'refused'; message: string };
+  /** A plain sentence; the agent cannot start, now. */
+  | { kind: 'unusable'; message: string };
 
 /** The state directory, locked. */
 export interface StateStore {
@@ -71,17 +71,17 @@ export async function openState(options: {
   const { clock, random } = options;
   const directory = path.resolve(options.directory);
   const unfit = prepareDirectory(directory);
-  if (unfit !== undefined) return { kind: 'refused', message: unfit };
+  if (unfit !== undefined) return { kind: 'unusable', message: unfit };
   const locked = await lockState({ directory, clock, random }).catch((error: unknown) => {
     return { kind: 'busy', message: unusable(directory, error) } as const;
   });
-  if (locked.kind === 'busy') return { kind: 'refused', message: locked.message };
+  if (locked.kind === 'busy') return { kind: 'unusable', message: locked.message };
   const { lock } = locked;
   await sweepUnfinished(directory);
   const read = await readState(path.join(directory, stateFileName));
   if (read.kind === 'damaged') {
     await lock.release();
-    return { kind: 'refused', message: read.message };
+    return { kind: 'unusable', message: read.message };
   }
   return { kind: 'open', store: storeOf({ directory, lock, random, state: read.state }) };
 }

@@ -41,6 +41,7 @@ export async function agentProcess(context: CommandContext, config: AgentConfig)
   try {
     const end = await runAgent({ context, config, onEvent });
     if (end.kind === 'stopped') return exitCodes.done;
+    if (end.kind === 'unusable') throw new StartupError('data_directory', end.message);
     onEvent({ kind: 'refused', message: end.message });
     return exitCodes.refused;
   } catch (error) {
