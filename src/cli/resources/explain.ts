@@ -150,6 +150,7 @@ const words: Readonly<Record<string, string>> = {
   model: 'without the model loaded',
   ability: 'without an ability that is asked for',
   binding: 'bound elsewhere',
+  exclusive: 'not bound to the endpoint, which takes no others',
   isolation: 'below the minimum isolation level',
   busy: 'without a free slot',
   backlog: 'with too much to compute',

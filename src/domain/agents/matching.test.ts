@@ -73,7 +73,7 @@ test('M3 binding holds from both sides', () => {
   const elsewhere = agentEntry({ projectId: 'proj_a', boundEndpointIds: ['ep_other'] });
   assert.equal(agentExclusion(elsewhere, { request, stage: 'own' }), 'binding');
   const exclusive = routedRequest({ endpoint: endpointEntry({ exclusive: true }) });
-  assert.equal(agentExclusion(own, { request: exclusive, stage: 'own' }), 'binding');
+  assert.equal(agentExclusion(own, { request: exclusive, stage: 'own' }), 'exclusive');
   const bound = agentEntry({ projectId: 'proj_a', boundEndpointIds: ['ep_a'] });
   assert.equal(agentExclusion(bound, { request: exclusive, stage: 'own' }), null);
   const lent = agentEntry({ projectId: null, boundEndpointIds: ['ep_a'] });

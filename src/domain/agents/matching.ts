@@ -63,6 +63,7 @@ export const exclusionReasons = [
   'model',
   'ability',
   'binding',
+  'exclusive',
   'isolation',
   'busy',
   'penalty_box',
@@ -134,9 +135,8 @@ export function agentExclusion(
   if (tier === null) return fallbackBar(request) ?? 'fallback_closed';
   if (!agent.effectiveTiers.includes(tier)) return 'tier';
   if (!mayHold(agent, request.model)) return 'model';
-  if (bound ? stage === 'shared' : agent.boundEndpointIds !== null || endpoint.exclusive) {
-    return 'binding';
-  }
+  if (bound ? stage === 'shared' : agent.boundEndpointIds !== null) return 'binding';
+  if (!bound && endpoint.exclusive) return 'exclusive';
   const offered = isolationOf(agent);
   if (!satisfiesIsolation({ offered, demanded: endpoint.minimumIsolation })) return 'isolation';
   return null;

@@ -40,6 +40,7 @@ const words: Readonly<Record<ExclusionReason, string>> = {
   model: 'without the model loaded',
   ability: 'without an ability that is asked for',
   binding: 'bound elsewhere',
+  exclusive: 'not bound to the endpoint, which takes no others',
   isolation: 'below the minimum isolation level',
   busy: 'busy',
   penalty_box: 'spared for a moment after a failure',
