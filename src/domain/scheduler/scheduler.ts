@@ -74,9 +74,9 @@ export class Scheduler {
     this.pools = new InstancePools(this.placement);
     const penalties = new PenaltyBox<KnownAgent>();
     this.limits = new LimitBook(config);
-    const { limits, placement } = this;
-    const outlook = new QueueOutlook({ placement, tiers: config.tiers });
-    this.fleet = { agents: this.agents, pools: this.pools, penalties, outlook };
+    const { limits, placement, pools } = this;
+    const outlook = new QueueOutlook({ placement, pools, tiers: config.tiers });
+    this.fleet = { agents: this.agents, pools, penalties, outlook };
     this.failures = new FailureBook(this.fleet);
     const { failures } = this;
     this.chooser = { random, regions, limits, placement, failures };

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { seededRandom } from '../../lib/random.ts';
-import { agentEntry, projectEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
+import {
+  agentEntry,
+  endpointEntry,
+  projectEntry,
+  routedRequest,
+} from '../../testing/router/directoryEntries.ts';
 import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
 import type { TierTable } from '../tiers/tiers.ts';
 import { outlookMs } from '../limits.ts';
@@ -18,13 +23,21 @@ function rig(how: { tiers?: TierTable; slots?: number; owner?: string } = {}) {
     scheduler
       .handle({ ...event, atMs: nowMs } as SchedulerEvent)
       .filter((command) => command.type === 'dispatch');
-  send({ type: 'agent', entry: agentEntry({ id: 'one', projectId: owner }) });
-  send({ type: 'join', agentId: 'one', nonce: 'n1' });
-  const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities: [] }];
-  send({ type: 'grant', agentId: 'one', nonce: 'n1', instances });
-  const arrive = (id: string, project = 'a'): Dispatch | undefined => {
+  const join = (agentId: string, projectId: string | null): void => {
+    send({ type: 'agent', entry: agentEntry({ id: agentId, projectId }) });
+    send({ type: 'join', agentId, nonce: 'n1' });
+    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities: [] }];
+    send({ type: 'grant', agentId, nonce: 'n1', instances });
+  };
+  join('one', owner);
+  const arrive = (
+    id: string,
+    project = 'a',
+    over: Parameters<typeof endpointEntry>[0] = {},
+  ): Dispatch | undefined => {
     const of = projectEntry({ id: project, slug: project });
-    return send({ type: 'arrive', request: routedRequest({ id, project: of }) })[0];
+    const endpoint = endpointEntry(over);
+    return send({ type: 'arrive', request: routedRequest({ id, project: of, endpoint }) })[0];
   };
   const pass = (ms: number): void => {
     nowMs += ms;
@@ -35,7 +48,7 @@ function rig(how: { tiers?: TierTable; slots?: number; owner?: string } = {}) {
     return scheduler.fleet.outlook.of(waiting, nowMs);
   };
   const places = (ids: readonly string[]): number[] => ids.map((id) => expectation(id).position);
-  return { scheduler, send, arrive, pass, expectation, places };
+  return { scheduler, send, join, arrive, pass, expectation, places };
 }
 
 test('a place in line is another than that in which requests are served', () => {
@@ -141,4 +154,40 @@ test('who waits for a limit of its own project is told that its turn is now', ()
   arrive('next');
   pass(outlookMs);
   assert.equal(expectation('next').etaMs, 5000);
+});
+
+test('who may go to a free shared agent in a second is told the time of its own ones', () => {
+  const { arrive, join, pass, send, expectation } = rig({ owner: 'a' });
+  const fallback = { enabled: true, afterMs: 1_000, tier: null };
+  const own = { fallback: { ...fallback, enabled: false } };
+  const first = arrive('first', 'a', own)?.claim ?? 0;
+  pass(14_000);
+  send({ type: 'end', claim: first, slotFree: true });
+  arrive('second', 'a', own);
+  arrive('alone', 'a', { fallback });
+  assert.equal(expectation('alone').etaMs, 14_000, 'nobody is shared yet');
+  join('other', null);
+  pass(400);
+  arrive('closed', 'a', own);
+  arrive('never', 'a', { fallback, minimumIsolation: 'process' });
+  assert.equal(expectation('alone').etaMs, 600);
+  assert.ok((expectation('closed').etaMs ?? 0) > 10_000, 'fallback is off for it');
+  assert.ok((expectation('never').etaMs ?? 0) > 10_000, 'no shared agent is isolated enough');
+});
+
+test('who may go to shared agents later is told that somebody is free there', () => {
+  const { arrive, join, pass, send, expectation } = rig({ owner: 'a' });
+  const fallback = { enabled: true, afterMs: 1_000, tier: null };
+  join('other', null);
+  const first = arrive('first', 'b')?.claim ?? 0;
+  pass(9_000);
+  const own = arrive('own', 'a', { fallback })?.claim ?? 0;
+  assert.equal(send({ type: 'end', claim: first, slotFree: true }).length, 0);
+  pass(20_000);
+  send({ type: 'end', claim: own, slotFree: true });
+  arrive('busy', 'b');
+  arrive('own again', 'a', { fallback });
+  arrive('next', 'a', { fallback });
+  pass(100);
+  assert.ok((expectation('next').etaMs ?? 0) > 5_000, 'all are at work');
 });

@@ -9,9 +9,11 @@
  * and how long one request after the other keeps all of them from taking the next.
  */
 import { outlookMs, maxOutlookInstances } from '../limits.ts';
+import { agentExclusion } from '../agents/matching.ts';
 import { answerCharge, promptCharge } from './fairQueue.ts';
 import type { Placement } from '../placing/placement.ts';
 import type { Prefill } from '../prediction/latencyModel.ts';
+import type { InstancePools } from '../scheduler/instancePools.ts';
 import type { EngineInstance, InstancePool, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { TierTable } from '../tiers/tiers.ts';
 
@@ -39,11 +41,17 @@ const kept = <Value>(found: Found<Value> | undefined, nowMs: number): Value | un
 export class QueueOutlook {
   private readonly placement: Placement;
   private readonly tiers: TierTable;
+  private readonly pools: Pick<InstancePools, 'of'>;
   private readonly paces = new WeakMap<InstancePool, Found<Pace | null>>();
   private readonly lines = new WeakMap<InstancePool, Found<Map<WaitingRequest, number>>>();
 
-  constructor(options: { placement: Placement; tiers: TierTable }) {
+  constructor(options: {
+    placement: Placement;
+    tiers: TierTable;
+    pools: Pick<InstancePools, 'of'>;
+  }) {
     this.placement = options.placement;
+    this.pools = options.pools;
     this.tiers = options.tiers;
   }
 
@@ -62,8 +70,20 @@ export class QueueOutlook {
       const takesMs = pace.opensInMs + (place - 1) * pace.perRequestMs;
       etaMs = Math.min(etaMs ?? Infinity, takesMs);
     }
+    const byFallbackMs = this.byFallback(waiting, nowMs);
+    if (byFallbackMs !== null) etaMs = Math.min(etaMs ?? Infinity, byFallbackMs);
     if (position === Infinity) position = 1;
     return { position, etaMs: this.heldUntil(waiting, { etaMs, nowMs }) };
+  }
+
+  /** By shared agents that are not open to it yet; null: they never will be, or nobody knows. */
+  private byFallback({ fallbackAtMs, request }: WaitingRequest, nowMs: number): number | null {
+    if (fallbackAtMs === null) return null;
+    const pools = this.pools.of(request, 'shared').filter((pool) => mayServe(pool, request));
+    // Where somebody is free it is no matter how long requests take there.
+    const isFree = pools.some(({ waiting, open }) => waiting.size === 0 && open.size > 0);
+    const takesMs = isFree ? 0 : this.ofNewcomer(pools, nowMs);
+    return takesMs === null ? null : Math.max(fallbackAtMs - nowMs, takesMs);
   }
 
   /** Not before its project has room again in the limit that holds it back; null: who knows. */
@@ -159,6 +179,16 @@ export class QueueOutlook {
 }
 
 const isRetry = (item: WaitingRequest | undefined): boolean => item !== undefined && item.order < 0;
+
+/** Whether some of the first of a pool may serve it as shared agents, by who they are. */
+function mayServe(pool: InstancePool, request: WaitingRequest['request']): boolean {
+  let looked = 0;
+  for (const { agent } of pool.instances) {
+    if ((looked += 1) > maxOutlookInstances) return false;
+    if (agentExclusion(agent.entry, { request, stage: 'shared' }) === null) return true;
+  }
+  return false;
+}
 
 /** Null: no instance is there, or nothing is known of how long they take. */
 function paceOf(pool: InstancePool, nowMs: number): Pace | null {
