@@ -5,8 +5,11 @@ export const reconnectFirstMs = 500;
 export const reconnectLongestMs = 30_000;
 /** A link that lived this long has held: the next loss starts the back-off anew. */
 export const linkHeldMs = 30_000;
-/** Between looks whether a suspended agent was resumed. */
-export const suspendedRetryMs = 10_000;
+/**
+ * A suspended agent asks the server to answer when it is resumed, or after so long, and asks again.
+ * One that answers at once (it holds too many, or does not know how) is asked after so long.
+ */
+export const suspendedHoldMs = 10_000;
 
 /** One call of the enrolment routes, from connecting to the last byte. */
 export const controlCallTimeoutMs = 15_000;

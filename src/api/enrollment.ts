@@ -7,6 +7,9 @@ import { z } from 'zod';
 
 const text = z.string().max(256);
 
+/** The longest that a refresh of a suspended agent is held. */
+const longestResumeWaitSeconds = 30;
+
 /**
  * What an agent says of its machine. Untrusted: shown, and used for default tiers, never for
  * access.
@@ -72,6 +75,8 @@ export const refreshRequestSchema = z.object({
   rotation_token: z.string().min(1).max(256),
   nonce: z.string().min(1).max(64),
   signature: z.string().max(128),
+  /** A suspended agent is answered when it is resumed, or after so many seconds at the latest. */
+  wait_seconds: z.number().min(0).max(longestResumeWaitSeconds).optional(),
 });
 export type RefreshRequest = z.infer<typeof refreshRequestSchema>;
 

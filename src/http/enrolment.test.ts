@@ -150,6 +150,64 @@ test('a refresh that needs anything but the body', async () => {
   assert.notEqual(answer.rotation_token, rotationToken);
 });
 
+/** An agent that its owner has suspended, and the body of its next refresh. */
+async function suspendedAgent(): Promise<{
+  agentId: string;
+  refresh: (waitSeconds: number) => Promise<Reply>;
+  resume: () => Promise<Reply>;
+}> {
+  const pair = newKeyPair();
+  const enrolled = await enroll({ host: `127.0.0.1:${harness.port}`, pair });
+  const { agent_id: agentId, rotation_token: rotationToken } = enrollAnswerSchema.parse(
+    enrolled.json,
+  );
+  const key = harness.credentials.managementKey;
+  const order = (what: string): Promise<Reply> =>
+    harness.call('POST', `/api/v1/projects/default/agents/${agentId}/${what}`, { key, body: {} });
+  assert.equal((await order('suspend')).status, 200);
+  const refresh = async (waitSeconds: number): Promise<Reply> => {
+    const fresh = await nonce();
+    const message = refreshMessage({ agentId, rotationToken, nonce: fresh });
+    const signature = signText({ message, privateKey: pair.privateKey });
+    const named = { agent_id: agentId, rotation_token: rotationToken, nonce: fresh, signature };
+    const body = { ...named, wait_seconds: waitSeconds };
+    return harness.call('POST', '/v1/enroll/refresh', { body });
+  };
+  return { agentId, refresh, resume: () => order('resume') };
+}
+
+test('a suspended agent hears of its resume only when it happens to ask', async () => {
+  const { refresh, resume } = await suspendedAgent();
+  let answered = false;
+  const held = refresh(30).finally(() => {
+    answered = true;
+  });
+  // A refresh that is not held comes back after the one that is.
+  assert.deepEqual(codeOf(await refresh(0)), 'agent_suspended');
+  assert.equal(answered, false);
+  assert.equal((await resume()).status, 200);
+  const reply = await held;
+  assert.equal(reply.status, 200, reply.text);
+});
+
+test('a suspended agent is held for ever, or for longer than a server may', async () => {
+  const { refresh } = await suspendedAgent();
+  const reply = await refresh(0.05);
+  assert.deepEqual([reply.status, codeOf(reply)], [403, 'agent_suspended']);
+  const greedy = await refresh(31);
+  assert.deepEqual([greedy.status, codeOf(greedy)], [400, 'invalid_value']);
+});
+
+test('a stranger who knows an agent’s id is held until it is resumed', async () => {
+  const { agentId } = await suspendedAgent();
+  const fresh = await nonce();
+  const body = { agent_id: agentId, rotation_token: 'xrt_1_x', nonce: fresh, signature: 'x' };
+  const reply = await harness.call('POST', '/v1/enroll/refresh', {
+    body: { ...body, wait_seconds: 30 },
+  });
+  assert.deepEqual([reply.status, codeOf(reply)], [401, 'signature_invalid']);
+});
+
 test('bodies that no agent would send', async () => {
   const missing = await harness.call('POST', '/v1/enroll', { body: { nonce: 'x' } });
   assert.deepEqual([missing.status, codeOf(missing)], [400, 'missing_required_parameter']);

@@ -25,6 +25,7 @@ import type { Control } from '../control/control.ts';
 import type { EnrollOutcome, EnrollRefusal } from '../control/enrolment/enroll.ts';
 import type { RefreshOutcome, RefreshRefusal } from '../control/enrolment/refresh.ts';
 import type { AddressLimiter } from './addresses/addressLimiter.ts';
+import type { ResumeWaits } from './agents/resumeWaits.ts';
 import type { Handler } from './exchanges/dispatch.ts';
 import type { Exchange, RefusalDetails } from './exchanges/exchange.ts';
 import { invalidInput } from './exchanges/invalidInput.ts';
@@ -37,6 +38,7 @@ export type EnrolmentPlane = Pick<Control, 'newNonce' | 'enroll' | 'refresh'>;
 
 interface Options {
   control: EnrolmentPlane;
+  resumeWaits: ResumeWaits;
   knownHosts: () => KnownHosts;
   limiters: Readonly<Record<'nonce' | 'enroll' | 'refresh', AddressLimiter>>;
   limits: HttpLimits;
@@ -51,7 +53,7 @@ const linkUrl = 'v1/agents/link';
 export function createEnrolmentHandlers(
   options: Options,
 ): Readonly<Record<HandlerOf<'enrolment'>, Handler>> {
-  const { control, limiters } = options;
+  const { control, limiters, resumeWaits } = options;
   return {
     nonce(exchange) {
       if (limited(exchange, limiters.nonce)) return;
@@ -88,6 +90,8 @@ export function createEnrolmentHandlers(
       const read = await readInput(exchange, refreshRequestSchema, options);
       if (read === undefined) return;
       const { agent_id: agentId, rotation_token: rotationToken, nonce, signature } = read.data;
+      const waitMs = (read.data.wait_seconds ?? 0) * 1000;
+      const signal = goneSignal(exchange);
       const outcome = await control.refresh({
         agentId,
         rotationToken,
@@ -95,6 +99,8 @@ export function createEnrolmentHandlers(
         signature,
         signedMessages: [refreshMessage({ agentId, rotationToken, nonce })],
         address: exchange.address,
+        released: async () =>
+          waitMs > 0 && (await resumeWaits.released({ agentId, waitMs, signal })),
       });
       if (outcome.ok) exchange.json(200, refreshAnswer(outcome), noStore);
       else refuse(exchange, refreshRefusals[outcome.reason]);
@@ -148,6 +154,14 @@ function limited(exchange: Exchange, limiter: AddressLimiter): boolean {
   const message = 'Too many calls from this address. Try again later.';
   exchange.refuse('rate_limited_requests', message, { retryAfterMs });
   return true;
+}
+
+/** Aborts when the caller's connection closes. */
+function goneSignal({ response }: Exchange): AbortSignal {
+  const gone = new AbortController();
+  if (response.destroyed) gone.abort();
+  response.once('close', () => gone.abort());
+  return gone.signal;
 }
 
 /** Whether a value nests at most so many levels: deeper ones could not be hashed. */

@@ -102,6 +102,8 @@ export const longestRequestedHeaders = 1024;
 /** Live streams: a snapshot at least so often, requests shown. */
 export const liveKeepAliveMs = 5_000;
 export const liveRequests = 50;
+/** Suspended agents whose refresh is held until they are resumed. */
+export const maxResumeWaits = 10_000;
 /** How long the change of a storage limit waits for the agent's word on it. */
 export const storageAnswerMs = 5_000;
 /** Entries of a log in one piece of a stream, and how often one without news says that it lives. */

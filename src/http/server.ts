@@ -37,6 +37,7 @@ import { createChatHandler } from './data/chatCompletions.ts';
 import { createModelHandlers } from './data/models.ts';
 import { createPreflight } from './data/preflight.ts';
 import { createDispatch, type Handlers } from './exchanges/dispatch.ts';
+import { createResumeWaits } from './agents/resumeWaits.ts';
 import { createEnrolmentHandlers } from './enrolment.ts';
 import { createDashboard } from './files/dashboardFiles.ts';
 import { createInstallFiles } from './files/installFiles.ts';
@@ -215,6 +216,7 @@ function handlersOf(parts: Parts): Handlers {
     }),
     enrolment: createEnrolmentHandlers({
       control,
+      resumeWaits: createResumeWaits({ directory, clock, stopping }),
       knownHosts,
       limits,
       budget: controlBudget,

@@ -21,7 +21,7 @@ import {
   refreshAtShare,
   refreshSpreadShare,
   shortestRefreshMs,
-  suspendedRetryMs,
+  suspendedHoldMs,
   tokenMarginMs,
 } from '../limits.ts';
 import type { CallOutcome, ControlClient } from './controlClient.ts';
@@ -31,8 +31,8 @@ import type { AgentState, StateStore } from './stateFile.ts';
 
 export type TokenOutcome =
   | { kind: 'token'; accessToken: string }
-  /** Stopped by owner, operator or a rule; may be resumed. */
-  | { kind: 'suspended'; message: string }
+  /** Stopped by owner, operator or a rule; may be resumed. `heldMs`: how long the answer took. */
+  | { kind: 'suspended'; message: string; heldMs: number }
   /** Final: the credentials are void. */
   | { kind: 'dead'; message: string }
   | { kind: 'unavailable'; message: string; retryAfterMs?: number }
@@ -133,6 +133,7 @@ export class TokenKeeper {
     const state = store.current();
     if (state === undefined || state.enrolment === null) throw new Error('not enrolled');
     const { agentId, rotationToken } = state.enrolment;
+    const askedAtMs = clock.monotonic();
     const outcome = await postSigned({
       client,
       path: '/v1/enroll/refresh',
@@ -143,10 +144,11 @@ export class TokenKeeper {
         rotation_token: rotationToken,
         nonce,
         signature: identity.sign(refreshMessage({ agentId, rotationToken, nonce })),
+        wait_seconds: suspendedHoldMs / 1000,
       }),
     });
-    if (outcome.kind !== 'ok') return refusalOf(outcome);
     const receivedAtMs = clock.monotonic();
+    if (outcome.kind !== 'ok') return refusalOf(outcome, receivedAtMs - askedAtMs);
     const enrolment = { ...state.enrolment, rotationToken: outcome.answer.rotation_token };
     // T1: first the disk, then everybody else.
     const unsaved = await this.saved({ ...state, enrolment });
@@ -187,15 +189,18 @@ function pauseAfter(
   outcome: Extract<TokenOutcome, { kind: 'suspended' | 'unavailable' }>,
   backoff: Backoff,
 ): number {
-  if (outcome.kind === 'suspended') return suspendedRetryMs;
+  if (outcome.kind === 'suspended') return suspendedHoldMs;
   return Math.max(backoff.nextMs(), outcome.retryAfterMs ?? 0);
 }
 
-function refusalOf(outcome: Exclude<CallOutcome<never>, { kind: 'ok' }>): TokenOutcome {
+function refusalOf(
+  outcome: Exclude<CallOutcome<never>, { kind: 'ok' }>,
+  heldMs: number,
+): TokenOutcome {
   if (outcome.kind !== 'refused') return outcome;
   switch (outcome.code) {
     case 'agent_suspended':
-      return { kind: 'suspended', message: outcome.message };
+      return { kind: 'suspended', message: outcome.message, heldMs };
     case 'agent_dead':
     case 'rotation_token_invalid':
     case 'signature_invalid':

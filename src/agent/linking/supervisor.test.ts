@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { seededRandom } from '../../lib/random.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
 import type { TokenKeeper, TokenOutcome } from '../joining/tokens.ts';
-import { linkHeldMs, suspendedRetryMs } from '../limits.ts';
+import { linkHeldMs, reconnectFirstMs, suspendedHoldMs } from '../limits.ts';
 import type { LinkEnd, LinkSession } from './link.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -85,20 +85,50 @@ test('a link that dies at once counts as one that held', async () => {
   );
 });
 
+const suspended = (heldMs: number): TokenOutcome => {
+  return { kind: 'suspended', message: 'stopped by the owner', heldMs };
+};
+
 test('a suspended agent stops trying, or hammers the server', async () => {
-  const suspended: TokenOutcome = { kind: 'suspended', message: 'stopped by the owner' };
   const { clock, waits, rejected, ended } = bench({
-    tokens: [suspended, suspended],
+    tokens: [suspended(0), suspended(0)],
     links: [closed({ reason: 'going_away', goaway: 'suspended' })],
   });
-  await clock.advanceAsync(10 * suspendedRetryMs);
+  await clock.advanceAsync(10 * suspendedHoldMs);
   await ended;
   assert.deepEqual(
     waits.map(({ why }) => why),
     ['suspended', 'suspended', 'suspended'],
   );
-  assert.ok(waits.every(({ delayMs }) => delayMs >= suspendedRetryMs / 2));
+  assert.ok(waits.slice(0, 2).every(({ delayMs }) => delayMs >= suspendedHoldMs / 2));
   assert.deepEqual(rejected, ['token'], 'the next link must begin with a refresh');
+});
+
+test('an agent that was resumed notices it ten seconds later', async () => {
+  const { clock, waits, ended } = bench({
+    links: [closed({ reason: 'going_away', goaway: 'suspended', heldMs: linkHeldMs })],
+    tokens: [
+      { kind: 'token', accessToken: 'token' },
+      suspended(suspendedHoldMs),
+      suspended(suspendedHoldMs),
+    ],
+  });
+  await clock.advanceAsync(10 * suspendedHoldMs);
+  await ended;
+  assert.equal(waits.length, 3);
+  assert.ok((waits[0]?.delayMs ?? Infinity) <= 2 * reconnectFirstMs, 'its link has just closed');
+  assert.ok(
+    waits.slice(1).every(({ delayMs }) => delayMs <= reconnectFirstMs),
+    'the server holds its answers',
+  );
+});
+
+test('two links that are closed for a suspension at once are dialled ever faster', async () => {
+  const refused = closed({ reason: 'suspended', heldMs: 0 });
+  const { clock, waits, ended } = bench({ links: Array.from({ length: 8 }, () => refused) });
+  await clock.advanceAsync(400_000);
+  await ended;
+  assert.ok(waits.slice(4).some(({ delayMs }) => delayMs > 2_000));
 });
 
 test('a removed agent goes on trying', async () => {

@@ -11,7 +11,7 @@ import { createBackoff, type Backoff } from '../../lib/backoff.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import type { Random } from '../../lib/random.ts';
 import type { TokenKeeper, TokenOutcome } from '../joining/tokens.ts';
-import { linkHeldMs, reconnectFirstMs, reconnectLongestMs, suspendedRetryMs } from '../limits.ts';
+import { linkHeldMs, reconnectFirstMs, reconnectLongestMs, suspendedHoldMs } from '../limits.ts';
 import type { LinkEnd, LinkSession } from './link.ts';
 
 export interface SupervisorParts {
@@ -32,6 +32,8 @@ export interface WaitReason {
 export type SupervisorEnd =
   | { kind: 'stopped' }
   | { kind: 'dead' | 'fenced' | 'refused'; message: string };
+
+type Suspended = Extract<TokenOutcome, { kind: 'suspended' }>;
 
 /** What to do after an attempt. */
 type Next = SupervisorEnd | ({ kind: 'wait'; delayMs: number } & WaitReason);
@@ -105,7 +107,7 @@ export class Supervisor {
       case 'cancelled':
         return { kind: 'stopped' };
       case 'suspended':
-        return this.suspended(outcome.message);
+        return this.suspended(outcome);
       case 'unavailable': {
         const delayMs = Math.max(this.backoff.nextMs(), outcome.retryAfterMs ?? 0);
         return { kind: 'wait', delayMs, why: 'unreachable', message: outcome.message };
@@ -134,7 +136,12 @@ export class Supervisor {
       case 'suspended':
         // The next attempt starts with a refresh, whose answer tells whether it was resumed.
         this.parts.tokens.reject(accessToken);
-        return this.suspended('The agent is suspended.');
+        return {
+          kind: 'wait',
+          delayMs: this.backoff.nextMs(),
+          why: 'suspended',
+          message: 'The agent is suspended.',
+        };
       case 'unauthorized':
       case 'token_expired':
         this.parts.tokens.reject(accessToken);
@@ -150,8 +157,11 @@ export class Supervisor {
     return { kind: 'wait', delayMs: this.backoff.nextMs(), why: 'link_lost', message };
   }
 
-  private suspended(message: string): Next {
-    const delayMs = suspendedRetryMs * (0.5 + this.parts.random.float());
+  /** A server that holds its answer until the agent is resumed is asked again at once. */
+  private suspended({ message, heldMs }: Suspended): Next {
+    const isHeld = heldMs >= suspendedHoldMs / 2;
+    const share = this.parts.random.float();
+    const delayMs = isHeld ? reconnectFirstMs * share : suspendedHoldMs * (0.5 + share);
     return { kind: 'wait', delayMs, why: 'suspended', message };
   }
 }

@@ -32,6 +32,11 @@ export interface RefreshRequest {
   signedMessages: readonly Uint8Array[];
   /** For the log. */
   address: string;
+  /**
+   * Asked for an agent that is suspended: whether that has ended while one could wait for it. Only
+   * whoever has proved to be the agent is waited with.
+   */
+  released?: () => Promise<boolean>;
 }
 
 export type RefreshRefusal =
@@ -75,7 +80,9 @@ export function createRefresh(parts: Parts): Refresh {
     const generation = tokens.generationOf({ agentId, rotationToken });
     if (generation === undefined) return refuse('rotation_token_invalid');
     const presented = { generation, hash: tokens.rotationHash({ agentId, generation }) };
-    const outcome = await rotate(means, { agentId, presented, generation: agent.generation });
+    const turn = { agentId, presented, generation: agent.generation };
+    let outcome = await rotate(means, turn);
+    if (isSuspended(outcome) && (await request.released?.())) outcome = await rotate(means, turn);
     if (!outcome.ok) return refuse(refusals[outcome.reason]);
     if (outcome.ahead) {
       log.warn({ agentId }, 'an agent has a newer token than the database: it was set back (F4)');
@@ -83,6 +90,10 @@ export function createRefresh(parts: Parts): Refresh {
     const credentials = tokens.credentials({ agentId, generation: outcome.generation });
     return { ok: true, credentials };
   };
+}
+
+function isSuspended(outcome: RotateOutcome): boolean {
+  return !outcome.ok && outcome.reason === 'agent_suspended';
 }
 
 function signatureIsGood(
