@@ -197,9 +197,44 @@ test('a machine that has become much slower is taken for fast for hundreds of re
 
 test('some long times among others are taken for a machine that has become slow', () => {
   const model = new LatencyModel(new LatencyModel(null));
+  const few = (n: number): number => (n % 4 === 3 ? 1000 : 95 + (n % 10));
   taught(model, { ms: (n) => 95 + (n % 10), times: 300 });
-  const { ttftMs } = taught(model, { ms: (n) => (n % 16 === 15 ? 100 : 1000), times: 16 });
-  assert.ok(ttftMs < 200, String(ttftMs));
+  const { tpotMs } = taught(model, { ms: few, times: 16 });
+  assert.ok(tpotMs < 20, String(tpotMs));
+});
+
+test('a slow machine goes unseen where times scatter, or some of its answers are cached', () => {
+  const scattered = new LatencyModel(new LatencyModel(null));
+  taught(scattered, { ms: (n) => (n % 8 === 7 ? 400 : 95), times: 300 });
+  const { ttftMs } = taught(scattered, { ms: () => 350, times: 20 });
+  assert.ok(ttftMs > 280, String(ttftMs));
+
+  const cached = new LatencyModel(new LatencyModel(null));
+  const every = (n: number): boolean => n % 10 === 9;
+  const teach = (factor: number, times: number): number => {
+    const ask = (own: number): Load => uncached({ ahead: 0, own, running: 0, held: 0 });
+    for (let n = 0; n < times; n += 1) {
+      const load = ask(every(n) ? 5 : 200);
+      const measuredMs = every(n) ? 12 : factor * (95 + (n % 10));
+      cached.learnTtft(load, { measuredMs, predicted: cached.predict(load) });
+    }
+    return cached.ttftMs(ask(200)) ?? 0;
+  };
+  teach(1, 300);
+  assert.ok(teach(10, 20) > 800);
+});
+
+test('a machine whose prior was wrong is as wrong once its kind is known', () => {
+  for (const factor of [20, 1 / 20]) {
+    const kind = new LatencyModel(null);
+    const [model, other] = [new LatencyModel(kind), new LatencyModel(kind)];
+    model.assume({ firstByteMs: 100 * factor, promptTokenMs: 0, tokenMs: 10 * factor });
+    taught(model, { ms: () => 100, times: 3 });
+    taught(other, { ms: () => 100, times: 200 });
+    const { ttftMs, tpotMs } = taught(model, { ms: () => 100, times: 1 });
+    assert.ok(Math.abs(ttftMs - 100) < 5, `${factor}: ${ttftMs}`);
+    assert.ok(Math.abs(tpotMs - 10) < 0.5, `${factor}: ${tpotMs}`);
+  }
 });
 
 test('a machine that was timed is as unknown as one that was not, or is never learned', () => {

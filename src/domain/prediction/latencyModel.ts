@@ -10,12 +10,14 @@
  *
  * A machine that has become slower is one of which little is known. Forgetting alone would take
  * hundreds of samples to see it, because a long time weighs little beside the short ones before it:
- * so what was learned is dropped when `slowRun` times in a row were much longer than foreseen.
+ * so what was learned is dropped when a `SlowdownAlarm` goes off.
  *
  * Invariants
  * S5 Predictions are finite and above zero, whatever was measured.
  */
 import { longestMeasuredMs, minLatencySamples } from '../scheduler/limits.ts';
+import { Comparison, type Teacher } from './comparison.ts';
+import { SlowdownAlarm } from './slowdownAlarm.ts';
 import { StratifiedFit } from './stratifiedFit.ts';
 
 /** What an instance had to do when a request was dispatched. Tokens. */
@@ -76,9 +78,6 @@ const leastTokenMs = 0.01;
 const quantileStep = 0.04;
 const firstQuantile = Math.log(1.4);
 const largestQuantile = Math.log(50);
-/** So many times in a row, each so much longer than foreseen, tell that a machine has changed. */
-const slowRun = 16;
-const muchLonger = 2;
 /** Samples that the gauges look back on. */
 const gaugeSamples = 500;
 const nothing = new Float64Array(ttftFeatures);
@@ -93,12 +92,10 @@ export class LatencyModel {
   private prior: Prior | null = null;
   private ttft = newTtftFit();
   private tpot = newTpotFit();
-  /** The latest samples, as long as each was much longer than foreseen. */
-  private slowTtfts: TtftSample[] = [];
-  private slowTpots: TpotSample[] = [];
-  /** Sums of the logarithm of measured over what the kind would take. */
-  private logTtftRatio = 0;
-  private logTpotRatio = 0;
+  private readonly ttftAlarm = new SlowdownAlarm<TtftSample>();
+  private readonly tpotAlarm = new SlowdownAlarm<TpotSample>();
+  private ttftComparison = new Comparison();
+  private tpotComparison = new Comparison();
   private quantile = firstQuantile;
   private judged = 0;
   private mape = 0;
@@ -126,6 +123,15 @@ export class LatencyModel {
     if (this.samples >= minLatencySamples) return Math.max(1, this.ownTtft(load));
     const assumed = this.assumedTtft(load);
     return assumed === null ? null : assumed * this.ttftRatio;
+  }
+
+  /** What an instance of which little is known is held against: a prior until its kind is known. */
+  private get ttftTeacher(): Teacher {
+    return this.kind !== null && this.kind.samples >= minLatencySamples ? 'kind' : 'prior';
+  }
+
+  private get tpotTeacher(): Teacher {
+    return this.kind !== null && this.kind.tpotSamples >= minLatencySamples ? 'kind' : 'prior';
   }
 
   /** As its kind is, else as its prior says. */
@@ -175,7 +181,7 @@ export class LatencyModel {
       return Math.max(leastTokenMs, ms);
     }
     const asKind = this.kind?.tpotMs({ running, held }) ?? this.prior?.tokenMs ?? null;
-    return asKind === null ? null : asKind * Math.exp(this.logTpotRatio / (this.tpotSamples + 1));
+    return asKind === null ? null : asKind * this.tpotRatio;
   }
 
   /** A first byte. `predicted` is what was said at the dispatch; null: nothing was. */
@@ -183,15 +189,14 @@ export class LatencyModel {
     if (!isSane(load) || !(measuredMs >= 0)) return;
     const measured = Math.min(measuredMs, longestMeasuredMs);
     if (predicted !== null) this.judge(measured, predicted);
-    this.watchTtft({ load, measured });
-    this.takeTtft({ load, measured });
+    if (!this.watchTtft({ load, measured })) this.takeTtft({ load, measured });
     this.kind?.learnTtft(load, { measuredMs: measured, predicted: null });
   }
 
   private takeTtft({ load, measured }: TtftSample): void {
     const assumed = this.assumedTtft(load);
     if (assumed !== null && this.samples < minLatencySamples) {
-      this.logTtftRatio += boundedLog(Math.max(measured, ttftFloorMs) / assumed);
+      this.ttftComparison.take(this.ttftTeacher, Math.max(measured, ttftFloorMs) / assumed);
     }
     const guess = this.ttftMs(load) ?? measured;
     const size = Math.max(ttftFloorMs, (measured + guess) / 2);
@@ -206,8 +211,7 @@ export class LatencyModel {
     const { running, held } = load;
     if (!isSane({ ...idle, ...load }) || !(measuredMs >= 0)) return;
     const measured = Math.min(measuredMs, longestMeasuredMs);
-    this.watchTpot({ running, held, measured });
-    this.takeTpot({ running, held, measured });
+    if (!this.watchTpot({ running, held, measured })) this.takeTpot({ running, held, measured });
     this.kind?.learnTpot(load, measured);
   }
 
@@ -215,40 +219,43 @@ export class LatencyModel {
     const load = { running, held };
     const asKind = this.kind?.tpotMs(load) ?? this.prior?.tokenMs ?? null;
     if (asKind !== null && this.tpotSamples < minLatencySamples) {
-      this.logTpotRatio += boundedLog(Math.max(measured, leastTokenMs) / asKind);
+      this.tpotComparison.take(this.tpotTeacher, Math.max(measured, leastTokenMs) / asKind);
     }
     const size = Math.max(tpotFloorMs, (measured + (this.tpotMs(load) ?? measured)) / 2);
     const stratum = running < 4 ? 0 : running < 32 ? 1 : 2;
-    const ratio = Math.exp(this.logTpotRatio / (this.tpotSamples + 1));
-    const prior = this.kind === null ? nothing : scaled(this.kind.tpot, ratio);
+    const prior = this.kind === null ? nothing : scaled(this.kind.tpot, this.tpotRatio);
     const x = Float64Array.of(1, running, held / 1000);
     this.tpot.learn(x, { y: measured, weight: 1 / (size * size), stratum, prior });
     this.tpotSamples += 1;
   }
 
-  /** Begins anew, with the samples that told of the change, where a machine has become slower. */
-  private watchTtft(sample: TtftSample): void {
-    const guess = this.samples < minLatencySamples ? Infinity : this.ownTtft(sample.load);
-    const longMs = Math.max(ttftFloorMs, guess) * Math.max(muchLonger, Math.exp(this.quantile));
-    if (this.kind === null || sample.measured <= longMs) return void (this.slowTtfts = []);
-    this.slowTtfts.push(sample);
-    if (this.slowTtfts.length < slowRun) return;
+  /**
+   * Begins anew, with the samples that told of the change, where a machine has become slower. True:
+   * it has, and this sample is among them.
+   */
+  private watchTtft(sample: TtftSample): boolean {
+    if (this.kind === null || this.samples < minLatencySamples) return false;
+    const foreseen = Math.max(ttftFloorMs, this.ownTtft(sample.load));
+    const factor = Math.max(ttftFloorMs, sample.measured) / foreseen;
+    const told = this.ttftAlarm.note(sample, factor);
+    if (told === null) return false;
     this.ttft = newTtftFit();
-    [this.samples, this.logTtftRatio, this.quantile] = [0, 0, firstQuantile];
-    for (const one of this.slowTtfts.splice(0, slowRun - 1)) this.takeTtft(one);
-    this.slowTtfts = [];
+    this.ttftComparison = new Comparison();
+    [this.samples, this.quantile] = [0, firstQuantile];
+    for (const one of told) this.takeTtft(one);
+    return true;
   }
 
-  private watchTpot(sample: TpotSample): void {
-    const guess = this.tpotSamples < minLatencySamples ? Infinity : (this.tpotMs(sample) ?? 0);
-    const longMs = Math.max(tpotFloorMs, guess) * muchLonger;
-    if (this.kind === null || sample.measured <= longMs) return void (this.slowTpots = []);
-    this.slowTpots.push(sample);
-    if (this.slowTpots.length < slowRun) return;
+  private watchTpot(sample: TpotSample): boolean {
+    if (this.kind === null || this.tpotSamples < minLatencySamples) return false;
+    const foreseen = Math.max(tpotFloorMs, this.tpotMs(sample) ?? 0);
+    const told = this.tpotAlarm.note(sample, Math.max(tpotFloorMs, sample.measured) / foreseen);
+    if (told === null) return false;
     this.tpot = newTpotFit();
-    [this.tpotSamples, this.logTpotRatio] = [0, 0];
-    for (const one of this.slowTpots.splice(0, slowRun - 1)) this.takeTpot(one);
-    this.slowTpots = [];
+    this.tpotComparison = new Comparison();
+    this.tpotSamples = 0;
+    for (const one of told) this.takeTpot(one);
+    return true;
   }
 
   /** Null while no prediction could be held against what came. */
@@ -257,7 +264,12 @@ export class LatencyModel {
   }
 
   private get ttftRatio(): number {
-    return Math.exp(this.logTtftRatio / (Math.min(this.samples, minLatencySamples) + 1));
+    const samples = Math.min(this.samples, minLatencySamples);
+    return this.ttftComparison.ratio(this.ttftTeacher, samples);
+  }
+
+  private get tpotRatio(): number {
+    return this.tpotComparison.ratio(this.tpotTeacher, this.tpotSamples);
   }
 
   private ownTtft({ ahead, own, aheadPairs, ownPairs, running, held }: Load): number {
@@ -303,9 +315,6 @@ const isSane = ({ aheadPairs, ownPairs, ...counts }: Load): boolean =>
   [...Object.values(counts), aheadPairs / 1e9, ownPairs / 1e9].every(
     (one) => one >= 0 && one < 1e9,
   );
-
-/** A single sample says no more than a factor of a hundred. */
-const boundedLog = (ratio: number): number => Math.log(Math.min(100, Math.max(0.01, ratio)));
 
 function scaled({ coefficients }: StratifiedFit, ratio: number): Float64Array {
   return coefficients.map((one) => one * ratio);
