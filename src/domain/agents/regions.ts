@@ -11,10 +11,30 @@ import { emptyRegionMap, isNamed, nearnessOf, type Nearness, type RegionMap } fr
 
 /** Round trips that add up to no more, in ms, are near: what a near region costs in the score. */
 export const nearRttMs = 25;
-/** Regions whose round trip is remembered. */
-const maxMeasured = 1000;
-/** Weight of a round trip that is longer than the shortest known one of its region. */
-const longerWeight = 0.2;
+/** Regions whose round trip is remembered, each once for every project that has agents there. */
+const maxMeasured = 10_000;
+
+/** Of whose agent a round trip was measured. */
+export interface Measured {
+  id: string;
+  /** Null: it is shared. */
+  projectId: string | null;
+  region: string;
+}
+
+/** Where a request belongs. */
+export interface Origin {
+  region: string;
+  projectId: string;
+}
+
+/** Agents of one owner in one region. */
+interface Nearest {
+  /** Of those that are linked, in ms. */
+  rttMs: Map<string, number>;
+  /** The least of them, or the last one of those that were there. */
+  leastMs: number;
+}
 
 export interface Placed {
   entry: { region: string };
@@ -26,42 +46,64 @@ export class Regions {
   map: RegionMap = emptyRegionMap;
   /** The router's own, for requests whose caller and endpoint name none. */
   readonly own: string;
-  /** By region in small letters: the round trip to the nearest of its agents, in ms. */
-  private readonly measured = new Map<string, number>();
+  /**
+   * By owner and region in small letters. What a project's agents say of a region, which is a word
+   * of their own, holds for its own requests; what shared ones say, for everybody's.
+   */
+  private readonly measured = new Map<string, Nearest>();
 
   constructor(own: string) {
     this.own = own;
   }
 
-  /** The round trip to an agent there, in ms. */
-  note(region: string, rttMs: number): void {
-    const key = region.toLowerCase();
-    const known = this.measured.get(key) ?? rttMs;
+  /** The round trip to an agent that is linked, in ms; in place of an earlier one. */
+  note(agent: Measured, rttMs: number): void {
+    const key = keyOf(agent.projectId, agent.region);
+    const known = this.measured.get(key) ?? { rttMs: new Map<string, number>(), leastMs: rttMs };
+    // Whoever was heard of last is forgotten last.
     this.measured.delete(key);
-    this.measured.set(key, rttMs < known ? rttMs : known + longerWeight * (rttMs - known));
+    this.measured.set(key, known);
+    const before = known.rttMs.get(agent.id);
+    known.rttMs.set(agent.id, rttMs);
+    if (rttMs <= known.leastMs) known.leastMs = rttMs;
+    else if (known.rttMs.size === 1 || before === known.leastMs) known.leastMs = leastOf(known);
     const oldest = this.measured.keys().next();
     if (this.measured.size > maxMeasured && oldest.done !== true) {
       this.measured.delete(oldest.value);
     }
   }
 
+  /** It is not linked any more. A region that nobody is left in stays where it was. */
+  left(agent: Measured): void {
+    const known = this.measured.get(keyOf(agent.projectId, agent.region));
+    if (known === undefined) return;
+    const rttMs = known.rttMs.get(agent.id);
+    known.rttMs.delete(agent.id);
+    if (known.rttMs.size > 0 && rttMs === known.leastMs) known.leastMs = leastOf(known);
+  }
+
   /** Of an agent to the region of a request. */
-  nearness(from: string, agent: Placed): Nearness {
+  nearness(from: Origin, agent: Placed): Nearness {
     return this.nearnessFrom(from)(agent);
   }
 
   /** The same for many agents one after the other, of whom most stand in one region. */
-  nearnessFrom(from: string): (agent: Placed) => Nearness {
-    const { own } = this;
-    const thereMs = sameRegion(from, own) ? 0 : (this.measured.get(from.toLowerCase()) ?? Infinity);
+  nearnessFrom(from: Origin): (agent: Placed) => Nearness {
+    const thereMs = this.rttMsTo(from);
     let last: string | undefined;
     let said: Nearness | null = null;
     return ({ entry: { region }, rttMs }) => {
-      if (region !== last) said = this.saidOf(from, region);
+      if (region !== last) said = this.saidOf(from.region, region);
       last = region;
       if (said !== null) return said;
       return rttMs !== null && thereMs + rttMs <= nearRttMs ? 'near' : 'far';
     };
+  }
+
+  private rttMsTo({ region, projectId }: Origin): number {
+    if (sameRegion(region, this.own)) return 0;
+    const known = [keyOf(null, region), keyOf(projectId, region)];
+    return Math.min(...known.map((key) => this.measured.get(key)?.leastMs ?? Infinity));
   }
 
   /** What needs no measuring; null: it does. */
@@ -71,3 +113,12 @@ export class Regions {
     return byMap !== 'far' || isNamed(map, from) || isNamed(map, region) ? byMap : null;
   }
 }
+
+const keyOf = (projectId: string | null, region: string): string =>
+  `${projectId ?? ''}/${region.toLowerCase()}`;
+
+const leastOf = ({ rttMs }: Nearest): number => {
+  let least = Infinity;
+  for (const one of rttMs.values()) least = Math.min(least, one);
+  return least;
+};

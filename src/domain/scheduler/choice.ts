@@ -238,10 +238,10 @@ function nearnessFor(
   candidates: readonly EngineInstance[],
   { waiting, regions }: { waiting: WaitingRequest; regions: Regions },
 ): (instance: EngineInstance) => Nearness {
-  const { request } = waiting;
-  const from = request.region ?? request.endpoint.region ?? regions.own;
+  const { request, projectId } = waiting;
+  const region = request.region ?? request.endpoint.region ?? regions.own;
   // Its own region, and no other one, is the rule.
-  if (candidates.every((one) => one.agent.entry.region === from)) return () => 'same';
-  const nearness = regions.nearnessFrom(from);
+  if (candidates.every((one) => one.agent.entry.region === region)) return () => 'same';
+  const nearness = regions.nearnessFrom({ region, projectId });
   return ({ agent }) => nearness(agent);
 }

@@ -66,8 +66,11 @@ export class FleetChanges {
   }
 
   private put(entry: KnownAgent['entry']): FleetChange {
-    const { agents, pools, queue } = this.parts;
+    const { agents, pools, queue, regions } = this.parts;
+    const known = agents.get(entry.id);
+    if (known !== undefined) regions.left(known.entry);
     const agent = agents.put(entry, this.nowMs);
+    if (agent.rttMs !== null) regions.note(entry, agent.rttMs);
     pools.rehome(agent, this.nowMs);
     const opened = queue.withoutOwnCarrier(entry.projectId);
     for (const waiting of opened) queue.openShared(waiting);
@@ -107,10 +110,11 @@ export class FleetChanges {
   }
 
   private unlink(agent: KnownAgent, nonce: string): void {
-    const { agents, pools, penalties } = this.parts;
+    const { agents, pools, penalties, regions } = this.parts;
     const { nowMs } = this;
     penalties.clear(agent);
     agent.rttMs = null;
+    regions.left(agent.entry);
     pools.grant(agent, { nonce, instances: [], nowMs });
     agents.setNonce(agent, { nonce: null, nowMs });
   }
@@ -126,7 +130,7 @@ export class FleetChanges {
     const agent = this.linkedAgent(event);
     if (agent === undefined) return nothing;
     agent.rttMs = event.rttMs;
-    this.parts.regions.note(agent.entry.region, event.rttMs);
+    this.parts.regions.note(agent.entry, event.rttMs);
     return nothing;
   }
 
