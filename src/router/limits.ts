@@ -178,7 +178,7 @@ export const maxUndeliveredRecords = 20_000;
 export const usageDelayMs = 200;
 /** A call of the store's that has not come back after so long counts as refused. */
 export const usageCallMs = 120_000;
-/** Engine instances of which we know how many tokens a chunk of theirs has. */
+/** Engine instances of which we know how many tokens a chunk of theirs has, for each project. */
 export const maxChunkCounters = 10_000;
 /** Records that the store refused by themselves, and how many of them are tried in one go. */
 export const maxRefusedRecords = 10_000;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { tierTable } from '../domain/tiers/tiers.ts';
-import { continues, type ContinuingOptions } from '../testing/links/continuingAgent.ts';
+import { continues } from '../testing/links/continuingAgent.ts';
 import {
   refuses,
   saysNothing,
@@ -13,17 +13,20 @@ import {
 import { FakeClock } from '../testing/fakeClock.ts';
 import { auditedHarness } from '../testing/router/auditedHarness.ts';
 import {
-  settle,
-  until,
-  type FakeClient,
-  type LinkedAgent,
-  type RouterHarness,
-} from '../testing/router/routerHarness.ts';
-import type { InferenceRequest } from './ports.ts';
+  able,
+  agentOf,
+  ask,
+  bodyOf,
+  chunksOf,
+  deltas,
+  dies,
+  fails,
+  text,
+  textOf,
+} from '../testing/router/resumedRequests.ts';
+import { settle, until, type LinkedAgent } from '../testing/router/routerHarness.ts';
 
 const harness = auditedHarness();
-const text = 'Zoë 👩🏽‍💻 \n\n日本語 e\u0301 “ok”\t한국어 🏳️‍🌈\u3000done.';
-const dies: Script = (_request, agent) => agent.kill();
 /** The answer has its reason, and nothing behind it. */
 const diesBeforeTheEnd: Script = (request, agent) => diesWith({ request, agent, usage: null });
 /** The same, and its count. */
@@ -42,42 +45,6 @@ function diesWith(of: { request: FakeRequest; agent: FakeAgent; usage: object | 
   request.stream.write(Buffer.from(events.join('')));
   setImmediate(() => setImmediate(() => agent.kill()));
 }
-const fails: Script = (request) => request.stream.reset('engine_failed');
-const able = ['chat', 'continue'];
-
-const bodyOf = (more: object = {}, content = text): Buffer =>
-  Buffer.from(JSON.stringify({ messages: [{ role: 'user', content }], ...more }));
-
-function ask(one: RouterHarness, more: Partial<InferenceRequest> = {}) {
-  return one.submit({ resume: true, body: bodyOf(), ...more });
-}
-
-function agentOf(one: RouterHarness, options: ContinuingOptions, slots = 1): Promise<LinkedAgent> {
-  return one.agent({ script: continues(options), abilities: able, slots });
-}
-
-interface Chunk {
-  id: string;
-  choices?: { delta: { content?: string; role?: string }; finish_reason: string | null }[];
-  usage?: Record<string, number> | null;
-  x_xim_resumed?: number;
-  error?: { code: string };
-}
-
-function chunksOf(client: FakeClient): Chunk[] {
-  const events = client.text.split('\n\n');
-  assert.equal(events.pop(), '');
-  assert.equal(events.pop(), 'data: [DONE]');
-  return events.map((event) => JSON.parse(event.slice('data: '.length)) as Chunk);
-}
-
-const deltas = (chunks: Chunk[]): NonNullable<Chunk['choices']> =>
-  chunks.flatMap(({ choices = [] }) => choices);
-const textOf = (client: FakeClient): string =>
-  deltas(chunksOf(client))
-    .map(({ delta }) => delta.content ?? '')
-    .join('');
-
 test('an answer whose agent dies in the middle ends there though another could go on', async () => {
   const one = await harness();
   const first = await agentOf(one, { chunks: 5, next: dies });
@@ -302,59 +269,6 @@ test('a stop string across the seam is written out', async () => {
   assert.equal(textOf(client), 'abcdEF');
   assert.equal(deltas(chunksOf(client)).at(-1)?.finish_reason, 'stop');
   assert.equal(second.agent.requests[0]?.reset, 'cancelled');
-});
-
-test('max_tokens is used up twice', async () => {
-  const one = await harness();
-  const first = await agentOf(one, { size: 1, chunks: 4, next: fails });
-  const { client, result } = ask(one, { body: bodyOf({ max_tokens: 7 }, 'abcdefghij') });
-  await until(() => first.agent.requests.length === 1);
-  await agentOf(one, { size: 1 });
-  await result;
-  assert.equal(textOf(client), 'abcdefg');
-  assert.equal(deltas(chunksOf(client)).at(-1)?.finish_reason, 'length');
-});
-
-test('an engine that writes several tokens at once is given too many for the rest', async () => {
-  const one = await harness();
-  const [size, tokensPerChunk] = [1, 3];
-  const whole = continues({ size, tokensPerChunk });
-  const broken = continues({ size, tokensPerChunk, chunks: 5, next: dies });
-  const script: Script = (request, agent) =>
-    (agent.requests.length === 1 ? whole : broken)(request, agent);
-  const first = await one.agent({ script, abilities: able });
-  await ask(one, { body: bodyOf({}, 'x'.repeat(20)) }).result;
-  const body = bodyOf({ max_tokens: 24 }, 'abcdefghijklm');
-  const { client, result } = ask(one, { includeUsage: true, body });
-  await until(() => first.agent.requests.length === 2);
-  const second = await agentOf(one, { size, tokensPerChunk });
-  assert.equal((await result).outcome, 'completed');
-  const asked = JSON.parse(second.agent.requests[0]?.body.toString() ?? '') as object;
-  assert.equal((asked as { max_tokens: number }).max_tokens, 24 - 5 * tokensPerChunk);
-  assert.equal(textOf(client), 'abcdefgh');
-  assert.equal(chunksOf(client).at(-1)?.usage?.['completion_tokens'], 24);
-  await until(() => one.ports.usageRecords.length === 2);
-  assert.equal(one.ports.usageRecords[1]?.outputTokens, 24);
-});
-
-test('white space at the seam is paid twice out of max_tokens', async () => {
-  for (const [content, sent] of [
-    ['abcdefghijk', 5],
-    ['abc   fghijk', 3],
-    ['abc\n\n\nfghijk', 3],
-  ] as const) {
-    const one = await harness();
-    const first = await agentOf(one, { size: 1, chunks: 5, next: dies });
-    const body = bodyOf({ max_tokens: 8 }, content);
-    const { client, result } = ask(one, { includeUsage: true, body });
-    await until(() => first.agent.requests.length === 1);
-    const second = await agentOf(one, { size: 1 });
-    assert.equal((await result).outcome, 'completed');
-    assert.equal(textOf(client), content.slice(0, 8));
-    assert.equal(chunksOf(client).at(-1)?.usage?.['completion_tokens'], 8);
-    const asked = JSON.parse(second.agent.requests[0]?.body.toString() ?? '') as object;
-    assert.equal((asked as { max_tokens: number }).max_tokens, 8 - sent);
-  }
 });
 
 test('a complete answer costs nothing, because its agent died before it could count', async () => {

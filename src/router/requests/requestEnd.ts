@@ -173,8 +173,13 @@ export abstract class RequestEnd {
     const isLeft = outcome === 'client_closed' || outcome === 'client_too_slow';
     const isStopped = outcome === 'completed' && end?.outcome === 'cancelled';
     if (attempt === undefined || !(isLeft || isStopped)) return undefined;
-    const tokensPerChunk = this.context.chunkTokens.of(attempt.dispatch);
-    return writtenUsage(end, { attempt, before: parts.tokens, tokensPerChunk });
+    const tokensPerChunk = this.tokensPerChunk(attempt);
+    const { maxTokens: most } = this.request;
+    return writtenUsage(end, { attempt, before: parts.tokens, tokensPerChunk, most });
+  }
+
+  protected tokensPerChunk({ dispatch }: Attempt): number {
+    return this.context.chunkTokens.of(dispatch, this.request.project.id);
   }
 
   /** An image is an address in the body, or shorter there than what it comes to. */

@@ -165,7 +165,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
       return this.onBroken(attempt, { code: 'refused', detail: 'it did not continue the answer' });
     }
     if (this.answered === 'none') this.onBegun(attempt, head);
-    this.context.chunkTokens.learn(attempt.dispatch, end);
+    this.context.chunkTokens.learn(attempt.dispatch, this.request.project.id, end);
     const usage = this.usageOf(end) ?? (head.status >= 400 ? refusedUsage : undefined);
     const health = healthOfAnswer(head, end);
     this.context.tell({ type: 'end', claim: attempt.claim, slotFree: true, usage, health });
@@ -215,7 +215,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
    */
   private goOn(attempt: Attempt, how: { failed: Failed; nowMs: number; why: string }): boolean {
     const { failed, nowMs, why } = how;
-    const tokensPerChunk = this.context.chunkTokens.of(attempt.dispatch);
+    const tokensPerChunk = this.tokensPerChunk(attempt);
     const step = this.resumable?.next({ tokensPerChunk }) ?? noStep;
     if (step.kind === 'none') return false;
     // Before the scheduler is told: the next one may be dispatched at once.
@@ -224,7 +224,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     if (step.kind === 'complete') {
       const { claim, slotFree, health } = failed;
       const bodyBytes = this.bodyBytes + this.mediaTokens;
-      const usage = seenUsage(step.used, { attempt, bodyBytes });
+      const usage = seenUsage(step.used, { attempt, bodyBytes, most: this.request.maxTokens });
       this.seen = usage;
       // What nobody counted teaches nothing.
       const told = slotFree && step.used.told !== null ? { usage } : {};

@@ -39,17 +39,18 @@ export function countedUsage(
 /**
  * Of an answer that its client did not read to the end, so that its engine was stopped before it
  * counted: the agent tells what it wrote, in chunks, and the prompt is as was estimated. `before`:
- * tokens that other agents wrote.
+ * tokens that other agents wrote; `most`: what the request allows, null: anything.
  */
 export function writtenUsage(
   end: EndMessage | undefined,
-  what: { attempt: Attempt; before: number; tokensPerChunk: number },
+  what: { attempt: Attempt; before: number; tokensPerChunk: number; most: number | null },
 ): CountedUsage {
-  const { attempt, before, tokensPerChunk } = what;
+  const { attempt, before, tokensPerChunk, most } = what;
   const tokens = Math.round((end?.written ?? 0) * tokensPerChunk);
   const written = Math.min(tokens, attempt.answerBytes);
   if (written + before === 0) return undefined;
-  return estimated(attempt.dispatch, { output: written + before, sentTokens: before });
+  const output = Math.min(written + before, most ?? Infinity);
+  return estimated(attempt.dispatch, { output, sentTokens: before });
 }
 
 /**
@@ -58,14 +59,15 @@ export function writtenUsage(
  */
 export function seenUsage(
   { told, tokens, bytes }: UsedSoFar,
-  { attempt, bodyBytes }: { attempt: Attempt; bodyBytes: number },
+  { attempt, bodyBytes, most }: { attempt: Attempt; bodyBytes: number; most: number | null },
 ): ClampedUsage {
   const sentTokens = attempt.continuation?.sentTokens ?? 0;
   const counted = told === null ? undefined : toldUsage(told);
   if (counted !== undefined) {
     return { ...clampUsage(counted, { bodyBytes, answerBytes: bytes }), delivered: sentTokens };
   }
-  return estimated(attempt.dispatch, { output: tokens, sentTokens });
+  const output = Math.min(tokens, most ?? Infinity);
+  return estimated(attempt.dispatch, { output, sentTokens });
 }
 
 function estimated(

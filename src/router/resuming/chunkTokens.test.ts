@@ -12,30 +12,52 @@ const end = (output: number, written?: number): EndMessage => ({
   outcome: 'completed',
 });
 const one = { agentId: 'a', instance: 'i' };
+const project = 'p';
+
+/** So many answers alike. */
+function learn(
+  tokens: ChunkTokens,
+  answer: EndMessage | undefined,
+  { times = 4, writer = one, of = project } = {},
+): void {
+  for (let n = 0; n < times; n += 1) tokens.learn(writer, of, answer);
+}
 
 test('the end of a text, or one long word, is taken for several tokens at once', () => {
   const tokens = new ChunkTokens();
-  assert.equal(tokens.of(one), 1);
-  tokens.learn(one, end(18, 16));
-  tokens.learn(one, end(12, 4));
-  tokens.learn(one, end(60));
-  tokens.learn(one, undefined);
-  assert.equal(tokens.of(one), 1);
-  for (let n = 0; n < 30; n += 1) tokens.learn(one, end(60, 20));
-  assert.ok(Math.abs(tokens.of(one) - 3) < 0.02);
+  assert.equal(tokens.of(one, project), 1);
+  for (const answer of [end(18, 16), end(12, 4), end(60), undefined]) learn(tokens, answer);
+  assert.equal(tokens.of(one, project), 1);
+  learn(tokens, end(60, 20), { times: 8 });
+  assert.equal(tokens.of(one, project), 3);
   // Another agent that says that it has the same one is another one.
-  assert.equal(tokens.of({ ...one, agentId: 'b' }), 1);
+  assert.equal(tokens.of({ ...one, agentId: 'b' }, project), 1);
+});
+
+test('some answers of emoji, or another project’s, are taken for an engine that guesses', () => {
+  const tokens = new ChunkTokens();
+  learn(tokens, end(60, 20), { times: 20, of: 'other' });
+  assert.equal(tokens.of(one, project), 1);
+  learn(tokens, end(60, 20), { times: 3 });
+  assert.equal(tokens.of(one, project), 1, 'too few to say');
+  learn(tokens, end(40, 40), { times: 1 });
+  learn(tokens, end(60, 20), { times: 7 });
+  assert.equal(tokens.of(one, project), 1, 'one of eight was plain');
+  learn(tokens, end(60, 20), { times: 1 });
+  assert.equal(tokens.of(one, project), 3);
 });
 
 test('an agent that lies about its chunks uses up an answer, or all memory', () => {
   const tokens = new ChunkTokens();
-  tokens.learn(one, end(1e9, 16));
-  assert.equal(tokens.of(one), 16);
-  tokens.learn(one, end(0, 1e9));
-  assert.ok(tokens.of(one) >= 1);
+  learn(tokens, end(1e9, 16));
+  assert.equal(tokens.of(one, project), 16);
+  learn(tokens, end(0, 1e9));
+  assert.equal(tokens.of(one, project), 1);
+  learn(tokens, end(40, 20), { times: 8 });
+  assert.equal(tokens.of(one, project), 2);
   for (let n = 0; n < maxChunkCounters; n += 1) {
-    tokens.learn({ agentId: 'c', instance: `i${n}` }, end(40, 20));
+    learn(tokens, end(40, 20), { writer: { agentId: 'c', instance: `i${n}` } });
   }
-  assert.equal(tokens.of(one), 1, 'it was the first to be forgotten');
-  assert.equal(tokens.of({ agentId: 'c', instance: 'i1' }), 2);
+  assert.equal(tokens.of(one, project), 1, 'it was the first to be forgotten');
+  assert.equal(tokens.of({ agentId: 'c', instance: 'i1' }, project), 2);
 });
