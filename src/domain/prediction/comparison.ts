@@ -1,25 +1,33 @@
 /**
  * How a machine of which little is known compares to what was assumed of it: a factor on what its
  * kind takes, or, before anything is known of its kind, on its prior. The two are kept apart: how
- * wrong a prior was says nothing of the kind.
+ * wrong a prior was says nothing of the kind. The latest samples count, because the kind goes on
+ * learning: a factor that was right once would be applied to what has become true of it since.
  */
 
 export type Teacher = 'kind' | 'prior';
 
 /** A single sample says no more than a factor of a hundred. */
 const largestFactor = 100;
+/** Samples that count about as much as all before them. */
+const window = 32;
 
 export class Comparison {
-  /** Sums of logarithms. */
-  private readonly logs: Record<Teacher, number> = { kind: 0, prior: 0 };
+  /** Means of logarithms; one more sample that was as assumed stands for what nobody knows. */
+  private readonly means: Record<Teacher, { log: number; samples: number }> = {
+    kind: { log: 0, samples: 0 },
+    prior: { log: 0, samples: 0 },
+  };
 
   /** It took so many times what was assumed. */
   take(teacher: Teacher, factor: number): void {
-    this.logs[teacher] += Math.log(Math.min(largestFactor, Math.max(1 / largestFactor, factor)));
+    const mean = this.means[teacher];
+    const log = Math.log(Math.min(largestFactor, Math.max(1 / largestFactor, factor)));
+    mean.samples = Math.min(window, mean.samples + 1);
+    mean.log += (log - mean.log) / (mean.samples + 1);
   }
 
-  /** After so many samples; one more that was as assumed stands for what nobody knows. */
-  ratio(teacher: Teacher, samples: number): number {
-    return Math.exp(this.logs[teacher] / (samples + 1));
+  ratio(teacher: Teacher): number {
+    return Math.exp(this.means[teacher].log);
   }
 }

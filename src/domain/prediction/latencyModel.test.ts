@@ -260,3 +260,73 @@ test('a machine that was timed is as unknown as one that was not, or is never le
   for (const ms of [liar.ttftMs(load), liar.tpotMs(load)])
     assert.ok(ms !== null && ms > 0 && ms < 1e6);
 });
+
+/** Machines of one kind, and a load that only some of them have had. */
+function kindOf(count: number, { noise = 0, seed = 5 } = {}) {
+  const random = seededRandom(seed);
+  const kind = new LatencyModel(null);
+  const models = Array.from({ length: count }, () => new LatencyModel(kind));
+  const { truth, noisy, busy } = machine({ noise, random });
+  const quiet = (): Load => uncached({ ahead: 0, own: 100 + 200 * random.float(), ...nobody });
+  const teach = (at: number, loads: { next: () => Load; times: number; slowness?: number }) => {
+    const { next, times, slowness = 1 } = loads;
+    const model = models[at] ?? kind;
+    for (let n = 0; n < times; n += 1) {
+      const load = next();
+      const measuredMs = slowness * noisy(load);
+      model.learnTtft(load, { measuredMs, predicted: model.predict(load) });
+    }
+  };
+  const asked = uncached({ ahead: 12_000, own: 2_000, running: 30, held: 100_000 });
+  const share = (at: number): number => (models[at]?.ttftMs(asked) ?? 0) / truth(asked);
+  return { busy, quiet, teach, share };
+}
+const nobody = { running: 0, held: 0 };
+const within = (value: number, least: number, most: number): void =>
+  assert.ok(value >= least && value <= most, `${value} is not in ${least} to ${most}`);
+
+test('the noise of short prompts says anything of long ones that others have had', () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    const { busy, quiet, teach, share } = kindOf(2, { noise: 0.2, seed });
+    teach(0, { next: busy, times: 1500 });
+    for (let round = 0; round < 5; round += 1) {
+      teach(1, { next: quiet, times: 40 });
+      within(share(1), 0.8, 1.25);
+    }
+  }
+});
+
+test('a machine that became slow is foreseen ever slower under a load that it has not had', () => {
+  for (const slowness of [3, 10]) {
+    const { busy, quiet, teach, share } = kindOf(2);
+    teach(0, { next: quiet, times: 300 });
+    for (const at of [0, 1]) teach(at, { next: busy, times: 300 });
+    for (let round = 0; round < 6; round += 1) {
+      teach(0, { next: quiet, times: 40, slowness });
+      teach(1, { next: busy, times: 400, slowness });
+    }
+    within(share(0) / slowness, 0.7, 2.2);
+  }
+});
+
+test('a machine that was slow for a while is taken for slow in what it has not done since', () => {
+  const { busy, quiet, teach, share } = kindOf(1);
+  teach(0, { next: quiet, times: 300 });
+  teach(0, { next: busy, times: 300 });
+  for (let round = 0; round < 3; round += 1) {
+    teach(0, { next: quiet, times: 60, slowness: 5 });
+    teach(0, { next: quiet, times: 200 });
+    within(share(0), 0.8, 1.3);
+  }
+});
+
+test('S5: a machine that is slow, fast and slow again without end', () => {
+  const { busy, quiet, teach, share } = kindOf(1);
+  teach(0, { next: busy, times: 100 });
+  for (let round = 0; round < 100; round += 1) {
+    teach(0, { next: quiet, times: 20, slowness: 1e6 });
+    teach(0, { next: quiet, times: 20 });
+  }
+  teach(0, { next: busy, times: 40 });
+  within(share(0), 0.5, 2);
+});

@@ -80,7 +80,6 @@ const firstQuantile = Math.log(1.4);
 const largestQuantile = Math.log(50);
 /** Samples that the gauges look back on. */
 const gaugeSamples = 500;
-const nothing = new Float64Array(ttftFeatures);
 /** What a machine that does nothing finds. */
 const idle: Load = { ahead: 0, own: 0, aheadPairs: 0, ownPairs: 0, running: 0, held: 0 };
 
@@ -195,14 +194,14 @@ export class LatencyModel {
 
   private takeTtft({ load, measured }: TtftSample): void {
     const assumed = this.assumedTtft(load);
-    if (assumed !== null && this.samples < minLatencySamples) {
+    if (assumed !== null) {
       this.ttftComparison.take(this.ttftTeacher, Math.max(measured, ttftFloorMs) / assumed);
     }
     const guess = this.ttftMs(load) ?? measured;
     const size = Math.max(ttftFloorMs, (measured + guess) / 2);
     const sample = { y: measured, weight: 1 / (size * size), stratum: ttftStratum(load) };
-    const prior = this.kind === null ? nothing : scaled(this.kind.ttft, this.ttftRatio);
-    this.ttft.learn(ttftVector(load), { ...sample, prior });
+    const lent = this.kind && { fit: this.kind.ttft, ratio: this.ttftRatio };
+    this.ttft.learn(ttftVector(load), { ...sample, lent });
     this.samples += 1;
   }
 
@@ -218,14 +217,14 @@ export class LatencyModel {
   private takeTpot({ running, held, measured }: TpotSample): void {
     const load = { running, held };
     const asKind = this.kind?.tpotMs(load) ?? this.prior?.tokenMs ?? null;
-    if (asKind !== null && this.tpotSamples < minLatencySamples) {
+    if (asKind !== null) {
       this.tpotComparison.take(this.tpotTeacher, Math.max(measured, leastTokenMs) / asKind);
     }
     const size = Math.max(tpotFloorMs, (measured + (this.tpotMs(load) ?? measured)) / 2);
     const stratum = running < 4 ? 0 : running < 32 ? 1 : 2;
-    const prior = this.kind === null ? nothing : scaled(this.kind.tpot, this.tpotRatio);
+    const lent = this.kind && { fit: this.kind.tpot, ratio: this.tpotRatio };
     const x = Float64Array.of(1, running, held / 1000);
-    this.tpot.learn(x, { y: measured, weight: 1 / (size * size), stratum, prior });
+    this.tpot.learn(x, { y: measured, weight: 1 / (size * size), stratum, lent });
     this.tpotSamples += 1;
   }
 
@@ -264,12 +263,11 @@ export class LatencyModel {
   }
 
   private get ttftRatio(): number {
-    const samples = Math.min(this.samples, minLatencySamples);
-    return this.ttftComparison.ratio(this.ttftTeacher, samples);
+    return this.ttftComparison.ratio(this.ttftTeacher);
   }
 
   private get tpotRatio(): number {
-    return this.tpotComparison.ratio(this.tpotTeacher, this.tpotSamples);
+    return this.tpotComparison.ratio(this.tpotTeacher);
   }
 
   private ownTtft({ ahead, own, aheadPairs, ownPairs, running, held }: Load): number {
@@ -315,10 +313,6 @@ const isSane = ({ aheadPairs, ownPairs, ...counts }: Load): boolean =>
   [...Object.values(counts), aheadPairs / 1e9, ownPairs / 1e9].every(
     (one) => one >= 0 && one < 1e9,
   );
-
-function scaled({ coefficients }: StratifiedFit, ratio: number): Float64Array {
-  return coefficients.map((one) => one * ratio);
-}
 
 function ttftVector({ ahead, own, aheadPairs, ownPairs, running, held }: Load): Float64Array {
   const pairs = (aheadPairs + ownPairs) / 1e6;

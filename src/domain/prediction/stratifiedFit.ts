@@ -6,7 +6,9 @@
  * a sum for each stratum; it needs no covariance that could wind up.
  *
  * Coefficients are held at zero or above: the ones that come out below are fixed at zero and the
- * others solved again. A weak pull towards a prior keeps those of which nothing was seen.
+ * others solved again. A weak pull towards what others taught keeps those of which nothing was
+ * seen, and as many samples as `lentSamples`, spread over all that the others have seen, keep those
+ * of which little was: among short prompts the noise of a few ms would say anything of long ones.
  */
 
 /** How much of a stratum is left after one more of its samples. */
@@ -14,9 +16,17 @@ const kept = 0.98;
 /** Pull towards the prior, as a part of what was seen of a feature, and in all. */
 const pull = 0.003;
 const leastPull = 1e-9;
+/** What others have seen counts for so many samples of one's own. */
+const lentSamples = 0.2;
 /** So many first samples are solved for one by one, later ones so many at a time. */
 const solvedAtOnce = 48;
 const solveEvery = 6;
+
+/** What others taught, and how many times as long it takes here. */
+export interface Lent {
+  fit: StratifiedFit;
+  ratio: number;
+}
 
 export class StratifiedFit {
   /** By feature; never negative, always finite (S5). */
@@ -24,19 +34,22 @@ export class StratifiedFit {
   private readonly size: number;
   private readonly strata: (Float64Array | undefined)[];
   private samples = 0;
+  /** Samples that are left, by stratum, as they fade. */
+  private readonly counts: Float64Array;
 
   constructor(shape: { features: number; strata: number }) {
     this.size = shape.features;
     this.coefficients = new Float64Array(shape.features);
     this.strata = Array.from({ length: shape.strata }, () => undefined);
+    this.counts = new Float64Array(shape.strata);
   }
 
   /** Takes a sample in: `weight` is how much its squared error counts. */
   learn(
     x: Float64Array,
-    sample: { y: number; weight: number; stratum: number; prior: Float64Array },
+    sample: { y: number; weight: number; stratum: number; lent: Lent | null },
   ): void {
-    const { y, weight, stratum, prior } = sample;
+    const { y, weight, stratum, lent } = sample;
     const { size } = this;
     const sums = this.strata[stratum] ?? new Float64Array(size * size + size);
     this.strata[stratum] = sums;
@@ -50,24 +63,21 @@ export class StratifiedFit {
       sums[place] = at(sums, place) * kept + scaled * y;
     }
     this.samples += 1;
-    if (this.samples <= solvedAtOnce || this.samples % solveEvery === 0) this.solve(prior);
+    this.counts[stratum] = at(this.counts, stratum) * kept + 1;
+    if (this.samples <= solvedAtOnce || this.samples % solveEvery === 0) this.solve(lent);
   }
 
-  private solve(prior: Float64Array): void {
+  private solve(lent: Lent | null): void {
     const { size } = this;
-    const sums = new Float64Array(size * size + size);
-    for (const stratum of this.strata) {
-      if (stratum === undefined) continue;
-      for (let place = 0; place < sums.length; place += 1) {
-        sums[place] = at(sums, place) + at(stratum, place);
-      }
-    }
+    const sums = this.total();
     for (let row = 0; row < size; row += 1) {
       const diagonal = row * size + row;
       const added = pull * at(sums, diagonal) + leastPull;
+      const prior = lent === null ? 0 : at(lent.fit.coefficients, row) * lent.ratio;
       sums[diagonal] = at(sums, diagonal) + added;
-      sums[size * size + row] = at(sums, size * size + row) + added * at(prior, row);
+      sums[size * size + row] = at(sums, size * size + row) + added * prior;
     }
+    if (lent !== null) borrow(sums, { size, lent });
     const free = Array.from({ length: size }, (_, row) => row);
     while (free.length > 0) {
       const solution = solveSymmetric(sums, { size, free });
@@ -80,9 +90,43 @@ export class StratifiedFit {
     this.coefficients.fill(0);
   }
 
+  /** Over all strata. */
+  total(): Float64Array {
+    const sums = new Float64Array(this.size * this.size + this.size);
+    for (const stratum of this.strata) {
+      if (stratum === undefined) continue;
+      for (let place = 0; place < sums.length; place += 1) {
+        sums[place] = at(sums, place) + at(stratum, place);
+      }
+    }
+    return sums;
+  }
+
+  /** Samples that are left of all, as they fade. */
+  get seen(): number {
+    return this.counts.reduce((sum, one) => sum + one, 0);
+  }
+
   private keep(free: readonly number[], solution: Float64Array): void {
     this.coefficients.fill(0);
     for (const [place, row] of free.entries()) this.coefficients[row] = at(solution, place);
+  }
+}
+
+/** Adds samples of others, as long as they would be here, with the weight that they then have. */
+function borrow(sums: Float64Array, { size, lent }: { size: number; lent: Lent }): void {
+  const { fit, ratio } = lent;
+  const theirs = fit.total();
+  const share = lentSamples / Math.max(1, fit.seen) / (ratio * ratio);
+  for (let row = 0; row < size; row += 1) {
+    let product = 0;
+    for (let column = 0; column < size; column += 1) {
+      const place = row * size + column;
+      const added = share * at(theirs, place);
+      sums[place] = at(sums, place) + added;
+      product += added * ratio * at(fit.coefficients, column);
+    }
+    sums[size * size + row] = at(sums, size * size + row) + product;
   }
 }
 
