@@ -8,16 +8,24 @@ import { UsageDelivery } from './usageDelivery.ts';
 
 const storeMs = 5;
 
-test('a steady load makes the store sync its disk for every few records', async () => {
+const recordOf = (requestId: string): UsageRecord => ({ requestId }) as UsageRecord;
+
+/** A store that takes its time, and one record a ms for it. */
+function steadyLoad(how: { journal?: string[]; refuses?: string; refusesMs?: number } = {}) {
+  const { refuses, refusesMs = 0 } = how;
+  let journal = how.journal ?? [];
   const clock = new FakeClock();
   const batches: string[][] = [];
   const delivery = new UsageDelivery({
     sink: {
       uptime: () => Promise.resolve(),
       record: (batch) =>
-        new Promise((resolve) => {
+        new Promise((resolve, reject) => {
           clock.setTimer(storeMs, () => {
-            batches.push(batch.map(({ requestId }) => requestId));
+            const ids = batch.map(({ requestId }) => requestId);
+            const isUnfit = ids.some((id) => id === refuses) && clock.monotonic() < refusesMs;
+            if (isUnfit) return reject(new Error('a row that a constraint refuses'));
+            batches.push(ids);
             resolve();
           });
         }),
@@ -26,20 +34,49 @@ test('a steady load makes the store sync its disk for every few records', async 
     random: seededRandom(1),
     log: silentLogger,
     onDelivered: () => {},
-    readBack: () => Promise.resolve({ kind: 'records', records: [] }),
-    hasMore: () => false,
+    readBack: () => {
+      const records = journal.map(recordOf);
+      journal = [];
+      return Promise.resolve({ kind: 'records', records });
+    },
+    hasMore: () => journal.length > 0,
   });
   const offered: string[] = [];
-  for (let ms = 0; ms < 2000; ms += 1) {
-    const requestId = `r${ms}`;
-    offered.push(requestId);
-    delivery.offer({ requestId } as UsageRecord);
-    await clock.advanceAsync(1);
-  }
+  const load = async (forMs: number): Promise<void> => {
+    for (let ms = 0; ms < forMs; ms += 1) {
+      const requestId = `r${offered.length}`;
+      offered.push(requestId);
+      delivery.offer(recordOf(requestId));
+      await clock.advanceAsync(1);
+    }
+  };
+  return { clock, batches, offered, load };
+}
+
+test('a steady load makes the store sync its disk for every few records', async () => {
+  const { clock, batches, offered, load } = steadyLoad();
+  await load(2000);
   const underLoad = batches.length;
   // Each in turn, none twice and none left behind, soon after the last one.
   await clock.advanceAsync(300);
   assert.deepEqual(batches.flat(), offered);
   assert.ok(underLoad <= 40, `${underLoad} transactions in two seconds`);
   assert.ok(underLoad >= 10, 'somebody waits for the load to end');
+});
+
+test('what a killed router left waits until the load ends, or spoils its batches', async () => {
+  const left = ['left 1', 'left 2'];
+  const { batches, load } = steadyLoad({ journal: left });
+  await load(2000);
+  const delivered = batches.flat();
+  assert.ok(delivered.indexOf('left 2') < 600, 'it went out late, or not at all');
+  assert.equal(new Set(delivered).size, delivered.length);
+  assert.ok(batches.length <= 40, `${batches.length} transactions in two seconds`);
+});
+
+test('what the store refused once waits until the load ends, or spoils its batches', async () => {
+  const { batches, load } = steadyLoad({ refuses: 'r50', refusesMs: 1000 });
+  await load(4000);
+  assert.ok(batches.flat().includes('r50'));
+  assert.ok(batches.length <= 100, `${batches.length} transactions in four seconds`);
 });

@@ -57,7 +57,7 @@ export class UsageDelivery {
   private readonly log: Logger;
   private readonly backoff: Backoff;
   private readonly onDelivered: (batch: readonly UsageRecord[]) => void;
-  /** More records from the journal, once memory is empty. */
+  /** More records from the journal, once memory holds few. */
   private readonly readBack: () => Promise<ReadBack>;
   /** Whether there are such. */
   private readonly hasMore: () => boolean;
@@ -143,27 +143,24 @@ export class UsageDelivery {
   }
 
   private async deliverAll(): Promise<'delivered' | 'refused'> {
-    for (;;) {
-      if (this.rested.length > 0) return 'delivered';
-      if (this.waiting === 0) {
-        const read = await this.readBack();
-        if (read.kind === 'unreadable') return 'refused';
-        this.taken = read.records;
-      }
-      if (this.waiting === 0) return this.deliverRefused();
-      if ((await this.deliverBatch()) === 'refused') return 'refused';
-      if (this.isWorthAWait) return 'delivered';
+    while (this.rested.length === 0) {
+      if (this.waiting > 0 && (await this.deliverBatch()) === 'refused') return 'refused';
+      if (!this.hasFew) continue;
+      const read = await this.readBack();
+      if (read.kind === 'unreadable') return 'refused';
+      this.taken = read.records;
+      // Few have come meanwhile, and more are coming: they wait for those (D3).
+      if (this.taken.length === 0) return this.deliverRefused();
     }
+    return 'delivered';
   }
 
   /**
-   * D3. Few have come meanwhile, and more are coming. (While something lies in the journal or was
-   * refused, the queue is emptied first: those have their turn only then.)
+   * Now what lies in the journal, and what was refused, have their turn: under a steady load memory
+   * is never empty.
    */
-  private get isWorthAWait(): boolean {
-    const { size } = this.queue;
-    const isFew = this.taken.length === 0 && size > 0 && size < smallUsageBatch;
-    return isFew && this.refused.length === 0 && !this.hasMore();
+  private get hasFew(): boolean {
+    return this.taken.length === 0 && this.queue.size < smallUsageBatch;
   }
 
   /** `refused`: after a while again. */
@@ -198,7 +195,7 @@ export class UsageDelivery {
     return true;
   }
 
-  /** Everything else is delivered: tries some of those that were refused, each by itself (D1). */
+  /** Nearly everything else is delivered: tries some of those that were refused, each by itself (D1). */
   private async deliverRefused(): Promise<'delivered' | 'refused'> {
     for (const one of this.refused.splice(0, refusedAtOnce)) {
       const isRecorded = (await this.record([one.record])) === 'recorded';
