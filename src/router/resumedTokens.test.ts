@@ -109,3 +109,47 @@ test('white space at the seam is paid twice out of max_tokens', async () => {
     assert.equal((asked as { max_tokens: number }).max_tokens, 8 - sent);
   }
 });
+
+test('a resumed answer’s tokens are counted as whoever wrote last writes them', async () => {
+  const one = await harness();
+  const whole = continues({ size: 1, tokensPerChunk: 3 });
+  const broken = continues({ size: 1, tokensPerChunk: 3, chunks: 5, next: dies });
+  const script: Script = (request, agent) =>
+    (agent.requests.length <= 4 ? whole : broken)(request, agent);
+  const first = await one.agent({ script, abilities: able });
+  for (let n = 0; n < 4; n += 1) await ask(one, { body: bodyOf({}, 'x'.repeat(20)) }).result;
+  const body = bodyOf({ max_tokens: 19 }, 'x'.repeat(60));
+  const { client, result } = ask(one, { includeUsage: true, body, maxTokens: 19 });
+  await until(() => first.agent.requests.length === 5);
+  // Five chunks of three tokens and four of one: it has had all of them, and nobody else is there.
+  await agentOf(one, { size: 1, chunks: 4, next: dies });
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(textOf(client).length, 9);
+  assert.equal(chunksOf(client).at(-1)?.usage?.['completion_tokens'], 19);
+});
+
+test('who hangs up on an engine that writes several tokens at once pays for a third', async () => {
+  const one = await harness();
+  const whole = continues({ size: 1, tokensPerChunk: 3 });
+  const endless: Script = (request) => {
+    const end = { outcome: 'cancelled', usage: undefined, written: 10 } as const;
+    request.whenReset(() => request.finish(end));
+    request.streamHead();
+    for (let at = 0; at < 10; at += 1) request.event('some words ');
+  };
+  const script: Script = (request, agent) =>
+    (agent.requests.length <= 4 ? whole : endless)(request, agent);
+  await one.agent({ script, abilities: able });
+  for (let n = 0; n < 4; n += 1) await ask(one, { body: bodyOf({}, 'x'.repeat(20)) }).result;
+  const paid: (number | null | undefined)[] = [];
+  for (const maxTokens of [null, 24]) {
+    const { client, requestId, result } = one.submit({ maxTokens });
+    await until(() => client.text.split('some').length > 10);
+    client.hangUp();
+    assert.equal((await result).outcome, 'client_closed');
+    const record = () => one.ports.usageRecords.find((of) => of.requestId === requestId);
+    await until(() => record() !== undefined);
+    paid.push(record()?.outputTokens);
+  }
+  assert.deepEqual(paid, [30, 24]);
+});

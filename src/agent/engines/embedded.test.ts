@@ -122,6 +122,8 @@ modelTest('the offer promises what the model cannot do', async () => {
   assert.equal(offer?.engine, 'llama.cpp');
   assert.equal(offer?.contextLength, 511);
   assert.deepEqual(offer?.abilities, ['chat', 'json', 'json_schema', 'completions', 'continue']);
+  const { firstByteMs = 0, perTokenMs = 0 } = offer?.speed ?? {};
+  assert.ok(firstByteMs > 0 && perTokenMs > 0, 'it was timed before anybody could ask');
   await Promise.resolve();
 });
 

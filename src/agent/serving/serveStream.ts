@@ -19,7 +19,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { OpenMessage } from '../../protocol/messages/open.ts';
-import { tokenKind } from './wireUsage.ts';
+import { WrittenTokens } from './wireUsage.ts';
 import type { Engine, EngineEnd, EngineSink, EngineUsage, JsonObject } from '../engines/engine.ts';
 import { answerPieceBytes, enginePaths, maxRequestBodyBytes } from '../limits.ts';
 import { isRequestBody, ServedRequest } from './servedRequest.ts';
@@ -109,10 +109,7 @@ class Serving implements EngineSink {
   private firstByteMs: number | undefined;
   /** The whole answer of a request that is not streamed. */
   private answer: Buffer | undefined;
-  /** Chunks of tokens. */
-  private written = 0;
-  /** Those without text since the last one with some: parts of a character that is yet to come. */
-  private unseen = 0;
+  private readonly written = new WrittenTokens();
   /** The link takes no more for now. */
   private blocked = false;
   private wakeWriter: (() => void) | undefined;
@@ -189,17 +186,8 @@ class Serving implements EngineSink {
     }
     const bytes = this.wire.chunk(event);
     if (bytes !== undefined) this.send(bytes);
-    this.count(event);
+    this.written.take(event);
     return !this.blocked;
-  }
-
-  private count(event: JsonObject): void {
-    const kind = tokenKind(event);
-    if (kind === 'none') return;
-    this.unseen += 1;
-    if (kind === 'unseen') return;
-    this.written += this.unseen;
-    this.unseen = 0;
   }
 
   writable(): Promise<void> {
@@ -335,7 +323,7 @@ class Serving implements EngineSink {
     const end: EndMessage = {
       requestId: this.open.requestId,
       ...(usage === undefined ? {} : { usage }),
-      ...(this.written > 0 ? { written: this.written } : {}),
+      ...(this.written.count > 0 ? { written: this.written.count } : {}),
       timings: {
         ...(firstByteMs === undefined ? {} : { firstByteMs }),
         totalMs: this.elapsedMs(),

@@ -32,9 +32,26 @@ export function tokenKind(event: JsonObject): 'seen' | 'unseen' | 'none' {
     }
     // The chunk that says the role, and the one with the reason, are no tokens.
     const isToken = delta['role'] === undefined && typeof fields?.['finish_reason'] !== 'string';
-    if (delta['content'] === '' && isToken) kind = 'unseen';
+    if ((delta['content'] ?? delta['text']) === '' && isToken) kind = 'unseen';
   }
   return kind;
+}
+
+/** Counts the tokens of a stream by its chunks. */
+export class WrittenTokens {
+  /** With those that are parts of a character, once it has been written. */
+  count = 0;
+  /** Without text since the last one with some. */
+  private unseen = 0;
+
+  take(event: JsonObject): void {
+    const kind = tokenKind(event);
+    if (kind === 'none') return;
+    this.unseen += 1;
+    if (kind === 'unseen') return;
+    this.count += this.unseen;
+    this.unseen = 0;
+  }
 }
 
 /** The `usage` member of an answer, whole, whatever the engine left out. */

@@ -195,7 +195,7 @@ export class UsageDelivery {
     return true;
   }
 
-  /** Nearly everything else is delivered: tries some of those that were refused, each by itself (D1). */
+  /** Little else waits: tries some of those that were refused, each by itself (D1). */
   private async deliverRefused(): Promise<'delivered' | 'refused'> {
     for (const one of this.refused.splice(0, refusedAtOnce)) {
       const isRecorded = (await this.record([one.record])) === 'recorded';
