@@ -127,10 +127,6 @@ class EmbeddedEngine implements Engine {
       const tools = { library, llama, clock, availableMemoryBytes: memory, signal };
       const outcome = await loadEmbeddedModel(request, { ...tools, progress: options.progress });
       if (outcome.kind === 'failed') return outcome;
-      if (signal.aborted) {
-        await outcome.model.dispose();
-        return { kind: 'cancelled' };
-      }
       const { model } = outcome;
       const instance = newId('eng', this.options.random);
       // The first answer of all is slow: it is better that nobody waits for it.

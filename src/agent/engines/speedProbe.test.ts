@@ -49,3 +49,16 @@ test('an engine that hangs, fails or says one word keeps its model from being se
   assert.equal(await oneWord, undefined);
   assert.equal(clock.pendingTimers, 0);
 });
+
+test('a proxy that gathers an answer makes its engine one of no time for each token', async () => {
+  const clock = new FakeClock();
+  const gathered = probeSpeed(
+    (_request, sink) => {
+      clock.advance(1200);
+      for (let n = 0; n < 12; n += 1) sink.write(text('one'));
+      return Promise.resolve({ kind: 'completed' });
+    },
+    { instance: 'inst_1', clock, signal },
+  );
+  assert.equal(await gathered, undefined);
+});

@@ -11,6 +11,12 @@ const longestMs = 5_000;
 const answerTokens = 12;
 /** Fewer tell nothing of the time between two. */
 const leastTokens = 3;
+/**
+ * All tokens in so small a part of the time to the first one came at once: something before the
+ * engine has gathered them, and they tell nothing, either. (A token of an answer takes as long as
+ * some tens of tokens of a prompt.)
+ */
+const gatheredPart = 1 / 20;
 /** A prompt of about sixty tokens: a shorter one would be the route's own time and no prompt's. */
 const prompt =
   'Count from one to twelve in words, one number after the other, and write nothing else. ' +
@@ -58,8 +64,7 @@ export async function probeSpeed(
   }
   const [first, last] = [times[0], times.at(-1)];
   if (first === undefined || last === undefined || times.length < leastTokens) return undefined;
-  return {
-    firstByteMs: first - startedAtMs,
-    perTokenMs: (last - first) / (times.length - 1),
-  };
+  const firstByteMs = first - startedAtMs;
+  if (last - first < gatheredPart * firstByteMs) return undefined;
+  return { firstByteMs, perTokenMs: (last - first) / (times.length - 1) };
 }

@@ -13,6 +13,7 @@ import {
 } from '../../testing/engines/fakeEngine.ts';
 import { ServedRequest } from '../serving/servedRequest.ts';
 import { engineBody } from '../../testing/engines/engineBody.ts';
+import { FakeClock } from '../../testing/fakeClock.ts';
 import { until } from '../../testing/until.ts';
 import type { EngineEnd, EngineSink, JsonObject } from './engine.ts';
 import { heldBySglang, heldByVllm } from './engineMemory.ts';
@@ -195,6 +196,28 @@ test('how fast an engine is, is never measured, or nothing is served before', as
   await until(() => engine.offers()[0]?.speed !== undefined);
   const { firstByteMs = 0, perTokenMs = 0 } = engine.offers()[0]?.speed ?? {};
   assert.ok(firstByteMs > 0 && perTokenMs > 1, `${firstByteMs}, ${perTokenMs}`);
+});
+
+test('what an engine can stays unknown while it hangs in the answer that is timed', async (t) => {
+  // Nothing ends by time here: the timed answer neither.
+  const clock = new FakeClock();
+  const { engine, load } = await attach(t, { continues: true, timedMs: 60_000 }, { clock });
+  await load();
+  await until(() => engine.offers()[0]?.abilities.includes('continue') === true);
+  assert.equal(engine.offers()[0]?.speed, undefined);
+});
+
+test('an engine that is busy for us is timed as if it had nothing else to do', async (t) => {
+  const { engine, load, run, fake } = await attach(t, { continues: true, timedMs: 5 });
+  await load();
+  const leave = new AbortController();
+  const busy = run(order({ chunks: 10_000, tickMs: 10 }), { signal: leave.signal });
+  await until(() => engine.offers()[0]?.abilities.includes('continue') === true);
+  const { probes } = fake.stats();
+  leave.abort();
+  await busy.end;
+  assert.equal(engine.offers()[0]?.speed, undefined);
+  assert.equal(fake.stats().probes, probes);
 });
 
 test('an engine’s memory stays unknown, or is made up where slots have their own', async (t) => {

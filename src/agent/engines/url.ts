@@ -71,12 +71,13 @@ type Reach =
   | { kind: 'down'; detail: string }
   | { kind: 'up'; models: readonly EngineModel[]; facts: EngineFacts; routes: readonly string[] };
 
-/** A model that was asked for, and its offer while there is one. */
+/** An offer, and what the engine calls its model. */
 interface Offered {
   engineModel: string;
   offer: EngineOffer;
 }
 
+/** A model that was asked for, and its offer while there is one. */
 interface Served {
   desired: DesiredModel;
   offer: Offered | undefined;
@@ -93,6 +94,8 @@ export class UrlEngine implements Engine {
   private readonly served = new Map<string, Served>();
   /** Requests that run, by instance. */
   private readonly running = new Map<string, number>();
+  /** Requests that have ever run. */
+  private begun = 0;
   private readonly numbers: UrlMetrics;
   private reach: Reach = { kind: 'unknown' };
   /** Ends the pause between two probes. */
@@ -166,6 +169,7 @@ export class UrlEngine implements Engine {
     }
     const { instance } = request;
     const { engineModel, offer } = served.offer;
+    this.begun += 1;
     this.running.set(instance, (this.running.get(instance) ?? 0) + 1);
     try {
       const body = this.bodyFor(request, engineModel);
@@ -337,9 +341,14 @@ export class UrlEngine implements Engine {
     };
   }
 
-  /** As a probe: what comes of it says nothing of the engine's reach. */
-  private timeAnswer({ engineModel, offer }: Offered): Promise<EngineSpeed | undefined> {
+  /**
+   * As a probe: what comes of it says nothing of the engine's reach. Undefined also where the
+   * engine had something else to do for us meanwhile: that is not its speed.
+   */
+  private async timeAnswer({ engineModel, offer }: Offered): Promise<EngineSpeed | undefined> {
     const { clock } = this.options;
+    const { begun } = this;
+    if (this.running.size > 0) return undefined;
     const { dispatcher, prefix, headers: given } = this.target;
     const headers = { ...given, 'user-agent': probeUserAgent };
     const run = async (
@@ -352,7 +361,9 @@ export class UrlEngine implements Engine {
       const call = { dispatcher, clock, path, headers, body, stream: true, sink, signal };
       return (await callEngine(call)).end;
     };
-    return probeSpeed(run, { instance: offer.instance, clock, signal: this.stopping.signal });
+    const of = { instance: offer.instance, clock, signal: this.stopping.signal };
+    const speed = await probeSpeed(run, of);
+    return this.begun === begun ? speed : undefined;
   }
 
   /** Probes beyond plain text while the model already serves. */
@@ -362,12 +373,22 @@ export class UrlEngine implements Engine {
     const asked = { engineModel: probed.engineModel, signal: this.stopping.signal };
     const found = await probeAbilities(this.target, asked);
     if (await probeContinue(this.target, asked)) found.push('continue');
-    const speed = await this.timeAnswer(probed);
-    if (served.offer !== probed || this.stopping.signal.aborted) return;
-    if (found.length === 0 && speed === undefined) return;
     const abilities = [...probed.offer.abilities, ...found];
-    const offer = { ...probed.offer, abilities, ...(speed && { speed }) };
-    served.offer = { engineModel: probed.engineModel, offer };
+    if (found.length > 0) this.renew(served, { from: probed, found: { abilities } });
+    // Abilities first: somebody may wait for them, and an engine that is busy takes its time.
+    const { offer } = served;
+    if (offer?.offer.instance !== probed.offer.instance) return;
+    const speed = await this.timeAnswer(offer);
+    if (speed !== undefined) this.renew(served, { from: offer, found: { speed } });
+  }
+
+  /** What was found out about an offer that is still the same. */
+  private renew(
+    served: Served,
+    { from, found }: { from: Offered; found: Partial<EngineOffer> },
+  ): void {
+    if (served.offer !== from || this.stopping.signal.aborted) return;
+    served.offer = { engineModel: from.engineModel, offer: { ...from.offer, ...found } };
     this.onOffersChange?.();
   }
 
