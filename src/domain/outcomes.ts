@@ -1,4 +1,4 @@
-/** How a request may end. */
+/** How a request ended: the metric label, the log field and the usage row's outcome in one word. */
 export const outcomes = [
   'completed',
   'client_closed',

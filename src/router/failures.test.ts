@@ -8,6 +8,7 @@ import {
   saysNothing,
   streams,
   type FakeRequest,
+  type Script,
 } from '../testing/links/fakeAgent.ts';
 import { FakeClock } from '../testing/fakeClock.ts';
 import { auditedHarness } from '../testing/router/auditedHarness.ts';
@@ -149,4 +150,19 @@ test('a late request is taken from its agent to wait in line, or because it is o
     for (const request of held) await streams('late')(request, undefined as never);
     for (const { result } of all) assert.equal((await result).outcome, 'completed');
   }
+});
+
+test('an agent that failed is shown as spared long after it is not', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const script: Script = (request) => request.stream.reset('engine_failed');
+  const { identity } = await one.agent({ script });
+  assert.equal((await one.submit().result).outcome, 'upstream_error');
+  const penalty = () => one.router.agent(identity.agentId)?.penalty;
+  const { standing, leftMs = 0 } = penalty() ?? {};
+  assert.ok(standing === 'boxed' && leftMs > 0);
+  await clock.advanceAsync(leftMs / 2);
+  assert.equal(penalty()?.leftMs, leftMs / 2);
+  await clock.advanceAsync(leftMs / 2);
+  assert.deepEqual(penalty(), { standing: 'proving', leftMs: 0 });
 });

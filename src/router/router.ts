@@ -418,7 +418,8 @@ export class Router {
   }
 
   private presenceOf(process: Parameters<typeof agentPresence>[0]): AgentPresence {
-    return agentPresence(process, this.requests.driver.scheduler);
+    const { scheduler } = this.requests.driver;
+    return agentPresence(process, { scheduler, nowMs: this.clock.monotonic() });
   }
 }
 

@@ -99,16 +99,19 @@ export function satisfiesIsolation(levels: {
 
 /** The tier that shared agents would serve this request on; null when they may not (M2). */
 export function fallbackTier(request: RoutedRequest): TierSlug | null {
-  const { endpoint } = request;
-  const tier = endpoint.fallback.tier ?? endpoint.tier;
-  return fallbackBar(request) !== null || tier === 'self_hosted' ? null : tier;
+  return fallbackBar(request) === null ? tierOfFallback(request) : null;
 }
 
-/** What keeps a request from all shared agents; null: nothing but a tier without any does. */
-function fallbackBar({ endpoint, project, model }: RoutedRequest): ExclusionReason | null {
+const tierOfFallback = ({ endpoint }: RoutedRequest): TierSlug =>
+  endpoint.fallback.tier ?? endpoint.tier;
+
+/** What keeps a request from all shared agents, whoever is there; null: nothing does. */
+export function fallbackBar(request: RoutedRequest): ExclusionReason | null {
+  const { endpoint, project, model } = request;
   if (!endpoint.fallback.enabled || endpoint.exclusive) return 'fallback_closed';
   if (!project.sharedAccess) return 'no_shared_access';
-  return isOpenToShared(model) ? null : 'model_not_shared';
+  if (!isOpenToShared(model)) return 'model_not_shared';
+  return tierOfFallback(request) === 'self_hosted' ? 'tier' : null;
 }
 
 /** The tier that serves in a stage: limits, timeouts and price are this one's. */

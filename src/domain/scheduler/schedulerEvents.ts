@@ -190,6 +190,8 @@ export type Verdict =
   | {
       kind: 'no_agent_available';
       why: 'microvm' | 'bound_agents_dead' | 'no_agents' | 'none_active';
+      /** What keeps it from all shared agents, whoever is there; null: nothing does. */
+      bar: ExclusionReason | null;
       waitedMs: number;
       explanation: Explanation;
     }

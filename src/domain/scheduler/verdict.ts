@@ -9,6 +9,7 @@ import { maxExplainedAgents, maxNearestMisses } from '../limits.ts';
 import {
   agentExclusion,
   exclusionReasons,
+  fallbackBar,
   fallbackTier,
   hasAbilities,
   missingAbilities,
@@ -52,7 +53,9 @@ export function hopeless(
   const why = noHope(fleet, request);
   if (why !== null) {
     const waitedMs = nowMs - waiting.arrivedAtMs;
-    return { kind: 'no_agent_available', why, waitedMs, explanation: explain(fleet, waiting) };
+    const bar = fallbackBar(request);
+    const explanation = explain(fleet, waiting);
+    return { kind: 'no_agent_available', why, bar, waitedMs, explanation };
   }
   const missing = lackingEverywhere(fleet, request);
   return missing.length === 0 ? null : { kind: 'unsupported_parameter', missing };
@@ -196,7 +199,8 @@ export function deadlineVerdict(
   );
   if (someone) return timedOut();
   const explanation = explain(fleet, waiting);
-  return { kind: 'no_agent_available', why: 'none_active', waitedMs, explanation };
+  const bar = fallbackBar(request);
+  return { kind: 'no_agent_available', why: 'none_active', bar, waitedMs, explanation };
 }
 
 /**

@@ -1,4 +1,5 @@
 /** An agent with a link up, as the control routes and the dashboard show it. */
+import type { PenaltyNow } from '../../domain/failures/penaltyBox.ts';
 import type { Scheduler } from '../../domain/scheduler/scheduler.ts';
 import type { ModelState, StorageReport } from '../../protocol/messages/agentControl.ts';
 import type { AgentProcess } from './agentRegistry.ts';
@@ -10,7 +11,7 @@ export interface AgentPresence {
   /** Of its quickest link; null until the first PONG. */
   rttMs: number | null;
   /** Null: it has not failed lately. */
-  penalty: { standing: 'boxed' | 'proving'; leftMs: number } | null;
+  penalty: PenaltyNow | null;
   agentVersion: string;
   /** Number of its links. */
   links: number;
@@ -33,7 +34,11 @@ export interface AgentInstance {
   abilities: readonly string[];
 }
 
-export function agentPresence(process: AgentProcess, scheduler: Scheduler): AgentPresence {
+/** `nowMs`: monotonic. */
+export function agentPresence(
+  process: AgentProcess,
+  { scheduler, nowMs }: { scheduler: Scheduler; nowMs: number },
+): AgentPresence {
   const { agentId, nonce, linkedSinceMs, models, storage = null } = process;
   const links = [...process.links.values()];
   const rtts = links.flatMap((link) => link.peer.rttMs() ?? []);
@@ -43,10 +48,8 @@ export function agentPresence(process: AgentProcess, scheduler: Scheduler): Agen
     const { engineVersion = null, contextLength = null } = grant;
     return { instance, modelId, slots, inFlight, engine, engineVersion, contextLength, abilities };
   });
-  const penalty = scheduler.fleet.penalties.of(
-    scheduler.fleet.agents.get(agentId),
-    scheduler.fleet.pools.nowMs,
-  );
+  const { penalties, agents } = scheduler.fleet;
+  const penalty = penalties.of(agents.get(agentId), nowMs);
   return {
     agentId,
     linkedSinceMs,

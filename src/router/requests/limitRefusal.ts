@@ -49,11 +49,10 @@ export function limitRefusal(
 export const heldLine = ({ limit, value, used }: LimitHit): string =>
   `The project was held to its limit of ${words[limit]} (${limit} = ${value}, ${used} used).`;
 
-export const heldFacts = ({ limit: name, value, used }: LimitHit): Record<string, unknown> => ({
-  name,
-  value,
-  used,
-});
+export function heldFacts(hit: LimitHit, nowMs: number): Record<string, unknown> {
+  const { limit: name, value, used, waitMs } = hit;
+  return { name, value, used, resets: resetsAt(waitMs, nowMs) };
+}
 
 const wish = ({ limit, needed }: LimitHit): string =>
   limit.startsWith('tokens') ? `, and this request needs about ${Math.ceil(needed)}` : '';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { endpointEntry } from '../../testing/router/directoryEntries.ts';
+import type { ExclusionReason } from '../../domain/agents/matching.ts';
 import type { Verdict } from '../../domain/scheduler/schedulerEvents.ts';
 import { refused } from './refusals.ts';
 
@@ -33,6 +34,13 @@ const cases: readonly {
     knob: 'queue_timeout_ms = 7000',
     expectedMs: null,
     retryMs: 5000,
+  },
+  {
+    // Agents are free at once, and its project's limit has room later.
+    verdict: { ...waited, expectedWaitMs: 0, heldBy: { ...tokens, waitMs: 39_500 } },
+    knob: 'tokens_per_minute = 1000',
+    expectedMs: 39_500,
+    retryMs: 39_500,
   },
   {
     // Agents were free, and it was a limit of the project's that it waited for.
@@ -109,15 +117,26 @@ test('a refusal that waiting may cure does not say how long, or which knob it is
   }
 });
 
-test('a project without shared access is told to turn on a fallback that is on', () => {
-  const told = (exclusions: Record<string, number>): string => {
-    const verdict = { kind: 'no_agent_available', why: 'no_agents', waitedMs: 0 } as const;
-    const explained = { ...verdict, explanation: { exclusions, nearest: [] } };
+test('a project that waited for its own limit is not told when that has room', () => {
+  const heldBy = { ...tokens, waitMs: 39_500 };
+  const verdict: Verdict = { ...waited, expectedWaitMs: 0, heldBy };
+  const { refusal } = refused(verdict, { endpoint, nowMs: Date.UTC(2026, 0, 1) });
+  const resets = '2026-01-01T00:00:39.500Z';
+  const held = { name: 'tokens_per_minute', value: 1000, used: 990, resets };
+  assert.deepEqual(refusal?.extra?.['held_by'], held);
+});
+
+test('a project is told to turn on a fallback that is on', () => {
+  const told = (bar: ExclusionReason | null): string => {
+    const verdict = { kind: 'no_agent_available', why: 'no_agents', bar, waitedMs: 0 } as const;
+    const explained = { ...verdict, explanation: { exclusions: {}, nearest: [] } };
     const { refusal } = refused(explained, { endpoint, nowMs: 0 });
     assert.equal(refusal?.shouldRetry, false);
     return refusal?.message ?? '';
   };
-  assert.match(told({ fallback_closed: 1 }), /turn fallback on/);
-  assert.match(told({ no_shared_access: 1 }), /ask an operator for access.*shared_access/);
-  assert.match(told({ model_not_shared: 1 }), /approve the model/);
+  assert.match(told('fallback_closed'), /turn fallback on/);
+  assert.match(told('no_shared_access'), /ask an operator for access.*shared_access/);
+  assert.match(told('model_not_shared'), /approve the model/);
+  assert.match(told('tier'), /give the fallback a tier.*fallback\.tier/);
+  assert.match(told(null), /ask an operator for shared ones of 'cpu_amd_optimized'/);
 });

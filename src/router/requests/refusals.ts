@@ -57,7 +57,7 @@ export function refused(
     case 'client_closed':
       return { outcome: 'client_closed', refusal: null, status: clientClosedStatus };
     case 'queue_timeout':
-      return withStatus('queue_timeout', queueTimeout(verdict, endpoint));
+      return withStatus('queue_timeout', queueTimeout(verdict, { endpoint, nowMs }));
     case 'queue_full':
       return withStatus('queue_full', queueFull(verdict));
     case 'rate_limit_exceeded':
@@ -141,16 +141,19 @@ export function withStatus(outcome: Outcome, refusal: Refusal): Refused {
 
 function queueTimeout(
   verdict: Extract<Verdict, { kind: 'queue_timeout' }>,
-  endpoint: EndpointEntry,
+  { endpoint, nowMs }: { endpoint: EndpointEntry; nowMs: number },
 ): Refusal {
-  const { waitedMs, expectedWaitMs, explanation, heldBy } = verdict;
+  const { waitedMs, explanation, heldBy } = verdict;
+  // A newcomer waits for an agent, and for room in the limit of its project.
+  const known = [verdict.expectedWaitMs, heldBy?.waitMs ?? null].filter((ms) => ms !== null);
+  const expectedWaitMs = known.length === 0 ? null : Math.max(...known);
   const message =
     `No agent became free within the queue timeout of the endpoint '${endpoint.slug}' ` +
     `(queue_timeout_ms = ${endpoint.queueTimeoutMs}).${outLine(explanation)}` +
     (heldBy === null ? '' : ` ${heldLine(heldBy)}`);
   const used = Math.round(waitedMs);
   const limit = { name: 'queue_timeout_ms', value: endpoint.queueTimeoutMs, used, resets: null };
-  const held = heldBy && { held_by: heldFacts(heldBy) };
+  const held = heldBy && { held_by: heldFacts(heldBy, nowMs) };
   const extra = { waited_ms: used, expected_wait_ms: rounded(expectedWaitMs), limit, ...held };
   return { name: 'queue_timeout', message, retryAfterMs: retryAfter(expectedWaitMs), extra };
 }
@@ -182,7 +185,7 @@ function noAgent(
     bound_agents_dead: `The endpoint '${slug}' is bound exclusively, and its agents are gone.`,
     no_agents:
       `The project has no agent for the endpoint '${slug}', ` +
-      `and no shared agent is open to it. ${wayOn(verdict.explanation)}`,
+      `and no shared agent is open to it. ${wayOn(verdict.bar, endpoint)}`,
     none_active:
       `No agent that may serve the endpoint '${slug}' was active within its queue timeout ` +
       `(queue_timeout_ms = ${endpoint.queueTimeoutMs}).`,
@@ -233,15 +236,20 @@ function upstreamError(verdict: Extract<Verdict, { kind: 'upstream_error' }>): R
   return { name: 'upstream_error', message, retryAfterMs: shortestRetryMs, extra: { attempts } };
 }
 
-/** Which knob opens shared agents. */
-function wayOn({ exclusions }: Explanation): string {
-  if (exclusions.no_shared_access !== undefined) {
-    return 'Enrol an agent, or ask an operator for access to shared agents.';
+/** What would give it an agent. */
+function wayOn(bar: ExclusionReason | null, { tier, fallback }: EndpointEntry): string {
+  switch (bar) {
+    case 'no_shared_access':
+      return 'Enrol an agent, or ask an operator for access to shared agents (shared_access).';
+    case 'model_not_shared':
+      return 'Enrol an agent, or ask an operator to approve the model for shared agents.';
+    case 'tier':
+      return `Enrol an agent, or give the fallback a tier of shared agents (fallback.tier).`;
+    case null:
+      return `Enrol an agent, or ask an operator for shared ones of '${fallback.tier ?? tier}'.`;
+    default:
+      return 'Enrol an agent or turn fallback on.';
   }
-  if (exclusions.model_not_shared !== undefined) {
-    return 'Enrol an agent, or ask an operator to approve the model for shared agents.';
-  }
-  return 'Enrol an agent or turn fallback on.';
 }
 
 /** ` Agents: 2 busy, 1 not active.` */
