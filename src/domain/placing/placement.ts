@@ -124,13 +124,21 @@ export class Placement {
   }
 
   /** F1: it waits or runs on shared agents from now on, until `left`. */
-  entered(waiting: WaitingRequest, nowMs: number): void {
+  private entered(waiting: WaitingRequest, nowMs: number): void {
     waiting.fair ??= this.fair.enter(waiting.request.project.id, nowMs);
   }
 
-  /** F2: nobody of its project waited in this queue until now. */
-  beginsToWait({ fair }: WaitingRequest, nowMs: number, leastWaiting: number): void {
-    if (fair !== null) this.fair.beginsToWait(fair, nowMs, leastWaiting);
+  /** F2: it waits for shared agents from now on, until `waitsNoMore`. */
+  waits(waiting: WaitingRequest, nowMs: number): void {
+    this.entered(waiting, nowMs);
+    if (waiting.fair === null || waiting.waitsIn !== null) return;
+    waiting.waitsIn = waiting.fair;
+    this.fair.waits(waiting.fair, nowMs);
+  }
+
+  waitsNoMore(waiting: WaitingRequest): void {
+    if (waiting.waitsIn !== null) this.fair.waitsNoMore(waiting.waitsIn);
+    waiting.waitsIn = null;
   }
 
   /** The request has its outcome. */

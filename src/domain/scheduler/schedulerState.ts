@@ -121,6 +121,8 @@ export interface WaitingRequest {
   keptUntilMs: number | null;
   /** What its project was served by shared agents, while it waits or runs on them. */
   fair: FairAccount | null;
+  /** The account among whose requests it counts as waiting; null: not for shared agents. */
+  waitsIn: FairAccount | null;
   arrivedAtMs: number;
   deadlineMs: number;
   /** Tokens that are set aside for it, as estimated on arrival. */

@@ -225,9 +225,14 @@ export function sharedTiers(fleet: Fleet, request: RoutedRequest): TierSlug[] {
   const { endpoint } = request;
   const fallback = fallbackTier(request);
   const tiers = new Set<TierSlug>(fallback === null ? [] : [fallback]);
-  const bound = fleet.agents.group(`e:${endpoint.id}`, endpoint.tier)?.members ?? [];
-  if ([...bound].some(({ entry }) => entry.projectId === null)) tiers.add(endpoint.tier);
+  if (hasBoundShared(fleet, request)) tiers.add(endpoint.tier);
   return [...tiers];
+}
+
+/** Whether the operator has bound shared agents to the request's endpoint. */
+export function hasBoundShared(fleet: Fleet, { endpoint }: RoutedRequest): boolean {
+  const bound = fleet.agents.group(`e:${endpoint.id}`, endpoint.tier)?.members ?? [];
+  return [...bound].some(({ entry }) => entry.projectId === null);
 }
 
 /** How long a new request like this would wait; null: nothing is known. */

@@ -142,11 +142,29 @@ test('F2: what a project was served while nobody waited is held against it', () 
   charge(heavy, 50_000);
   charge(light, 1000);
   heavy.outstanding = 300;
-  queue.beginsToWait(heavy, 10, Infinity);
+  queue.waits(heavy, 10);
   assert.equal(valueOf(heavy, 10), 1300);
   // Nobody gains by it: whoever is behind stays there.
-  queue.beginsToWait(light, 10, 1300);
+  queue.waits(light, 10);
   assert.equal(valueOf(light, 10), 1300);
+});
+
+test('F2: a project that waits begins to wait again and again, with another model', () => {
+  const queue = new FairQueue();
+  const [hog, victim] = [queue.enter('hog', 0), queue.enter('victim', 0)];
+  queue.enter('trickle', 0);
+  for (const one of [hog, victim]) queue.waits(one, 0);
+  for (const one of [hog, victim]) charge(one, 10_000);
+  queue.waits(hog, 10);
+  queue.waitsNoMore(hog);
+  assert.equal(valueOf(hog, 10), 10_000);
+  queue.waitsNoMore(hog);
+  queue.waits(hog, 20);
+  assert.equal(valueOf(hog, 20), 10_000, 'not behind those that wait');
+  queue.waitsNoMore(victim);
+  queue.waitsNoMore(hog);
+  queue.waits(hog, 30);
+  assert.equal(valueOf(hog, 30), 0, 'nobody waited, and it begins');
 });
 
 test('F3: a project that always runs a little saves up a flood, for itself or a newcomer', () => {
@@ -156,8 +174,10 @@ test('F3: a project that always runs a little saves up a flood, for itself or a 
   charge(trickle, 500);
   const newcomer = queue.enter('newcomer', 5);
   assert.equal(valueOf(newcomer, 5), 500);
+  queue.waits(busy, 9);
+  charge(busy, 1_000_000 - valueOf(busy, 9));
   for (const one of [newcomer, trickle]) {
-    queue.beginsToWait(one, 10, valueOf(busy, 10));
+    queue.waits(one, 10);
     assert.equal(valueOf(one, 10), 1_000_000);
   }
 });

@@ -12,7 +12,9 @@
  * F1 A project that was idle gains nothing by it: it begins at the smallest active counter, or at
  *    that of the last one that left.
  * F2 What a project was served while nobody waited is not held against it: when it begins to
- *    wait it is ahead of the smallest counter by no more than what it has running.
+ *    wait it is ahead of the smallest counter by no more than what it has running. It begins when
+ *    nothing of it waits, for whatever model: else whoever waits for one could begin again and
+ *    again with another.
  * F3 Whoever runs a little all the time saves nothing up by it either: when a project begins to
  *    wait it is not behind the smallest counter of those that wait already.
  */
@@ -25,8 +27,9 @@ export interface FairAccount {
   /** What is added by what streams, per ms, and since when. */
   flow: number;
   sinceMs: number;
-  /** Requests that wait or run on shared agents. */
+  /** Requests that wait or run on shared agents, and those of them that wait. */
   active: number;
+  waiting: number;
   /** What those that run will probably come to. */
   outstanding: number;
 }
@@ -48,6 +51,7 @@ export const answerCharge = (tokens: number): number => tokens * outputWeight;
 export class FairQueue {
   private readonly accounts = new Map<string, FairAccount>();
   private readonly active = new Set<FairAccount>();
+  private readonly waiting = new Set<FairAccount>();
   /** Counter of the last one that left. */
   private lastLeft = 0;
   private sweptAtMs = 0;
@@ -81,26 +85,28 @@ export class FairQueue {
     this.lastLeft = account.counter;
   }
 
-  /**
-   * F2, F3. The first of its requests begins to wait.
-   *
-   * @param leastWaiting The smallest counter of those that wait already; `Infinity`: nobody does.
-   */
-  beginsToWait(account: FairAccount, nowMs: number, leastWaiting: number): void {
-    let least = Infinity;
-    for (const other of this.active) {
-      if (other !== account) least = Math.min(least, valueOf(other, nowMs));
-    }
-    const most = least + Math.max(0, account.outstanding);
+  /** F2, F3. One of its requests begins to wait. */
+  waits(account: FairAccount, nowMs: number): void {
+    account.waiting += 1;
+    if (account.waiting > 1) return;
+    const others = [...this.active].filter((other) => other !== account);
+    const most = leastOf(others, nowMs) + Math.max(0, account.outstanding);
     const counter = Math.min(valueOf(account, nowMs), most);
+    const leastWaiting = leastOf(this.waiting, nowMs);
     account.counter = leastWaiting === Infinity ? counter : Math.max(counter, leastWaiting);
     account.sinceMs = nowMs;
+    this.waiting.add(account);
+  }
+
+  /** One of them waits no more. */
+  waitsNoMore(account: FairAccount): void {
+    account.waiting -= 1;
+    if (account.waiting === 0) this.waiting.delete(account);
   }
 
   /** The smallest counter of those that are active; of the last one that left without any. */
   private floor(nowMs: number): number {
-    let least = Infinity;
-    for (const account of this.active) least = Math.min(least, valueOf(account, nowMs));
+    const least = leastOf(this.active, nowMs);
     return least === Infinity ? this.lastLeft : least;
   }
 
@@ -112,6 +118,13 @@ export class FairQueue {
       if (isIdle) this.accounts.delete(projectId);
     }
   }
+}
+
+/** `Infinity` of none. */
+function leastOf(accounts: Iterable<FairAccount>, nowMs: number): number {
+  let least = Infinity;
+  for (const account of accounts) least = Math.min(least, valueOf(account, nowMs));
+  return least;
 }
 
 /** Its counter now. The smallest is served. */
@@ -132,5 +145,5 @@ export function addFlow(account: FairAccount, perMs: number, nowMs: number): voi
 }
 
 function newAccount(projectId: string, nowMs: number): FairAccount {
-  return { projectId, counter: 0, flow: 0, sinceMs: nowMs, active: 0, outstanding: 0 };
+  return { projectId, counter: 0, flow: 0, sinceMs: nowMs, active: 0, waiting: 0, outstanding: 0 };
 }

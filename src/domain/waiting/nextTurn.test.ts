@@ -168,3 +168,65 @@ test('a retry that cannot go here lets its project go before the retry of anothe
   const passes = ({ id }: Item): boolean => id !== 'elsewhere';
   assert.deepEqual(takeAll(queue, places, { passes }), ['retry', 'newcomer']);
 });
+
+test('of two queues of one project only the first in a list is served', () => {
+  const [known, fresh] = [new PoolQueue<Item>(), new PoolQueue<Item>()];
+  known.age(0.1);
+  known.insert(item({ id: 'long', own: 9000 }));
+  known.insert(item({ id: 'short', own: 100, arrivedAtMs: 200 }));
+  // Nothing is known in this one: its keys are deadlines.
+  fresh.insert(item({ id: 'middle', own: 3000, arrivedAtMs: 100 }));
+  fresh.insert(item({ id: 'other', projectId: 'b', own: 1 }));
+  for (const queues of [
+    [known, fresh],
+    [fresh, known],
+  ]) {
+    const next = (passes: (one: Item) => boolean): string | undefined =>
+      nextTurn<Item>({
+        queues,
+        nowMs: 300,
+        counterOf: ({ projectId }) => (projectId === 'b' ? 5 : 0),
+        ownOf: ({ own }) => own,
+        ttftMsOf: ({ own }) => own / 10,
+        passes,
+      })?.id;
+    assert.equal(
+      next(() => true),
+      'short',
+    );
+    assert.equal(
+      next(({ own }) => own > 100),
+      'middle',
+    );
+    assert.equal(
+      next(({ projectId }) => projectId === 'b'),
+      'other',
+    );
+  }
+});
+
+test('a project with large requests is passed over for ever by those that fit', () => {
+  const queue = new PoolQueue<Item>();
+  queue.age(0.1);
+  const large = queue.insert(item({ id: 'large', projectId: 'poor', own: 12_000 }));
+  queue.insert(item({ id: 'small', projectId: 'rich', own: 100, arrivedAtMs: 20_000 }));
+  const next = (nowMs: number, fits: (one: Item) => boolean): string | undefined =>
+    nextTurn<Item>({
+      queues: [queue],
+      nowMs,
+      counterOf: ({ projectId }) => (projectId === 'rich' ? 500 : 0),
+      ownOf: ({ own }) => own,
+      ttftMsOf: ({ own }) => own / 10,
+      passes: (one, room) => room === 'any' || fits(one),
+    })?.id;
+  const isSmall = ({ own }: Item): boolean => own < 1000;
+  assert.equal(next(9_000, isSmall), 'small', 'it has not waited for long');
+  assert.equal(next(11_000, isSmall), 'large');
+  // Nobody else would have the room: then it waits for it.
+  assert.equal(
+    next(11_000, () => false),
+    undefined,
+  );
+  queue.remove(large);
+  assert.equal(next(11_000, isSmall), 'small');
+});

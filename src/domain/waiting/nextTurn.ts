@@ -5,7 +5,7 @@
  */
 import { maxConsidered, maxPassedOver, maxUrgent, patienceMs } from '../scheduler/limits.ts';
 import type { Room } from '../placing/instanceLoad.ts';
-import type { Place, PoolQueue, ProjectQueue, Queued } from './poolQueue.ts';
+import type { PoolQueue, ProjectQueue, Queued } from './poolQueue.ts';
 
 export interface Turn<Item extends Queued> {
   /** Of the pools that the instance is in. */
@@ -40,13 +40,15 @@ export function nextTurn<Item extends Queued>(turn: Turn<Item>): Item | null {
   const retry = retriesOf(turn).find((item) => turn.passes(item, 'fair'));
   if (retry !== undefined) return retry;
   const contenders = contendersOf(turn);
+  let keptOut: Contender<Item> | null = null;
   // Mostly the first one has somebody: sorting all of them would be in vain.
   for (let left = contenders.length; left > 0; left -= 1) {
     const at = leastOf(contenders, left);
     const contender = contenders[at] as Contender<Item>;
     const room = left === contenders.length && left > 1 ? 'fair' : 'of_use';
     const found = firstOf(contender, turn, room);
-    if (found !== null) return found;
+    if (found !== null) return (keptOut && oldOf(keptOut, turn)) ?? found;
+    keptOut ??= contender;
     contenders[at] = contenders[left - 1] as Contender<Item>;
   }
   return null;
@@ -66,19 +68,35 @@ function retriesOf<Item extends Queued>({ queues }: Turn<Item>): Item[] {
   return retries.sort((one, other) => one.order - other.order);
 }
 
-interface Contender<Item extends Queued> {
+/** Those of one project in one of the queues. */
+interface Part<Item extends Queued> {
   queue: PoolQueue<Item>;
   project: ProjectQueue<Item>;
+}
+
+/** A project: an instance may be in several queues in which it waits. */
+interface Contender<Item extends Queued> {
+  parts: Part<Item>[];
   value: number;
 }
 
 function contendersOf<Item extends Queued>(turn: Turn<Item>): Contender<Item>[] {
   const contenders: Contender<Item>[] = [];
+  const known = turn.queues.length > 1 ? new Map<string, Contender<Item>>() : null;
   for (const queue of turn.queues) {
     for (const project of queue.waitingProjects()) {
       const first = project.byKey[0]?.item;
       if (first === undefined) continue;
-      contenders.push({ queue, project, value: turn.counterOf(first) });
+      const value = turn.counterOf(first);
+      const same = known?.get(project.projectId);
+      if (same === undefined) {
+        const contender = { parts: [{ queue, project }], value };
+        contenders.push(contender);
+        known?.set(project.projectId, contender);
+      } else {
+        same.parts.push({ queue, project });
+        same.value = Math.max(same.value, value);
+      }
     }
   }
   return contenders;
@@ -96,54 +114,94 @@ function leastOf<Item extends Queued>(
 }
 
 function firstOf<Item extends Queued>(
-  { queue, project }: Contender<Item>,
+  { parts }: Contender<Item>,
   turn: Turn<Item>,
   room: Room,
 ): Item | null {
-  const urgent = project.credit > 0 ? urgentOf(project, turn) : null;
-  if (urgent !== null) {
-    project.credit -= turn.ownOf(urgent);
-    return urgent;
-  }
-  const next = shortestOf({ queue, project }, turn, room);
+  const urgent = urgentOf(parts, turn);
+  if (urgent !== null) return urgent;
+  const next = shortestOf(parts, turn, room);
   if (next === null) return null;
-  const oldest = project.byDeadline[0]?.item ?? next;
-  const waits = Math.max(1, (turn.nowMs - oldest.arrivedAtMs) / longWaitMs);
+  const [oldest] = oldestOf(parts);
+  if (oldest === undefined) return next;
+  const waits = Math.max(1, (turn.nowMs - oldest.item.arrivedAtMs) / longWaitMs);
   const part = Math.min(mostUrgentPart, urgentPart * waits);
   const earned = (turn.ownOf(next) * part) / (1 - part);
+  const { project } = oldest;
   project.credit = Math.min(maxUrgentCredit, project.credit + earned);
   return next;
 }
 
+interface Waiter<Item extends Queued> {
+  item: Item;
+  project: ProjectQueue<Item>;
+}
+
+/** Those that are closest to their deadlines, the first one first. */
+function oldestOf<Item extends Queued>(parts: readonly Part<Item>[]): Waiter<Item>[] {
+  const all = parts.flatMap(({ project }) =>
+    project.byDeadline.slice(0, maxUrgent).map(({ item }) => ({ item, project })),
+  );
+  if (parts.length === 1) return all;
+  all.sort((one, other) => one.item.deadlineMs - other.item.deadlineMs);
+  return all.slice(0, maxUrgent);
+}
+
+const isOld = (item: Queued, nowMs: number): boolean => nowMs - item.arrivedAtMs > patienceMs;
+
 /** Who has waited for very long, or is close to the deadline and can still make it. */
-function urgentOf<Item extends Queued>(project: ProjectQueue<Item>, turn: Turn<Item>): Item | null {
+function urgentOf<Item extends Queued>(
+  parts: readonly Part<Item>[],
+  turn: Turn<Item>,
+): Item | null {
   const { nowMs } = turn;
-  for (const { item } of project.byDeadline.slice(0, maxUrgent)) {
+  const withCredit = parts.filter(({ project }) => project.credit > 0);
+  for (const { item, project } of oldestOf(withCredit)) {
     const leftMs = item.deadlineMs - nowMs;
-    const isOld = nowMs - item.arrivedAtMs > patienceMs;
-    if (!isOld && leftMs > urgentMs * 10) return null;
+    const old = isOld(item, nowMs);
+    if (!old && leftMs > urgentMs * 10) return null;
     const slackMs = leftMs - turn.ttftMsOf(item);
-    if (slackMs < 0 || !(isOld || slackMs < urgentMs)) continue;
-    if (turn.passes(item, isOld ? 'any' : 'of_use')) return item;
+    if (slackMs < 0 || !(old || slackMs < urgentMs)) continue;
+    if (!turn.passes(item, old ? 'any' : 'of_use')) continue;
+    project.credit -= turn.ownOf(item);
+    return item;
+  }
+  return null;
+}
+
+/**
+ * Of the project whose turn it is, while others would be served, because the instance has room for
+ * theirs and not for its own: they would fill it again and again, and its counter would stay the
+ * smallest for ever.
+ */
+function oldOf<Item extends Queued>({ parts }: Contender<Item>, turn: Turn<Item>): Item | null {
+  for (const { item } of oldestOf(parts)) {
+    if (isOld(item, turn.nowMs) && turn.passes(item, 'any')) return item;
   }
   return null;
 }
 
 function shortestOf<Item extends Queued>(
-  { queue, project }: Pick<Contender<Item>, 'queue' | 'project'>,
+  parts: readonly Part<Item>[],
   turn: Turn<Item>,
   room: Room,
 ): Item | null {
-  let best: { place: Place<Item>; key: number } | null = null;
-  let looked = 0;
-  for (const place of project.byKey) {
-    const { item } = place;
-    looked += 1;
-    // What has more in common with this instance than it looked like may stand further behind.
-    if (looked > (best === null ? maxPassedOver : maxConsidered)) break;
-    const key = queue.keyOf(item, turn.ownOf(item));
-    if (best !== null && key >= best.key) continue;
-    if (turn.passes(item, room)) best = { place, key };
+  // In a queue of which nothing is known yet keys are deadlines.
+  const ruler = parts.find(({ queue }) => queue.isAgeing)?.queue ?? parts[0]?.queue;
+  let best: { item: Item; key: number } | null = null;
+  for (const { queue, project } of parts) {
+    let looked = 0;
+    let found = false;
+    for (const { item } of project.byKey) {
+      looked += 1;
+      // What has more in common with this instance than it looked like may stand further behind.
+      if (looked > (found ? maxConsidered : maxPassedOver)) break;
+      const key = (ruler ?? queue).keyOf(item, turn.ownOf(item));
+      if (best !== null && key >= best.key) continue;
+      if (!turn.passes(item, room)) continue;
+      best = { item, key };
+      found = true;
+    }
   }
-  return best?.place.item ?? null;
+  return best?.item ?? null;
 }

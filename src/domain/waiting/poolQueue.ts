@@ -52,6 +52,11 @@ export class PoolQueue<Item extends Queued> {
     return this.projects.size;
   }
 
+  /** Whether anything is known of what waiting is worth: else keys are deadlines. */
+  get isAgeing(): boolean {
+    return this.agePerMs > 0;
+  }
+
   /** Those who have somebody waiting. */
   waitingProjects(): Iterable<ProjectQueue<Item>> {
     return this.projects.values();

@@ -26,18 +26,13 @@ import {
   type Stage,
 } from '../agents/matching.ts';
 import type { Verdict } from '../scheduler/schedulerEvents.ts';
-import type {
-  AgentGroup,
-  EngineInstance,
-  InstancePool,
-  WaitingRequest,
-} from '../scheduler/schedulerState.ts';
+import type { AgentGroup, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { FailureBook } from '../failures/failureBook.ts';
 import type { Room } from '../placing/instanceLoad.ts';
 import { nextTurn } from './nextTurn.ts';
 import type { Placement } from '../placing/placement.ts';
 import type { TierTable } from '../tiers/tiers.ts';
-import { expectedWaitMs, type Fleet } from '../scheduler/verdict.ts';
+import { expectedWaitMs, hasBoundShared, type Fleet } from '../scheduler/verdict.ts';
 
 export interface WaitingBounds {
   maxRequests: number;
@@ -142,6 +137,7 @@ export class WaitingQueue {
       longFrom: null,
       keptUntilMs: null,
       fair: null,
+      waitsIn: null,
       arrivedAtMs: nowMs,
       deadlineMs: nowMs + timeoutMs,
       tokens: this.limits.estimate(request),
@@ -209,6 +205,7 @@ export class WaitingQueue {
       this.fleet.pools.dropIfEmpty(pool);
     }
     waiting.places = [];
+    this.placement.waitsNoMore(waiting);
     this.heap.remove(waiting);
     this.limits.forget(waiting);
   }
@@ -350,27 +347,14 @@ export class WaitingQueue {
   }
 
   private stand(waiting: WaitingRequest, stage: Stage): void {
-    if (stage === 'shared') this.placement.entered(waiting, this.nowMs);
-    for (const pool of this.fleet.pools.toWaitIn(waiting.request, stage)) {
-      if (pool.waiting.of(waiting.projectId) === undefined) {
-        this.placement.beginsToWait(waiting, this.nowMs, this.leastWaiting(pool));
-      }
+    const { request } = waiting;
+    const isShared = stage === 'shared' || hasBoundShared(this.fleet, request);
+    if (isShared) this.placement.waits(waiting, this.nowMs);
+    for (const pool of this.fleet.pools.toWaitIn(request, stage)) {
       const wasAlone = pool.waiting.projectCount === 1;
       waiting.places.push({ pool, place: pool.waiting.insert(waiting) });
       if (wasAlone && pool.waiting.projectCount > 1) this.fleet.pools.widened(pool);
     }
-  }
-
-  /** The smallest counter of the projects that wait in a pool; `Infinity`: none does. */
-  private leastWaiting(pool: InstancePool): number {
-    let least = Infinity;
-    for (const { byKey } of pool.waiting.waitingProjects()) {
-      const [first] = byKey;
-      if (first !== undefined) {
-        least = Math.min(least, this.placement.counterOf(first.item, this.nowMs));
-      }
-    }
-    return least;
   }
 
   private setWake(waiting: WaitingRequest): void {
