@@ -15,6 +15,7 @@
  * R5 In-flight counts change only at claim and release.
  * R6 Everything is bounded, and the bound has a name in `limits.ts`.
  */
+import { agentsReady } from '../domain/scheduler/verdict.ts';
 import path from 'node:path';
 import type { WebSocket } from 'ws';
 import { tierTable, type TierTable } from '../domain/tiers/tiers.ts';
@@ -348,7 +349,7 @@ export class Router {
       key: null,
     };
     const request = { ...nothing, project, endpoint, model };
-    return { ...counts, agentsReady: scheduler.agentsReady(request) };
+    return { ...counts, agentsReady: agentsReady(scheduler.fleet, request) };
   }
 
   /** Agents that could serve the endpoint now, or once they have a free slot. */

@@ -7,14 +7,15 @@
  *    the request may still reach, open yet or not: granted, able, not tried, and closer to clear.
  *    Whether it is busy makes no difference: it will be free, and the other one failed.
  */
-import { hasAbilities } from '../agents/matching.ts';
+import { agentExclusion, hasAbilities } from '../agents/matching.ts';
 import type {
   Claim,
   EngineInstance,
   KnownAgent,
   WaitingRequest,
 } from '../scheduler/schedulerState.ts';
-import { readyInstances, triedKey, type Fleet } from '../scheduler/verdict.ts';
+import { reachableStages, readyInstances, triedKey, type Fleet } from '../scheduler/verdict.ts';
+import { maxWitnesses } from './limits.ts';
 import { severityOf, type PenaltyBox } from './penaltyBox.ts';
 import { TokenTimes } from './tokenTimes.ts';
 
@@ -33,6 +34,12 @@ export class FailureBook {
   readonly penalties: PenaltyBox<KnownAgent>;
   private readonly fleet: Fleet;
   private readonly times = new WeakMap<EngineInstance, TokenTimes>();
+  /**
+   * Who was found last for requests alike, and is looked at first: else each that waits would look
+   * through the fleet for one that has not failed. And those for whom nobody was found just now.
+   */
+  private readonly witnesses = new Map<string, EngineInstance>();
+  private readonly nobody = new Set<string>();
   private nowMs = 0;
 
   constructor(fleet: Fleet) {
@@ -43,7 +50,8 @@ export class FailureBook {
   /** The time of everything that follows. Gives the instances of those whose time is over. */
   advance(nowMs: number): readonly EngineInstance[] {
     this.nowMs = nowMs;
-    if (this.penalties.nextWakeMs() > nowMs) return nobody;
+    this.nobody.clear();
+    if (this.penalties.nextWakeMs() > nowMs) return none;
     return this.penalties.advance(nowMs).flatMap((agent) => [...agent.instances.values()]);
   }
 
@@ -52,16 +60,31 @@ export class FailureBook {
    * earlier life of an agent did says nothing of this one.
    */
   judge({ instance: { agent }, life }: Claim, health: Health): readonly EngineInstance[] {
-    if (health === undefined || life !== agent.life || agent.nonce === null) return nobody;
+    if (health === undefined || life !== agent.life || agent.nonce === null) return none;
+    this.nobody.clear();
     if (health === 'bad') this.penalties.failed(agent, this.nowMs);
     const isClear = health === 'good' && this.penalties.clear(agent);
-    return isClear ? [...agent.instances.values()] : nobody;
+    return isClear ? [...agent.instances.values()] : none;
   }
 
-  /** Those of all agents that are not clear: the last of the others may have gone (F2). */
-  instances(): readonly EngineInstance[] {
-    if (this.penalties.size === 0) return nobody;
-    return [...this.penalties.agents()].flatMap((agent) => [...agent.instances.values()]);
+  /**
+   * Those of all agents that are not clear: the last of the others may have gone (F1). In groups of
+   * which each is passed over by the same requests: where one is by all, the others are, too.
+   */
+  groups(): Iterable<readonly EngineInstance[]> {
+    const groups = new Map<string, EngineInstance[]>();
+    for (const agent of this.penalties.agents()) {
+      const standing = this.penalties.standing(agent, this.nowMs);
+      const proves = standing === 'proving' && isIdle(agent);
+      for (const instance of agent.instances.values()) {
+        const pools = instance.pools.map(({ key }) => key);
+        const key = [standing, proves, instance.abilities.join(), ...pools].join('|');
+        const known = groups.get(key);
+        if (known === undefined) groups.set(key, [instance]);
+        else known.push(instance);
+      }
+    }
+    return groups.values();
   }
 
   /** Whether this request is to pass over this instance (F1). */
@@ -105,14 +128,39 @@ export class FailureBook {
   }
 
   private hasOther(waiting: WaitingRequest, { severity }: { severity: number }): boolean {
-    const { request, tried } = waiting;
-    const { abilities: asked } = request;
-    for (const { agent, abilities } of readyInstances(this.fleet, request)) {
-      if (severityOf[this.penalties.standing(agent, this.nowMs)] >= severity) continue;
-      if (tried.length > 0 && tried.includes(triedKey(agent))) continue;
-      if (hasAbilities(abilities, { asked })) return true;
+    const { request } = waiting;
+    const key = [request.endpoint.id, request.model.id, severity, ...request.abilities].join('|');
+    const witness = this.witnesses.get(key);
+    const stages = reachableStages(request);
+    const isStill =
+      witness !== undefined &&
+      this.isOther(waiting, { instance: witness, severity }) &&
+      stages.some((stage) => agentExclusion(witness.agent.entry, { request, stage }) === null);
+    if (isStill) return true;
+    // Of none it stays none while this event lasts, unless a request may not have all of them.
+    if (this.nobody.has(key) && waiting.tried.length === 0) return false;
+    for (const instance of readyInstances(this.fleet, request)) {
+      if (!this.isOther(waiting, { instance, severity })) continue;
+      this.witnesses.set(key, instance);
+      const oldest = this.witnesses.keys().next();
+      if (this.witnesses.size > maxWitnesses && oldest.done !== true) {
+        this.witnesses.delete(oldest.value);
+      }
+      return true;
     }
+    if (waiting.tried.length === 0) this.nobody.add(key);
     return false;
+  }
+
+  private isOther(
+    { request, tried }: WaitingRequest,
+    { instance, severity }: { instance: EngineInstance; severity: number },
+  ): boolean {
+    const { agent, abilities, slots, modelId, nonce } = instance;
+    if (slots === 0 || nonce !== agent.nonce || modelId !== request.model.id) return false;
+    if (severityOf[this.penalties.standing(agent, this.nowMs)] >= severity) return false;
+    if (tried.length > 0 && tried.includes(triedKey(agent))) return false;
+    return hasAbilities(abilities, { asked: request.abilities });
   }
 }
 
@@ -128,7 +176,7 @@ function isOpenTo(
 }
 
 const unknown = new TokenTimes();
-const nobody: readonly EngineInstance[] = [];
+const none: readonly EngineInstance[] = [];
 
 function isIdle(agent: KnownAgent): boolean {
   for (const { inFlight } of agent.instances.values()) if (inFlight > 0) return false;

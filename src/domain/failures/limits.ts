@@ -19,3 +19,6 @@ export const stallTokens = 20;
 
 /** Times per token that the 99th percentile is taken of, for each engine instance. */
 export const tokenTimesKept = 256;
+
+/** Requests unlike one another of which it is remembered who could serve them. */
+export const maxWitnesses = 4096;

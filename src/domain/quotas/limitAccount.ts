@@ -109,6 +109,16 @@ export class LimitAccount {
     return byRate ?? this.concurrencyHit(nowMs);
   }
 
+  /** Whether it has room for one more beside those that have just been let go. */
+  fits(tokens: number, ahead: { requests: number; tokens: number; nowMs: number }): boolean {
+    const { requests, nowMs } = ahead;
+    if (nowMs >= this.lease.expiresAtMs) return false;
+    if (this.concurrent !== null && this.running + requests >= this.concurrent) return false;
+    const hasRoom = (one: Bucket | null, needed: number): boolean =>
+      one === null || one.allowance.waitMs(needed, nowMs) === 0;
+    return hasRoom(this.requests, requests + 1) && hasRoom(this.tokens, ahead.tokens + tokens);
+  }
+
   /** L1. */
   take(tokens: number, nowMs: number): void {
     this.running += 1;

@@ -9,7 +9,8 @@
  * L1 A reservation is taken with the claim, in the same turn, and settled once, with the claim's
  *    slot: the reservations of all accounts are the claims.
  * L3 A waiting request that a limit keeps from a free slot stands in `heldBack` of that account,
- *    and is tried again when the account has changed for the better, or when time has filled it.
+ *    and is tried again when the account has room for it: because it has changed for the better, or
+ *    because time has filled it. As many are tried as it has room for, the first in line first.
  * L4 What is refused, and what never ran to a byte, costs nothing.
  * L5 A request holds its part of its key's quota from its arrival to its one end.
  * L6 What would cost something is not claimed while a budget stops it, its key's or its project's.
@@ -52,8 +53,10 @@ export class LimitBook {
   private readonly keys: KeyQuotas;
   private readonly projects = new Map<string, Accounts>();
   private readonly heap = new DeadlineHeap<LimitAccount>();
-  /** Those with requests to try again. */
+  /** Those that may have room for requests that they hold back. */
   private readonly improved = new Set<LimitAccount>();
+  /** Let go at this time already: each is tried once. */
+  private readonly letGo = new Set<WaitingRequest>();
   /** L6: by the id of the project or key. */
   private readonly stops = new Map<string, BudgetStop>();
   private accounts = 0;
@@ -69,6 +72,7 @@ export class LimitBook {
   /** The time of everything that follows. */
   advance(nowMs: number): void {
     this.nowMs = nowMs;
+    this.letGo.clear();
   }
 
   /** Tokens to set aside for a request. */
@@ -188,19 +192,53 @@ export class LimitBook {
     return this.heap.peek()?.wakeAtMs ?? Infinity;
   }
 
-  /** L3: those to try again now. They are held back anew when it is still too early. */
+  /**
+   * L3: those to try again now. To be asked until it gives none: where some of them cannot be
+   * served by anybody, there is room for others.
+   */
   takeReady(): WaitingRequest[] {
     for (let next = this.heap.peek(); next !== undefined; next = this.heap.peek()) {
       if (next.wakeAtMs > this.nowMs) break;
       this.heap.remove(next);
       this.improved.add(next);
     }
-    if (this.improved.size === 0) return [];
-    // One that several accounts hold back is tried once (R1).
-    const ready = new Set([...this.improved].flatMap((account) => [...account.heldBack]));
-    this.improved.clear();
-    for (const waiting of ready) this.forget(waiting);
-    return [...ready];
+    const ready: WaitingRequest[] = [];
+    for (const account of this.improved) {
+      const fitting = this.fitting(account);
+      if (fitting.length === 0) this.holdOn(account);
+      for (const waiting of fitting) this.forget(waiting);
+      ready.push(...fitting);
+    }
+    return ready;
+  }
+
+  /** The first in line of those that an account holds back, as many as it has room for. */
+  private fitting(account: LimitAccount): WaitingRequest[] {
+    const { nowMs } = this;
+    const found: WaitingRequest[] = [];
+    let tokens = 0;
+    for (const waiting of [...account.heldBack].toSorted((a, b) => a.order - b.order)) {
+      if (this.letGo.has(waiting)) continue;
+      const amount = account.amountOf(waiting.tokens);
+      if (!account.fits(amount, { requests: found.length, tokens, nowMs })) continue;
+      found.push(waiting);
+      tokens += amount;
+      this.letGo.add(waiting);
+    }
+    return found;
+  }
+
+  /** Nobody whom it holds back fits now: the first one may when time has filled it. */
+  private holdOn(account: LimitAccount): void {
+    this.improved.delete(account);
+    if (account.heldBack.size === 0) return;
+    let wakeAtMs = Infinity;
+    for (const waiting of account.heldBack) {
+      const hit = account.hit(account.amountOf(waiting.tokens), this.nowMs);
+      wakeAtMs = Math.min(wakeAtMs, this.nowMs + (hit?.waitMs ?? Infinity));
+    }
+    account.wakeAtMs = wakeAtMs;
+    this.heap.put(account);
   }
 
   /**

@@ -185,9 +185,11 @@ function candidatesOf(
   const { waiting, stage, chooser, survey, holders, nowMs } = where;
   const { limits, random, failures, placement } = chooser;
   const how = { waiting, stage, limits, failures, placement, room: 'of_use', nowMs } as const;
+  let isLimited = false;
   const passes = (one: EngineInstance): boolean => {
     const why = claimExclusion(one, how);
     if (why !== null) survey.out(one, why);
+    isLimited ||= why === 'over_limit';
     return why === null;
   };
   const found: EngineInstance[] = [];
@@ -203,8 +205,8 @@ function candidatesOf(
     }
     const before = found.length;
     for (const instance of part) if (passes(instance)) found.push(instance);
-    // Where few of many may serve it, a sample may miss them all.
-    if (found.length === before) found.push(...open.all().filter(passes));
+    // Where few of many may serve it, a sample may miss them all. A limit counts for all of them.
+    if (found.length === before && !isLimited) found.push(...open.all().filter(passes));
   }
   return found;
 }

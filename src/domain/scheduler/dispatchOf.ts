@@ -1,8 +1,13 @@
-/** What the driver is told of a claim. */
+/** A claim as it begins, and what the driver is told of it. */
 import { turnDecision } from '../explaining/decision.ts';
 import type { Choice } from './choice.ts';
 import type { Dispatch } from './schedulerEvents.ts';
 import type { Claim } from './schedulerState.ts';
+
+/** Serves from now on; nothing of what it holds is spent. */
+export function newClaim(of: Omit<Claim, 'life' | 'spent' | 'phase'>): Claim {
+  return { ...of, life: of.instance.agent.life, spent: 'reserved', phase: 'serving' };
+}
 
 export function dispatchOf(
   { id, instance, waiting, stage, placed, twin }: Claim,

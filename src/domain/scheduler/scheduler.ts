@@ -20,7 +20,7 @@ import { SteadyMap } from '../../lib/memory/steadyMap.ts';
 import { arrivalRefusal, quotaRefusal, stoppedRequests } from './admission.ts';
 import { AgentIndex } from '../agents/agentIndex.ts';
 import { chooseInstance, chooseInTurn, type Choice, type Chooser } from './choice.ts';
-import { dispatchOf } from './dispatchOf.ts';
+import { dispatchOf, newClaim } from './dispatchOf.ts';
 import { FailureBook, type Moving } from '../failures/failureBook.ts';
 import { HedgeBudget } from '../failures/hedgeBudget.ts';
 import { PenaltyBox } from '../failures/penaltyBox.ts';
@@ -36,14 +36,7 @@ import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './sc
 import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import type { SchedulerOptions } from './schedulerConfig.ts';
 import { schedulerAudit, type SchedulerAudit } from './schedulerAudit.ts';
-import {
-  deadlineVerdict,
-  hopeless,
-  readyInstances,
-  somebodyElse,
-  triedBy,
-  type Fleet,
-} from './verdict.ts';
+import { deadlineVerdict, hopeless, somebodyElse, triedBy, type Fleet } from './verdict.ts';
 import { QueueOutlook } from '../waiting/queueOutlook.ts';
 import { WaitingQueue } from '../waiting/waitingQueue.ts';
 
@@ -93,8 +86,7 @@ export class Scheduler {
     this.fillAll(this.failures.advance(this.nowMs));
     this.fillAll(this.pools.advance(this.nowMs));
     this.apply(event);
-    // L3: those that a limit held back and that it may let go now.
-    this.claimInOrder(this.limits.takeReady());
+    this.claimReady();
     while (this.pools.isWider) this.fillAll(this.pools.takeWider());
     this.armTimer();
     return this.commands;
@@ -123,8 +115,7 @@ export class Scheduler {
 
   /** Agents that are not clear after a failure, and how often one was put into the box. */
   penalties(): { agents: number; total: number } {
-    const { size: agents, total } = this.failures.penalties;
-    return { agents, total };
+    return { agents: this.failures.penalties.size, total: this.failures.penalties.total };
   }
 
   /** What was learned, as figures. */
@@ -136,11 +127,6 @@ export class Scheduler {
   couldMove(claimId: number, moving: Moving): boolean {
     const claim = this.servingClaim(claimId);
     return claim !== undefined && this.failures.couldMove(claim, moving);
-  }
-
-  /** Agents that could serve such a request now, or once they have a free slot. */
-  agentsReady(request: RoutedRequest): number {
-    return new Set([...readyInstances(this.fleet, request)].map(({ agent }) => agent)).size;
   }
 
   /** R5, L1, W1 for tests: every sum counted twice, every waiting request tried again. */
@@ -192,8 +178,8 @@ export class Scheduler {
     const { instances, opened } = this.changes.apply(event, this.nowMs);
     this.fillAll(instances);
     this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
-    // F2: the last of those who are clear may have gone.
-    this.fillAll(this.failures.instances());
+    // What these two say changes nobody's standing.
+    if (event.type !== 'rtt' && event.type !== 'models') this.fillSpared();
   }
 
   // Requests
@@ -261,7 +247,7 @@ export class Scheduler {
     if (event.slotFree) this.free(claim);
     this.retry(waiting);
     this.afterClaim(claim);
-    this.fillAll(this.failures.instances());
+    this.fillSpared();
   }
 
   /** A second claim for a request whose first byte is late. */
@@ -295,7 +281,7 @@ export class Scheduler {
     this.failures.judge(claim, event.health);
     if (event.slotFree) this.free(claim);
     this.afterClaim(claim);
-    this.fillAll(this.failures.instances());
+    this.fillSpared();
   }
 
   private retry(waiting: WaitingRequest): void {
@@ -317,7 +303,8 @@ export class Scheduler {
     this.placement.left(claim.waiting, this.nowMs);
     const cleared = this.failures.judge(claim, event.health);
     if (event.slotFree) this.release(event);
-    this.fillAll(event.health === 'bad' ? this.failures.instances() : cleared);
+    if (event.health === 'bad') this.fillSpared();
+    else this.fillAll(cleared);
   }
 
   /** R1: the second release of a claim finds nothing. */
@@ -385,6 +372,14 @@ export class Scheduler {
     this.reject(waiting, verdict);
   }
 
+  /** L3: those that a limit held back and that it may let go now. */
+  private claimReady(): void {
+    const { limits } = this;
+    for (let ready = limits.takeReady(); ready.length > 0; ready = limits.takeReady()) {
+      this.claimInOrder(ready);
+    }
+  }
+
   /** Several may have been opened to shared agents by one event: their order stays the queue's. */
   private claimInOrder(opened: WaitingRequest[]): void {
     for (const waiting of opened.toSorted((one, other) => one.order - other.order)) {
@@ -420,19 +415,8 @@ export class Scheduler {
     const reservation = this.limits.reserve(waiting, { agent: instance.agent.entry, stage });
     const placed = this.placement.claimed(waiting, { instance, tier, nowMs });
     this.pools.took(instance, { waiting, work: placed.work });
-    const claim: Claim = {
-      id: this.nextClaim,
-      instance,
-      waiting,
-      twin,
-      life: instance.agent.life,
-      stage,
-      startedAtMs: nowMs,
-      placed,
-      reservation,
-      spent: 'reserved',
-      phase: 'serving',
-    };
+    const held = { instance, stage, placed, reservation };
+    const claim = newClaim({ id: this.nextClaim, waiting, twin, startedAtMs: nowMs, ...held });
     this.nextClaim += 1;
     this.claims.set(claim.id, claim);
     if (twin !== null) twin.twin = claim;
@@ -451,14 +435,23 @@ export class Scheduler {
   }
 
   /** W1: gives the free slots of an instance to those who wait for it, in order. */
-  private fill(instance: EngineInstance): void {
+  private fill(instance: EngineInstance): 'spared' | 'done' {
     while (this.queue.size > 0 && this.pools.refresh(instance)) {
       const next = this.queue.nextFor(instance);
-      if (next === null) return;
+      if (next === null) return this.queue.allSpare ? 'spared' : 'done';
       this.queue.remove(next.waiting);
       const { waiting, stage } = next;
       const { nowMs, chooser } = this;
       this.claim(waiting, chooseInTurn({ instance, stage }, { waiting, nowMs, chooser }));
+    }
+    return 'done';
+  }
+
+  /** F1: of those who are not clear: the last of the others may have gone. */
+  private fillSpared(): void {
+    if (this.queue.size === 0 || this.failures.penalties.size === 0) return;
+    for (const group of this.failures.groups()) {
+      for (const instance of group) if (this.fill(instance) === 'spared') break;
     }
   }
 
@@ -489,10 +482,9 @@ export class Scheduler {
 
   private armTimer(): void {
     // Who opens while nobody waits is found open by the next who arrives.
-    const opensAtMs = this.queue.size === 0 ? Infinity : this.pools.nextOpenMs();
-    const sparedMs = this.queue.size === 0 ? Infinity : this.failures.penalties.nextWakeMs();
-    const opens = Math.min(opensAtMs, sparedMs);
-    const wakeAtMs = Math.min(opens, this.queue.nextWakeMs(), this.limits.nextWakeMs());
+    const opens = Math.min(this.pools.nextOpenMs(), this.failures.penalties.nextWakeMs());
+    const opensAtMs = this.queue.size === 0 ? Infinity : opens;
+    const wakeAtMs = Math.min(opensAtMs, this.queue.nextWakeMs(), this.limits.nextWakeMs());
     if (wakeAtMs === Infinity || (this.timerAtMs !== null && this.timerAtMs <= wakeAtMs)) return;
     this.timerAtMs = wakeAtMs;
     this.commands.push({ type: 'set_timer', atMs: wakeAtMs });

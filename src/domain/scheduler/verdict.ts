@@ -107,6 +107,11 @@ export function* readyInstances(
   }
 }
 
+/** Agents that could serve such a request now, or once they have a free slot. */
+export function agentsReady(fleet: Fleet, request: RoutedRequest): number {
+  return new Set([...readyInstances(fleet, request)].map(({ agent }) => agent)).size;
+}
+
 /** Groups of agents that carry the tier that would serve the request. */
 function groupsFor(fleet: Fleet, request: RoutedRequest): { stage: Stage; group: AgentGroup }[] {
   return reachableStages(request).flatMap((stage) => {

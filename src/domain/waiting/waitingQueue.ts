@@ -8,7 +8,7 @@
  * Q2 Requests, bytes and requests per project are bounded (R6); what is over is refused, not kept.
  */
 import { addTo } from '../../lib/addTo.ts';
-import { mayClaim } from '../scheduler/choice.ts';
+import { claimExclusion } from '../scheduler/choice.ts';
 import { DeadlineHeap } from './deadlineHeap.ts';
 import type { LimitBook } from '../quotas/limitBook.ts';
 import {
@@ -65,6 +65,8 @@ export class WaitingQueue {
   private lastOrder = 0;
   private headOrder = 0;
   private nowMs = 0;
+  /** All who were asked in the last `nextFor` passed over it because it had failed. */
+  allSpare = false;
 
   constructor(
     fleet: Fleet,
@@ -283,6 +285,7 @@ export class WaitingQueue {
     const { placement, nowMs } = this;
     const { load } = instance;
     let found: Stage | undefined;
+    this.allSpare = true;
     const waiting = nextTurn<WaitingRequest>({
       queues: instance.pools.map((pool) => pool.waiting),
       nowMs,
@@ -306,9 +309,14 @@ export class WaitingQueue {
     room: Room,
   ): Stage | undefined {
     const { limits, failures, placement, nowMs } = this;
-    return waiting.stages.find((stage) =>
-      mayClaim(instance, { waiting, stage, limits, failures, placement, room, nowMs }),
-    );
+    for (const stage of waiting.stages) {
+      const how = { waiting, stage, limits, failures, placement, room, nowMs };
+      const why = claimExclusion(instance, how);
+      if (why === null) return stage;
+      // Of another stage, it is out for what it is.
+      if (why !== 'penalty_box' && why !== 'other_project') this.allSpare = false;
+    }
+    return undefined;
   }
 
   /** Those of a project that wait for own agents while none is enrolled for them any more. */

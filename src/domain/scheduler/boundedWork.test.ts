@@ -1,0 +1,139 @@
+/** Events that once made the scheduler look at everything, for everybody who waits. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { seededRandom } from '../../lib/random.ts';
+import {
+  agentEntry,
+  endpointEntry,
+  projectEntry,
+  routedRequest,
+} from '../../testing/router/directoryEntries.ts';
+import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
+import { Scheduler } from './scheduler.ts';
+import type { Choice } from './choice.ts';
+import type {
+  Dispatch,
+  SchedulerCommand,
+  SchedulerEvent,
+  UntimedEvent,
+} from './schedulerEvents.ts';
+import type { WaitingRequest } from './schedulerState.ts';
+
+/** Counts how often it looks for an agent for a request, and for a request for an instance. */
+class Counting extends Scheduler {
+  choices = 0;
+  turns = 0;
+
+  constructor(concurrentPerProject: number) {
+    super({
+      random: seededRandom(1),
+      config: { tiers: unlimitedTiers({ concurrentPerProject }), waiting: { perConcurrent: 100 } },
+    });
+    const { queue } = this;
+    const nextFor = queue.nextFor.bind(queue);
+    queue.nextFor = (instance) => {
+      this.turns += 1;
+      return nextFor(instance);
+    };
+  }
+
+  protected override choose(waiting: WaitingRequest): Choice | null {
+    this.choices += 1;
+    return super.choose(waiting);
+  }
+}
+
+function rig(concurrentPerProject: number) {
+  const scheduler = new Counting(concurrentPerProject);
+  const state = { nowMs: 1000 };
+  const send = (event: UntimedEvent): SchedulerCommand[] =>
+    scheduler.handle({ ...event, atMs: state.nowMs } as SchedulerEvent);
+  const agent = (id: string, projectId: string | null = null, slots = 1): void => {
+    send({ type: 'agent', entry: agentEntry({ id, projectId }) });
+    send({ type: 'join', agentId: id, nonce: 'n1' });
+    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities: [] }];
+    send({ type: 'grant', agentId: id, nonce: 'n1', instances });
+  };
+  const arrive = (id: string, project: string): Dispatch[] => {
+    const of = projectEntry({ id: project });
+    const endpoint = endpointEntry({ id: `ep_${project}`, projectId: project });
+    return dispatched(
+      send({ type: 'arrive', request: routedRequest({ id, project: of, endpoint }) }),
+    );
+  };
+  const end = ({ claim }: Dispatch, health: 'good' | 'bad'): Dispatch[] =>
+    dispatched(send({ type: 'end', claim, slotFree: true, health }));
+  const counted = (act: () => void): { choices: number; turns: number } => {
+    scheduler.choices = 0;
+    scheduler.turns = 0;
+    act();
+    const { choices, turns } = scheduler;
+    return { choices, turns };
+  };
+  return { scheduler, state, send, agent, arrive, end, counted };
+}
+
+const dispatched = (commands: readonly SchedulerCommand[]): Dispatch[] =>
+  commands.filter((command) => command.type === 'dispatch');
+
+test('each end of a project at its limit tries all that it holds back, on all agents', () => {
+  const { scheduler, agent, arrive, end, counted } = rig(10);
+  agent('own', 'p');
+  for (let n = 0; n < 100; n += 1) agent(`a${n}`);
+  const running: Dispatch[] = [];
+  for (let n = 0; n < 150; n += 1) running.push(...arrive(`r${n}`, 'p'));
+  assert.equal(scheduler.counts().waiting, 139, 'one on the own agent, ten on shared ones');
+  const shared = running.filter((one) => one.shared);
+  const { choices } = counted(() => {
+    assert.deepEqual(
+      end(shared[0] as Dispatch, 'good').map(({ requestId }) => requestId),
+      ['r11'],
+    );
+  });
+  assert.ok(choices <= 2, `${choices} choices`);
+  assert.deepEqual(scheduler.audit().claimable, []);
+});
+
+test('a limit with room for some lets go one, or those who came last', () => {
+  const { scheduler, state, send, agent, arrive, end } = rig(10);
+  agent('own', 'p');
+  for (let n = 0; n < 100; n += 1) agent(`a${n}`);
+  const running: Dispatch[] = [];
+  for (let n = 0; n < 50; n += 1) running.push(...arrive(`r${n}`, 'p'));
+  const shared = running.filter((one) => one.shared);
+  // Two of them fail and are tried again at once; the others end.
+  state.nowMs += 10;
+  const next = shared.slice(2, 6).flatMap((one) => end(one, 'good'));
+  assert.deepEqual(
+    next.map(({ requestId }) => requestId),
+    ['r11', 'r12', 'r13', 'r14'],
+  );
+  send({ type: 'hang_up', requestId: 'r15', outcome: 'client_closed' });
+  assert.deepEqual(
+    end(shared[7] as Dispatch, 'good').map(({ requestId }) => requestId),
+    ['r16'],
+  );
+  assert.deepEqual(scheduler.audit().claimable, []);
+});
+
+test('in a storm of failures each event asks all who wait for each agent that failed', () => {
+  const { scheduler, state, send, agent, arrive, end, counted } = rig(10_000);
+  const failing: Dispatch[] = [];
+  for (let n = 0; n < 100; n += 1) agent(`a${n}`);
+  for (let n = 0; n < 100; n += 1) failing.push(...arrive(`first${n}`, 'p'));
+  for (const one of failing) end(one, 'bad');
+  agent('clear');
+  const [busy] = arrive('busy', 'p');
+  assert.equal(busy?.agentId, 'clear');
+  for (let n = 0; n < 200; n += 1) arrive(`w${n}`, `p${n % 20}`);
+  assert.equal(scheduler.counts().waiting, 200);
+  state.nowMs += 10;
+  const rtt = counted(() => void send({ type: 'rtt', agentId: 'a0', nonce: 'n1', rttMs: 5 }));
+  assert.equal(rtt.turns, 0);
+  const failed = counted(() => void end(busy, 'good'));
+  assert.ok(failed.turns <= 4, `${failed.turns} turns`);
+  assert.deepEqual(scheduler.audit().claimable, []);
+  // The last of the clear ones goes: those that failed are all that is left.
+  const all = dispatched(send({ type: 'leave', agentId: 'clear', nonce: 'n1' }));
+  assert.equal(all.length, 100);
+});
