@@ -3,6 +3,8 @@ import test from 'node:test';
 import { seededRandom } from '../../lib/random.ts';
 import { agentEntry, endpointEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
 import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
+import type { AgentEntry } from '../directory.ts';
+import { outlookMs } from '../limits.ts';
 import { Scheduler } from './scheduler.ts';
 import type { SchedulerEvent, UntimedEvent } from './schedulerEvents.ts';
 
@@ -58,4 +60,59 @@ test('a region is as near as an agent that has been moved out of it', () => {
   put('moves', 'rack-3');
   assert.equal(served('asia'), 'sea');
   assert.equal(served('rack-3'), 'rack');
+});
+
+/** A scheduler with one agent, and a request's way through it. */
+function plain() {
+  const scheduler = new Scheduler({ random: seededRandom(1), config: { tiers: unlimitedTiers() } });
+  const state = { nowMs: 1000 };
+  const send = (event: UntimedEvent) =>
+    scheduler.handle({ ...event, atMs: state.nowMs } as SchedulerEvent);
+  const link = (entry: AgentEntry): void => {
+    send({ type: 'agent', entry });
+    send({ type: 'join', agentId: entry.id, nonce: 'n1' });
+    const instances = [{ instance: 'i1', modelId: 'model_a', slots: 1, abilities: [] }];
+    send({ type: 'grant', agentId: entry.id, nonce: 'n1', instances });
+  };
+  return { scheduler, state, send, link };
+}
+
+test('how long requests take is forgotten when their only agent is renamed', () => {
+  const { scheduler, state, send, link } = plain();
+  const entry = agentEntry({ id: 'one' });
+  link(entry);
+  const [command] = send({ type: 'arrive', request: routedRequest() });
+  assert.equal(command?.type, 'dispatch');
+  state.nowMs += 2000;
+  send({ type: 'end', claim: command.claim, slotFree: true });
+  const { pools, outlook } = scheduler.fleet;
+  const expected = () => outlook.ofNewcomer(pools.of(routedRequest(), 'shared'), state.nowMs);
+  assert.equal(expected(), 0);
+  send({ type: 'agent', entry: { ...entry, name: 'another' } });
+  state.nowMs += outlookMs;
+  assert.equal(expected(), 0);
+  // Elsewhere it begins anew.
+  send({ type: 'agent', entry: { ...entry, boundEndpointIds: ['ep_b'] } });
+  state.nowMs += outlookMs;
+  assert.equal(expected(), null);
+});
+
+test('who waits for a bound shared agent waits on when it is suspended or bound elsewhere', () => {
+  for (const change of [{ state: 'suspended' }, { boundEndpointIds: ['ep_b'] }] as const) {
+    const { send, link } = plain();
+    const bound = agentEntry({ id: 'bound', boundEndpointIds: ['ep_a'] });
+    link(bound);
+    link(agentEntry({ id: 'idle' }));
+    const fallback = { enabled: true, afterMs: 20_000, tier: null };
+    const endpoint = endpointEntry({ fallback });
+    const ask = (id: string) =>
+      send({ type: 'arrive', request: routedRequest({ id, endpoint }) }).filter(
+        ({ type }) => type === 'dispatch',
+      );
+    assert.equal(ask('first').length, 1);
+    assert.equal(ask('second').length, 0, 'it waits for the one that is bound');
+    const moved = send({ type: 'agent', entry: { ...bound, ...change } as AgentEntry });
+    const [dispatch] = moved.filter(({ type }) => type === 'dispatch');
+    assert.equal(dispatch?.type === 'dispatch' && dispatch.agentId, 'idle');
+  }
 });

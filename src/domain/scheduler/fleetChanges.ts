@@ -67,12 +67,14 @@ export class FleetChanges {
 
   private put(entry: KnownAgent['entry']): FleetChange {
     const { agents, pools, queue, regions } = this.parts;
-    const known = agents.get(entry.id);
-    if (known !== undefined) regions.left(known.entry);
+    const before = agents.get(entry.id)?.entry;
+    if (before !== undefined) regions.left(before);
     const agent = agents.put(entry, this.nowMs);
     if (agent.rttMs !== null) regions.note(entry, agent.rttMs);
     pools.rehome(agent, this.nowMs);
-    const opened = queue.withoutOwnCarrier(entry.projectId);
+    const bound = [...(before?.boundEndpointIds ?? []), ...(entry.boundEndpointIds ?? [])];
+    const { projectId } = entry;
+    const opened = queue.withoutOwnCarrier({ projectId, endpointIds: new Set(bound) });
     for (const waiting of opened) queue.openShared(waiting);
     return { instances: agent.instances.values(), opened };
   }

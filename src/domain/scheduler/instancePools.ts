@@ -102,10 +102,19 @@ export class InstancePools {
     return instances.map((one) => this.put(agent, { nonce, one, nowMs }));
   }
 
-  /** Puts the agent's instances where its entry says now: tiers, binding or project changed. */
+  /**
+   * Puts the agent's instances where its entry says now: its binding or project changed. Where they
+   * are there already they stay: a pool that nobody is left in forgets what it has learned.
+   */
   rehome(agent: KnownAgent, nowMs: number): void {
+    const scopes = scopesOf(agent.entry);
     for (const instance of agent.instances.values()) {
-      if (instance.pools.length === 0) continue;
+      const { pools, modelId } = instance;
+      if (pools.length === 0) continue;
+      const isThere =
+        pools.length === scopes.length &&
+        pools.every(({ key }, at) => key === poolKey(scopes[at] ?? '', modelId));
+      if (isThere) continue;
       this.detach(instance, nowMs);
       this.attach(instance);
     }

@@ -41,17 +41,25 @@ export function nextTurn<Item extends Queued>(turn: Turn<Item>): Item | null {
   if (retry !== undefined) return retry;
   const contenders = contendersOf(turn);
   let keptOut: Contender<Item> | null = null;
-  // Mostly the first one has somebody: sorting all of them would be in vain.
-  for (let left = contenders.length; left > 0; left -= 1) {
-    const at = leastOf(contenders, left);
-    const contender = contenders[at] as Contender<Item>;
-    const room = left === contenders.length && left > 1 ? 'fair' : 'of_use';
+  for (const contender of inOrder(contenders)) {
+    const room = keptOut === null && contenders.length > 1 ? 'fair' : 'of_use';
     const found = firstOf(contender, turn, room);
     if (found !== null) return (keptOut && oldOf(keptOut, turn)) ?? found;
     keptOut ??= contender;
-    contenders[at] = contenders[left - 1] as Contender<Item>;
   }
   return null;
+}
+
+/** The smallest counter first. Mostly that one has somebody: sorting all would be in vain. */
+function* inOrder<Item extends Queued>(
+  contenders: readonly Contender<Item>[],
+): Generator<Contender<Item>> {
+  let first = contenders[0];
+  for (const one of contenders) if (first !== undefined && one.value < first.value) first = one;
+  if (first === undefined) return;
+  yield first;
+  const others = contenders.filter((one) => one !== first);
+  yield* others.sort((one, other) => one.value - other.value);
 }
 
 /** Those of all projects, in order. They stand before all others of theirs. */
@@ -100,17 +108,6 @@ function contendersOf<Item extends Queued>(turn: Turn<Item>): Contender<Item>[] 
     }
   }
   return contenders;
-}
-
-function leastOf<Item extends Queued>(
-  contenders: readonly Contender<Item>[],
-  among: number,
-): number {
-  let least = 0;
-  for (let at = 1; at < among; at += 1) {
-    if ((contenders[at]?.value ?? 0) < (contenders[least]?.value ?? 0)) least = at;
-  }
-  return least;
 }
 
 function firstOf<Item extends Queued>(

@@ -319,15 +319,21 @@ export class WaitingQueue {
     return undefined;
   }
 
-  /** Those of a project that wait for own agents while none is enrolled for them any more. */
-  withoutOwnCarrier(projectId: string | null): WaitingRequest[] {
-    if (projectId === null) return [];
-    return [...this.byId.values()].filter(
-      (waiting) =>
-        waiting.fallbackAtMs !== null &&
-        waiting.request.project.id === projectId &&
-        !this.hasOwnCarrier(waiting.request),
-    );
+  /**
+   * Those that wait for own agents, or shared ones bound to their endpoint, while none is enrolled
+   * for them any more: of one project or of some endpoints.
+   */
+  withoutOwnCarrier(of: {
+    projectId: string | null;
+    endpointIds: ReadonlySet<string>;
+  }): WaitingRequest[] {
+    const { projectId, endpointIds } = of;
+    if (projectId === null && endpointIds.size === 0) return [];
+    return [...this.byId.values()].filter((waiting) => {
+      const { project, endpoint } = waiting.request;
+      const isOf = project.id === projectId || endpointIds.has(endpoint.id);
+      return waiting.fallbackAtMs !== null && isOf && !this.hasOwnCarrier(waiting.request);
+    });
   }
 
   private openIfDue(waiting: WaitingRequest, nowMs: number): void {
