@@ -102,6 +102,50 @@ test('the next request of one that proves itself waits for another event', () =>
   assert.deepEqual(ids(dispatched(send({ type: 'end', claim, slotFree: true }))), ['r3 one']);
 });
 
+test('bad requests of one project put the agents of everybody into the box', () => {
+  const { scheduler, link, arrive, fails, ends } = rig();
+  for (const id of ['one', 'two', 'three']) link(agentEntry({ id }));
+  const first = there(arrive('bad'));
+  const [second] = fails(first);
+  assert.equal(scheduler.penalties().agents, 1);
+  const [third] = fails(there(second));
+  assert.equal(scheduler.penalties().agents, 2);
+  assert.deepEqual(fails(there(third)), []);
+  assert.deepEqual(scheduler.penalties(), { agents: 0, total: 3 });
+  // Where one of them can do it, the others were at fault.
+  const [again] = fails(there(arrive('good')));
+  const [last] = fails(there(again));
+  ends(there(last));
+  assert.equal(scheduler.penalties().agents, 2);
+});
+
+test('an answer that breaks wherever it goes on boxes those who wrote it', () => {
+  const { scheduler, link, arrive, send, ends } = rig();
+  for (const id of ['one', 'two']) link(agentEntry({ id }), { abilities: ['chat', 'continue'] });
+  const { claim } = there(arrive('bad'));
+  send({ type: 'first_byte', claim });
+  const resume = { abilities: ['continue'] };
+  const broken = { type: 'failed', claim, slotFree: true, health: 'bad', resume } as const;
+  const [next] = dispatched(send(broken));
+  assert.equal(scheduler.penalties().agents, 1);
+  send({ type: 'first_byte', claim: there(next).claim });
+  ends(there(next), 'bad');
+  assert.equal(scheduler.penalties().agents, 0);
+});
+
+test('what an agent failed before is forgiven with what was none of its own', () => {
+  const { scheduler, link, arrive, fails, ends, tick } = rig();
+  link(one);
+  ends(there(arrive('own')), 'bad');
+  tick(shortestPenaltyMs);
+  link(two);
+  link(agentEntry({ id: 'three' }));
+  const [second] = fails(there(arrive('bad', { endpoint: endpointEntry() })));
+  const [third] = fails(there(second));
+  if (third !== undefined) fails(third);
+  assert.equal(scheduler.penalties().agents, 1, 'it still has to prove itself');
+});
+
 test('the only agent is spared, and nobody is served', () => {
   const { link, arrive, ends } = rig();
   link(one);

@@ -6,6 +6,8 @@
  * F1 An agent that is not clear is passed over only while another candidate exists in a stage that
  *    the request may still reach, open yet or not: granted, able, not tried, and closer to clear.
  *    Whether it is busy makes no difference: it will be free, and the other one failed.
+ * F4 A request that fails at every agent that tries it, two at least, is held against none of them:
+ *    it may be the fault of what it asks for, and others share these agents.
  */
 import { agentExclusion, hasAbilities } from '../agents/matching.ts';
 import type {
@@ -59,16 +61,30 @@ export class FailureBook {
    * An attempt is over. Gives the instances that are no longer passed over because of it. What an
    * earlier life of an agent did says nothing of this one.
    */
-  judge({ instance: { agent }, life }: Claim, health: Health): readonly EngineInstance[] {
+  judge({ instance, life, waiting }: Claim, health: Health): readonly EngineInstance[] {
+    const { agent } = instance;
     if (health === undefined || life !== agent.life || agent.nonce === null) return none;
     this.nobody.clear();
-    if (health === 'bad') this.penalties.failed(agent, this.nowMs);
+    if (health === 'bad') {
+      waiting.failedAt.add(agent.entry.id);
+      if (this.penalties.failed(agent, this.nowMs)) waiting.strikes.push({ agent, life });
+    }
     const isClear = health === 'good' && this.penalties.clear(agent);
     return isClear ? [...agent.instances.values()] : none;
   }
 
+  /** F4. A request has failed for good. Gives the instances that may have more work now. */
+  forgive({ strikes, failedAt }: WaitingRequest): readonly EngineInstance[] {
+    if (failedAt.size < 2) return none;
+    this.nobody.clear();
+    return strikes.splice(0).flatMap(({ agent, life }) => {
+      const isOpen = agent.life === life && this.penalties.forgive(agent, this.nowMs);
+      return isOpen ? [...agent.instances.values()] : [];
+    });
+  }
+
   /**
-   * Those of all agents that are not clear: the last of the others may have gone (F1). In groups of
+   * Those of all agents that are not clear: the last of the others may have gone (F2). In groups of
    * which each is passed over by the same requests: where one is by all, the others are, too.
    */
   groups(): Iterable<readonly EngineInstance[]> {

@@ -73,10 +73,13 @@ export class PenaltyBox<Agent extends object> {
     return penalty !== undefined && penalty.heapIndex !== -1;
   }
 
-  /** It failed a request. What fails while it is in the box began before, and is no new strike. */
-  failed(agent: Agent, nowMs: number): void {
+  /**
+   * It failed a request. What fails while it is in the box began before, and is no new strike.
+   * Whether this was one.
+   */
+  failed(agent: Agent, nowMs: number): boolean {
     const known = this.penalties.get(agent);
-    if (known !== undefined && nowMs < known.wakeAtMs) return;
+    if (known !== undefined && nowMs < known.wakeAtMs) return false;
     this.total += 1;
     const strikes = known === undefined || isForgotten(known, nowMs) ? 1 : known.strikes + 1;
     const penalty = known ?? { agent, strikes, wakeAtMs: 0, heapIndex: -1 };
@@ -85,6 +88,18 @@ export class PenaltyBox<Agent extends object> {
       nowMs + Math.min(longestPenaltyMs, shortestPenaltyMs * 2 ** Math.min(strikes - 1, 32));
     this.penalties.set(agent, penalty);
     this.heap.put(penalty);
+    return true;
+  }
+
+  /** Its last strike was none of its own. Whether it may have more work now. */
+  forgive(agent: Agent, nowMs: number): boolean {
+    const penalty = this.penalties.get(agent);
+    if (penalty === undefined) return false;
+    penalty.strikes -= 1;
+    if (penalty.strikes === 0) return this.clear(agent);
+    penalty.wakeAtMs = Math.min(penalty.wakeAtMs, nowMs);
+    this.heap.remove(penalty);
+    return true;
   }
 
   /** One of its answers was complete, or it begins a new life. Whether it was not clear. */

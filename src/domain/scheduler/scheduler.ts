@@ -290,7 +290,8 @@ export class Scheduler {
     if (attempts <= most && this.tryClaim(waiting)) return;
     if (attempts > most || !somebodyElse(this.fleet, waiting)) {
       const waitedMs = this.nowMs - waiting.arrivedAtMs;
-      return this.reject(waiting, { kind: 'upstream_error', attempts, waitedMs });
+      this.reject(waiting, { kind: 'upstream_error', attempts, waitedMs });
+      return this.fillAll(this.failures.forgive(waiting));
     }
     if (waiting.deadlineMs > this.nowMs) return this.queue.add(waiting);
     this.reject(waiting, deadlineVerdict(this.fleet, { waiting, nowMs: this.nowMs }));
@@ -303,8 +304,9 @@ export class Scheduler {
     this.placement.left(claim.waiting, this.nowMs);
     const cleared = this.failures.judge(claim, event.health);
     if (event.slotFree) this.release(event);
-    if (event.health === 'bad') this.fillSpared();
-    else this.fillAll(cleared);
+    if (event.health !== 'bad') return this.fillAll(cleared);
+    this.fillAll(this.failures.forgive(claim.waiting));
+    this.fillSpared();
   }
 
   /** R1: the second release of a claim finds nothing. */
@@ -447,7 +449,7 @@ export class Scheduler {
     return 'done';
   }
 
-  /** F1: of those who are not clear: the last of the others may have gone. */
+  /** F2: of those who are not clear: the last of the others may have gone. */
   private fillSpared(): void {
     if (this.queue.size === 0 || this.failures.penalties.size === 0) return;
     for (const group of this.failures.groups()) {

@@ -136,6 +136,9 @@ export interface WaitingRequest {
   stages: Stage[];
   /** Lives of agents that failed it: one that restarted, or linked anew, counts as another. */
   tried: string[];
+  /** Agents that failed it, and which of them were put into the box for it. */
+  failedAt: Set<string>;
+  strikes: { agent: KnownAgent; life: number }[];
   /** How often an agent had less room than it had granted; no agent is excluded for it. */
   turnedDown: number;
   /** As many lives may fail it, and one more. */

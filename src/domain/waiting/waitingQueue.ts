@@ -148,6 +148,8 @@ export class WaitingQueue {
       fallbackAtMs: this.fallbackOpensAt(request, nowMs),
       stages: ['own'],
       tried: [],
+      failedAt: new Set(),
+      strikes: [],
       turnedDown: 0,
       attemptsBefore: 0,
       maxRetries,
