@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { maxBlockHolders } from '../scheduler/limits.ts';
 import fc from 'fast-check';
 import {
   correctCapacity,
@@ -154,4 +155,25 @@ test('the index tells of blocks that were never sent, or forgets the latest prom
     }),
     { numRuns: 100 },
   );
+});
+
+test('machines that share a beginning with many others do not know what they hold', () => {
+  const index = new PrefixIndex();
+  const accounts = Array.from({ length: 3 * maxBlockHolders }, () => newCacheAccount());
+  const common = [1, 2, 3, 4, 5, 6, 7, 8];
+  const own = (at: number): ScopedPrompt => {
+    return { scope: 'p|m', blocks: [...common, ...[0, 1, 2, 3].map((n) => 1000 + 10 * at + n)] };
+  };
+  for (const [at, account] of accounts.entries()) {
+    index.sent(account, own(at));
+    index.settled(account, own(at));
+  }
+  for (const [at, account] of accounts.entries()) {
+    assert.deepEqual([index.held(account, own(at)).blocks, at], [12, at]);
+    assert.ok(index.holders(own(at)).has(account));
+    // Of the others' it has the beginning at most, and nothing is made up of what nobody knows.
+    const other = index.held(account, own((at + 1) % accounts.length)).blocks;
+    assert.ok(other === 0 || other === 8, String(other));
+  }
+  assert.equal(index.held(newCacheAccount(), own(0)).blocks, 0);
 });

@@ -96,15 +96,21 @@ export class PrefixIndex {
     const scope = this.scopes.get(key);
     const [first] = blocks;
     if (scope === undefined || first === undefined) return nothingHeld;
-    const stampAt = (count: number): number | undefined =>
-      stampOf(find(scope, blocks[count - 1]), account);
+    const blockAt = (count: number): Block | undefined => find(scope, blocks[count - 1]);
+    const stampAt = (count: number): number | undefined => stampOf(blockAt(count), account);
     const ageAt = (count: number): number => ageOf(stampAt(count), account);
-    if (ageAt(1) === Infinity) return nothingHeld;
-    // Whoever has a block has those before it: they were used in the same moment.
-    const known = lastWhere(blocks.length, (count) => ageAt(count) < Infinity);
+    // Whoever has a block has those before it: they were used in the same moment. A block that has
+    // as many holders as are remembered does not say who else has it.
+    const isUnknown = (count: number): boolean =>
+      ageAt(count) === Infinity && (blockAt(count)?.holders.length ?? 0) >= maxBlockHolders;
+    const hasAt = (count: number): boolean => ageAt(count) < Infinity;
+    const reach = lastWhere(blocks.length, (count) => hasAt(count) || isUnknown(count));
+    const known = hasAt(reach) ? reach : lastWhere(reach, hasAt);
+    if (known === 0) return nothingHeld;
     const age = ageAt(known);
     const { capacity, early } = account;
-    const sent = age <= capacity ? known : lastWhere(known, (count) => ageAt(count) <= capacity);
+    const isKept = (count: number): boolean => ageAt(count) <= capacity || isUnknown(count);
+    const sent = age <= capacity ? known : lastWhere(known, isKept);
     const settled = isUnderWay(stampAt(sent))
       ? lastWhere(sent, (count) => !isUnderWay(stampAt(count)))
       : sent;

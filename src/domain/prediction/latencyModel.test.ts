@@ -285,6 +285,31 @@ const nobody = { running: 0, held: 0 };
 const within = (value: number, least: number, most: number): void =>
   assert.ok(value >= least && value <= most, `${value} is not in ${least} to ${most}`);
 
+test('the first machine of a kind is taken for much too fast once its prior is replaced', () => {
+  for (const factor of [1 / 20, 3, 50]) {
+    const model = new LatencyModel(new LatencyModel(null));
+    model.assume({ firstByteMs: 100 * factor, promptTokenMs: 0, tokenMs: 10 * factor });
+    for (let n = 1; n <= 12; n += 1) {
+      const { ttftMs, tpotMs } = taught(model, { ms: () => 100, times: 1 });
+      if (n < 8) continue;
+      within(ttftMs, 95, 105);
+      within(tpotMs, 9.5, 10.5);
+    }
+  }
+});
+
+test('machines are unlike because their shortest times are those of the network', () => {
+  const kind = new LatencyModel(null);
+  const [first, second] = [new LatencyModel(kind), new LatencyModel(kind)];
+  const learn = (model: LatencyModel, own: number): void => {
+    const load = uncached({ ahead: 0, own, ...nobody });
+    model.learnTtft(load, { measuredMs: 1 + 0.01 * own, predicted: model.predict(load) });
+  };
+  for (let n = 0; n < 400; n += 1) learn(first, n % 2 === 0 ? 20 : 40_000);
+  for (let n = 0; n < 200; n += 1) learn(second, 20);
+  within(second.ttftMs(uncached({ ahead: 0, own: 40_000, ...nobody })) ?? 0, 350, 450);
+});
+
 test('the noise of short prompts says anything of long ones that others have had', () => {
   for (const seed of [1, 2, 3, 4, 5]) {
     const { busy, quiet, teach, share } = kindOf(2, { noise: 0.2, seed });

@@ -195,12 +195,13 @@ export class LatencyModel {
   private takeTtft({ load, measured }: TtftSample): void {
     const assumed = this.assumedTtft(load);
     if (assumed !== null) {
-      this.ttftComparison.take(this.ttftTeacher, Math.max(measured, ttftFloorMs) / assumed);
+      const factor = Math.max(measured, ttftFloorMs) / Math.max(assumed, ttftFloorMs);
+      this.ttftComparison.take(this.ttftTeacher, factor);
     }
     const guess = this.ttftMs(load) ?? measured;
     const size = Math.max(ttftFloorMs, (measured + guess) / 2);
     const sample = { y: measured, weight: 1 / (size * size), stratum: ttftStratum(load) };
-    const lent = this.kind && { fit: this.kind.ttft, ratio: this.ttftRatio };
+    const lent = this.kind && { fit: this.kind.ttft, ratio: this.ttftComparison.ratio('kind') };
     this.ttft.learn(ttftVector(load), { ...sample, lent });
     this.samples += 1;
   }
@@ -222,7 +223,7 @@ export class LatencyModel {
     }
     const size = Math.max(tpotFloorMs, (measured + (this.tpotMs(load) ?? measured)) / 2);
     const stratum = running < 4 ? 0 : running < 32 ? 1 : 2;
-    const lent = this.kind && { fit: this.kind.tpot, ratio: this.tpotRatio };
+    const lent = this.kind && { fit: this.kind.tpot, ratio: this.tpotComparison.ratio('kind') };
     const x = Float64Array.of(1, running, held / 1000);
     this.tpot.learn(x, { y: measured, weight: 1 / (size * size), stratum, lent });
     this.tpotSamples += 1;
