@@ -1,7 +1,8 @@
 /**
  * How long a decision of the scheduler takes, by the size of the fleet: arrivals that choose among
- * open instances, and ends that choose who is next among those that wait. Everything that is
- * learned has been learned before; nothing but the scheduler runs. On a machine that has other
+ * open instances, and ends that choose who is next among those that wait; the same ends where a
+ * limit of its project holds back most of what waits, and where a tenth of the agents has just
+ * failed. Everything that is learned has been learned before; nothing but the scheduler runs. On a machine that has other
  * things to do the 99th percentile is the length of its turns.
  */
 import { performance } from 'node:perf_hooks';
@@ -26,6 +27,10 @@ export interface DecisionRow {
   arrive_us: Spread;
   /** Ends of requests, each of which lets the next one go, in µs. */
   next_us: Spread;
+  /** The same of one project at its limit, whose other requests wait beside free agents. */
+  held_us: Spread;
+  /** The same while a tenth of the agents is spared because it failed. */
+  storm_us: Spread;
 }
 
 interface Spread {
@@ -35,25 +40,33 @@ interface Spread {
 }
 
 const slots = 4;
-const projects = 50;
+const allProjects = 50;
 const decisions = 3000;
 const blockBytes = 1024;
 
 /** A fleet in one pool, as busy as it is asked to be. */
 class Fleet {
   readonly claims: number[] = [];
+  private readonly projects: number;
   private readonly scheduler: Scheduler;
   private readonly random = seededRandom(7);
   private nowMs = 0;
   private requests = 0;
 
-  constructor(agents: number) {
+  constructor(agents: number, { concurrentPerProject = 1e6, projects = allProjects } = {}) {
+    this.projects = projects;
     const config = {
-      tiers: unlimitedTiers({ concurrentPerProject: 1e6 }),
+      tiers: unlimitedTiers({ concurrentPerProject }),
       waiting: { maxRequests: 1e6, maxBytes: 1e12, perConcurrent: 1e6, longestMs: 1e9 },
     };
     this.scheduler = new Scheduler({ random: this.random, config });
     for (let n = 0; n < agents; n += 1) this.link(agentEntry({ id: `agent-${n}` }));
+    // With an agent of its own a project waits at its limit, and is not refused.
+    for (let n = 0; n < projects; n += 1) {
+      const entry = agentEntry({ id: `own-${n}`, projectId: `proj_${n}` });
+      this.send({ type: 'agent', entry });
+      this.send({ type: 'join', agentId: entry.id, nonce: 'n' });
+    }
   }
 
   /** Gives the µs that it took. */
@@ -65,7 +78,7 @@ class Fleet {
     const blocks = Array.from({ length }, (_none, at) => chat * 1000 + at);
     const request = routedRequest({
       id: `r${this.requests}`,
-      project: projectEntry({ id: `proj_${randomInt(random, projects)}` }),
+      project: projectEntry({ id: `proj_${randomInt(random, this.projects)}` }),
       bodyBytes: length * blockBytes + randomInt(random, blockBytes),
       prompt: { blocks, blockBytes },
     });
@@ -84,6 +97,14 @@ class Fleet {
     this.nowMs += 40;
     const usage = { input: 3000, output: 100, cached: 500 };
     return this.send({ type: 'end', claim, slotFree: true, usage });
+  }
+
+  /** An answer breaks by the fault of its agent. */
+  fail(): void {
+    const claim = this.claims.pop();
+    if (claim === undefined) return;
+    this.send({ type: 'first_byte', claim });
+    this.send({ type: 'end', claim, slotFree: true, health: 'bad' });
   }
 
   get waiting(): number {
@@ -128,13 +149,21 @@ export function timeDecisions(size: {
     fleet.finish();
     return fleet.arrive();
   });
-  while (fleet.waiting < waiting) fleet.arrive();
-  const next = Array.from({ length: count }, () => {
-    const tookUs = fleet.finish();
-    while (fleet.waiting < waiting) fleet.arrive();
-    return tookUs;
-  });
-  return { agents, waiting, arrive_us: spread(arrive), next_us: spread(next) };
+  const ends = (of: Fleet): Spread => {
+    while (of.waiting < waiting) of.arrive();
+    const tookUs = Array.from({ length: count }, () => {
+      const one = of.finish();
+      while (of.waiting < waiting) of.arrive();
+      return one;
+    });
+    return spread(tookUs);
+  };
+  const next_us = ends(fleet);
+  for (let n = 0; n < agents / 10; n += 1) fleet.fail();
+  const storm_us = ends(fleet);
+  const held = new Fleet(agents, { concurrentPerProject: Math.min(50, agents), projects: 1 });
+  const held_us = ends(held);
+  return { agents, waiting, arrive_us: spread(arrive), next_us, held_us, storm_us };
 }
 
 export function decisionBench(tell: (text: string) => void): { rows: DecisionRow[] } {
@@ -143,6 +172,7 @@ export function decisionBench(tell: (text: string) => void): { rows: DecisionRow
     const row = timeDecisions({ agents, waiting: 1000 });
     const told = ({ p50, p95, p99 }: Spread): string => `p50 ${p50}, p95 ${p95}, p99 ${p99} µs`;
     tell(`${agents} agents: arrivals ${told(row.arrive_us)}; next of 1,000: ${told(row.next_us)}`);
+    tell(`  at a limit: ${told(row.held_us)}; after failures: ${told(row.storm_us)}`);
     rows.push(row);
   }
   return { rows };

@@ -112,11 +112,16 @@ export class LimitAccount {
   /** Whether it has room for one more beside those that have just been let go. */
   fits(tokens: number, ahead: { requests: number; tokens: number; nowMs: number }): boolean {
     const { requests, nowMs } = ahead;
-    if (nowMs >= this.lease.expiresAtMs) return false;
-    if (this.concurrent !== null && this.running + requests >= this.concurrent) return false;
+    if (!this.hasSlotFor(requests + 1, nowMs)) return false;
     const hasRoom = (one: Bucket | null, needed: number): boolean =>
       one === null || one.allowance.waitMs(needed, nowMs) === 0;
     return hasRoom(this.requests, requests + 1) && hasRoom(this.tokens, ahead.tokens + tokens);
+  }
+
+  /** Whether so many more may run at once. */
+  hasSlotFor(more: number, nowMs: number): boolean {
+    if (nowMs >= this.lease.expiresAtMs) return false;
+    return this.concurrent === null || this.running + more <= this.concurrent;
   }
 
   /** L1. */

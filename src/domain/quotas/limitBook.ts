@@ -55,6 +55,8 @@ export class LimitBook {
   private readonly heap = new DeadlineHeap<LimitAccount>();
   /** Those that may have room for requests that they hold back. */
   private readonly improved = new Set<LimitAccount>();
+  /** Those with as many running as they may have, as of this event. */
+  private readonly full = new Set<LimitAccount>();
   /** Let go at this time already: each is tried once. */
   private readonly letGo = new Set<WaitingRequest>();
   /** L6: by the id of the project or key. */
@@ -72,6 +74,7 @@ export class LimitBook {
   /** The time of everything that follows. */
   advance(nowMs: number): void {
     this.nowMs = nowMs;
+    this.full.clear();
     this.letGo.clear();
   }
 
@@ -114,9 +117,13 @@ export class LimitBook {
       this.holdBack(waiting, { account, wakeAtMs: Infinity });
       return false;
     }
-    const hit = account.hit(account.amountOf(waiting.tokens), this.nowMs);
-    if (hit === null) return true;
-    this.holdBack(waiting, { account, wakeAtMs: this.nowMs + (hit.waitMs ?? Infinity) });
+    const isFull = this.full.has(account);
+    const hit = isFull ? null : account.hit(account.amountOf(waiting.tokens), this.nowMs);
+    if (hit === null && !isFull) return true;
+    // As long as nobody leaves, whoever asks next need not be looked at: its size makes no
+    // difference.
+    if (hit?.limit === 'concurrent_requests') this.full.add(account);
+    this.holdBack(waiting, { account, wakeAtMs: this.nowMs + (hit?.waitMs ?? Infinity) });
     return false;
   }
 
@@ -135,6 +142,7 @@ export class LimitBook {
     const { account, tokens } = reservation;
     const real = typeof spent === 'string' ? spent : spent.input + spent.output;
     account.settle({ tokens, spent: real, nowMs: this.nowMs });
+    this.full.delete(account);
     if (account.heldBack.size > 0) this.improved.add(account);
     // After a failed attempt the request goes on, or is rejected.
     if (spent !== 'nothing') this.settleKey(waiting, real);
@@ -217,7 +225,8 @@ export class LimitBook {
     const { nowMs } = this;
     const found: WaitingRequest[] = [];
     let tokens = 0;
-    for (const waiting of [...account.heldBack].toSorted((a, b) => a.order - b.order)) {
+    for (const waiting of inLine(account.heldBack)) {
+      if (!account.hasSlotFor(found.length + 1, nowMs)) break;
       if (this.letGo.has(waiting)) continue;
       const amount = account.amountOf(waiting.tokens);
       if (!account.fits(amount, { requests: found.length, tokens, nowMs })) continue;
@@ -228,16 +237,13 @@ export class LimitBook {
     return found;
   }
 
-  /** Nobody whom it holds back fits now: the first one may when time has filled it. */
+  /** Nobody whom it holds back fits now: the least of them may when time has filled it. */
   private holdOn(account: LimitAccount): void {
     this.improved.delete(account);
     if (account.heldBack.size === 0) return;
-    let wakeAtMs = Infinity;
-    for (const waiting of account.heldBack) {
-      const hit = account.hit(account.amountOf(waiting.tokens), this.nowMs);
-      wakeAtMs = Math.min(wakeAtMs, this.nowMs + (hit?.waitMs ?? Infinity));
-    }
-    account.wakeAtMs = wakeAtMs;
+    let least = Infinity;
+    for (const { tokens } of account.heldBack) least = Math.min(least, account.amountOf(tokens));
+    account.wakeAtMs = this.nowMs + (account.hit(least, this.nowMs)?.waitMs ?? Infinity);
     this.heap.put(account);
   }
 
@@ -267,6 +273,7 @@ export class LimitBook {
     { account, wakeAtMs }: { account: LimitAccount; wakeAtMs: number },
   ): void {
     const isFirst = account.heldBack.size === 0;
+    if (account.heldBack.has(waiting) && account.wakeAtMs <= wakeAtMs) return;
     account.heldBack.add(waiting);
     waiting.heldBackBy.add(account);
     if (!isFirst && account.heapIndex !== -1 && account.wakeAtMs <= wakeAtMs) return;
@@ -308,6 +315,13 @@ export class LimitBook {
     }
     this.sweepAt = Math.max(minLimitAccounts, this.accounts * 2);
   }
+}
+
+/** Mostly they stand in it already: those who came first were held back first. */
+function inLine(heldBack: ReadonlySet<WaitingRequest>): WaitingRequest[] {
+  const all = [...heldBack];
+  const isSorted = all.every((one, at) => at === 0 || (all[at - 1]?.order ?? 0) <= one.order);
+  return isSorted ? all : all.sort((one, other) => one.order - other.order);
 }
 
 function sizeOf({ endpoint, model, bodyBytes, maxTokens, abilities }: RoutedRequest): RequestSize {
