@@ -2,8 +2,8 @@
  * How long a decision of the scheduler takes, by the size of the fleet: arrivals that choose among
  * open instances, and ends that choose who is next among those that wait; the same ends where a
  * limit of its project holds back most of what waits, and where a tenth of the agents has just
- * failed. Everything that is learned has been learned before; nothing but the scheduler runs. On a machine that has other
- * things to do the 99th percentile is the length of its turns.
+ * failed. Everything that is learned has been learned before; nothing but the scheduler runs. On a
+ * machine that has other things to do the 99th percentile is the length of its turns.
  */
 import { performance } from 'node:perf_hooks';
 import type { AgentEntry } from '../src/domain/directory.ts';

@@ -99,6 +99,8 @@ export class AgentIndex {
       entry,
       gone: false,
       nonce: null,
+      lostNonce: null,
+      crashes: 0,
       life: 0,
       rttMs: null,
       models: nothingYet,

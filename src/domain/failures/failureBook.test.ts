@@ -198,6 +198,45 @@ test('a process that restarted pays for the one before it', () => {
   assert.equal(arrive('r2')?.agentId, 'one');
 });
 
+test('an agent whose process dies with each request gets a third of all, for ever', () => {
+  const { scheduler, link, arrive, send, ends, tick } = rig();
+  for (const other of [two, agentEntry({ id: 'three' })]) link(other, { slots: 1000 });
+  send({ type: 'agent', entry: one });
+  const instances = [{ instance: 'i1', modelId: 'model_a', slots: 4, abilities: ['chat'] }];
+  let life = 0;
+  let asked = 0;
+  const served = (): Dispatch => {
+    for (;;) {
+      const dispatch = there(arrive(`r${(asked += 1)}`));
+      if (dispatch.agentId === 'one' || asked > 500) return dispatch;
+      ends(dispatch);
+    }
+  };
+  /** Gives for how long it is spared. */
+  const crash = (how: 'busy' | 'idle' | 'only its link' = 'busy'): number => {
+    const nonce = `n${life}`;
+    if (how === 'busy') served();
+    send({ type: 'leave', agentId: 'one', nonce });
+    if (how !== 'only its link') life += 1;
+    send({ type: 'join', agentId: 'one', nonce: `n${life}` });
+    send({ type: 'grant', agentId: 'one', nonce: `n${life}`, instances });
+    const { penalties, agents, pools } = scheduler.fleet;
+    return penalties.of(agents.get('one'), pools.nowMs)?.leftMs ?? 0;
+  };
+  send({ type: 'join', agentId: 'one', nonce: 'n0' });
+  send({ type: 'grant', agentId: 'one', nonce: 'n0', instances });
+  assert.equal(crash('idle'), 0, 'it was stopped');
+  assert.equal(crash(), 0, 'once is a restart');
+  const first = crash();
+  assert.equal(first, shortestPenaltyMs);
+  tick(first);
+  assert.equal(crash(), 2 * shortestPenaltyMs);
+  tick(2 * shortestPenaltyMs);
+  assert.equal(crash('only its link'), 0, 'the same process lives');
+  ends(served());
+  assert.equal(crash(), 0, 'it has shown that it works');
+});
+
 test('a broken stream goes on where it cannot be continued, or waits for who broke it', () => {
   const { link, arrive, send, tick } = rig();
   link(one, { abilities: ['chat', 'continue'] });

@@ -6,6 +6,8 @@
  * F1 An agent that is not clear is passed over only while another candidate exists in a stage that
  *    the request may still reach, open yet or not: granted, able, not tried, and closer to clear.
  *    Whether it is busy makes no difference: it will be free, and the other one failed.
+ * F5 A second process in a row that was lost with requests under way is a strike against the next
+ *    one: in a crash loop an agent would begin clear, and be the idlest, again and again.
  * F4 A request that fails at every agent that tries it, two at least, is held against none of them:
  *    it may be the fault of what it asks for, and others share these agents.
  */
@@ -69,6 +71,7 @@ export class FailureBook {
       waiting.failedAt.add(agent.entry.id);
       if (this.penalties.failed(agent, this.nowMs)) waiting.strikes.push({ agent, life });
     }
+    if (health === 'good') agent.crashes = 0;
     const isClear = health === 'good' && this.penalties.clear(agent);
     return isClear ? [...agent.instances.values()] : none;
   }

@@ -75,13 +75,14 @@ export class PenaltyBox<Agent extends object> {
 
   /**
    * It failed a request. What fails while it is in the box began before, and is no new strike.
-   * Whether this was one.
+   * Whether this was one. `before`: strikes of earlier lives that count still.
    */
-  failed(agent: Agent, nowMs: number): boolean {
+  failed(agent: Agent, nowMs: number, before = 0): boolean {
     const known = this.penalties.get(agent);
     if (known !== undefined && nowMs < known.wakeAtMs) return false;
     this.total += 1;
-    const strikes = known === undefined || isForgotten(known, nowMs) ? 1 : known.strikes + 1;
+    const last = known === undefined || isForgotten(known, nowMs) ? before : known.strikes;
+    const strikes = last + 1;
     const penalty = known ?? { agent, strikes, wakeAtMs: 0, heapIndex: -1 };
     penalty.strikes = strikes;
     penalty.wakeAtMs =

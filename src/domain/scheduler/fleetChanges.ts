@@ -94,10 +94,18 @@ export class FleetChanges {
     const { agents, pools, penalties } = this.parts;
     const agent = agents.get(agentId);
     if (agent === undefined || agent.gone || agent.nonce === nonce) return nothing;
+    if (agent.nonce !== null) noteLoss(agent, agent.nonce);
     agents.forgetModels(agent);
     penalties.clear(agent);
     this.lives += 1;
     agent.life = this.lives;
+    if (agent.lostNonce !== null && agent.lostNonce !== nonce) {
+      // F5: it is another process: the one before was lost with all that it had to do. Once that
+      // is a restart.
+      agent.crashes += 1;
+      if (agent.crashes > 1) penalties.failed(agent, this.nowMs, agent.crashes - 2);
+    }
+    agent.lostNonce = null;
     pools.grant(agent, { nonce, instances: [], nowMs: this.nowMs });
     agents.setNonce(agent, { nonce, nowMs: this.nowMs });
     return nothing;
@@ -106,6 +114,7 @@ export class FleetChanges {
   private leave(event: { agentId: string; nonce: string }): FleetChange {
     const agent = this.linkedAgent(event);
     if (agent === undefined) return nothing;
+    noteLoss(agent, event.nonce);
     this.parts.agents.forgetModels(agent);
     this.unlink(agent, event.nonce);
     return nothing;
@@ -141,4 +150,10 @@ export class FleetChanges {
     const agent = this.parts.agents.get(event.agentId);
     return agent?.nonce === event.nonce ? agent : undefined;
   }
+}
+
+/** Its process has gone, or only its link: which of them, the next one tells. */
+function noteLoss(agent: KnownAgent, nonce: string): void {
+  const isBusy = [...agent.instances.values()].some(({ inFlight }) => inFlight > 0);
+  if (isBusy) agent.lostNonce = nonce;
 }

@@ -40,6 +40,10 @@ export interface KnownAgent {
   gone: boolean;
   /** Random per start of the agent's process; null while no link is up. */
   nonce: string | null;
+  /** The process that was lost with requests under way; null: the last one had none. */
+  lostNonce: string | null;
+  /** Processes that were lost so, one after the other, without an answer that was complete. */
+  crashes: number;
   /** Counts over all agents: another one each time that a process, new or known, has linked. */
   life: number;
   /** To it and back, in ms; null: not measured, or no link is up. */
