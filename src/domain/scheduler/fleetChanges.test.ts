@@ -85,8 +85,8 @@ test('how long requests take is forgotten when their only agent is renamed', () 
   assert.equal(command?.type, 'dispatch');
   state.nowMs += 2000;
   send({ type: 'end', claim: command.claim, slotFree: true });
-  const { pools, outlook } = scheduler.fleet;
-  const expected = () => outlook.ofNewcomer(pools.of(routedRequest(), 'shared'), state.nowMs);
+  const { outlook } = scheduler.fleet;
+  const expected = () => outlook.ofNewcomer(routedRequest(), ['shared'], state.nowMs);
   assert.equal(expected(), 0);
   send({ type: 'agent', entry: { ...entry, name: 'another' } });
   state.nowMs += outlookMs;

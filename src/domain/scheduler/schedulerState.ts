@@ -151,7 +151,7 @@ export interface WaitingRequest {
   begun: boolean;
   /** Those that were made before its answer broke. */
   attemptsBefore: number;
-  places: { pool: InstancePool; place: Place<WaitingRequest> }[];
+  places: { pool: InstancePool; stage: Stage; place: Place<WaitingRequest> }[];
   wakeAtMs: number;
   heapIndex: number;
 }

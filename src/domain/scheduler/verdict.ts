@@ -243,8 +243,7 @@ export function hasBoundShared(fleet: Fleet, { endpoint }: RoutedRequest): boole
 /** How long a new request like this would wait; null: nothing is known. */
 export function expectedWaitMs(fleet: Fleet, request: RoutedRequest): number | null {
   const { pools, outlook } = fleet;
-  const open = reachableStages(request).flatMap((stage) => pools.of(request, stage));
-  return outlook.ofNewcomer(open, pools.nowMs);
+  return outlook.ofNewcomer(request, reachableStages(request), pools.nowMs);
 }
 
 /** Says of the agents of each stage why they are out. Bounded: it never looks at a whole fleet. */

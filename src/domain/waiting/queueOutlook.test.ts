@@ -23,21 +23,25 @@ function rig(how: { tiers?: TierTable; slots?: number; owner?: string } = {}) {
     scheduler
       .handle({ ...event, atMs: nowMs } as SchedulerEvent)
       .filter((command) => command.type === 'dispatch');
-  const join = (agentId: string, projectId: string | null): void => {
+  const join = (agentId: string, projectId: string | null, abilities: string[] = []): void => {
     send({ type: 'agent', entry: agentEntry({ id: agentId, projectId }) });
     send({ type: 'join', agentId, nonce: 'n1' });
-    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities: [] }];
+    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities }];
     send({ type: 'grant', agentId, nonce: 'n1', instances });
   };
-  join('one', owner);
+  join('one', owner, ['tools']);
   const arrive = (
     id: string,
     project = 'a',
     over: Parameters<typeof endpointEntry>[0] = {},
+    abilities: string[] = [],
   ): Dispatch | undefined => {
     const of = projectEntry({ id: project, slug: project });
     const endpoint = endpointEntry(over);
-    return send({ type: 'arrive', request: routedRequest({ id, project: of, endpoint }) })[0];
+    return send({
+      type: 'arrive',
+      request: routedRequest({ id, project: of, endpoint, abilities }),
+    })[0];
   };
   const pass = (ms: number): void => {
     nowMs += ms;
@@ -190,4 +194,37 @@ test('who may go to shared agents later is told that somebody is free there', ()
   arrive('next', 'a', { fallback });
   pass(100);
   assert.ok((expectation('next').etaMs ?? 0) > 5_000, 'all are at work');
+});
+
+test('who waits for agents that are suspended, or cannot serve it, is told a time', () => {
+  const { arrive, pass, send, expectation } = rig({ owner: 'a' });
+  const closed = { fallback: { enabled: false, afterMs: 0, tier: null } };
+  const first = arrive('first', 'a', closed)?.claim ?? 0;
+  pass(3_000);
+  send({ type: 'end', claim: first, slotFree: true });
+  arrive('running', 'a', closed);
+  arrive('isolated', 'a', { ...closed, id: 'ep_b', minimumIsolation: 'microvm' });
+  arrive('waits', 'a', closed);
+  pass(outlookMs);
+  assert.ok((expectation('waits').etaMs ?? 0) > 0);
+  const entry = agentEntry({ id: 'one', projectId: 'a', state: 'suspended', stopMode: 'drain' });
+  send({ type: 'agent', entry });
+  pass(outlookMs);
+  assert.equal(expectation('waits').etaMs, null);
+});
+
+test('who needs what no free shared agent can is promised one', () => {
+  const { arrive, join, pass, send, expectation, scheduler } = rig({ owner: 'a' });
+  const fallback = { enabled: true, afterMs: 1_000, tier: null };
+  const first = arrive('first', 'a', { fallback })?.claim ?? 0;
+  pass(14_000);
+  send({ type: 'end', claim: first, slotFree: true });
+  arrive('running', 'a', { fallback });
+  arrive('plain', 'a', { fallback });
+  arrive('with tools', 'a', { fallback }, ['tools']);
+  join('other', null);
+  pass(400);
+  assert.equal(scheduler.queue.size, 2);
+  assert.equal(expectation('plain').etaMs, 600);
+  assert.notEqual(expectation('with tools').etaMs, 600);
 });

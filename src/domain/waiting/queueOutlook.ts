@@ -8,8 +8,14 @@
  * counter goes up by what that request costs. The time is a line: when the first instance opens,
  * and how long one request after the other keeps all of them from taking the next.
  */
-import { outlookMs, maxOutlookInstances } from '../limits.ts';
-import { agentExclusion } from '../agents/matching.ts';
+import { maxKeptServers, maxOutlookInstances, outlookMs } from '../limits.ts';
+import {
+  agentExclusion,
+  hasAbilities,
+  type RoutedRequest,
+  type Stage,
+} from '../agents/matching.ts';
+import type { EndpointEntry } from '../directory.ts';
 import { answerCharge, promptCharge } from './fairQueue.ts';
 import type { Placement } from '../placing/placement.ts';
 import type { Prefill } from '../prediction/latencyModel.ts';
@@ -35,6 +41,11 @@ interface Found<Value> {
   atMs: number;
 }
 
+/** Whether somebody in a pool may serve a request by what it is: one that is open, or a busy one. */
+type Server = 'open' | 'busy' | 'none';
+/** By stage and abilities. */
+type Servers = Map<string, Found<Server>>;
+
 const kept = <Value>(found: Found<Value> | undefined, nowMs: number): Value | undefined =>
   found !== undefined && nowMs - found.atMs < outlookMs ? found.value : undefined;
 
@@ -43,6 +54,7 @@ export class QueueOutlook {
   private readonly tiers: TierTable;
   private readonly pools: Pick<InstancePools, 'of'>;
   private readonly paces = new WeakMap<InstancePool, Found<Pace | null>>();
+  private readonly servers = new WeakMap<InstancePool, WeakMap<EndpointEntry, Servers>>();
   private readonly lines = new WeakMap<InstancePool, Found<Map<WaitingRequest, number>>>();
 
   constructor(options: {
@@ -57,16 +69,16 @@ export class QueueOutlook {
 
   /** Of one that waits: the best of the pools in which it stands and somebody serves. */
   of(waiting: WaitingRequest, nowMs: number): Expectation {
+    const { request, places } = waiting;
     let position = Infinity;
     let etaMs: number | null = null;
-    const all = waiting.places.map(({ pool }) => pool);
-    const served = all.filter(({ slots }) => slots > 0);
-    for (const pool of served.length > 0 ? served : all) {
+    const served = places.filter(({ pool }) => pool.slots > 0);
+    for (const { pool, stage } of served.length > 0 ? served : places) {
       const line = this.lineOf(pool, nowMs);
       const place = line.get(waiting) ?? this.placeOfLate(waiting, { pool, line, nowMs });
       position = Math.min(position, place);
       const pace = this.paceOf(pool, nowMs);
-      if (pace === null) continue;
+      if (pace === null || this.serverOf(pool, { request, stage, nowMs }) === 'none') continue;
       const takesMs = pace.opensInMs + (place - 1) * pace.perRequestMs;
       etaMs = Math.min(etaMs ?? Infinity, takesMs);
     }
@@ -79,11 +91,32 @@ export class QueueOutlook {
   /** By shared agents that are not open to it yet; null: they never will be, or nobody knows. */
   private byFallback({ fallbackAtMs, request }: WaitingRequest, nowMs: number): number | null {
     if (fallbackAtMs === null) return null;
-    const pools = this.pools.of(request, 'shared').filter((pool) => mayServe(pool, request));
     // Where somebody is free it is no matter how long requests take there.
-    const isFree = pools.some(({ waiting, open }) => waiting.size === 0 && open.size > 0);
-    const takesMs = isFree ? 0 : this.ofNewcomer(pools, nowMs);
+    const isFree = this.pools
+      .of(request, 'shared')
+      .filter(({ waiting }) => waiting.size === 0)
+      .some((pool) => this.serverOf(pool, { request, stage: 'shared', nowMs }) === 'open');
+    const takesMs = isFree ? 0 : this.ofNewcomer(request, ['shared'], nowMs);
     return takesMs === null ? null : Math.max(fallbackAtMs - nowMs, takesMs);
+  }
+
+  /** Asked by each that waits, and each time that somebody looks: kept for `outlookMs`. */
+  private serverOf(
+    pool: InstancePool,
+    { request, stage, nowMs }: { request: RoutedRequest; stage: Stage; nowMs: number },
+  ): Server {
+    const { endpoint, abilities } = request;
+    const ofPool = this.servers.get(pool) ?? new WeakMap<EndpointEntry, Servers>();
+    this.servers.set(pool, ofPool);
+    const ofEndpoint = ofPool.get(endpoint) ?? new Map<string, Found<Server>>();
+    ofPool.set(endpoint, ofEndpoint);
+    const key = [stage, ...abilities].join('|');
+    const known = kept(ofEndpoint.get(key), nowMs);
+    if (known !== undefined) return known;
+    if (ofEndpoint.size >= maxKeptServers) ofEndpoint.clear();
+    const value = serverOf(pool, { request, stage });
+    ofEndpoint.set(key, { value, atMs: nowMs });
+    return value;
   }
 
   /** Not before its project has room again in the limit that holds it back; null: who knows. */
@@ -103,14 +136,16 @@ export class QueueOutlook {
     return latestMs;
   }
 
-  /** What one who joins the end of these lines now may expect to wait; null: nothing is known. */
-  ofNewcomer(pools: readonly InstancePool[], nowMs: number): number | null {
+  /** What one who comes now may expect to wait in these stages; null: nothing is known. */
+  ofNewcomer(request: RoutedRequest, stages: readonly Stage[], nowMs: number): number | null {
     let etaMs: number | null = null;
-    for (const pool of pools) {
-      const pace = this.paceOf(pool, nowMs);
-      if (pace === null) continue;
-      const takesMs = pace.opensInMs + pool.waiting.size * pace.perRequestMs;
-      etaMs = Math.min(etaMs ?? Infinity, takesMs);
+    for (const stage of stages) {
+      for (const pool of this.pools.of(request, stage)) {
+        const pace = this.paceOf(pool, nowMs);
+        if (pace === null || this.serverOf(pool, { request, stage, nowMs }) === 'none') continue;
+        const takesMs = pace.opensInMs + pool.waiting.size * pace.perRequestMs;
+        etaMs = Math.min(etaMs ?? Infinity, takesMs);
+      }
     }
     return etaMs;
   }
@@ -180,14 +215,23 @@ export class QueueOutlook {
 
 const isRetry = (item: WaitingRequest | undefined): boolean => item !== undefined && item.order < 0;
 
-/** Whether some of the first of a pool may serve it as shared agents, by who they are. */
-function mayServe(pool: InstancePool, request: WaitingRequest['request']): boolean {
+/** As far as the first ones of a pool tell. */
+function serverOf(
+  pool: InstancePool,
+  { request, stage }: { request: RoutedRequest; stage: Stage },
+): Server {
+  let found: Server = 'none';
   let looked = 0;
-  for (const { agent } of pool.instances) {
-    if ((looked += 1) > maxOutlookInstances) return false;
-    if (agentExclusion(agent.entry, { request, stage: 'shared' }) === null) return true;
+  for (const instance of pool.instances) {
+    if ((looked += 1) > maxOutlookInstances) break;
+    const { agent, nonce, abilities, slots } = instance;
+    if (slots === 0 || agent.nonce !== nonce) continue;
+    if (agentExclusion(agent.entry, { request, stage }) !== null) continue;
+    if (!hasAbilities(abilities, { asked: request.abilities })) continue;
+    if (pool.open.has(instance)) return 'open';
+    found = 'busy';
   }
-  return false;
+  return found;
 }
 
 /** Null: no instance is there, or nothing is known of how long they take. */
@@ -200,7 +244,7 @@ function paceOf(pool: InstancePool, nowMs: number): Pace | null {
   for (const instance of pool.instances) {
     if (looked === maxOutlookInstances) break;
     looked += 1;
-    if (instance.slots === 0) continue;
+    if (instance.slots === 0 || instance.agent.entry.state !== 'enrolled') continue;
     const pace = instancePace(instance, { typical, pool, nowMs });
     if (pace === null) continue;
     granted += 1;

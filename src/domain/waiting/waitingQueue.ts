@@ -368,7 +368,7 @@ export class WaitingQueue {
     if (isShared) this.placement.waits(waiting, this.nowMs);
     for (const pool of this.fleet.pools.toWaitIn(request, stage)) {
       const wasAlone = pool.waiting.projectCount === 1;
-      waiting.places.push({ pool, place: pool.waiting.insert(waiting) });
+      waiting.places.push({ pool, stage, place: pool.waiting.insert(waiting) });
       if (wasAlone && pool.waiting.projectCount > 1) this.fleet.pools.widened(pool);
     }
   }
