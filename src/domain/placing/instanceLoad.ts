@@ -83,7 +83,8 @@ export interface RoomFigures {
 }
 
 export class InstanceLoad {
-  readonly model: LatencyModel;
+  /** Changes only when it is granted again after it was not (M1). */
+  model: LatencyModel;
   readonly cache = newCacheAccount();
   private readonly room: RoomLearner;
   /** Tokens of prompts and answers in flight, as they were estimated. */

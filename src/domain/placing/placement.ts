@@ -72,10 +72,20 @@ export class Placement {
     return { predictor: this.models.gauges(), prefixBlocks: this.index.size };
   }
 
-  /** The load of an instance that is granted for the first time. */
+  /** The load of an instance that is granted for the first time, until it is `withdrawn`. */
   begin(agent: AgentEntry, granted: GrantedInstance): InstanceLoad {
     const { holdsTokens = null } = granted;
-    return new InstanceLoad(this.models.of(agent, granted), holdsTokens);
+    return new InstanceLoad(this.models.grant(agent, granted), holdsTokens);
+  }
+
+  /** It is not granted any more. What was learned of it is for the one that comes in its place. */
+  withdrawn({ load }: EngineInstance): void {
+    this.models.left(load.model);
+  }
+
+  /** It is granted again, after all; meanwhile another one may have taken what was learned. */
+  cameBack({ load, agent }: EngineInstance, granted: GrantedInstance): void {
+    load.model = this.models.grant(agent.entry, granted);
   }
 
   /** From here on it is found by what it holds. */

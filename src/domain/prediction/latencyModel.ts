@@ -86,6 +86,8 @@ const idle: Load = { ahead: 0, own: 0, aheadPairs: 0, ownPairs: 0, running: 0, h
 export class LatencyModel {
   /** TTFTs that were learned from. */
   samples = 0;
+  /** Predictions that the gauges look back on. */
+  judged = 0;
   private tpotSamples = 0;
   private readonly kind: LatencyModel | null;
   private prior: Prior | null = null;
@@ -96,7 +98,6 @@ export class LatencyModel {
   private ttftComparison = new Comparison();
   private tpotComparison = new Comparison();
   private quantile = firstQuantile;
-  private judged = 0;
   private mape = 0;
   private coverage = 0;
 

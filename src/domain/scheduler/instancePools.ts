@@ -43,6 +43,7 @@ export class InstancePools {
   private readonly placement: Placement;
   /** Instances that are closed by their backlog alone, by the time at which they open. */
   private readonly closed = new DeadlineHeap<InstanceLoad>();
+  /** Those that are granted. */
   private readonly ofLoad = new Map<InstanceLoad, EngineInstance>();
   /** Where somebody who was held back may have been let go. */
   private readonly wider = new Set<InstancePool>();
@@ -222,6 +223,7 @@ export class InstancePools {
     const { modelId, abilities, slots } = one;
     const known = agent.instances.get(key);
     const instance = known?.modelId === modelId ? known : this.begin({ agent, nonce, one });
+    if (instance === known && !this.ofLoad.has(known.load)) this.placement.cameBack(known, one);
     if (known !== undefined && known !== instance) this.retire(known, nowMs);
     agent.instances = new Map([...agent.instances, [key, instance]]);
     for (const pool of instance.pools) pool.slots += slots - instance.slots;
@@ -243,6 +245,7 @@ export class InstancePools {
   }
 
   private retire(instance: EngineInstance, nowMs: number): void {
+    if (this.ofLoad.has(instance.load)) this.placement.withdrawn(instance);
     this.detach(instance, nowMs);
     instance.slots = 0;
     this.forgetIfIdle(instance);

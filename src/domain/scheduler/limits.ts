@@ -6,9 +6,6 @@ export const minLatencySamples = 8;
 /** The longest time that is learned from; what took longer counts as this. */
 export const longestMeasuredMs = 3_600_000;
 
-/** Kinds of machines whose models are kept; the one that was asked for longest ago goes first. */
-export const maxKinds = 1024;
-
 /** Blocks of prompts that are remembered for one project and model. */
 export const maxPrefixBlocksInScope = 16_384;
 
@@ -56,5 +53,11 @@ export const maxPassedOver = 256;
 /** Those closest to their deadlines that are looked at before them. */
 export const maxUrgent = 4;
 
-/** Machines whose models are kept while they are away. */
+/**
+ * Models of machines that are kept while these are away. Where there are more, the agent that went
+ * longest ago loses one. There are no more kinds than these and the granted ones (M4).
+ */
 export const maxMachines = 16_384;
+
+/** The same of one agent: it has no more of the room that all share. */
+export const maxModelsOfAgent = 64;
