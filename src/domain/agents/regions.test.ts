@@ -63,10 +63,17 @@ test('the map of the operator is overruled by a measurement', () => {
   assert.equal(regions.nearness(here, agent('eu-2', 1)), 'near', 'it names neither');
 });
 
-test('regions without number use up all memory', () => {
+test('regions without number use up all memory, or those where agents are linked', () => {
   const regions = new Regions('local');
+  regions.note(shared('stays', 'linked'), 1);
   regions.note(shared('1', 'first'), 1);
-  for (let n = 0; n < 10_000; n += 1) regions.note(shared('1', `r${n}`), 1);
-  assert.equal(regions.nearness(from('first'), agent('r1', 1)), 'far');
-  assert.equal(regions.nearness(from('r2'), agent('r1', 1)), 'near');
+  regions.left(shared('1', 'first'));
+  const moves = (n: number) => ({ id: 'moves', projectId: 'b', region: `r${n}` });
+  for (let n = 0; n <= 10_000; n += 1) {
+    regions.note(moves(n), 1);
+    regions.left(moves(n));
+  }
+  assert.equal(regions.nearness(from('first'), agent('rack-2', 1)), 'far');
+  assert.equal(regions.nearness(from('linked'), agent('rack-2', 1)), 'near');
+  assert.equal(regions.nearness(from('r9999', 'b'), agent('rack-2', 1)), 'near');
 });

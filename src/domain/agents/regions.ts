@@ -11,7 +11,7 @@ import { emptyRegionMap, isNamed, nearnessOf, type Nearness, type RegionMap } fr
 
 /** Round trips that add up to no more, in ms, are near: what a near region costs in the score. */
 export const nearRttMs = 25;
-/** Regions whose round trip is remembered, each once for every project that has agents there. */
+/** Regions whose round trip is remembered where nobody is linked any more, once for each owner. */
 const maxMeasured = 10_000;
 
 /** Of whose agent a round trip was measured. */
@@ -67,9 +67,15 @@ export class Regions {
     known.rttMs.set(agent.id, rttMs);
     if (rttMs <= known.leastMs) known.leastMs = rttMs;
     else if (known.rttMs.size === 1 || before === known.leastMs) known.leastMs = leastOf(known);
-    const oldest = this.measured.keys().next();
-    if (this.measured.size > maxMeasured && oldest.done !== true) {
-      this.measured.delete(oldest.value);
+    if (this.measured.size > maxMeasured) this.forgetOne();
+  }
+
+  /** One that nobody is linked in; of the others there are no more than agents. */
+  private forgetOne(): void {
+    for (const [key, { rttMs }] of this.measured) {
+      if (rttMs.size > 0) continue;
+      this.measured.delete(key);
+      return;
     }
   }
 

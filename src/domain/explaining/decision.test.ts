@@ -81,3 +81,23 @@ test('a request that waited for its turn says that it was compared with others',
   assert.equal(turn.decision.candidates[0]?.scored.item.agent.entry.id, turn.agentId);
   assert.deepEqual(missesOf(turn.decision), [[running[1]?.agentId, 'busy']]);
 });
+
+test('where one candidate is unknown, others than the next best are named', () => {
+  const { send, agent, arrive } = rig();
+  for (let n = 0; n < 12; n += 1) agent(`a${n}`, { slots: 2 + n });
+  const speed = { firstByteMs: 50, perTokenMs: 10 };
+  for (let n = 0; n < 11; n += 1) {
+    const instances = [
+      { instance: 'i1', modelId: 'model_a', slots: 2 + n, abilities: ['chat'], speed },
+    ];
+    send({ type: 'grant', agentId: `a${n}`, nonce: 'n1', instances });
+  }
+  const taken = arrive('r1');
+  assert.ok(taken);
+  const [, ...others] = taken.decision.candidates.map(({ scored }) => scored.product);
+  assert.equal(others.length, 7);
+  assert.deepEqual(
+    others,
+    others.toSorted((one, other) => one - other),
+  );
+});

@@ -8,7 +8,7 @@
  */
 import type { ExclusionReason } from '../agents/matching.ts';
 import { maxDecisionCandidates, maxNearestMisses, maxSurveyed } from '../limits.ts';
-import type { Scored } from '../placing/score.ts';
+import { valueIn, type Scored } from '../placing/score.ts';
 import type { Work } from '../placing/instanceLoad.ts';
 import type { EngineInstance, InstancePool } from '../scheduler/schedulerState.ts';
 
@@ -96,14 +96,13 @@ export function turnDecision(instance: EngineInstance, work: Work): Decision {
   return { how: 'turn', candidates: [{ scored, parts }], counted: 1, out };
 }
 
-const valueOf = ({ cost, product }: Scored<EngineInstance>): number => cost ?? product;
-
-/** The one that was taken and the cheapest others. */
+/** The one that was taken and the cheapest others, by what they were compared by. */
 function cheapest(
   scored: readonly Scored<EngineInstance>[],
   taken: Scored<EngineInstance>,
 ): Scored<EngineInstance>[] {
   const kept: Scored<EngineInstance>[] = [];
+  const valueOf = valueIn(scored);
   for (const one of scored) {
     if (one === taken) continue;
     const isFull = kept.length === maxDecisionCandidates - 1;

@@ -64,6 +64,14 @@ export function scoreOf<Item>(
   return { item, cost, product, samples, ttftMs, decodeMs, priceMs, load: found, inFlight };
 }
 
+/** What candidates are compared by: costs in ms where all have one, else the product. */
+export function valueIn<Item>(
+  candidates: readonly Scored<Item>[],
+): (candidate: Scored<Item>) => number {
+  const areTimes = candidates.every(({ cost }) => cost !== null);
+  return ({ cost, product }) => (areTimes ? (cost ?? 0) : product);
+}
+
 /** The one to take; undefined of none. */
 export function takeBest<Item>(
   candidates: readonly Scored<Item>[],
@@ -80,7 +88,7 @@ export function takeBest<Item>(
       );
     }
   }
-  const valueOf = ({ cost, product }: Scored<Item>): number => (areTimes ? (cost ?? 0) : product);
+  const valueOf = valueIn(candidates);
   let least = Infinity;
   let best: Scored<Item>[] = [];
   for (const candidate of candidates) {

@@ -241,8 +241,8 @@ export class LatencyModel {
     const told = this.ttftAlarm.note(sample, factor);
     if (told === null) return false;
     this.ttft = newTtftFit();
-    this.ttftComparison = new Comparison();
-    [this.samples, this.quantile] = [0, firstQuantile];
+    this.ttftComparison = new Comparison({ follows: true });
+    this.samples = 0;
     for (const one of told) this.takeTtft(one);
     return true;
   }
@@ -253,7 +253,7 @@ export class LatencyModel {
     const told = this.tpotAlarm.note(sample, Math.max(tpotFloorMs, sample.measured) / foreseen);
     if (told === null) return false;
     this.tpot = newTpotFit();
-    this.tpotComparison = new Comparison();
+    this.tpotComparison = new Comparison({ follows: true });
     this.tpotSamples = 0;
     for (const one of told) this.takeTpot(one);
     return true;

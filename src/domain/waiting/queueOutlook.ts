@@ -41,7 +41,7 @@ interface Found<Value> {
   atMs: number;
 }
 
-/** Whether somebody in a pool may serve a request by what it is: one that is open, or a busy one. */
+/** Whether somebody in a pool may serve a request by what it is: an open one, or a busy one. */
 type Server = 'open' | 'busy' | 'none';
 /** By stage and abilities. */
 type Servers = Map<string, Found<Server>>;
