@@ -9,6 +9,15 @@ export const maxWaitingRequests = 4096;
 /** Bodies of the requests that wait, over all projects. */
 export const maxWaitingBytes = 128 * 1024 * 1024;
 
+/**
+ * One project's part of these, on all tiers together: an eighth, so that what a few of them send
+ * leaves room for all others. Of requests that is more than any one tier allows (384 at most, as
+ * tiers are shipped); where an operator lets a tier have more, it holds no project on that tier to
+ * less. Of bytes it is one body of the largest size as shipped; a larger one may wait by itself.
+ */
+export const maxProjectWaitingRequests = maxWaitingRequests / 8;
+export const maxProjectWaitingBytes = maxWaitingBytes / 8;
+
 /** Waiting requests of a project per running one that its tier allows. */
 export const waitingPerConcurrent = 4;
 

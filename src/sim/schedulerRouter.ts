@@ -43,7 +43,8 @@ export class SchedulerRouter implements SimulatedRouter {
     const { random, queueTimeoutMs, inFlightCap } = options;
     const unlimited = { tokensPerMinute: null, requestsPerMinute: null, concurrentPerProject: 1e9 };
     const tiers = tierTable(Object.fromEntries(tierSlugs.map((slug) => [slug, unlimited])));
-    const waiting = { maxRequests: Infinity, maxBytes: Infinity, longestMs: Infinity };
+    const bounds = { maxRequests: Infinity, maxBytes: Infinity, maxProjectBytes: Infinity };
+    const waiting = { ...bounds, longestMs: Infinity };
     this.scheduler = new Scheduler({ random, config: { tiers, waiting } });
     this.queueTimeoutMs = queueTimeoutMs;
     this.inFlightCap = inFlightCap;

@@ -168,6 +168,12 @@ export interface SetTimer {
   atMs: number;
 }
 
+/**
+ * Bounds of the queue: requests and bytes in all, those of one project, and its requests on one
+ * tier (`project`).
+ */
+export type QueueBound = 'requests' | 'bytes' | 'project' | 'project_requests' | 'project_bytes';
+
 /** Why a request was not served, with what its refusal and its receipt say. */
 export type Verdict =
   | {
@@ -182,7 +188,7 @@ export type Verdict =
   | {
       kind: 'queue_full';
       /** Which bound it met. */
-      bound: 'requests' | 'bytes' | 'project';
+      bound: QueueBound;
       limit: number;
       used: number;
       expectedWaitMs: number | null;

@@ -5,7 +5,8 @@
  * Invariants
  * Q1 A request waits at most `longestMs` from its arrival, retries included; one whose answer has
  *    begun, as long again for each time that it breaks.
- * Q2 Requests, bytes and requests per project are bounded (R6); what is over is refused, not kept.
+ * Q2 Requests and bytes are bounded (R6), in all and of one project, and of requests those of one
+ *    project on one tier; what is over is refused, not kept. No project has the whole line.
  */
 import { addTo } from '../../lib/addTo.ts';
 import { claimExclusion } from '../scheduler/choice.ts';
@@ -14,6 +15,8 @@ import type { LimitBook } from '../quotas/limitBook.ts';
 import {
   longestQueueTimeoutMs,
   maxRetries,
+  maxProjectWaitingBytes,
+  maxProjectWaitingRequests,
   maxRetriesOfBroken,
   maxWaitingBytes,
   maxWaitingRequests,
@@ -25,7 +28,7 @@ import {
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
-import type { Verdict } from '../scheduler/schedulerEvents.ts';
+import type { QueueBound, Verdict } from '../scheduler/schedulerEvents.ts';
 import type { AgentGroup, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { FailureBook } from '../failures/failureBook.ts';
 import type { Room } from '../placing/instanceLoad.ts';
@@ -37,6 +40,9 @@ import { expectedWaitMs, hasBoundShared, type Fleet } from '../scheduler/verdict
 export interface WaitingBounds {
   maxRequests: number;
   maxBytes: number;
+  /** Of these, one project's part, on all tiers together. */
+  maxProjectRequests: number;
+  maxProjectBytes: number;
   /** Waiting requests per running one that the endpoint's tier allows a project. */
   perConcurrent: number;
   /** The longest that any may wait, in ms. */
@@ -46,6 +52,8 @@ export interface WaitingBounds {
 const defaultBounds: WaitingBounds = {
   maxRequests: maxWaitingRequests,
   maxBytes: maxWaitingBytes,
+  maxProjectRequests: maxProjectWaitingRequests,
+  maxProjectBytes: maxProjectWaitingBytes,
   perConcurrent: waitingPerConcurrent,
   longestMs: longestQueueTimeoutMs,
 };
@@ -59,7 +67,10 @@ export class WaitingQueue {
   private readonly placement: Placement;
   private readonly byId = new Map<string, WaitingRequest>();
   private readonly heap = new DeadlineHeap<WaitingRequest>();
+  /** By project and tier. */
+  private readonly perTier = new Map<string, number>();
   private readonly perProject = new Map<string, number>();
+  private readonly bytesPerProject = new Map<string, number>();
   private readonly perEndpoint = new Map<string, number>();
   private totalBytes = 0;
   private lastOrder = 0;
@@ -100,9 +111,11 @@ export class WaitingQueue {
     return this.totalBytes;
   }
 
-  /** What its bounds are held against; projects count once for each tier. */
+  /** What its bounds are held against; projects count once for each sum of theirs. */
   audit(): { waitingBytes: number; waitingProjects: number } {
-    return { waitingBytes: this.totalBytes, waitingProjects: this.perProject.size };
+    const { totalBytes: waitingBytes, perTier, perProject, bytesPerProject } = this;
+    const waitingProjects = perTier.size + perProject.size + bytesPerProject.size;
+    return { waitingBytes, waitingProjects };
   }
 
   all(): Iterable<WaitingRequest> {
@@ -163,24 +176,30 @@ export class WaitingQueue {
 
   /** Q2: why there is no room for one more; null when there is. */
   boundMet(request: RoutedRequest): Verdict | null {
-    const { maxRequests, maxBytes } = this.bounds;
-    const inProject = this.perProject.get(projectKey(request)) ?? 0;
-    const tier = this.tiers[request.endpoint.tier];
-    const maxInProject = tier.concurrentPerProject * this.bounds.perConcurrent;
-    const full = (
-      bound: 'requests' | 'bytes' | 'project',
-      limit: number,
-      used: number,
-    ): Verdict => ({
+    const { maxRequests, maxBytes, maxProjectRequests, maxProjectBytes, perConcurrent } =
+      this.bounds;
+    const { bodyBytes, endpoint, project } = request;
+    const onTier = this.perTier.get(tierKey(request)) ?? 0;
+    const ofProject = this.perProject.get(project.id) ?? 0;
+    const bytesOfProject = this.bytesPerProject.get(project.id) ?? 0;
+    const maxOnTier = this.tiers[endpoint.tier].concurrentPerProject * perConcurrent;
+    // Where the operator lets a tier have more of a project, it may have as many of it.
+    const maxOfProject = Math.max(maxProjectRequests, maxOnTier);
+    const full = (bound: QueueBound, limit: number, used: number): Verdict => ({
       kind: 'queue_full',
       bound,
       limit,
       used,
       expectedWaitMs: expectedWaitMs(this.fleet, request),
     });
-    if (inProject >= maxInProject) return full('project', maxInProject, inProject);
+    if (onTier >= maxOnTier) return full('project', maxOnTier, onTier);
+    if (ofProject >= maxOfProject) return full('project_requests', maxOfProject, ofProject);
+    // One body may wait, whatever its size: else the largest ones never could.
+    if (bytesOfProject > 0 && bytesOfProject + bodyBytes > maxProjectBytes) {
+      return full('project_bytes', maxProjectBytes, bytesOfProject);
+    }
     if (this.size >= maxRequests) return full('requests', maxRequests, this.size);
-    const bytes = this.totalBytes + request.bodyBytes;
+    const bytes = this.totalBytes + bodyBytes;
     return bytes > maxBytes ? full('bytes', maxBytes, this.totalBytes) : null;
   }
 
@@ -188,9 +207,7 @@ export class WaitingQueue {
   add(waiting: WaitingRequest): void {
     const { request } = waiting;
     this.byId.set(request.id, waiting);
-    this.totalBytes += request.bodyBytes;
-    addTo(this.perProject, { key: projectKey(request), by: 1 });
-    addTo(this.perEndpoint, { key: request.endpoint.id, by: 1 });
+    this.count(request, 1);
     waiting.own = this.placement.leastOwn(waiting);
     for (const stage of waiting.stages) this.stand(waiting, stage);
     this.fleet.pools.waits(waiting);
@@ -201,9 +218,7 @@ export class WaitingQueue {
   remove(waiting: WaitingRequest): void {
     const { request } = waiting;
     if (!this.byId.delete(request.id)) return;
-    this.totalBytes -= request.bodyBytes;
-    addTo(this.perProject, { key: projectKey(request), by: -1 });
-    addTo(this.perEndpoint, { key: request.endpoint.id, by: -1 });
+    this.count(request, -1);
     for (const { pool, place } of waiting.places) {
       pool.waiting.remove(place);
       this.fleet.pools.dropIfEmpty(pool);
@@ -212,6 +227,15 @@ export class WaitingQueue {
     this.placement.waitsNoMore(waiting);
     this.heap.remove(waiting);
     this.limits.forget(waiting);
+  }
+
+  private count(request: RoutedRequest, by: 1 | -1): void {
+    const { bodyBytes, endpoint, project } = request;
+    this.totalBytes += by * bodyBytes;
+    addTo(this.perTier, { key: tierKey(request), by });
+    addTo(this.perProject, { key: project.id, by });
+    addTo(this.bytesPerProject, { key: project.id, by: by * bodyBytes });
+    addTo(this.perEndpoint, { key: endpoint.id, by });
   }
 
   /** A retry goes before everybody, with its old deadline. It does not wait yet. */
@@ -389,5 +413,5 @@ function mayServeSome(group: AgentGroup | undefined, request: RoutedRequest): bo
   );
 }
 
-const projectKey = (request: RoutedRequest): string =>
+const tierKey = (request: RoutedRequest): string =>
   `${request.project.id}|${request.endpoint.tier}`;

@@ -69,6 +69,30 @@ const cases: readonly {
   },
   {
     verdict: {
+      kind: 'queue_full',
+      bound: 'project_requests',
+      limit: 512,
+      used: 512,
+      expectedWaitMs: null,
+    },
+    knob: '512 of the queue (waiting_project_requests = 512)',
+    expectedMs: null,
+    retryMs: 5000,
+  },
+  {
+    verdict: {
+      kind: 'queue_full',
+      bound: 'project_bytes',
+      limit: 16_777_216,
+      used: 9_000_000,
+      expectedWaitMs: 2000,
+    },
+    knob: '16777216 of the queue (waiting_project_bytes = 16777216)',
+    expectedMs: 2000,
+    retryMs: 2000,
+  },
+  {
+    verdict: {
       kind: 'concurrency_exceeded',
       hit: { ...tokens, limit: 'concurrent_requests', value: 5, used: 5, needed: 1, waitMs: null },
       tier: 'free',

@@ -8,7 +8,7 @@ import type { EndpointEntry } from '../../domain/directory.ts';
 import { maxRetries, waitingPerConcurrent } from '../../domain/limits.ts';
 import type { ExclusionReason } from '../../domain/agents/matching.ts';
 import type { Tier } from '../../domain/tiers/tiers.ts';
-import type { Explanation, Verdict } from '../../domain/scheduler/schedulerEvents.ts';
+import type { Explanation, QueueBound, Verdict } from '../../domain/scheduler/schedulerEvents.ts';
 import type { ResetCode } from '../../protocol/link.ts';
 import type { Outcome, Refusal } from '../ports.ts';
 import { budgetRefusal } from './budgetRefusal.ts';
@@ -160,12 +160,18 @@ function queueTimeout(
 
 function queueFull(verdict: Extract<Verdict, { kind: 'queue_full' }>): Refusal {
   const { bound, limit, used, expectedWaitMs } = verdict;
-  const what = {
+  const what: Readonly<Record<QueueBound, string>> = {
     requests: `${used} requests wait, and the queue holds ${limit}`,
     bytes: `${used} bytes of requests wait, and the queue holds ${limit}`,
     project:
       `${used} requests of this project wait on this tier, and it may have ${limit}: ` +
       `${waitingPerConcurrent} for each that may run (the tier's concurrentPerProject)`,
+    project_requests:
+      `${used} requests of this project wait on all its tiers, ` +
+      `and it may have ${limit} of the queue`,
+    project_bytes:
+      `${used} bytes of requests of this project wait on all its tiers, ` +
+      `and it may have ${limit} of the queue`,
   };
   const name = `waiting_${bound}`;
   const message = `The queue is full: ${what[bound]} (${name} = ${limit}).`;
