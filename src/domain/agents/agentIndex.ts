@@ -134,9 +134,9 @@ export class AgentIndex {
   private leaveGroups(agent: KnownAgent, nowMs: number): void {
     for (const group of agent.groups) {
       group.members.delete(agent);
-      const wasActive = group.active;
+      const wasActive = group.active.size > 0;
       count(group, { agent, by: -1 });
-      if (wasActive > 0 && group.active === 0) group.lastActiveAtMs = nowMs;
+      if (wasActive && group.active.size === 0) group.lastActiveAtMs = nowMs;
     }
     agent.groups = [];
   }
@@ -148,7 +148,7 @@ export class AgentIndex {
       key,
       members: new Set(),
       enrolled: 0,
-      active: 0,
+      active: new Set(),
       lastActiveAtMs: -Infinity,
     };
     this.groups.set(key, group);
@@ -183,5 +183,7 @@ function count(group: AgentGroup, step: { agent: KnownAgent; by: 1 | -1 }): void
   const { agent, by } = step;
   if (agent.entry.state !== 'enrolled') return;
   group.enrolled += by;
-  if (agent.nonce !== null) group.active += by;
+  if (agent.nonce === null) return;
+  if (by === 1) group.active.add(agent);
+  else group.active.delete(agent);
 }

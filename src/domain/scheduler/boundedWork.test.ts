@@ -5,10 +5,12 @@ import { seededRandom } from '../../lib/random.ts';
 import {
   agentEntry,
   endpointEntry,
+  modelEntry,
   projectEntry,
   routedRequest,
 } from '../../testing/router/directoryEntries.ts';
 import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
+import { maxExplainedAgents } from '../limits.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Choice } from './choice.ts';
 import type {
@@ -16,8 +18,10 @@ import type {
   SchedulerCommand,
   SchedulerEvent,
   UntimedEvent,
+  Verdict,
 } from './schedulerEvents.ts';
 import type { WaitingRequest } from './schedulerState.ts';
+import type { AgentEntry } from '../directory.ts';
 
 /** Counts how often it looks for an agent for a request, and for a request for an instance. */
 class Counting extends Scheduler {
@@ -54,6 +58,28 @@ function rig(concurrentPerProject: number) {
     const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities: [] }];
     send({ type: 'grant', agentId: id, nonce: 'n1', instances });
   };
+  /** Agents whose entries count how often they are looked at, and at how many of them. */
+  const watched = (over: Partial<AgentEntry>, count: number) => {
+    const seen = new Set<string>();
+    const looks = { all: 0, seen };
+    for (let n = 0; n < count; n += 1) {
+      const id = `w${n}`;
+      const entry = new Proxy(agentEntry({ id, ...over }), {
+        get: (of, key): unknown => {
+          looks.all += 1;
+          seen.add(id);
+          return Reflect.get(of, key);
+        },
+      });
+      send({ type: 'agent', entry });
+    }
+    return (act: () => void): { all: number; agents: number } => {
+      looks.all = 0;
+      seen.clear();
+      act();
+      return { all: looks.all, agents: seen.size };
+    };
+  };
   const arrive = (id: string, project: string): Dispatch[] => {
     const of = projectEntry({ id: project });
     const endpoint = endpointEntry({ id: `ep_${project}`, projectId: project });
@@ -70,8 +96,11 @@ function rig(concurrentPerProject: number) {
     const { choices, turns } = scheduler;
     return { choices, turns };
   };
-  return { scheduler, state, send, agent, arrive, end, counted };
+  return { scheduler, state, send, agent, watched, arrive, end, counted };
 }
+
+const rejected = (commands: readonly SchedulerCommand[]): Verdict[] =>
+  commands.flatMap((command) => (command.type === 'reject' ? [command.verdict] : []));
 
 const dispatched = (commands: readonly SchedulerCommand[]): Dispatch[] =>
   commands.filter((command) => command.type === 'dispatch');
@@ -136,4 +165,59 @@ test('in a storm of failures each event asks all who wait for each agent that fa
   // The last of the clear ones goes: those that failed are all that is left.
   const all = dispatched(send({ type: 'leave', agentId: 'clear', nonce: 'n1' }));
   assert.equal(all.length, 100);
+});
+
+/** As many of a burst as come for one endpoint, and their verdicts when it is over. */
+function burst({ state, send }: ReturnType<typeof rig>, requests: number): () => Verdict[] {
+  const [endpoint, project, model] = [endpointEntry(), projectEntry(), modelEntry()];
+  for (let n = 0; n < requests; n += 1) {
+    const request = routedRequest({ id: `r${n}`, endpoint, project, model });
+    assert.deepEqual(rejected(send({ type: 'arrive', request })), []);
+  }
+  state.nowMs += 30_000;
+  return () => rejected(send({ type: 'tick' }));
+}
+
+test('all of a burst that time out in one tick walk through the fleet, each by itself', () => {
+  const one = rig(100);
+  const looks = one.watched({}, 200);
+  const told = { one: [] as Verdict[], all: [] as Verdict[] };
+  const expireOne = burst(one, 1);
+  const forOne = looks(() => void (told.one = expireOne()));
+  const expireAll = burst(one, 100);
+  const forAll = looks(() => void (told.all = expireAll()));
+  assert.equal(told.all.length, 100);
+  for (const verdict of told.all) assert.deepEqual(verdict, told.one[0]);
+  assert.ok(forAll.all <= forOne.all, `${forAll.all} looks for a hundred, ${forOne.all} for one`);
+});
+
+test('an endpoint that is closed under its requests explains the fleet to each of them', () => {
+  const one = rig(100);
+  const { send } = one;
+  const looks = one.watched({}, 200);
+  burst(one, 100);
+  const [project, model] = [projectEntry(), modelEntry()];
+  const endpoint = endpointEntry({ minimumIsolation: 'microvm' });
+  let told: Verdict[] = [];
+  const { all } = looks(() => {
+    told = rejected(send({ type: 'endpoint', endpoint, project, model }));
+  });
+  assert.equal(told.filter(({ kind }) => kind === 'no_agent_available').length, 100);
+  assert.ok(all <= 200 * 20, `${all} looks`);
+});
+
+test('a verdict looks at all agents of a large fleet that is down, or failed the model', () => {
+  const one = rig(100);
+  const looks = one.watched({}, 2000);
+  const expireDown = burst(one, 1);
+  const down = looks(() => assert.equal(expireDown()[0]?.kind, 'no_agent_available'));
+  assert.ok(down.agents <= maxExplainedAgents, `${down.agents} agents`);
+  for (let n = 0; n < 2000; n += 1) {
+    const of = { agentId: `w${n}`, nonce: 'n1' };
+    one.send({ type: 'join', ...of });
+    one.send({ type: 'models', ...of, models: [{ modelId: 'model_a', state: 'failed' }] });
+  }
+  const expireFailed = burst(one, 1);
+  const failed = looks(() => assert.equal(expireFailed()[0]?.kind, 'no_agent_available'));
+  assert.ok(failed.agents <= maxExplainedAgents, `${failed.agents} agents`);
 });

@@ -47,8 +47,9 @@ export class InstancePools {
   private readonly ofLoad = new Map<InstanceLoad, EngineInstance>();
   /** Where somebody who was held back may have been let go. */
   private readonly wider = new Set<InstancePool>();
-  /** The time of the last event. */
+  /** The time of the last event, and how many there were. */
   nowMs = 0;
+  events = 0;
 
   constructor(placement: Placement) {
     this.placement = placement;
@@ -57,6 +58,7 @@ export class InstancePools {
   /** The time of everything that follows. Gives the instances whose backlogs have drained. */
   advance(nowMs: number): EngineInstance[] {
     this.nowMs = nowMs;
+    this.events += 1;
     const opened: EngineInstance[] = [];
     for (let load = this.closed.peek(); load !== undefined; load = this.closed.peek()) {
       if (load.wakeAtMs > nowMs) break;

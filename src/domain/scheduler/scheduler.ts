@@ -24,6 +24,7 @@ import { dispatchOf, newClaim } from './dispatchOf.ts';
 import { FailureBook, type Moving } from '../failures/failureBook.ts';
 import { HedgeBudget } from '../failures/hedgeBudget.ts';
 import { PenaltyBox } from '../failures/penaltyBox.ts';
+import { Findings } from './findings.ts';
 import { FleetChanges } from './fleetChanges.ts';
 import { InstancePools } from './instancePools.ts';
 import type { Rates } from '../quotas/limitAccount.ts';
@@ -69,7 +70,8 @@ export class Scheduler {
     this.limits = new LimitBook(config);
     const { limits, placement, pools } = this;
     const outlook = new QueueOutlook({ placement, pools, tiers: config.tiers });
-    this.fleet = { agents: this.agents, pools, penalties, outlook };
+    const findings = new Findings(pools);
+    this.fleet = { agents: this.agents, pools, penalties, outlook, findings };
     this.failures = new FailureBook(this.fleet);
     const { failures } = this;
     this.chooser = { random, regions, limits, placement, failures };

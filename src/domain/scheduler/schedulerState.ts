@@ -70,8 +70,8 @@ export interface AgentGroup {
   /** Neither suspended nor dead. */
   enrolled: number;
   /** Enrolled, with a link up. */
-  active: number;
-  /** When `active` last fell to 0. */
+  active: Set<KnownAgent>;
+  /** When the last of these went. */
   lastActiveAtMs: number;
 }
 

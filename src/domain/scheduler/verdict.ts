@@ -1,8 +1,13 @@
 /**
  * Why a request is refused: at once where waiting cannot help, at its deadline by what was there
  * while it waited. Pure questions to the agent index and the pools.
+ *
+ * Invariants
+ * V1 However many requests are refused by one event, agents are walked through once for all that
+ *    are alike, and of a large fleet a part is.
  */
 import { scopesFor, type AgentIndex } from '../agents/agentIndex.ts';
+import type { Findings } from './findings.ts';
 import type { PenaltyBox } from '../failures/penaltyBox.ts';
 import type { InstancePools } from './instancePools.ts';
 import { maxExplainedAgents, maxNearestMisses } from '../limits.ts';
@@ -26,6 +31,7 @@ import type {
   Claim,
   EngineInstance,
   KnownAgent,
+  ModelProgress,
   WaitingRequest,
 } from './schedulerState.ts';
 import type { TierSlug } from '../tiers/tiers.ts';
@@ -36,7 +42,14 @@ export interface Fleet {
   pools: InstancePools;
   penalties: PenaltyBox<KnownAgent>;
   outlook: QueueOutlook;
+  findings: Findings;
 }
+
+/** Who there is for a request that waits: somebody who has the model, or makes it ready, or not. */
+export type Carrier =
+  | { kind: 'ready' }
+  | { kind: 'loading'; progress: ModelProgress | null }
+  | { kind: 'none' };
 
 /** The stages that a request may ever reach. */
 export function reachableStages(request: RoutedRequest): Stage[] {
@@ -54,7 +67,7 @@ export function hopeless(
   if (why !== null) {
     const waitedMs = nowMs - waiting.arrivedAtMs;
     const bar = fallbackBar(request);
-    const explanation = explain(fleet, waiting);
+    const explanation = explainAlike(fleet, waiting);
     return { kind: 'no_agent_available', why, bar, waitedMs, explanation };
   }
   const missing = lackingEverywhere(fleet, request);
@@ -124,6 +137,17 @@ function groupsFor(fleet: Fleet, request: RoutedRequest): { stage: Stage; group:
   });
 }
 
+/** Of each group that may serve the request: those that are linked, as many as are explained. */
+function* activeAgents(fleet: Fleet, request: RoutedRequest): Generator<KnownAgent> {
+  for (const { stage, group } of groupsFor(fleet, request)) {
+    let looked = 0;
+    for (const agent of group.active) {
+      if ((looked += 1) > maxExplainedAgents) break;
+      if (agentExclusion(agent.entry, { request, stage }) === null) yield agent;
+    }
+  }
+}
+
 /** Agents that may serve the request by who they are, linked or not. */
 function* eligibleAgents(fleet: Fleet, request: RoutedRequest): Generator<KnownAgent> {
   for (const { stage, group } of groupsFor(fleet, request)) {
@@ -189,23 +213,31 @@ export function deadlineVerdict(
     waitedMs,
     expectedWaitMs: expectedWaitMs(fleet, request),
     heldBy: heldBy(waiting, nowMs),
-    explanation: explain(fleet, waiting),
+    explanation: explainAlike(fleet, waiting),
   });
-  if (!readyInstances(fleet, request).next().done) return timedOut();
-  for (const agent of eligibleAgents(fleet, request)) {
-    const progress = agent.models.get(request.model.id) ?? null;
-    if (agent.nonce === null || progress?.state === 'failed') continue;
-    // Loaded, but granting nothing: it drains, or its owner paused it.
-    if (progress?.state === 'ready') return timedOut();
-    return { kind: 'model_loading', waitedMs, progress };
+  const carrier = fleet.findings.carriers.of(request, () => carrierOf(fleet, request));
+  if (carrier.kind === 'ready') return timedOut();
+  if (carrier.kind === 'loading') {
+    return { kind: 'model_loading', waitedMs, progress: carrier.progress };
   }
   const someone = groupsFor(fleet, request).some(
     ({ group }) => group.lastActiveAtMs >= waiting.arrivedAtMs,
   );
   if (someone) return timedOut();
-  const explanation = explain(fleet, waiting);
+  const explanation = explainAlike(fleet, waiting);
   const bar = fallbackBar(request);
   return { kind: 'no_agent_available', why: 'none_active', bar, waitedMs, explanation };
+}
+
+function carrierOf(fleet: Fleet, request: RoutedRequest): Carrier {
+  if (!readyInstances(fleet, request).next().done) return { kind: 'ready' };
+  for (const agent of activeAgents(fleet, request)) {
+    const progress = agent.models.get(request.model.id) ?? null;
+    if (progress?.state === 'failed') continue;
+    // Loaded, but granting nothing: it drains, or its owner paused it.
+    return progress?.state === 'ready' ? { kind: 'ready' } : { kind: 'loading', progress };
+  }
+  return { kind: 'none' };
 }
 
 /**
@@ -215,7 +247,7 @@ export function deadlineVerdict(
 export function ownAgentsServe(fleet: Fleet, request: RoutedRequest): boolean {
   const { project, endpoint } = request;
   const unbound = fleet.agents.group(`p:${project.id}`, endpoint.tier);
-  if (!endpoint.exclusive && unbound !== undefined && unbound.active > 0) return true;
+  if (!endpoint.exclusive && unbound !== undefined && unbound.active.size > 0) return true;
   const bound = fleet.agents.group(`e:${endpoint.id}`, endpoint.tier)?.members ?? [];
   return [...bound].some(
     ({ entry, nonce }) =>
@@ -244,6 +276,16 @@ export function hasBoundShared(fleet: Fleet, { endpoint }: RoutedRequest): boole
 export function expectedWaitMs(fleet: Fleet, request: RoutedRequest): number | null {
   const { pools, outlook } = fleet;
   return outlook.ofNewcomer(request, reachableStages(request), pools.nowMs);
+}
+
+/**
+ * The same for all that one event refuses and that are alike (V1). Where nothing but its size tells
+ * two of them apart, who has no room for the one is taken to have none for the other.
+ */
+function explainAlike(fleet: Fleet, waiting: WaitingRequest): Explanation {
+  const find = (): Explanation => explain(fleet, waiting);
+  if (waiting.tried.length > 0 || waiting.heldBackBy.size > 0) return find();
+  return fleet.findings.explanations.of(waiting.request, find);
 }
 
 /** Says of the agents of each stage why they are out. Bounded: it never looks at a whole fleet. */
