@@ -11,6 +11,7 @@ import {
 } from '../../testing/router/directoryEntries.ts';
 import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
 import { maxExplainedAgents } from '../limits.ts';
+import { maxSampled } from './limits.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Choice } from './choice.ts';
 import type {
@@ -21,7 +22,6 @@ import type {
   Verdict,
 } from './schedulerEvents.ts';
 import type { WaitingRequest } from './schedulerState.ts';
-import type { AgentEntry } from '../directory.ts';
 
 /** Counts how often it looks for an agent for a request, and for a request for an instance. */
 class Counting extends Scheduler {
@@ -58,13 +58,17 @@ function rig(concurrentPerProject: number) {
     const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities: [] }];
     send({ type: 'grant', agentId: id, nonce: 'n1', instances });
   };
+  const grant = (agentId: string, abilities: string[], slots = 1): SchedulerCommand[] => {
+    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities }];
+    return send({ type: 'grant', agentId, nonce: 'n1', instances });
+  };
   /** Agents whose entries count how often they are looked at, and at how many of them. */
-  const watched = (over: Partial<AgentEntry>, count: number) => {
+  const watched = (count: number, { linked = false } = {}) => {
     const seen = new Set<string>();
     const looks = { all: 0, seen };
     for (let n = 0; n < count; n += 1) {
       const id = `w${n}`;
-      const entry = new Proxy(agentEntry({ id, ...over }), {
+      const entry = new Proxy(agentEntry({ id }), {
         get: (of, key): unknown => {
           looks.all += 1;
           seen.add(id);
@@ -72,6 +76,9 @@ function rig(concurrentPerProject: number) {
         },
       });
       send({ type: 'agent', entry });
+      if (!linked) continue;
+      send({ type: 'join', agentId: id, nonce: 'n1' });
+      grant(id, [], 100);
     }
     return (act: () => void): { all: number; agents: number } => {
       looks.all = 0;
@@ -96,7 +103,7 @@ function rig(concurrentPerProject: number) {
     const { choices, turns } = scheduler;
     return { choices, turns };
   };
-  return { scheduler, state, send, agent, watched, arrive, end, counted };
+  return { scheduler, state, send, agent, grant, watched, arrive, end, counted };
 }
 
 const rejected = (commands: readonly SchedulerCommand[]): Verdict[] =>
@@ -180,7 +187,7 @@ function burst({ state, send }: ReturnType<typeof rig>, requests: number): () =>
 
 test('all of a burst that time out in one tick walk through the fleet, each by itself', () => {
   const one = rig(100);
-  const looks = one.watched({}, 200);
+  const looks = one.watched(200);
   const told = { one: [] as Verdict[], all: [] as Verdict[] };
   const expireOne = burst(one, 1);
   const forOne = looks(() => void (told.one = expireOne()));
@@ -194,7 +201,7 @@ test('all of a burst that time out in one tick walk through the fleet, each by i
 test('an endpoint that is closed under its requests explains the fleet to each of them', () => {
   const one = rig(100);
   const { send } = one;
-  const looks = one.watched({}, 200);
+  const looks = one.watched(200);
   burst(one, 100);
   const [project, model] = [projectEntry(), modelEntry()];
   const endpoint = endpointEntry({ minimumIsolation: 'microvm' });
@@ -208,7 +215,7 @@ test('an endpoint that is closed under its requests explains the fleet to each o
 
 test('a verdict looks at all agents of a large fleet that is down, or failed the model', () => {
   const one = rig(100);
-  const looks = one.watched({}, 2000);
+  const looks = one.watched(2000);
   const expireDown = burst(one, 1);
   const down = looks(() => assert.equal(expireDown()[0]?.kind, 'no_agent_available'));
   assert.ok(down.agents <= maxExplainedAgents, `${down.agents} agents`);
@@ -220,4 +227,61 @@ test('a verdict looks at all agents of a large fleet that is down, or failed the
   const expireFailed = burst(one, 1);
   const failed = looks(() => assert.equal(expireFailed()[0]?.kind, 'no_agent_available'));
   assert.ok(failed.agents <= maxExplainedAgents, `${failed.agents} agents`);
+});
+
+test('what no agent may serve makes each arrival look at all that are open', () => {
+  const { send, watched } = rig(100);
+  const looks = watched(500, { linked: true });
+  const [project, model] = [projectEntry(), modelEntry()];
+  const open = endpointEntry();
+  const isolated = endpointEntry({ id: 'ep_b', minimumIsolation: 'logical' });
+  const cases = [
+    { endpoint: open, abilities: ['tools'], kinds: ['unsupported_parameter'] },
+    { endpoint: isolated, abilities: [], kinds: [] },
+  ];
+  for (const { endpoint, abilities, kinds } of cases) {
+    const arrive = (id: string): void => {
+      const request = routedRequest({ id, project, model, endpoint, abilities });
+      const told = rejected(send({ type: 'arrive', request }));
+      assert.deepEqual(
+        told.map(({ kind }) => kind),
+        kinds,
+      );
+    };
+    arrive(`first_${endpoint.id}`);
+    const { agents } = looks(() => arrive(`next_${endpoint.id}`));
+    assert.ok(agents <= maxSampled, `${agents} agents`);
+  }
+});
+
+test('what one agent alone can do makes each arrival look at all, while that one is busy', () => {
+  const { send, grant, watched, end } = rig(100);
+  const looks = watched(500, { linked: true });
+  const [project, model, endpoint] = [projectEntry(), modelEntry(), endpointEntry()];
+  const arrive = (id: string): SchedulerCommand[] => {
+    const request = routedRequest({ id, project, model, endpoint, abilities: ['tools'] });
+    return send({ type: 'arrive', request });
+  };
+  assert.equal(rejected(arrive('early'))[0]?.kind, 'unsupported_parameter');
+  grant('w3', ['tools']);
+  const [first] = dispatched(arrive('first'));
+  assert.equal(first?.agentId, 'w3', 'it is known at once what it can do now');
+  const waits = looks(() => assert.deepEqual(rejected(arrive('second')), []));
+  assert.ok(waits.agents <= maxSampled + 1, `${waits.agents} agents`);
+  // It fails, and nobody else can do it: this is known of the others, too.
+  const failed = (claim: number): Verdict[] =>
+    rejected(send({ type: 'failed', claim, slotFree: true }));
+  assert.equal(failed(first.claim)[0]?.kind, 'upstream_error');
+  const [third] = dispatched(arrive('third'));
+  assert.equal(third, undefined, 'the second has the slot');
+  assert.deepEqual(
+    end({ ...first, claim: first.claim + 1 }, 'good').map((one) => one.requestId),
+    ['third'],
+  );
+  const again = looks(() => {
+    assert.equal(failed(first.claim + 2)[0]?.kind, 'upstream_error');
+  });
+  assert.ok(again.agents <= 2 * maxSampled, `${again.agents} agents`);
+  grant('w3', []);
+  assert.equal(rejected(arrive('late'))[0]?.kind, 'unsupported_parameter');
 });

@@ -4,6 +4,7 @@
  */
 import type { FailureBook } from '../failures/failureBook.ts';
 import type { Random } from '../../lib/random.ts';
+import type { Findings } from './findings.ts';
 import type { InstancePools } from './instancePools.ts';
 import type { LimitBook } from '../quotas/limitBook.ts';
 import { agentExclusion, hasAbilities, type Stage } from '../agents/matching.ts';
@@ -31,6 +32,7 @@ export interface Chooser {
   limits: LimitBook;
   placement: Placement;
   failures: Pick<FailureBook, 'passesOver'>;
+  findings: Findings;
 }
 
 /** The instance to claim now; null when the request has to wait. */
@@ -186,14 +188,17 @@ function candidatesOf(
   const { limits, random, failures, placement } = chooser;
   const how = { waiting, stage, limits, failures, placement, room: 'of_use', nowMs } as const;
   let isLimited = false;
+  let last: { one: EngineInstance; why: OutReason } | undefined;
   const passes = (one: EngineInstance): boolean => {
     const why = claimExclusion(one, how);
     if (why !== null) survey.out(one, why);
+    if (why !== null) last = { one, why };
     isLimited ||= why === 'over_limit';
     return why === null;
   };
   const found: EngineInstance[] = [];
-  for (const { open } of pools) {
+  for (const pool of pools) {
+    const { open } = pool;
     if (open.size <= maxScored) {
       for (const instance of open.all()) if (passes(instance)) found.push(instance);
       continue;
@@ -206,9 +211,40 @@ function candidatesOf(
     const before = found.length;
     for (const instance of part) if (passes(instance)) found.push(instance);
     // Where few of many may serve it, a sample may miss them all. A limit counts for all of them.
-    if (found.length === before && !isLimited) found.push(...open.all().filter(passes));
+    if (found.length > before || isLimited) continue;
+    const able = ableOnes(pool, where);
+    if (able === null) found.push(...open.all().filter(passes));
+    else {
+      const rest = able.filter((one) => open.has(one) && !part.has(one));
+      const others = open.size - part.size - rest.length;
+      if (last !== undefined && others > 0) survey.out(last.one, last.why, others);
+      found.push(...rest.filter(passes));
+    }
   }
   return found;
+}
+
+/**
+ * Those of a pool that may serve such a request for what they are, open or not, where they are few:
+ * looked for once for all that are alike, so that what nobody can serve does not cost a look at
+ * everybody each time. Null: they are many.
+ */
+function ableOnes(
+  pool: InstancePool,
+  where: { waiting: WaitingRequest; stage: Stage; chooser: Chooser },
+): readonly EngineInstance[] | null {
+  const { waiting, stage, chooser } = where;
+  const { request } = waiting;
+  return chooser.findings.ableIn(pool).of(request, () => {
+    const able: EngineInstance[] = [];
+    for (const instance of pool.instances) {
+      const { agent, nonce, abilities } = instance;
+      if (agent.nonce !== nonce || !hasAbilities(abilities, { asked: request.abilities })) continue;
+      if (agentExclusion(agent.entry, { request, stage }) === null) able.push(instance);
+      if (able.length > maxScored) return null;
+    }
+    return able;
+  });
 }
 
 /**

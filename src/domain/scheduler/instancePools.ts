@@ -37,7 +37,7 @@ export interface GrantedInstance {
 const serviceWeight = 0.1;
 
 export class InstancePools {
-  /** Goes up whenever an instance comes or goes. */
+  /** Goes up whenever an instance comes or goes, gets other abilities, or its first or no slot. */
   version = 0;
   private readonly pools = new Map<string, InstancePool>();
   private readonly placement: Placement;
@@ -229,6 +229,8 @@ export class InstancePools {
     if (known !== undefined && known !== instance) this.retire(known, nowMs);
     agent.instances = new Map([...agent.instances, [key, instance]]);
     for (const pool of instance.pools) pool.slots += slots - instance.slots;
+    const isReady = slots > 0;
+    if (isReady !== instance.slots > 0 || !isSame(abilities, instance.abilities)) this.version += 1;
     Object.assign(instance, { modelId, abilities, slots });
     if (one.speed !== undefined) instance.load.model.assume(priorOf(agent.entry, one.speed));
     if (instance.pools.length === 0) this.attach(instance);
@@ -323,5 +325,8 @@ export class InstancePools {
     return pool;
   }
 }
+
+const isSame = (some: readonly string[], others: readonly string[]): boolean =>
+  some.length === others.length && some.every((one, at) => one === others[at]);
 
 const poolKey = (scope: string, modelId: string): string => `${scope}|${modelId}`;

@@ -70,11 +70,11 @@ export class Scheduler {
     this.limits = new LimitBook(config);
     const { limits, placement, pools } = this;
     const outlook = new QueueOutlook({ placement, pools, tiers: config.tiers });
-    const findings = new Findings(pools);
+    const findings = new Findings({ agents: this.agents, pools });
     this.fleet = { agents: this.agents, pools, penalties, outlook, findings };
     this.failures = new FailureBook(this.fleet);
     const { failures } = this;
-    this.chooser = { random, regions, limits, placement, failures };
+    this.chooser = { random, regions, limits, placement, failures, findings };
     this.queue = new WaitingQueue(this.fleet, { ...config, limits, placement, failures });
     this.changes = new FleetChanges({ ...this.fleet, queue: this.queue, regions });
   }

@@ -10,7 +10,7 @@ import { scopesFor, type AgentIndex } from '../agents/agentIndex.ts';
 import type { Findings } from './findings.ts';
 import type { PenaltyBox } from '../failures/penaltyBox.ts';
 import type { InstancePools } from './instancePools.ts';
-import { maxExplainedAgents, maxNearestMisses } from '../limits.ts';
+import { maxExplainedAgents, maxNearestMisses, maxRetriesOfBroken } from '../limits.ts';
 import {
   agentExclusion,
   exclusionReasons,
@@ -93,13 +93,20 @@ const isPopulated = (group: AgentGroup | undefined): boolean =>
 
 /** Abilities that no engine that is ready has, where at least one engine is ready. */
 function lackingEverywhere(fleet: Fleet, request: RoutedRequest): string[] {
-  let missing: string[] = [];
-  for (const instance of readyInstances(fleet, request)) {
-    if (hasAbilities(instance.abilities, { asked: request.abilities })) return [];
-    missing = missingAbilities(instance.abilities, { asked: request.abilities });
-  }
-  return missing;
+  const { abilities: asked } = request;
+  if (asked.length === 0) return [];
+  return fleet.findings.lacking.of(request, () => {
+    let missing: string[] = [];
+    for (const { abilities } of readyInstances(fleet, request)) {
+      if (hasAbilities(abilities, { asked })) return [];
+      missing = missingAbilities(abilities, { asked });
+    }
+    return missing;
+  });
 }
+
+const isSomebodyReady = (fleet: Fleet, request: RoutedRequest): boolean =>
+  fleet.findings.ready.of(request, () => readyInstances(fleet, request).next().done !== true);
 
 /**
  * Instances that could serve the request if they had a slot, in any stage that it may reach or in
@@ -148,13 +155,22 @@ function* activeAgents(fleet: Fleet, request: RoutedRequest): Generator<KnownAge
   }
 }
 
-/** Agents that may serve the request by who they are, linked or not. */
-function* eligibleAgents(fleet: Fleet, request: RoutedRequest): Generator<KnownAgent> {
-  for (const { stage, group } of groupsFor(fleet, request)) {
-    for (const agent of group.members) {
-      if (agentExclusion(agent.entry, { request, stage }) === null) yield agent;
+/**
+ * Agents that may serve the request by who they are, linked or not, and have not shown that they
+ * cannot: one more than may have failed it, or all there are.
+ */
+function eligibleAgents(fleet: Fleet, request: RoutedRequest): readonly KnownAgent[] {
+  return fleet.findings.eligible.of(request, () => {
+    const found = new Set<KnownAgent>();
+    for (const { stage, group } of groupsFor(fleet, request)) {
+      for (const agent of group.members) {
+        if (agentExclusion(agent.entry, { request, stage }) !== null) continue;
+        if (mayBeAble(agent, request)) found.add(agent);
+        if (found.size > maxRetriesOfBroken + 1) return [...found];
+      }
     }
-  }
+    return [...found];
+  });
 }
 
 /**
@@ -167,7 +183,6 @@ export function somebodyElse(fleet: Fleet, waiting: WaitingRequest): boolean {
     if (fleet.agents.get(id)?.entry.state === 'suspended') return true;
   }
   for (const agent of eligibleAgents(fleet, waiting.request)) {
-    if (!mayBeAble(agent, waiting.request)) continue;
     if (!triedAgents.has(agent.entry.id)) return true;
     if (agent.nonce !== null && !waiting.tried.includes(triedKey(agent))) return true;
   }
@@ -230,7 +245,7 @@ export function deadlineVerdict(
 }
 
 function carrierOf(fleet: Fleet, request: RoutedRequest): Carrier {
-  if (!readyInstances(fleet, request).next().done) return { kind: 'ready' };
+  if (isSomebodyReady(fleet, request)) return { kind: 'ready' };
   for (const agent of activeAgents(fleet, request)) {
     const progress = agent.models.get(request.model.id) ?? null;
     if (progress?.state === 'failed') continue;
