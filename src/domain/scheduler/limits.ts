@@ -53,14 +53,13 @@ export const maxPassedOver = 256;
 /** Those closest to their deadlines that are looked at before them. */
 export const maxUrgent = 4;
 
+/** Kinds of requests (endpoint and abilities) of which is known who may serve them, or why not. */
+export const maxKindsOfRequests = 1024;
+
 /**
  * Models of machines that are kept while these are away. Where there are more, the agent that went
  * longest ago loses one. There are no more kinds than these and the granted ones (M4).
  */
-/** Kinds of requests (endpoint and abilities) of which is known who may serve them, or why not. */
-export const maxKindsOfRequests = 1024;
-
-/** Machines whose models are kept while they are away. */
 export const maxMachines = 16_384;
 
 /** The same of one agent: it has no more of the room that all share. */
