@@ -312,3 +312,17 @@ test('projects that were here once are remembered for ever', () => {
   }
   assert.ok(book.audit().accounts <= 2048);
 });
+
+test('an own agent that lies about prompts makes a small request fill shared agents', () => {
+  const { agent, arrive, end, send } = rig();
+  agent({ id: 'own', projectId: 'proj_a' }, 1);
+  for (let n = 0; n < 60; n += 1) {
+    const [own] = arrive({ bodyBytes: 100 }).dispatches;
+    // As many as may be billed of so short a body.
+    end(own, { input: 1124, output: 5 });
+  }
+  send({ type: 'leave', agentId: 'own', nonce: 'n' });
+  agent({ id: 'shared' }, 4);
+  const [dispatch] = arrive({ bodyBytes: 8000 }).dispatches;
+  assert.ok((dispatch?.work.prompt ?? Infinity) <= 4000, `${dispatch?.work.prompt} of 2000`);
+});

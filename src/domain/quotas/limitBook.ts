@@ -29,7 +29,12 @@ import {
   type Spent,
 } from './limitAccount.ts';
 import { KeyQuotas } from './keyQuotas.ts';
-import { burstOfMinute, minLimitAccounts } from '../limits.ts';
+import {
+  burstOfMinute,
+  leastBytesPerToken,
+  leastOwnBytesPerToken,
+  minLimitAccounts,
+} from '../limits.ts';
 import { servingTier, type RoutedRequest, type Stage } from '../agents/matching.ts';
 import type { Claim, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { TierSlug, TierTable } from '../tiers/tiers.ts';
@@ -138,7 +143,7 @@ export class LimitBook {
   }
 
   /** L1. The slot of a claim is free: what it held goes back, but for what was spent. */
-  settle({ reservation, spent, waiting }: Claim): void {
+  settle({ reservation, spent, waiting, instance }: Claim): void {
     const { account, tokens } = reservation;
     const real = typeof spent === 'string' ? spent : spent.input + spent.output;
     account.settle({ tokens, spent: real, nowMs: this.nowMs });
@@ -149,7 +154,11 @@ export class LimitBook {
     if (typeof spent === 'string') return;
     const { endpointId, bodyBytes, hasMedia } = sizeOf(waiting.request);
     const { input, output } = spent;
-    this.estimates.learn(endpointId, { bodyBytes, input: hasMedia ? 0 : input, output });
+    // A project's own agents say what they like, and its next request may go to shared ones.
+    const isOwn = instance.agent.entry.projectId !== null;
+    const most = bodyBytes / (isOwn ? leastOwnBytesPerToken : leastBytesPerToken);
+    const told = hasMedia ? 0 : Math.min(input, most);
+    this.estimates.learn(endpointId, { bodyBytes, input: told, output });
   }
 
   /** What is in the way of a request on a tier of shared agents; null: nothing. */
