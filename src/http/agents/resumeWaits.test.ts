@@ -16,6 +16,7 @@ function rig() {
   const entryOf = (id: string): AgentEntry =>
     ({ state: states.get(id) ?? 'suspended' }) as AgentEntry;
   const stopping = new AbortController();
+  const store = { hangs: false };
   const waits = createResumeWaits({
     directory: {
       agent: entryOf,
@@ -24,7 +25,7 @@ function rig() {
         return () => {};
       },
       async refresh() {
-        await Promise.resolve();
+        await (store.hangs ? new Promise(() => {}) : Promise.resolve());
         for (const apply of unread.splice(0)) apply();
       },
     },
@@ -39,7 +40,7 @@ function rig() {
   const released = (agentId: string, signal = hangUp.signal): Promise<boolean> =>
     waits.released({ agentId, waitMs: 10_000, signal });
   const commit = (apply: () => void): void => void unread.push(apply);
-  return { clock, become, commit, released, hangUp, stopping };
+  return { clock, become, commit, released, hangUp, stopping, store };
 }
 
 test('a wait outlives its agent’s resume, its time, its caller or the server', async () => {
@@ -114,4 +115,19 @@ test('more agents wait than the bound, or one that left still counts', async () 
   assert.equal(said, 'held');
   await clock.advanceAsync(10_000);
   assert.equal(await next, false);
+});
+
+test('a wait outlives its time, its caller or the server while the store hangs', async () => {
+  for (const how of ['time', 'caller', 'server', 'resume'] as const) {
+    const { clock, become, released, hangUp, stopping, store } = rig();
+    store.hangs = true;
+    const wait = released('a');
+    await clock.advanceAsync(1);
+    if (how === 'time') await clock.advanceAsync(10_000);
+    if (how === 'caller') hangUp.abort();
+    if (how === 'server') stopping.abort();
+    if (how === 'resume') become('a', 'enrolled');
+    assert.equal(await wait, how === 'resume');
+    assert.equal(clock.pendingTimers, 0);
+  }
 });

@@ -38,14 +38,15 @@ export function createResumeWaits(options: {
       if (waits.size >= maxResumeWaits && !waits.has(agentId)) return false;
       const over = new AbortController();
       waits.set(agentId, over);
+      // From now on: what is read may take as long as the store lets it, or as others ask.
+      const ended = sleep(clock, waitMs, AbortSignal.any([over.signal, signal, stopping]));
       try {
         // What the store has just said of it may be news here: resumed since, or not yet suspended.
-        await directory.refresh();
-        if (!over.signal.aborted && isSuspended(agentId)) {
-          await sleep(clock, waitMs, AbortSignal.any([over.signal, signal, stopping]));
-        }
+        await Promise.race([directory.refresh(), ended]);
+        if (isSuspended(agentId)) await ended;
         return waits.get(agentId) === over && !isSuspended(agentId);
       } finally {
+        over.abort();
         if (waits.get(agentId) === over) waits.delete(agentId);
       }
     },

@@ -5,17 +5,28 @@ import { seededRandom } from '../../lib/random.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
 import type { UsageRecord } from '../ports.ts';
 import { UsageDelivery } from './usageDelivery.ts';
+import { StoreError } from '../../store/storeError.ts';
 
 const storeMs = 5;
 
 const recordOf = (requestId: string): UsageRecord => ({ requestId }) as UsageRecord;
 
 /** A store that takes its time, and one record a ms for it. */
-function steadyLoad(how: { journal?: string[]; refuses?: string; refusesMs?: number } = {}) {
-  const { refuses, refusesMs = 0 } = how;
+function steadyLoad(
+  how: {
+    journal?: string[];
+    refuses?: string;
+    refusesMs?: number;
+    /** To those alone that were refused before. */
+    awayTo?: string;
+    isUnreadable?: boolean;
+  } = {},
+) {
+  const { refuses, refusesMs = 0, awayTo, isUnreadable = false } = how;
   let journal = how.journal ?? [];
   const clock = new FakeClock();
   const batches: string[][] = [];
+  const gone: string[] = [];
   const delivery = new UsageDelivery({
     sink: {
       uptime: () => Promise.resolve(),
@@ -25,6 +36,8 @@ function steadyLoad(how: { journal?: string[]; refuses?: string; refusesMs?: num
             const ids = batch.map(({ requestId }) => requestId);
             const isUnfit = ids.some((id) => id === refuses) && clock.monotonic() < refusesMs;
             if (isUnfit) return reject(new Error('a row that a constraint refuses'));
+            const isAway = ids.length === 1 && ids[0] === awayTo;
+            if (isAway) return reject(new StoreError('unavailable', 'away'));
             batches.push(ids);
             resolve();
           });
@@ -33,13 +46,14 @@ function steadyLoad(how: { journal?: string[]; refuses?: string; refusesMs?: num
     clock,
     random: seededRandom(1),
     log: silentLogger,
-    onDelivered: () => {},
+    onDelivered: (batch) => gone.push(...batch.map(({ requestId }) => requestId)),
     readBack: () => {
+      if (isUnreadable) return Promise.resolve({ kind: 'unreadable' });
       const records = journal.map(recordOf);
       journal = [];
       return Promise.resolve({ kind: 'records', records });
     },
-    hasMore: () => journal.length > 0,
+    hasMore: () => isUnreadable || journal.length > 0,
   });
   const offered: string[] = [];
   const load = async (forMs: number): Promise<void> => {
@@ -50,7 +64,7 @@ function steadyLoad(how: { journal?: string[]; refuses?: string; refusesMs?: num
       await clock.advanceAsync(1);
     }
   };
-  return { clock, batches, offered, load };
+  return { clock, batches, gone, offered, load };
 }
 
 test('a steady load makes the store sync its disk for every few records', async () => {
@@ -79,4 +93,24 @@ test('what the store refused once waits until the load ends, or spoils its batch
   await load(4000);
   assert.ok(batches.flat().includes('r50'));
   assert.ok(batches.length <= 100, `${batches.length} transactions in four seconds`);
+});
+
+test('a store that is away to a refused record counts as one that refuses it', async () => {
+  // Unfit at first; from then on the store is away whenever it is asked for this one.
+  const { clock, gone, load } = steadyLoad({ refuses: 'r50', refusesMs: 400, awayTo: 'r50' });
+  await load(1000);
+  for (let hour = 0; hour < 3; hour += 1) {
+    await clock.advanceAsync(3_600_000);
+    await load(100);
+  }
+  assert.ok(!gone.includes('r50'), 'it was given up');
+  assert.ok(gone.includes('r1000'));
+});
+
+test('records wait behind a journal that cannot be read', async () => {
+  const { clock, batches, offered, load } = steadyLoad({ isUnreadable: true });
+  await load(3000);
+  await clock.advanceAsync(400);
+  assert.deepEqual(batches.flat(), offered);
+  assert.ok(batches.length >= 10, `${batches.length} in three seconds`);
 });

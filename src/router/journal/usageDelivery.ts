@@ -67,6 +67,8 @@ export class UsageDelivery {
   private refused: Refused[] = [];
   /** Records of the next batch (D2). */
   private batchSize = usageBatch;
+  /** Before that the journal is not read again: it could not be. */
+  private readAgainAtMs = -Infinity;
   /** Batches that the store took. */
   private deliveries = 0;
   private phase: Phase = 'resting';
@@ -146,13 +148,20 @@ export class UsageDelivery {
     while (this.rested.length === 0) {
       if (this.waiting > 0 && (await this.deliverBatch()) === 'refused') return 'refused';
       if (!this.hasFew) continue;
-      const read = await this.readBack();
-      if (read.kind === 'unreadable') return 'refused';
-      this.taken = read.records;
+      this.taken = await this.readMore();
       // Few have come meanwhile, and more are coming: they wait for those (D3).
       if (this.taken.length === 0) return this.deliverRefused();
     }
     return 'delivered';
+  }
+
+  /** None as well where the journal cannot be read now: memory does not wait for that. */
+  private async readMore(): Promise<UsageRecord[]> {
+    if (this.clock.monotonic() < this.readAgainAtMs) return [];
+    const read = await this.readBack();
+    if (read.kind === 'records') return read.records;
+    this.readAgainAtMs = this.clock.monotonic() + this.backoff.nextMs();
+    return [];
   }
 
   /**
@@ -197,8 +206,15 @@ export class UsageDelivery {
 
   /** Little else waits: tries some of those that were refused, each by itself (D1). */
   private async deliverRefused(): Promise<'delivered' | 'refused'> {
-    for (const one of this.refused.splice(0, refusedAtOnce)) {
-      const isRecorded = (await this.record([one.record])) === 'recorded';
+    const turn = this.refused.splice(0, refusedAtOnce);
+    for (const [at, one] of turn.entries()) {
+      const taken = await this.record([one.record]);
+      if (taken === 'away') {
+        // That says nothing of this record, and no other one would fare better.
+        this.refused.push(...turn.slice(at));
+        return 'refused';
+      }
+      const isRecorded = taken === 'recorded';
       if (isRecorded) this.deliveries += 1;
       if (isRecorded || this.isGivenUp(one)) this.onDelivered([one.record]);
       else this.refused.push(one);
