@@ -14,6 +14,8 @@ export interface ControlConfig {
   tiers: TierTable;
   /** Whether people who are no operators may make projects. */
   usersCreateProjects: boolean;
+  /** Whether shared agents that run without a sandbox may serve more than one project. */
+  allowUnsandboxed: boolean;
 }
 
 export interface ControlParts {

@@ -123,6 +123,11 @@ export class Directory {
     return this.projects.get(slugOrId) ?? this.projectsBySlug.get(slugOrId);
   }
 
+  /** How many projects shared agents may serve. */
+  sharingProjects(): number {
+    return [...this.projects.values()].filter(({ sharedAccess }) => sharedAccess).length;
+  }
+
   /** By slug or by id, within a project. */
   endpoint(projectId: string, slugOrId: string): EndpointEntry | undefined {
     const bySlug = this.endpointsByProject.get(projectId)?.get(slugOrId);

@@ -14,6 +14,8 @@ export const advisoryLocks = {
   bindings: 7_849_203_612,
   /** What belongs to the platform and is bounded in number. */
   platform: 7_849_203_613,
+  /** Which projects shared agents may serve. */
+  sharing: 7_849_203_614,
 } as const;
 
 /** Waits for the lock. */

@@ -142,7 +142,13 @@ async function newProject(harness: Base, slug: string): Promise<CastProject> {
     createdAtMs: clock.now(),
   };
   const audit = auditNote({ projectId: project.id });
-  const made = await store.insertProject({ project, ownerId, ownedLimit: null, audit });
+  const made = await store.insertProject({
+    project,
+    ownerId,
+    ownedLimit: null,
+    sharesAlone: false,
+    audit,
+  });
   if (!made.ok) throw new Error(made.reason);
   const { agentId } = await newAgent(harness, ofProject(slug), canary);
   const owner = { kind: 'project', project: slug } as const;

@@ -29,7 +29,10 @@ before(async () => {
   base = await temporaryDirectory('command-line');
   engine = await startFakeEngine();
   const dataDir = path.join(base.path, 'server');
-  server = await startServerProcess({ dataDir, args: ['--engine-url', engine.url] });
+  server = await startServerProcess({
+    dataDir,
+    args: ['--engine-url', engine.url, '--allow-unsandboxed'],
+  });
 });
 after(async () => {
   endLeftovers();

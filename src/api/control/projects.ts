@@ -27,6 +27,10 @@ const createProjectSchema = z
       .max(256)
       .optional()
       .describe('In addresses and keys; fixed after creation. By default made of the name'),
+    shared_access: z
+      .boolean()
+      .optional()
+      .describe('Whether shared agents may serve it; by default they may'),
   })
   .meta({ id: 'CreateProject' });
 export type CreateProjectRequest = z.infer<typeof createProjectSchema>;

@@ -102,6 +102,15 @@ export const projectCommands: readonly Command[] = [
         },
         member: 'slug',
       },
+      sharedAccess: {
+        row: {
+          type: 'switch',
+          flag: 'shared-access',
+          default: undefined,
+          help: 'Whether shared agents may serve it: they may, unless --no-shared-access.',
+        },
+        member: 'shared_access',
+      },
     },
     say: (item, { nowMs }) => fieldTable(show(item, nowMs)),
     note: ({ slug }) => `Choose it with: xim projects use ${slug}\n`,

@@ -124,6 +124,7 @@ test('join keys pile up without bound', async () => {
     disconnectedDiesAfterMs: null,
     defaultRegion: 'local',
     usersCreateProjects: false,
+    allowUnsandboxed: false,
     tiers: tierTable(),
   };
   const made = newJoinKey({ ...parts, config }, { projectId: null, wish: {}, createdBy: 'system' });

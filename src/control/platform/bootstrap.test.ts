@@ -81,6 +81,7 @@ test('a crash on either side of the commit leaves keys that nobody has', async (
     disconnectedDiesAfterMs: null,
     defaultRegion: 'local',
     usersCreateProjects: false,
+    allowUnsandboxed: false,
     tiers: tierTable(),
   };
   const parts = { store, clock, random, log, config, passwords: createPasswords(random) };

@@ -11,10 +11,20 @@ import type { ProjectView } from './projects.ts';
 
 type Parts = Pick<ControlParts, 'store' | 'clock'>;
 
+/**
+ * Until shared agents run in a sandbox, two projects meet in one engine: only where the operator
+ * says so.
+ */
+interface AnotherShares {
+  ok: false;
+  reason: 'another_shares';
+}
+
 export type CreateProjectOutcome =
   | ({ ok: true } & ProjectView)
   | InvalidField<'name' | 'slug'>
   | { ok: false; reason: 'slug_taken' }
+  | AnotherShares
   | { ok: false; reason: 'too_many_projects'; limit: number }
   | Denied;
 
@@ -24,7 +34,13 @@ export type CreateProjectOutcome =
  */
 export async function createProject(
   parts: Parts & Pick<ControlParts, 'random' | 'config'>,
-  input: { caller: Caller; name: string; slug?: string | undefined },
+  input: {
+    caller: Caller;
+    name: string;
+    slug?: string | undefined;
+    /** Whether shared agents may serve it: by default they may. */
+    sharedAccess?: boolean | undefined;
+  },
 ): Promise<CreateProjectOutcome> {
   const { caller } = input;
   const self = authorizeSelf(caller);
@@ -41,7 +57,7 @@ export async function createProject(
     id: newId('proj', parts.random),
     slug: slug.slug,
     name: name.name,
-    sharedAccess: true,
+    sharedAccess: input.sharedAccess ?? true,
     version: 1,
     createdAtMs: parts.clock.now(),
   };
@@ -49,6 +65,7 @@ export async function createProject(
     project,
     ownerId: self.userId,
     ownedLimit: isAdmin ? null : ownedProjectsPerUser,
+    sharesAlone: !parts.config.allowUnsandboxed,
     audit: auditOf(parts, caller, {
       action: 'project.create',
       target: project.id,
@@ -57,7 +74,7 @@ export async function createProject(
     }),
   });
   if (outcome.ok) return { ok: true, project, role: 'owner' };
-  if (outcome.reason === 'slug_taken') return { ok: false, reason: 'slug_taken' };
+  if (outcome.reason !== 'too_many') return { ok: false, reason: outcome.reason };
   return { ok: false, reason: 'too_many_projects', limit: ownedProjectsPerUser };
 }
 
@@ -84,6 +101,7 @@ export type UpdateProjectOutcome =
   | ({ ok: true } & ProjectView)
   | InvalidField<'name'>
   | { ok: false; reason: 'version_conflict' }
+  | AnotherShares
   /** Only an operator gives shared access. */
   | { ok: false; reason: 'shared_access_by_operator' }
   | Denied;
@@ -93,7 +111,7 @@ export type UpdateProjectOutcome =
  * machines of others; an operator alone gives it, whose machines these are.
  */
 export async function updateProject(
-  parts: Parts,
+  parts: Parts & Pick<ControlParts, 'config'>,
   input: {
     caller: Caller;
     project: string;
@@ -120,11 +138,12 @@ export async function updateProject(
       ...(input.name === undefined ? {} : { name: name.name }),
       ...(sharedAccess === undefined ? {} : { sharedAccess }),
     },
+    sharesAlone: !parts.config.allowUnsandboxed,
     audit: auditOf(parts, caller, { action: 'project.update', target: id, projectId: id }),
   });
   if (outcome.ok) return { ok: true, project: outcome.project, role };
   if (outcome.reason === 'unknown') return { ok: false, reason: 'project_not_found' };
-  return { ok: false, reason: 'version_conflict' };
+  return { ok: false, reason: outcome.reason };
 }
 
 export type DeleteProjectOutcome =

@@ -27,6 +27,12 @@ export const peopleRefusals = {
   last_admin: ['conflict', 'One admin must stay. Make somebody else an admin first.'],
   email_taken: ['conflict', 'There is an account with this e-mail address already.'],
   slug_taken: ['conflict', 'A project with this slug exists. Choose another slug.'],
+  another_shares: [
+    'conflict',
+    'Shared agents run without a sandbox (isolation: none), and another project has shared ' +
+      'access to them. Send "shared_access": false, or start the server with ' +
+      '--allow-unsandboxed (XIM_ALLOW_UNSANDBOXED=1) if its projects trust each other.',
+  ],
   shared_access_by_operator: [
     'insufficient_permissions',
     'Only an operator can give a project shared access.',

@@ -96,6 +96,27 @@ test('shared access is taken by somebody whose machines these are not', async ()
   assert.equal(ask<ProjectAnswer>(await patch(admin, { shared_access: true })).version, 3);
 });
 
+test('two projects meet in an engine without a sandbox, though nobody allowed it', async () => {
+  const guarded = await openHttpHarness({ control: { allowUnsandboxed: false } });
+  try {
+    const as = await guarded.signIn();
+    const send = (method: string, path: string, body: unknown) =>
+      guarded.call(method, path, { headers: as, body });
+    const second = await send('POST', projects, { name: 'guests' });
+    refused(second, 409, 'conflict');
+    assert.match(second.text, /--allow-unsandboxed.*XIM_ALLOW_UNSANDBOXED/);
+    const alone = { name: 'guests', shared_access: false };
+    const made = ask<ProjectAnswer>(await send('POST', projects, alone), 201);
+    assert.equal(made.shared_access, false);
+    const give = () => send('PATCH', `${projects}/guests`, { shared_access: true });
+    refused(await give(), 409, 'conflict');
+    ask(await send('PATCH', `${projects}/default`, { shared_access: false }));
+    assert.equal(ask<ProjectAnswer>(await give()).shared_access, true);
+  } finally {
+    await guarded.close();
+  }
+});
+
 test('a project is made by somebody who may not, or without bound where all may', async () => {
   await create('plain');
   const { as } = await join('plain', 'plain@example.org', 'owner');

@@ -23,8 +23,9 @@ export function createProjectsRoutes(
       return outcome.ok ? call.json(projectAnswer(outcome)) : call.refuse(outcome);
     },
     async createProject(call) {
-      const { name, slug } = call.body;
-      const outcome = await control.createProject({ caller: call.caller, name, slug });
+      const { name, slug, shared_access: sharedAccess } = call.body;
+      const { caller } = call;
+      const outcome = await control.createProject({ caller, name, slug, sharedAccess });
       return outcome.ok ? call.json(projectAnswer(outcome)) : call.refuse(outcome);
     },
     async updateProject(call) {

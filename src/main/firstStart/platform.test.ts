@@ -42,6 +42,7 @@ async function surroundings(directory?: string): Promise<Opened & { directory: s
     disconnectedDiesAfterMs: null,
     defaultRegion: 'local',
     usersCreateProjects: false,
+    allowUnsandboxed: false,
     tiers: tierTable(),
   };
   const control = createControl({ store, secrets, config, ...tools });

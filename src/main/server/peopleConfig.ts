@@ -23,6 +23,14 @@ export const peopleTable = defineConfig({
     help: 'Let everybody who can sign in make projects, not operators alone.',
     group: 'People',
   },
+  allowUnsandboxed: {
+    type: 'switch',
+    flag: 'allow-unsandboxed',
+    env: 'XIM_ALLOW_UNSANDBOXED',
+    default: false,
+    help: 'Let shared agents serve more than one project though they run without a sandbox.',
+    group: 'People',
+  },
   oidcIssuer: {
     type: 'text',
     flag: 'oidc-issuer',

@@ -24,7 +24,7 @@ import type { ModelOutcome } from '../firstStart/modelWatch.ts';
 import { openPlatform } from '../firstStart/platform.ts';
 import type { Platform } from '../firstStart/platform.ts';
 import type { ProgressPrinter } from '../process/progressPrinter.ts';
-import { databaseProblem, isolationNotice, openControlPlane, startServer } from './server.ts';
+import { databaseProblem, isolationNotices, openControlPlane, startServer } from './server.ts';
 import type { ControlPlane, RunningServer, ServerParts } from './server.ts';
 import type { FoundCredentials, ServerUrls } from '../firstStart/settledCredentials.ts';
 import { createSharedAgent } from '../firstStart/sharedAgent.ts';
@@ -54,6 +54,8 @@ export async function runServer(run: RunServerParts): Promise<number> {
     return exitCodes.done;
   }
   const server = await startServer(parts, plane);
+  for (const { message } of isolationNotices(parts.config, server.router))
+    run.printer.line(message);
   const keys = withUrls(run, { file, platform, server });
   const { agent, outcome } = startAgent(run, { plane, platform, server });
   const model = await outcome;
@@ -189,7 +191,6 @@ function startAgent(
       'There is no shared agent on this machine: the server was started with --no-agent.';
     return { agent: undefined, outcome: Promise.resolve({ kind: 'without', reason }) };
   }
-  printer.line(isolationNotice.message);
   const watch = watchModel({
     granted: () =>
       server.router

@@ -105,6 +105,7 @@ export async function openControlPlane(parts: ServerParts): Promise<ControlPlane
         disconnectedDiesAfterMs,
         defaultRegion: config.region,
         usersCreateProjects: config.usersCreateProjects,
+        allowUnsandboxed: config.allowUnsandboxed,
         tiers: parts.tiers,
       },
     });
@@ -241,16 +242,25 @@ function newHttpServer(
       version,
       limits: { drainMs, bodyBytes: config.maxBody },
     },
-    notices: () => (config.agent ? [isolationNotice] : []),
+    notices: () => isolationNotices(config, planes.router),
     tls,
   });
 }
 
 /** Until the isolation levels exist, this is true of every shared agent, and it is said. */
-export const isolationNotice = {
-  code: 'SharedUnsandboxed',
-  message: 'Shared agents run without a sandbox (isolation: none).',
-};
+export function isolationNotices(
+  config: Pick<ServeConfig, 'agent' | 'allowUnsandboxed'>,
+  { directory }: { directory: Pick<Router['directory'], 'sharingProjects'> },
+): { code: string; message: string }[] {
+  const message = 'Shared agents run without a sandbox (isolation: none).';
+  const notices = config.agent ? [{ code: 'SharedUnsandboxed', message }] : [];
+  const sharing = directory.sharingProjects();
+  if (sharing < 2 || config.allowUnsandboxed) return notices;
+  const advice =
+    `${sharing} projects have shared access to agents that run without a sandbox, and ` +
+    '--allow-unsandboxed is not set. Set it, or take shared access away from all but one.';
+  return [...notices, { code: 'SharedWithoutConsent', message: advice }];
+}
 
 /** Agents that were silent for too long die, about once a minute. */
 function keepSweeping(

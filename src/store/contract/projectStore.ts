@@ -27,19 +27,27 @@ export interface ProjectStore {
     userId: string | null;
     page: Page;
   }): Promise<Paged<{ project: ProjectRow; role: MemberRole | null }>>;
-  /** With its first owner, if it is a person's; an account may own at most `ownedLimit`. */
+  /**
+   * With its first owner, if it is a person's; an account may own at most `ownedLimit`. With
+   * `sharesAlone`, at most one project at a time has shared access.
+   */
   insertProject(input: {
     project: ProjectRow;
     ownerId: string | null;
     ownedLimit: number | null;
+    sharesAlone: boolean;
     audit: AuditNote;
-  }): Promise<{ ok: true } | Refused<'slug_taken' | 'too_many'>>;
+  }): Promise<{ ok: true } | Refused<'slug_taken' | 'too_many' | 'another_shares'>>;
+  /** `sharesAlone` as above. */
   updateProject(input: {
     id: string;
     expectedVersion: number | null;
     change: { name?: string; sharedAccess?: boolean };
+    sharesAlone: boolean;
     audit: AuditNote;
-  }): Promise<{ ok: true; project: ProjectRow } | Refused<'unknown' | 'version_conflict'>>;
+  }): Promise<
+    { ok: true; project: ProjectRow } | Refused<'unknown' | 'version_conflict' | 'another_shares'>
+  >;
   /**
    * Only when it has no endpoint and no agent that is not dead. Members, invitations, keys,
    * budgets, join keys, own models and dead agents go with it; usage and the audit log stay.

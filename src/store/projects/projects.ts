@@ -5,6 +5,7 @@ import type { MemberRole } from '../contract/memberStore.ts';
 import type { ProjectRow, ProjectStore } from '../contract/projectStore.ts';
 import type { Row } from '../tables.ts';
 import { forUpdate, type Tx } from '../transaction.ts';
+import { takeAdvisoryLock } from '../advisoryLocks.ts';
 import { noteChanges, noteNothing } from './audit.ts';
 import { appendChanges } from '../directory/changes.ts';
 import { fromFlag, toFlag } from '../queries/columns.ts';
@@ -76,8 +77,11 @@ export async function writeProject({ db }: Tx, project: ProjectRow): Promise<boo
 
 export async function insertProject(
   tx: Tx,
-  { project, ownerId, ownedLimit }: Input<'insertProject'>,
+  { project, ownerId, ownedLimit, sharesAlone }: Input<'insertProject'>,
 ): Outcome<'insertProject'> {
+  if (sharesAlone && project.sharedAccess && (await anotherShares(tx, project.id))) {
+    return { ok: false, reason: 'another_shares' };
+  }
   if (ownerId !== null) {
     // Its lock puts two creations of one person in order, so that both count what there is.
     await forUpdate(tx, tx.db.selectFrom('users').select('id').where('id', '=', ownerId)).execute();
@@ -94,6 +98,19 @@ export async function insertProject(
   return { ok: true };
 }
 
+/** Until the transaction ends, no other that asks this gets an answer. */
+async function anotherShares(tx: Tx, id: string): Promise<boolean> {
+  await takeAdvisoryLock(tx, 'sharing');
+  const another = await tx.db
+    .selectFrom('projects')
+    .select('id')
+    .where('shared_access', '=', toFlag(true))
+    .where('id', '!=', id)
+    .limit(1)
+    .executeTakeFirst();
+  return another !== undefined;
+}
+
 async function ownedBy({ db }: Tx, userId: string): Promise<number> {
   const { owned } = await db
     .selectFrom('memberships')
@@ -106,13 +123,15 @@ async function ownedBy({ db }: Tx, userId: string): Promise<number> {
 
 export async function updateProject(
   tx: Tx,
-  { id, expectedVersion, change }: Input<'updateProject'>,
+  { id, expectedVersion, change, sharesAlone }: Input<'updateProject'>,
 ): Outcome<'updateProject'> {
+  const besides = sharesAlone && change.sharedAccess === true && (await anotherShares(tx, id));
   const before = await lockedProject(tx, id);
   if (before === null) return { ok: false, reason: 'unknown' };
   if (expectedVersion !== null && expectedVersion !== before.version) {
     return { ok: false, reason: 'version_conflict' };
   }
+  if (besides && !before.sharedAccess) return { ok: false, reason: 'another_shares' };
   const after = { ...before, ...change, version: before.version + 1 };
   if (!noteChanges(tx, { from: before, to: after, fields: ['name', 'sharedAccess'] })) {
     noteNothing(tx);

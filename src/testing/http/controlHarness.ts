@@ -145,6 +145,7 @@ async function openServer(options: {
     defaultRegion: 'local',
     tiers: tierTable(),
     usersCreateProjects: false,
+    allowUnsandboxed: true,
     ...options.config,
   };
   return {

@@ -88,7 +88,13 @@ export const apiKeyCases: StoreCases = {
   }) => {
     await store.bootstrap(bootstrapRows());
     const project = projectRow({ id: 'proj_b', slug: 'b' });
-    await store.insertProject({ project, ownerId: null, ownedLimit: null, audit });
+    await store.insertProject({
+      project,
+      ownerId: null,
+      ownedLimit: null,
+      sharesAlone: false,
+      audit,
+    });
     const missing = { ok: false, reason: 'unknown_endpoint' };
     for (const endpointId of ['ep_x', 'nope']) {
       assert.deepEqual(await insert(store, { endpointId }), missing);

@@ -21,10 +21,14 @@ async function withUser(store: Store, id: string): Promise<void> {
   assert.ok((await store.insertUser({ user, audit })).ok);
 }
 
-function insert(store: Store, slug: string, options: { ownerId?: string; limit?: number } = {}) {
-  const { ownerId = null, limit: ownedLimit = null } = options;
+function insert(
+  store: Store,
+  slug: string,
+  options: { ownerId?: string; limit?: number; sharesAlone?: boolean } = {},
+) {
+  const { ownerId = null, limit: ownedLimit = null, sharesAlone = false } = options;
   const project = projectRow({ id: `proj_${slug}`, slug, createdAtMs: startMs + 1 });
-  return store.insertProject({ project, ownerId, ownedLimit, audit });
+  return store.insertProject({ project, ownerId, ownedLimit, sharesAlone, audit });
 }
 
 export const projectCases: StoreCases = {
@@ -72,7 +76,13 @@ export const projectCases: StoreCases = {
       Array.from({ length: 8 }, (_none, at) => {
         const project = projectRow({ id: `proj_${at}`, slug: 'same' });
         const by = at % 2 === 0 ? store : other;
-        return by.insertProject({ project, ownerId: 'user_b', ownedLimit: null, audit });
+        return by.insertProject({
+          project,
+          ownerId: 'user_b',
+          ownedLimit: null,
+          sharesAlone: false,
+          audit,
+        });
       }),
     );
     assert.equal(outcomes.filter(({ ok }) => ok).length, 1);
@@ -104,7 +114,7 @@ export const projectCases: StoreCases = {
     const { revision } = await store.directoryHead();
     const change = { name: 'Lab', sharedAccess: false };
     const update = (expectedVersion: number | null, id = 'proj_a') =>
-      store.updateProject({ id, expectedVersion, change, audit });
+      store.updateProject({ id, expectedVersion, change, sharesAlone: true, audit });
     const updated = await update(1);
     const after = projectRow({ ...change, version: 2 });
     assert.deepEqual(updated, { ok: true, project: after });
@@ -119,6 +129,36 @@ export const projectCases: StoreCases = {
       name: { from: 'A', to: 'Lab' },
       sharedAccess: { from: true, to: false },
     });
+  },
+
+  'two projects come to share agents at one time': async ({ store, another }) => {
+    const other = another();
+    await other.open();
+    await store.bootstrap(bootstrapRows());
+    const set = (by: Store, id: string, sharedAccess: boolean) => {
+      const change = { sharedAccess };
+      return by.updateProject({ id, expectedVersion: null, change, sharesAlone: true, audit });
+    };
+    const anotherShares = { ok: false, reason: 'another_shares' };
+    assert.deepEqual(await insert(store, 'b', { sharesAlone: true }), anotherShares);
+    assert.ok((await set(store, 'proj_a', false)).ok);
+    const made = await Promise.all(
+      Array.from({ length: 8 }, (_none, at) =>
+        insert(at % 2 === 0 ? store : other, `race${at}`, { sharesAlone: true }),
+      ),
+    );
+    assert.equal(made.filter(({ ok }) => ok).length, 1);
+    assert.deepEqual(
+      made.find(({ ok }) => !ok),
+      anotherShares,
+    );
+    assert.deepEqual(await set(store, 'proj_a', true), anotherShares);
+    const winner = `proj_race${made.findIndex(({ ok }) => ok)}`;
+    // Who has it already keeps it, and says so again.
+    assert.ok((await set(store, winner, true)).ok);
+    assert.ok((await set(store, winner, false)).ok);
+    const given = await Promise.all([set(store, 'proj_a', true), set(other, winner, true)]);
+    assert.equal(given.filter(({ ok }) => ok).length, 1);
   },
 
   'a project that could still serve is deleted': async ({ store }) => {
