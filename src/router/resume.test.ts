@@ -391,3 +391,25 @@ test('a limit stops an answer that has begun', async () => {
   assert.equal((await result).outcome, 'completed');
   assert.equal(textOf(client), text);
 });
+
+test('a shared agent goes on beyond a limit with what an own one began', async () => {
+  const clock = new FakeClock();
+  const tiers = tierTable({ cpu_amd_optimized: { tokensPerMinute: 60 } });
+  const one = await harness({ clock, config: { tiers } });
+  let kill = (): void => {};
+  const holds: Script = (_request, agent) => void (kill = () => agent.kill());
+  const script = continues({ size: 1, chunks: 5, next: holds });
+  await one.agent({ entry: { projectId: 'proj_a' }, script, abilities: able });
+  const endpoint = { fallback: { enabled: true, afterMs: 0, tier: null } };
+  const body = bodyOf({ max_tokens: 300 });
+  const { client, result } = one.submit({ resume: true, body, maxTokens: 300 }, { endpoint });
+  await settle();
+  const shared = await one.agent({ script: continues(), abilities: able });
+  kill();
+  await settle();
+  assert.equal(shared.agent.requests.length, 0);
+  for (let s = 0; s < 31; s += 1) await clock.advanceAsync(1000);
+  assert.equal((await result).outcome, 'stream_error');
+  assert.match(client.text, /"error":.*tokens per minute \(tokens_per_minute = 60/);
+  assert.match(client.text, /data: \[DONE\]\n\n$/);
+});

@@ -124,7 +124,7 @@ test('an answer that breaks wherever it goes on boxes those who wrote it', () =>
   for (const id of ['one', 'two']) link(agentEntry({ id }), { abilities: ['chat', 'continue'] });
   const { claim } = there(arrive('bad'));
   send({ type: 'first_byte', claim });
-  const resume = { abilities: ['continue'] };
+  const resume = { abilities: ['continue'], delivered: 0 };
   const broken = { type: 'failed', claim, slotFree: true, health: 'bad', resume } as const;
   const [next] = dispatched(send(broken));
   assert.equal(scheduler.penalties().agents, 1);
@@ -244,7 +244,7 @@ test('a broken stream goes on where it cannot be continued, or waits for who bro
   link(two);
   tick(60_000);
   const { claim } = first;
-  const resume = { abilities: ['continue'] };
+  const resume = { abilities: ['continue'], delivered: 0 };
   const base = { type: 'failed', claim, slotFree: true, health: 'bad' } as const;
   const [verdict] = send({ ...base, resume });
   assert.ok(verdict?.type === 'reject' && verdict.verdict.kind === 'upstream_error');
@@ -258,7 +258,7 @@ test('a broken stream that is to be continued keeps a deadline of long ago', () 
   const other = there(arrive('r2', { abilities: ['continue'] }));
   const busy = other.agentId === 'two' ? other : there(arrive('r3'));
   tick(60_000);
-  const resume = { abilities: ['continue'] };
+  const resume = { abilities: ['continue'], delivered: 0 };
   const commands = send({ type: 'failed', claim, slotFree: true, health: 'bad', resume });
   assert.deepEqual(dispatched(commands), []);
   assert.deepEqual(ids(tick(29_000)), []);

@@ -12,6 +12,7 @@
  *    it may be the fault of what it asks for, and others share these agents.
  */
 import { agentExclusion, hasAbilities } from '../agents/matching.ts';
+import type { LimitBook } from '../quotas/limitBook.ts';
 import type {
   Claim,
   EngineInstance,
@@ -37,6 +38,7 @@ export interface Moving {
 export class FailureBook {
   readonly penalties: PenaltyBox<KnownAgent>;
   private readonly fleet: Fleet;
+  private readonly limits: Pick<LimitBook, 'allows'>;
   private readonly times = new WeakMap<EngineInstance, TokenTimes>();
   /**
    * Who was found last for requests alike, and is looked at first: else each that waits would look
@@ -46,8 +48,9 @@ export class FailureBook {
   private readonly nobody = new Set<string>();
   private nowMs = 0;
 
-  constructor(fleet: Fleet) {
+  constructor(fleet: Fleet, limits: Pick<LimitBook, 'allows'>) {
     this.fleet = fleet;
+    this.limits = limits;
     this.penalties = fleet.penalties;
   }
 
@@ -118,16 +121,23 @@ export class FailureBook {
    * Whether somebody else is free to go on with what this claim serves, and it may be tried once
    * more. Where nobody is, a slow agent is better than a place in line.
    */
-  couldMove({ instance: { agent }, waiting }: Claim, moving: Moving): boolean {
+  couldMove(claim: Claim, moving: Moving): boolean {
+    const { instance, waiting } = claim;
+    const { agent } = instance;
     if (!moving.isNewBreak && waiting.tried.length >= waiting.maxRetries) return false;
     const { nowMs } = this;
     const tried = [...waiting.tried, triedKey(agent)];
     const abilities = [...waiting.request.abilities, ...moving.abilities];
-    const moved = { ...waiting, tried, request: { ...waiting.request, abilities } };
-    for (const one of readyInstances(this.fleet, moved.request, waiting.stages)) {
-      if (tried.includes(triedKey(one.agent))) continue;
-      if (!hasAbilities(one.abilities, { asked: abilities })) continue;
-      if (isOpenTo(moved, { instance: one, nowMs }) && !this.passesOver(moved, one)) return true;
+    const request = { ...waiting.request, abilities };
+    const delivered = moving.isNewBreak ? (waiting.delivered ?? 0) : waiting.delivered;
+    const moved = { ...waiting, tried, request, delivered, left: claim };
+    for (const stage of waiting.stages) {
+      for (const one of readyInstances(this.fleet, request, [stage])) {
+        if (tried.includes(triedKey(one.agent))) continue;
+        if (!hasAbilities(one.abilities, { asked: abilities })) continue;
+        if (!isOpenTo(moved, { instance: one, nowMs }) || this.passesOver(moved, one)) continue;
+        if (this.limits.allows(moved, { agent: one.agent.entry, stage })) return true;
+      }
     }
     return false;
   }

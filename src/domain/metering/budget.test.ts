@@ -18,8 +18,8 @@ function rig(ownConcurrent = 96) {
   const dispatched: Dispatch[] = [];
   const send = (event: UntimedEvent): string[] => {
     const commands = scheduler.handle({ ...event, atMs: 1000 } as SchedulerEvent);
-    const { claims, reserved, claimable } = scheduler.audit();
-    assert.deepEqual([claimable, reserved], [[], claims], 'W1, L1');
+    const { reservations, reserved, claimable } = scheduler.audit();
+    assert.deepEqual([claimable, reserved], [[], reservations], 'W1, L1');
     dispatched.push(...commands.filter((one): one is Dispatch => one.type === 'dispatch'));
     return commands.flatMap((one) => {
       if (one.type === 'dispatch') return [`${one.requestId} served`];
@@ -44,7 +44,7 @@ function rig(ownConcurrent = 96) {
   /** Its client has a part of the answer. */
   const breaks = (at: number): string[] => {
     const claim = dispatched[at]?.claim ?? 0;
-    const resume = { abilities: [] };
+    const resume = { abilities: [], delivered: 0 };
     return send({ type: 'failed', claim, slotFree: true, health: 'bad', resume });
   };
   return { send, agent, arrive, end, breaks };

@@ -68,6 +68,14 @@ export interface Rates {
 /** What a reservation came to: nothing at all, what was set aside, or so many tokens. */
 export type Spent = 'nothing' | 'reserved' | number;
 
+/** Requests, and the tokens that they will take. */
+interface Ahead {
+  requests: number;
+  tokens: number;
+}
+
+const nobody: Ahead = { requests: 0, tokens: 0 };
+
 interface Bucket {
   figure: number;
   burst: number;
@@ -95,33 +103,31 @@ export class LimitAccount {
     this.tokens = bucket(tokensPerMinute, { lease, burst, nowMs });
   }
 
-  /** Tokens to set aside here: what is guessed of them is no more than fits at once. */
-  amountOf({ usual, least }: TokenNeed): number {
-    return Math.max(least, Math.min(usual, this.tokens?.burst ?? Infinity));
+  /**
+   * Tokens to set aside here: what is guessed of them is no more than fits at once. `delivered`:
+   * of the answer, those that were written before.
+   */
+  amountOf({ prompt, usual, least }: TokenNeed, delivered = 0): number {
+    const rest = (all: number): number => Math.max(Math.min(prompt + 1, all), all - delivered);
+    return Math.max(rest(least), Math.min(rest(usual), this.tokens?.burst ?? Infinity));
   }
 
-  /** The limit that keeps a request of so many tokens from running now; null: it may run. */
-  hit(tokens: number, nowMs: number): LimitHit | null {
-    const byTokens = rateHit('tokens_per_minute', { bucket: this.tokens, needed: tokens, nowMs });
-    const byRequests = rateHit('requests_per_minute', { bucket: this.requests, needed: 1, nowMs });
-    const waits = [byTokens, byRequests].map((one) => one?.waitMs ?? 0);
-    const byRate = (waits[0] ?? 0) >= (waits[1] ?? 0) ? byTokens : byRequests;
-    return byRate ?? this.concurrencyHit(nowMs);
+  /**
+   * The limit that keeps a request of so many tokens from running now; null: it may run. `ahead`:
+   * what was let go just now, and has taken nothing yet.
+   */
+  hit(tokens: number, nowMs: number, ahead: Ahead = nobody): LimitHit | null {
+    const ofTokens = { bucket: this.tokens, needed: ahead.tokens + tokens, nowMs };
+    const byTokens = rateHit('tokens_per_minute', ofTokens);
+    const ofRequests = { bucket: this.requests, needed: ahead.requests + 1, nowMs };
+    const byRequests = rateHit('requests_per_minute', ofRequests);
+    const isByTokens = (byTokens?.waitMs ?? 0) >= (byRequests?.waitMs ?? 0);
+    return (isByTokens ? byTokens : byRequests) ?? this.concurrencyHit(nowMs, ahead);
   }
 
-  /** Whether it has room for one more beside those that have just been let go. */
-  fits(tokens: number, ahead: { requests: number; tokens: number; nowMs: number }): boolean {
-    const { requests, nowMs } = ahead;
-    if (!this.hasSlotFor(requests + 1, nowMs)) return false;
-    const hasRoom = (one: Bucket | null, needed: number): boolean =>
-      one === null || one.allowance.waitMs(needed, nowMs) === 0;
-    return hasRoom(this.requests, requests + 1) && hasRoom(this.tokens, ahead.tokens + tokens);
-  }
-
-  /** Whether so many more may run at once. */
-  hasSlotFor(more: number, nowMs: number): boolean {
-    if (nowMs >= this.lease.expiresAtMs) return false;
-    return this.concurrent === null || this.running + more <= this.concurrent;
+  /** Whether one more may run at once, beside those ahead. */
+  hasSlot(nowMs: number, ahead: Ahead): boolean {
+    return this.concurrencyHit(nowMs, ahead) === null;
   }
 
   /** L1. */
@@ -152,13 +158,13 @@ export class LimitAccount {
     );
   }
 
-  private concurrencyHit(nowMs: number): LimitHit | null {
+  private concurrencyHit(nowMs: number, ahead: Ahead): LimitHit | null {
     const { concurrent: value, running: used, lease } = this;
     const limit = 'concurrent_requests';
     if (nowMs >= lease.expiresAtMs) {
       return { limit, value: 0, used, needed: 1, most: 0, waitMs: null };
     }
-    if (value === null || used < value) return null;
+    if (value === null || used + ahead.requests < value) return null;
     return { limit, value, used, needed: 1, most: value, waitMs: null };
   }
 }

@@ -1,73 +1,16 @@
 /** Limits of projects, through the scheduler that they are part of. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seededRandom } from '../../lib/random.ts';
 import {
-  agentEntry,
   endpointEntry,
   modelEntry,
   projectEntry,
   routedRequest,
 } from '../../testing/router/directoryEntries.ts';
-import type { AgentEntry } from '../directory.ts';
-import type { LimitLease } from './limitAccount.ts';
+import { limitRig } from '../../testing/router/limitRig.ts';
 import { LimitBook } from './limitBook.ts';
-import type { RoutedRequest } from '../agents/matching.ts';
-import { Scheduler } from '../scheduler/scheduler.ts';
-import type {
-  Dispatch,
-  Reject,
-  SchedulerEvent,
-  UntimedEvent,
-} from '../scheduler/schedulerEvents.ts';
-import { tierTable, type TierOverride } from '../tiers/tiers.ts';
-
-/** A scheduler whose CPU tier has small limits, and a hand on the time. */
-function rig(
-  limits: TierOverride = {},
-  options: { ownConcurrent?: number; lease?: LimitLease } = {},
-) {
-  const { ownConcurrent = 96, lease } = options;
-  const tiers = tierTable({
-    cpu_amd_optimized: { requestsPerMinute: null, tokensPerMinute: null, ...limits },
-    self_hosted: { concurrentPerProject: ownConcurrent },
-  });
-  const config = { tiers, ...(lease === undefined ? {} : { lease }) };
-  const scheduler = new Scheduler({ random: seededRandom(1), config });
-  let nowMs = 1000;
-  const send = (event: UntimedEvent) => {
-    const commands = scheduler.handle({ ...event, atMs: nowMs } as SchedulerEvent);
-    const { claims, reserved, claimable } = scheduler.audit();
-    assert.equal(reserved, claims, 'L1');
-    assert.deepEqual(claimable, [], 'W1');
-    return {
-      dispatches: commands.filter((one): one is Dispatch => one.type === 'dispatch'),
-      rejects: commands.filter((one): one is Reject => one.type === 'reject'),
-      wakes: commands.flatMap((one) => (one.type === 'set_timer' ? [one.atMs - nowMs] : [])),
-    };
-  };
-  const agent = (entry: Partial<AgentEntry>, slots: number) => {
-    const whole = agentEntry(entry);
-    const instances = [{ instance: 'i1', modelId: 'model_a', slots, abilities: [] }];
-    send({ type: 'agent', entry: whole });
-    send({ type: 'join', agentId: whole.id, nonce: 'n' });
-    return send({ type: 'grant', agentId: whole.id, nonce: 'n', instances });
-  };
-  let arrived = 0;
-  const arrive = (over: Partial<RoutedRequest> = {}) => {
-    arrived += 1;
-    // 40 bytes are ten tokens, at first.
-    const request = routedRequest({ id: `r${arrived}`, bodyBytes: 40, maxTokens: 90, ...over });
-    return send({ type: 'arrive', request });
-  };
-  const end = (dispatch: Dispatch | undefined, usage?: { input: number; output: number }) =>
-    send({ type: 'end', claim: dispatch?.claim ?? 0, slotFree: true, usage });
-  const pass = (ms: number) => {
-    nowMs += ms;
-    return send({ type: 'tick' });
-  };
-  return { scheduler, send, agent, arrive, end, pass };
-}
+import type { Reject } from '../scheduler/schedulerEvents.ts';
+import { tierTable } from '../tiers/tiers.ts';
 
 const shared = { id: 'shared', projectId: null };
 const own = { id: 'own', projectId: 'proj_a' };
@@ -79,7 +22,7 @@ function hitOf({ rejects }: { rejects: Reject[] }) {
 }
 
 test('a burst of 64 gets more than the bucket holds', () => {
-  const { agent, arrive } = rig({ requestsPerMinute: 20, concurrentPerProject: 1000 });
+  const { agent, arrive } = limitRig({ requestsPerMinute: 20, concurrentPerProject: 1000 });
   agent(shared, 1000);
   const calls = Array.from({ length: 64 }, () => arrive());
   assert.equal(calls.flatMap((one) => one.dispatches).length, 30, '1.5 × the figure');
@@ -103,7 +46,7 @@ test('a burst of 64 gets more than the bucket holds', () => {
 });
 
 test('a refused call costs something', () => {
-  const { agent, arrive, pass } = rig({ requestsPerMinute: 2, tokensPerMinute: 1000 });
+  const { agent, arrive, pass } = limitRig({ requestsPerMinute: 2, tokensPerMinute: 1000 });
   agent(shared, 100);
   for (let at = 0; at < 3; at += 1) arrive();
   for (let at = 0; at < 50; at += 1) assert.equal(hitOf(arrive()).limit, 'requests_per_minute');
@@ -113,7 +56,7 @@ test('a refused call costs something', () => {
 });
 
 test('what answers say that is left is not what is left', () => {
-  const { agent, arrive, end } = rig({ requestsPerMinute: 10, tokensPerMinute: 1000 });
+  const { agent, arrive, end } = limitRig({ requestsPerMinute: 10, tokensPerMinute: 1000 });
   agent(shared, 100);
   const [first] = arrive().dispatches;
   assert.deepEqual(first?.rates, {
@@ -126,7 +69,7 @@ test('what answers say that is left is not what is left', () => {
 });
 
 test('a request larger than the bucket is told to come back', () => {
-  const { agent, arrive } = rig({ tokensPerMinute: 100 });
+  const { agent, arrive } = limitRig({ tokensPerMinute: 100 });
   agent(shared, 1);
   const hit = hitOf(arrive({ bodyBytes: 4 * 141, maxTokens: 10 }));
   assert.equal(hit.waitMs, Infinity);
@@ -135,7 +78,7 @@ test('a request larger than the bucket is told to come back', () => {
 });
 
 test('a debt stops nobody, or stops what runs already', () => {
-  const { agent, arrive, end, pass } = rig({ tokensPerMinute: 600 });
+  const { agent, arrive, end, pass } = limitRig({ tokensPerMinute: 600 });
   agent(shared, 10);
   const [long] = arrive({ maxTokens: 90 }).dispatches;
   const [other] = arrive({ maxTokens: 90 }).dispatches;
@@ -152,7 +95,7 @@ test('a debt stops nobody, or stops what runs already', () => {
 });
 
 test('an attempt that failed is paid for, or its retry twice', () => {
-  const { agent, arrive, send, end } = rig({ tokensPerMinute: 200, requestsPerMinute: 2 });
+  const { agent, arrive, send, end } = limitRig({ tokensPerMinute: 200, requestsPerMinute: 2 });
   agent(shared, 1);
   agent({ id: 'shared2', projectId: null }, 1);
   const [first] = arrive({ maxTokens: 280 }).dispatches;
@@ -167,7 +110,7 @@ test('an attempt that failed is paid for, or its retry twice', () => {
 });
 
 test('a cancelled request is paid for before its engine has said what it used', () => {
-  const { agent, arrive, send } = rig({ tokensPerMinute: 1000, concurrentPerProject: 1 });
+  const { agent, arrive, send } = limitRig({ tokensPerMinute: 1000, concurrentPerProject: 1 });
   agent(shared, 10);
   const [first] = arrive({ maxTokens: 490 }).dispatches;
   send({ type: 'end', claim: first?.claim ?? 0, slotFree: false });
@@ -179,7 +122,7 @@ test('a cancelled request is paid for before its engine has said what it used', 
 });
 
 test('a stopped request of which nothing is known costs nothing', () => {
-  const { agent, arrive, send } = rig({ tokensPerMinute: 1000 });
+  const { agent, arrive, send } = limitRig({ tokensPerMinute: 1000 });
   agent(shared, 10);
   const [first] = arrive({ maxTokens: 490 }).dispatches;
   send({ type: 'end', claim: first?.claim ?? 0, slotFree: false });
@@ -189,7 +132,7 @@ test('a stopped request of which nothing is known costs nothing', () => {
 });
 
 test('a project over a shared limit does not wait for its own agents', () => {
-  const { agent, arrive, end } = rig({ requestsPerMinute: 2 });
+  const { agent, arrive, end } = limitRig({ requestsPerMinute: 2 });
   agent(own, 1);
   agent(shared, 10);
   const [onOwn] = arrive().dispatches;
@@ -204,7 +147,7 @@ test('a project over a shared limit does not wait for its own agents', () => {
 });
 
 test('a request that waits for its bucket is not woken when it is full enough', () => {
-  const { agent, arrive, pass } = rig({ requestsPerMinute: 6 });
+  const { agent, arrive, pass } = limitRig({ requestsPerMinute: 6 });
   agent(own, 1);
   agent(shared, 20);
   for (let at = 0; at < 10; at += 1) arrive();
@@ -215,7 +158,7 @@ test('a request that waits for its bucket is not woken when it is full enough', 
 });
 
 test('what refunds free is not given to those who wait for it', () => {
-  const { agent, arrive, end } = rig({ tokensPerMinute: 200 });
+  const { agent, arrive, end } = limitRig({ tokensPerMinute: 200 });
   agent(own, 1);
   agent(shared, 20);
   arrive();
@@ -225,7 +168,7 @@ test('what refunds free is not given to those who wait for it', () => {
 });
 
 test('more run at once than the tier allows, or the next one does not start when one ends', () => {
-  const { agent, arrive, end } = rig({ concurrentPerProject: 2 });
+  const { agent, arrive, end } = limitRig({ concurrentPerProject: 2 });
   agent(shared, 1);
   const [first] = arrive().dispatches;
   arrive();
@@ -246,7 +189,7 @@ test('more run at once than the tier allows, or the next one does not start when
 });
 
 test('own agents are held to rates, or escape the concurrency of self_hosted', () => {
-  const { agent, arrive, end } = rig(
+  const { agent, arrive, end } = limitRig(
     { requestsPerMinute: 1, tokensPerMinute: 1, concurrentPerProject: 1 },
     { ownConcurrent: 3 },
   );
@@ -259,7 +202,7 @@ test('own agents are held to rates, or escape the concurrency of self_hosted', (
 });
 
 test('a shared agent that is bound to an endpoint escapes the limits', () => {
-  const { agent, arrive } = rig({ requestsPerMinute: 2 });
+  const { agent, arrive } = limitRig({ requestsPerMinute: 2 });
   agent({ ...shared, boundEndpointIds: ['ep_a'] }, 10);
   const fallback = { enabled: false, afterMs: 0, tier: null };
   const endpoint = endpointEntry({ exclusive: true, fallback });
@@ -269,7 +212,7 @@ test('a shared agent that is bound to an endpoint escapes the limits', () => {
 });
 
 test('one project pays for another', () => {
-  const { agent, arrive } = rig({ requestsPerMinute: 2 });
+  const { agent, arrive } = limitRig({ requestsPerMinute: 2 });
   agent(shared, 10);
   for (let at = 0; at < 4; at += 1) arrive();
   const project = projectEntry({ id: 'proj_b' });
@@ -279,7 +222,7 @@ test('one project pays for another', () => {
 
 test('a lease of half gives out more than half, or goes on when it has run out', () => {
   const lease = { scope: '*', amount: 0.5, expiresAtMs: 5_000 };
-  const { agent, arrive, pass } = rig(
+  const { agent, arrive, pass } = limitRig(
     { requestsPerMinute: 4, concurrentPerProject: 20 },
     { lease },
   );
@@ -291,7 +234,7 @@ test('a lease of half gives out more than half, or goes on when it has run out',
 });
 
 test('a picture counts as so much text', () => {
-  const { agent, arrive, send } = rig({ tokensPerMinute: 10_000 });
+  const { agent, arrive, send } = limitRig({ tokensPerMinute: 10_000 });
   agent(shared, 5);
   const instances = [{ instance: 'i1', modelId: 'model_a', slots: 5, abilities: ['image'] }];
   send({ type: 'grant', agentId: 'shared', nonce: 'n', instances });
@@ -314,7 +257,7 @@ test('projects that were here once are remembered for ever', () => {
 });
 
 test('an own agent that lies about prompts makes a small request fill shared agents', () => {
-  const { agent, arrive, end, send } = rig();
+  const { agent, arrive, end, send } = limitRig();
   agent({ id: 'own', projectId: 'proj_a' }, 1);
   for (let n = 0; n < 60; n += 1) {
     const [own] = arrive({ bodyBytes: 100 }).dispatches;

@@ -6,8 +6,11 @@
  * thing, the concurrency of `self_hosted` over all of a project's own agents.
  *
  * Invariants
- * L1 A reservation is taken with the claim, in the same turn, and settled once, with the claim's
- *    slot: the reservations of all accounts are the claims.
+ * L1 A reservation is taken with a claim, in the same turn, and settled once, with the claim's
+ *    slot: the reservations of all accounts belong to one claim each, or to a request that waits.
+ * L7 What a failed attempt still holds is its own request's: the next claim on the same account
+ *    goes on with it, and is held back by nothing. On another account the request counts like any
+ *    other. An answer that has begun keeps it until somebody goes on or nobody will.
  * L3 A waiting request that a limit keeps from a free slot stands in `heldBack` of that account,
  *    and is tried again when the account has room for it: because it has changed for the better, or
  *    because time has filled it. As many are tried as it has room for, the first in line first.
@@ -44,6 +47,10 @@ import { TokenEstimates, type RequestSize, type TokenNeed } from '../prediction/
 export interface Reservation {
   account: LimitAccount;
   tokens: number;
+  /** Of the answer: what was written where other limits hold, and is not to be paid for here. */
+  before: number;
+  /** What it comes to if nobody goes on with it. */
+  spent: 'nothing' | number;
 }
 
 /** A tier, or what a project's own agents serve. */
@@ -104,9 +111,16 @@ export class LimitBook {
     for (const { id, tokens } of used.keys) this.keys.addToDay(id, { tokens, ofDayMs });
   }
 
-  /** L4, L5. The request ends without having been served. */
-  releaseKey(waiting: WaitingRequest): void {
-    this.settleKey(waiting, 'nothing');
+  /**
+   * L4, L5. The request ends while nobody serves it. A slot that is not free yet takes with it what
+   * it holds.
+   */
+  release(waiting: WaitingRequest, { slotFree }: { slotFree: boolean }): void {
+    const { left, delivered, tokens } = waiting;
+    waiting.left = null;
+    this.forget(waiting);
+    if (left !== null && slotFree) this.settleAccount(left);
+    this.settleKey(waiting, delivered === null ? 'nothing' : tokens.prompt + delivered);
   }
 
   /** What a key has left of its quota. */
@@ -118,12 +132,13 @@ export class LimitBook {
   admits(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): boolean {
     const name = accountName(waiting.request, where);
     const account = this.accountOf(waiting.request, name);
-    if (name !== 'own' && this.stopOn(name, waiting.request) !== null) {
+    if (this.stopOn(name, waiting) !== null) {
       this.holdBack(waiting, { account, wakeAtMs: Infinity });
       return false;
     }
+    if (isItsOwn(waiting, account)) return true;
     const isFull = this.full.has(account);
-    const hit = isFull ? null : account.hit(account.amountOf(waiting.tokens), this.nowMs);
+    const hit = isFull ? null : account.hit(amountOf(waiting, account), this.nowMs);
     if (hit === null && !isFull) return true;
     // As long as nobody leaves, whoever asks next need not be looked at: its size makes no
     // difference.
@@ -132,25 +147,51 @@ export class LimitBook {
     return false;
   }
 
-  /** L1. */
+  /** The same, if the request were to leave whom it has: nobody is held back. */
+  allows(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): boolean {
+    const name = accountName(waiting.request, where);
+    return this.stopOn(name, waiting) === null && this.hitOn(name, waiting) === null;
+  }
+
+  /** L1, L7. */
   reserve(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): Reservation {
-    const { request } = waiting;
+    const { request, left, delivered } = waiting;
     const account = this.accountOf(request, accountName(request, where));
-    const tokens = account.amountOf(waiting.tokens);
-    account.take(tokens, this.nowMs);
     this.forget(waiting);
-    return { account, tokens };
+    waiting.left = null;
+    const kept = left?.reservation ?? null;
+    if (left !== null && kept?.account === account) {
+      left.reservation = null;
+      return kept;
+    }
+    if (left !== null) this.settleAccount(left);
+    const tokens = amountOf(waiting, account);
+    account.take(tokens, this.nowMs);
+    return { account, tokens, before: delivered ?? 0, spent: 'nothing' };
+  }
+
+  /** From here on it costs something, whoever goes on. */
+  firstByte({ reservation, waiting }: Claim): void {
+    if (reservation?.spent === 'nothing') reservation.spent = waiting.tokens.prompt;
+  }
+
+  /** L7. The attempt of a claim has failed; `broke`: after the first byte. */
+  failed(claim: Claim, { broke }: { broke: boolean }): void {
+    const { waiting, reservation } = claim;
+    waiting.left = claim;
+    if (!broke || reservation === null) return;
+    const written = Math.max(0, (waiting.delivered ?? 0) - reservation.before);
+    reservation.spent = waiting.tokens.prompt + written;
   }
 
   /** L1. The slot of a claim is free: what it held goes back, but for what was spent. */
-  settle({ reservation, spent, waiting, instance }: Claim): void {
-    const { account, tokens } = reservation;
-    const real = typeof spent === 'string' ? spent : spent.input + spent.output;
-    account.settle({ tokens, spent: real, nowMs: this.nowMs });
-    this.full.delete(account);
-    if (account.heldBack.size > 0) this.improved.add(account);
+  settle(claim: Claim): void {
+    const { spent, waiting, instance } = claim;
+    const isKept = waiting.left === claim && waiting.delivered !== null;
+    if (!isKept) this.settleAccount(claim);
     // After a failed attempt the request goes on, or is rejected.
-    if (spent !== 'nothing') this.settleKey(waiting, real);
+    if (spent === 'nothing') return;
+    this.settleKey(waiting, typeof spent === 'string' ? spent : spent.input + spent.output);
     if (typeof spent === 'string') return;
     const { endpointId, bodyBytes, hasMedia } = sizeOf(waiting.request);
     const { input, output } = spent;
@@ -161,10 +202,11 @@ export class LimitBook {
     this.estimates.learn(endpointId, { bodyBytes, input: told, output });
   }
 
-  /** What is in the way of a request on a tier of shared agents; null: nothing. */
-  hitOn(tier: TierSlug, { request, tokens }: WaitingRequest): LimitHit | null {
-    const account = this.accountOf(request, tier);
-    return account.hit(account.amountOf(tokens), this.nowMs);
+  /** The limit that is in the way of a request there; null: none. */
+  hitOn(name: AccountName, waiting: WaitingRequest): LimitHit | null {
+    const account = this.accountOf(waiting.request, name);
+    if (isItsOwn(waiting, account)) return null;
+    return account.hit(amountOf(waiting, account), this.nowMs);
   }
 
   /** L6. The end of a stop lets those go on that it held back. */
@@ -177,8 +219,13 @@ export class LimitBook {
   }
 
   /** L6. The budget that keeps a request from what shared agents serve on a tier. */
-  stopOn(tier: TierSlug, { project, key }: RoutedRequest): BudgetStop | null {
-    if (this.stops.size === 0 || this.tiers[tier].price.amount === 0) return null;
+  stopOn(name: AccountName, waiting: WaitingRequest): BudgetStop | null {
+    if (this.stops.size === 0 || name === 'own' || this.tiers[name].price.amount === 0) return null;
+    const { project, key } = waiting.request;
+    // What has run is not stopped, and goes on where it ran.
+    const { left, request } = waiting;
+    const hasRun = (left?.reservation?.spent ?? 'nothing') !== 'nothing';
+    if (hasRun && isItsOwn(waiting, this.accountOf(request, name))) return null;
     return this.stops.get(key?.id ?? '') ?? this.stops.get(project.id) ?? null;
   }
 
@@ -233,15 +280,19 @@ export class LimitBook {
   private fitting(account: LimitAccount): WaitingRequest[] {
     const { nowMs } = this;
     const found: WaitingRequest[] = [];
-    let tokens = 0;
+    const ahead = { requests: 0, tokens: 0 };
     for (const waiting of inLine(account.heldBack)) {
-      if (!account.hasSlotFor(found.length + 1, nowMs)) break;
+      const isOwn = isItsOwn(waiting, account);
+      // Those with something of their own have been tried: they stand before all that came since.
+      if (!isOwn && waiting.order > 0 && !account.hasSlot(nowMs, ahead)) break;
       if (this.letGo.has(waiting)) continue;
-      const amount = account.amountOf(waiting.tokens);
-      if (!account.fits(amount, { requests: found.length, tokens, nowMs })) continue;
+      const amount = amountOf(waiting, account);
+      if (!isOwn && account.hit(amount, nowMs, ahead) !== null) continue;
       found.push(waiting);
-      tokens += amount;
       this.letGo.add(waiting);
+      if (isOwn) continue;
+      ahead.requests += 1;
+      ahead.tokens += amount;
     }
     return found;
   }
@@ -251,7 +302,7 @@ export class LimitBook {
     this.improved.delete(account);
     if (account.heldBack.size === 0) return;
     let least = Infinity;
-    for (const { tokens } of account.heldBack) least = Math.min(least, account.amountOf(tokens));
+    for (const waiting of account.heldBack) least = Math.min(least, amountOf(waiting, account));
     account.wakeAtMs = this.nowMs + (account.hit(least, this.nowMs)?.waitMs ?? Infinity);
     this.heap.put(account);
   }
@@ -268,6 +319,21 @@ export class LimitBook {
       heldBack: all.reduce((sum, account) => sum + account.heldBack.size, 0),
       accounts: all.length,
     };
+  }
+
+  /** L1. What a claim holds of its account, once. */
+  private settleAccount(claim: Claim): void {
+    const { reservation, spent, waiting } = claim;
+    if (waiting.left === claim) waiting.left = null;
+    if (reservation === null) return;
+    claim.reservation = null;
+    const { account, tokens, before } = reservation;
+    const failed = spent === 'nothing' ? reservation.spent : spent;
+    const real =
+      typeof failed === 'object' ? failed.input + Math.max(0, failed.output - before) : failed;
+    account.settle({ tokens, spent: real, nowMs: this.nowMs });
+    this.full.delete(account);
+    if (account.heldBack.size > 0) this.improved.add(account);
   }
 
   private settleKey(waiting: WaitingRequest, spent: Spent): void {
@@ -325,6 +391,14 @@ export class LimitBook {
     this.sweepAt = Math.max(minLimitAccounts, this.accounts * 2);
   }
 }
+
+/** What it would set aside on an account: its prompt, and what its answer still may have. */
+const amountOf = ({ tokens, delivered }: WaitingRequest, account: LimitAccount): number =>
+  account.amountOf(tokens, delivered ?? 0);
+
+/** L7. */
+const isItsOwn = ({ left }: WaitingRequest, account: LimitAccount): boolean =>
+  left !== null && left.reservation?.account === account;
 
 /** Mostly they stand in it already: those who came first were held back first. */
 function inLine(heldBack: ReadonlySet<WaitingRequest>): WaitingRequest[] {

@@ -2,8 +2,9 @@
  * Limits against a model that is plainly right: a bucket for each project, to which everything
  * that was set aside or given back is told. After every event of the scheduler: nobody runs whom
  * the model would not let run (no over-admission) or whom a budget stops (L6), nobody waits whom
- * it would (W1), and each reservation belongs to a claim (L1). After the last one, whatever was
- * aborted in whichever phase, nothing is set aside any more and every bucket fills again.
+ * it would (W1), each reservation belongs to a claim or to a broken answer that waits (L1, L7), and
+ * what is told to be left is what the model has. After the last one, whatever was aborted in
+ * whichever phase, nothing is set aside any more and every bucket fills again.
  */
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -17,6 +18,7 @@ import {
 } from '../../testing/router/directoryEntries.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type { Dispatch, SchedulerEvent, UntimedEvent } from '../scheduler/schedulerEvents.ts';
+import type { Usage } from '../scheduler/schedulerState.ts';
 import { tierTable } from '../tiers/tiers.ts';
 
 const figures = { requestsPerMinute: 6, tokensPerMinute: 1200, concurrentPerProject: 4 };
@@ -48,14 +50,29 @@ class PlainBucket {
   }
 }
 
-interface Running {
-  claim: number;
-  requestId: string;
+/** What is set aside for a request, and what it comes to if nobody goes on with it. */
+interface Held {
   project: string;
   shared: boolean;
   tokens: number;
+  before: number;
+  cost: 'nothing' | number;
+}
+
+interface Running {
+  claim: number;
+  requestId: string;
+  held: Held | null;
   phase: 'before_first_byte' | 'streaming' | 'over';
-  charged: 'nothing' | 'reserved';
+  failed: boolean;
+  twin: Running | null;
+}
+
+interface Asked {
+  project: string;
+  tokens: number;
+  delivered: number | null;
+  left: Running | null;
 }
 
 class World {
@@ -65,7 +82,7 @@ class World {
   running: Running[] = [];
   readonly waiting = new Set<string>();
   readonly stopped = new Set<string>();
-  readonly sizes = new Map<string, { project: string; tokens: number }>();
+  readonly asked = new Map<string, Asked>();
   private readonly buckets = new Map<string, { requests: PlainBucket; tokens: PlainBucket }>();
 
   constructor(seed: number) {
@@ -73,9 +90,11 @@ class World {
     const tiers = tierTable({ free, self_hosted: { concurrentPerProject: 3 } });
     this.scheduler = new Scheduler({ random: seededRandom(seed), config: { tiers } });
     for (const [id, projectId, slots] of [
-      ['own', 'a', 5],
+      ['own', 'a', 3],
+      ['own2', 'a', 2],
       ['shared1', null, 4],
       ['shared2', null, 8],
+      ['shared3', null, 2],
     ] as const) {
       const effectiveTiers = projectId === null ? ['free' as const] : ['self_hosted' as const];
       this.send({ type: 'agent', entry: agentEntry({ id, projectId, effectiveTiers }) });
@@ -89,12 +108,20 @@ class World {
     const commands = this.scheduler.handle({ ...event, atMs: this.nowMs } as SchedulerEvent);
     for (const command of commands) {
       if (command.type === 'dispatch') this.started(command);
-      if (command.type === 'reject') this.waiting.delete(command.requestId);
+      if (command.type === 'reject') this.rejected(command.requestId);
     }
-    const { claims, reserved, inFlight, claimable } = this.scheduler.audit();
-    assert.equal(reserved, claims, 'L1');
+    const { reservations, reserved, inFlight, claimable } = this.scheduler.audit();
+    assert.equal(reserved, reservations, 'L1');
+    assert.equal(reserved, this.allHeld().length, 'L7');
     assert.equal(inFlight, this.running.length, 'R5');
     assert.deepEqual(claimable, [], 'W1');
+  }
+
+  /** Of those that run, and of those that wait with a part of their answer. */
+  private allHeld(): Held[] {
+    const lefts = [...this.waiting].map((id) => this.asked.get(id)?.left?.held ?? null);
+    const all = new Set([...this.running.map(({ held }) => held), ...lefts]);
+    return [...all].filter((held) => held !== null);
   }
 
   /** What the model has for a project on `free`. */
@@ -108,26 +135,58 @@ class World {
   }
 
   private started(command: Dispatch): void {
-    const { requestId, claim } = command;
-    const size = this.sizes.get(requestId);
-    assert.ok(size !== undefined && this.waiting.delete(requestId), 'R1');
-    const { project, tokens } = size;
-    const shared = command.stage === 'shared';
-    const beside = this.running.filter((one) => one.project === project && one.shared === shared);
+    const { requestId, claim, shared, hedge } = command;
+    const asked = this.asked.get(requestId);
+    assert.ok(asked !== undefined && (hedge || this.waiting.delete(requestId)), 'R1');
+    const { project, left } = asked;
+    const held = this.heldBy(asked, shared);
+    asked.left = null;
+    const beside = this.allHeld().filter((one) => one.project === project && one.shared === shared);
     assert.ok(beside.length < (shared ? figures.concurrentPerProject : 3), 'too many at once');
     if (shared) {
-      const { requests, tokens: left } = this.bucketsOf(project);
-      assert.ok(!this.stopped.has(project), 'L6: beyond its budget');
-      assert.ok(requests.at(this.nowMs) >= 1 - 1e-3, 'over-admission: requests');
-      assert.ok(left.at(this.nowMs) >= tokens - 1e-3, 'over-admission: tokens');
-      requests.change(-1, this.nowMs);
-      left.change(-tokens, this.nowMs);
+      const isItsOwn = left !== null && held.cost !== 'nothing';
+      assert.ok(isItsOwn || !this.stopped.has(project), 'L6: beyond its budget');
+      const { requests, tokens } = this.bucketsOf(project);
       const { rates } = command;
-      assert.ok(Math.abs((rates.tokens?.remaining ?? 0) - Math.max(0, left.level)) <= 1);
-      assert.ok(Math.abs((rates.requests?.remaining ?? 0) - requests.level) <= 1, 'requests');
+      const told = [rates.tokens?.remaining ?? -1, rates.requests?.remaining ?? -1];
+      const levels = [tokens.at(this.nowMs), requests.at(this.nowMs)];
+      for (const [at, level] of levels.entries()) {
+        assert.ok(Math.abs((told[at] ?? -1) - Math.max(0, level)) <= 1, `${at}: ${level}`);
+      }
     }
+    const main = this.running.find((one) => one.requestId === requestId && one.phase !== 'over');
     const phase = 'before_first_byte';
-    this.running.push({ claim, requestId, project, shared, tokens, phase, charged: 'reserved' });
+    const one: Running = { claim, requestId, held, phase, failed: false, twin: null };
+    if (hedge && main !== undefined) [one.twin, main.twin] = [main, one];
+    this.running.push(one);
+  }
+
+  /** Its own, that a failed attempt has left, or as much as it needs. */
+  private heldBy({ project, tokens: all, delivered, left }: Asked, shared: boolean): Held {
+    const kept = left?.held ?? null;
+    if (left !== null && kept?.shared === shared) {
+      left.held = null;
+      return kept;
+    }
+    if (left !== null) this.giveBack(left, 'failed');
+    const before = delivered ?? 0;
+    const tokens = Math.max(1, all - before);
+    if (shared) {
+      const { requests, tokens: ofTokens } = this.bucketsOf(project);
+      assert.ok(requests.at(this.nowMs) >= 1 - 1e-3, 'over-admission: requests');
+      assert.ok(ofTokens.at(this.nowMs) >= tokens - 1e-3, 'over-admission: tokens');
+      requests.change(-1, this.nowMs);
+      ofTokens.change(-tokens, this.nowMs);
+    }
+    return { project, shared, tokens, before, cost: 'nothing' };
+  }
+
+  private rejected(requestId: string): void {
+    this.waiting.delete(requestId);
+    const asked = this.asked.get(requestId);
+    const left = asked?.left ?? null;
+    if (asked !== undefined) asked.left = null;
+    if (left !== null && !this.running.includes(left)) this.giveBack(left, 'failed');
   }
 
   arrive(project: string, tokens: number): void {
@@ -139,7 +198,7 @@ class World {
     const endpoint = endpointEntry({ id: `ep_${project}`, projectId: project, tier, fallback });
     // No bytes: what is set aside is what the answer may have, as long as nothing was learned.
     const size = { bodyBytes: 0, maxTokens: tokens };
-    this.sizes.set(id, { project, tokens });
+    this.asked.set(id, { project, tokens, delivered: null, left: null });
     this.waiting.add(id);
     const entry = projectEntry({ id: project });
     this.send({
@@ -148,39 +207,83 @@ class World {
     });
   }
 
-  private settle(one: Running, spent: number | 'nothing' | 'reserved'): void {
+  private giveBack(one: Running, how: 'failed' | 'reserved' | Usage): void {
+    const { held } = one;
+    one.held = null;
+    if (held === null || !held.shared || how === 'reserved') return;
+    const used = how === 'failed' ? held.cost : how.input + Math.max(0, how.output - held.before);
+    const { requests, tokens } = this.bucketsOf(held.project);
+    if (used === 'nothing') requests.change(1, this.nowMs);
+    tokens.change(held.tokens - (used === 'nothing' ? 0 : used), this.nowMs);
+  }
+
+  /** The slot of a claim is free. */
+  private freed(one: Running, usage: Usage | undefined): void {
     this.running = this.running.filter((other) => other !== one);
-    if (!one.shared || spent === 'reserved') return;
-    const { requests, tokens } = this.bucketsOf(one.project);
-    if (spent === 'nothing') requests.change(1, this.nowMs);
-    tokens.change(one.tokens - (spent === 'nothing' ? 0 : spent), this.nowMs);
+    const asked = this.asked.get(one.requestId);
+    const isLeft = asked?.left === one;
+    if (isLeft && asked.delivered !== null) return;
+    if (isLeft) asked.left = null;
+    this.giveBack(one, one.failed ? 'failed' : (usage ?? 'reserved'));
+  }
+
+  /** Of two agents of a request one is not needed. */
+  private drop(one: Running, slotFree: boolean): void {
+    if (one.twin !== null) one.twin.twin = null;
+    one.twin = null;
+    one.failed = true;
+    one.phase = 'over';
+    if (slotFree) this.freed(one, undefined);
+    this.send({ type: 'drop', claim: one.claim, slotFree });
+  }
+
+  hedge(pick: number): void {
+    const one = this.running[pick % this.running.length];
+    if (one === undefined || one.phase !== 'before_first_byte') return;
+    if (one.twin === null) this.send({ type: 'hedge', claim: one.claim });
+    else this.drop(one, pick % 2 === 0);
   }
 
   /** An end or an abort, in whatever phase the claim is. */
-  finish(pick: number, how: { failed: boolean; slotFree: boolean; used: number | null }): void {
+  finish(
+    pick: number,
+    how: { failed: boolean; slotFree: boolean; used: number | null; written: number },
+  ): void {
     const one = this.running[pick % this.running.length];
     if (one === undefined) return;
+    if (one.twin !== null) this.drop(one.twin, false);
+    const { claim, requestId } = one;
+    const asked = this.asked.get(requestId);
+    assert.ok(asked !== undefined);
     // The input says nothing of bytes, and outputs of 4,096 leave the estimate where it is.
-    const usage = how.used === null ? undefined : { input: how.used, output: 4096 };
-    const used = usage === undefined ? null : usage.input + usage.output;
-    const { claim } = one;
+    const delivered = asked.delivered ?? 0;
+    const usage = how.used === null ? undefined : { input: how.used, output: 4096, delivered };
     if (one.phase === 'over') {
-      this.settle(one, one.charged === 'nothing' ? 'nothing' : (used ?? 'reserved'));
+      this.freed(one, usage);
       return this.send({ type: 'release', claim, usage });
     }
-    const failed = how.failed && one.phase === 'before_first_byte';
-    one.charged = failed ? 'nothing' : 'reserved';
+    const broke = how.failed && one.phase === 'streaming';
+    one.failed = how.failed;
     one.phase = 'over';
-    if (failed) this.waiting.add(one.requestId);
-    if (how.slotFree) this.settle(one, failed ? 'nothing' : (used ?? 'reserved'));
-    if (failed) this.send({ type: 'failed', claim, slotFree: how.slotFree });
-    else this.send({ type: 'end', claim, slotFree: how.slotFree, usage });
+    if (how.failed) {
+      this.waiting.add(requestId);
+      asked.left = one;
+    }
+    if (broke) asked.delivered = Math.min(asked.tokens, delivered + how.written);
+    if (broke && one.held !== null) one.held.cost = (asked.delivered ?? 0) - one.held.before;
+    const { slotFree } = how;
+    if (slotFree) this.freed(one, usage);
+    const resume = { abilities: [], delivered: asked.delivered ?? 0 };
+    if (how.failed) this.send({ type: 'failed', claim, slotFree, ...(broke && { resume }) });
+    else this.send({ type: 'end', claim, slotFree, usage });
   }
 
   firstByte(pick: number): void {
     const one = this.running[pick % this.running.length];
     if (one?.phase !== 'before_first_byte') return;
+    if (one.twin !== null) this.drop(one.twin, pick % 3 === 0);
     one.phase = 'streaming';
+    if (one.held?.cost === 'nothing') one.held.cost = 0;
     this.send({ type: 'first_byte', claim: one.claim });
   }
 
@@ -195,7 +298,12 @@ class World {
     if (isStopped) this.stopped.add(project);
     else this.stopped.delete(project);
     this.send({ type: 'budget', id: project, stop: isStopped ? stop : null });
-    const theirs = [...this.waiting].filter((id) => this.sizes.get(id)?.project === 'b');
+    // Those that a shared agent began may go on.
+    const theirs = [...this.waiting].filter((id) => {
+      const asked = this.asked.get(id);
+      const cost = asked?.left?.held?.cost ?? 'nothing';
+      return asked?.project === 'b' && cost === 'nothing';
+    });
     if (this.stopped.has('b')) assert.deepEqual(theirs, [], 'L6: nobody else can serve them');
   }
 
@@ -227,6 +335,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
           failed: fc.boolean(),
           slotFree: fc.boolean(),
           used: fc.option(fc.constantFrom(0, 40, 3000)),
+          written: fc.constantFrom(0, 1, 40, 700),
         }),
       )
       .map(
@@ -236,11 +345,19 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       ),
   },
   {
-    weight: 2,
+    weight: 4,
     arbitrary: pick.map(
       (at): Step =>
         (world) =>
           world.firstByte(at),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: pick.map(
+      (at): Step =>
+        (world) =>
+          world.hedge(at),
     ),
   },
   {
@@ -277,14 +394,14 @@ test('L1: a reservation leaks in some order of aborts, or more is given out than
       for (const project of ['a', 'b']) world.budget(project, false);
       world.pass(31_000);
       assert.equal(world.waiting.size, 0, 'somebody waits for ever');
-      const usage = { failed: false, slotFree: true, used: 0 };
+      const usage = { failed: false, slotFree: true, used: 0, written: 0 };
       while (world.running.length > 0) world.finish(0, usage);
       assert.equal(world.scheduler.audit().reserved, 0, 'L1: something stays set aside');
       // Longer than the deepest debt takes.
       world.pass(24 * 3_600_000);
       world.arrive('b', 1000);
       const [last] = world.running;
-      assert.ok(last?.shared === true, 'a bucket never fills again');
+      assert.ok(last?.held?.shared === true, 'a bucket never fills again');
       assert.equal(Math.round(world.bucketsOf('b').tokens.level), burst.tokens - 1000);
     }),
     { numRuns: 400 },

@@ -45,13 +45,13 @@ function limitRefusal(
   const met: { tier: TierSlug; hit: LimitHit }[] = [];
   let budget: BudgetStop | null = null;
   for (const tier of sharedTiers(fleet, request)) {
-    const stop = limits.stopOn(tier, request);
+    const stop = limits.stopOn(tier, waiting);
     const hit = stop === null ? limits.hitOn(tier, waiting) : null;
     if (stop !== null) budget = stop;
     else if (hit === null) return null;
     else met.push({ tier, hit });
   }
-  if (ownAgentsServe(fleet, request)) return null;
+  if (ownAgentsServe(fleet, waiting)) return null;
   const [nearest] = met.toSorted((one, other) => waitOf(one.hit) - waitOf(other.hit));
   if (nearest === undefined) {
     return budget && { verdict: { kind: 'insufficient_quota', budget }, rates: null };
@@ -71,11 +71,18 @@ export function stoppedRequests(
 ): { waiting: WaitingRequest; verdict: Verdict }[] {
   const { limits, queue } = where;
   return [...queue.all()].flatMap((waiting) => {
-    if (waiting.begun) return [];
-    const refusal = limitRefusal(fleet, { waiting, limits });
-    const isStopped = refusal?.verdict.kind === 'insufficient_quota';
-    return isStopped ? [{ waiting, verdict: refusal.verdict }] : [];
+    const verdict = stopVerdict(fleet, { waiting, limits });
+    return verdict === null ? [] : [{ waiting, verdict }];
   });
+}
+
+/** Whether a budget keeps a request from all who may still serve it; null: it does not. */
+export function stopVerdict(
+  fleet: Fleet,
+  where: { waiting: WaitingRequest; limits: LimitBook },
+): Verdict | null {
+  const refusal = limitRefusal(fleet, where);
+  return refusal?.verdict.kind === 'insufficient_quota' ? refusal.verdict : null;
 }
 
 /** Why the quota of its key refuses a request, whoever would serve it; null: it holds its part. */

@@ -134,8 +134,7 @@ export function claimExclusion(
   if (tried.length > 0 && tried.includes(triedKey(instance.agent))) return 'tried';
   if (failures.passesOver(waiting, instance)) return 'penalty_box';
   if (isKeptForShort(instance, { waiting, placement, nowMs })) return 'kept_for_short';
-  if (waiting.begun || limits.admits(waiting, { agent: instance.agent.entry, stage })) return null;
-  return 'over_limit';
+  return limits.admits(waiting, { agent: instance.agent.entry, stage }) ? null : 'over_limit';
 }
 
 /**

@@ -17,7 +17,7 @@
  */
 import { addTo } from '../../lib/addTo.ts';
 import { SteadyMap } from '../../lib/memory/steadyMap.ts';
-import { arrivalRefusal, quotaRefusal, stoppedRequests } from './admission.ts';
+import { arrivalRefusal, quotaRefusal, stoppedRequests, stopVerdict } from './admission.ts';
 import { AgentIndex } from '../agents/agentIndex.ts';
 import { chooseInstance, chooseInTurn, type Choice, type Chooser } from './choice.ts';
 import { dispatchOf, newClaim } from './dispatchOf.ts';
@@ -72,7 +72,7 @@ export class Scheduler {
     const outlook = new QueueOutlook({ placement, pools, tiers: config.tiers });
     const findings = new Findings({ agents: this.agents, pools });
     this.fleet = { agents: this.agents, pools, penalties, outlook, findings };
-    this.failures = new FailureBook(this.fleet);
+    this.failures = new FailureBook(this.fleet, limits);
     const { failures } = this;
     this.chooser = { random, regions, limits, placement, failures, findings };
     this.queue = new WaitingQueue(this.fleet, { ...config, limits, placement, failures });
@@ -242,6 +242,7 @@ export class Scheduler {
     if (event.resume !== undefined) this.queue.begin(waiting, { ...event.resume, tried: [key] });
     else if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
     else waiting.tried.push(key);
+    this.limits.failed(claim, { broke: event.resume !== undefined });
     // It was taken away from an agent: until then it did not wait.
     if (!event.slotFree) this.queue.waitAnew(waiting);
     this.failures.judge(claim, event.health);
@@ -295,8 +296,10 @@ export class Scheduler {
       this.reject(waiting, { kind: 'upstream_error', attempts, waitedMs });
       return this.fillAll(this.failures.forgive(waiting));
     }
-    if (waiting.deadlineMs > this.nowMs) return this.queue.add(waiting);
-    this.reject(waiting, deadlineVerdict(this.fleet, { waiting, nowMs: this.nowMs }));
+    const { fleet, limits, nowMs } = this;
+    const stopped = stopVerdict(fleet, { waiting, limits });
+    if (stopped === null && waiting.deadlineMs > nowMs) return this.queue.add(waiting);
+    this.reject(waiting, stopped ?? deadlineVerdict(fleet, { waiting, nowMs }));
   }
 
   private end(event: Extract<SchedulerEvent, { type: 'end' }>): void {
@@ -341,6 +344,7 @@ export class Scheduler {
     const claim = this.servingClaim(claimId);
     if (claim === undefined) return;
     this.placement.firstByte(claim, this.nowMs);
+    this.limits.firstByte(claim);
     this.pools.refresh(claim.instance);
     this.fill(claim.instance);
   }
@@ -478,8 +482,7 @@ export class Scheduler {
   }
 
   private reject(waiting: WaitingRequest, verdict: Verdict, rates: Rates | null = null): void {
-    this.limits.forget(waiting);
-    this.limits.releaseKey(waiting);
+    this.limits.release(waiting, { slotFree: !this.claims.has(waiting.left?.id ?? 0) });
     this.placement.left(waiting, this.nowMs);
     this.commands.push({ type: 'reject', requestId: waiting.request.id, verdict, rates });
   }

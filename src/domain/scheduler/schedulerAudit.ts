@@ -5,8 +5,12 @@ import type { WaitingQueue } from '../waiting/waitingQueue.ts';
 
 export interface SchedulerAudit extends ReturnType<WaitingQueue['audit']> {
   claims: number;
-  /** Reservations of projects (L1), and holds of keys (L5). */
+  /**
+   * Reservations of projects that accounts count, those that belong to a claim or to a request that
+   * waits (L1), and holds of keys (L5).
+   */
   reserved: number;
+  reservations: number;
   keyHolds: number;
   inFlight: number;
   /** Instances whose count fell below zero. */
@@ -26,10 +30,14 @@ export function schedulerAudit(parts: {
   for (const agent of parts.agents) {
     for (const instance of agent.instances.values()) instances.add(instance);
   }
+  const holders = [...parts.claims, ...[...parts.queue.all()].map(({ left }) => left)];
+  const held = new Set(holders.map((claim) => claim?.reservation ?? null));
+  held.delete(null);
   const { running: reserved, keyHolds } = parts.limits.audit();
   return {
     claims: parts.claims.length,
     reserved,
+    reservations: held.size,
     keyHolds,
     inFlight: [...instances].reduce((sum, one) => sum + one.inFlight, 0),
     overGranted: [...instances].filter((one) => one.inFlight < 0).map((one) => one.id),

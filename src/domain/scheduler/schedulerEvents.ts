@@ -85,9 +85,9 @@ export type SchedulerEvent = { atMs: number } & (
       health?: Health;
       /**
        * The client has part of the answer: whoever is next continues it, with these abilities more.
-       * The request begins to wait anew.
+       * The request begins to wait anew. `delivered`: tokens of its answer, by whomever.
        */
-      resume?: { abilities: readonly string[] };
+      resume?: { abilities: readonly string[]; delivered: number };
     }
   | /** The request has its outcome. `slotFree` as above. */ {
       type: 'end';

@@ -278,7 +278,7 @@ class World {
     }
     const waiting = this.served.get(id);
     if (waiting !== undefined) this.requeue(waiting, claim, { how, slotFree });
-    const resume = how === 'resumed' ? { resume: { abilities: [] } } : {};
+    const resume = how === 'resumed' ? { resume: { abilities: [], delivered: 0 } } : {};
     this.send({ type: 'failed', ...base, blameless: how === 'turned_down', ...resume });
   }
 

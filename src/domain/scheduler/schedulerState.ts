@@ -147,8 +147,10 @@ export interface WaitingRequest {
   turnedDown: number;
   /** As many lives may fail it, and one more. */
   maxRetries: number;
-  /** Its client has a part of the answer: no limit stops it any more. */
-  begun: boolean;
+  /** Tokens of the answer that its client has; null: it has no part of it. */
+  delivered: number | null;
+  /** The attempt that failed, while what it holds of a limit is this request's (L7). */
+  left: Claim | null;
   /** Those that were made before its answer broke. */
   attemptsBefore: number;
   places: { pool: InstancePool; stage: Stage; place: Place<WaitingRequest> }[];
@@ -168,7 +170,8 @@ export interface Claim {
   stage: Stage;
   startedAtMs: number;
   placed: Placed;
-  reservation: Reservation;
+  /** Null: settled, or the next claim of its request goes on with it (L7). */
+  reservation: Reservation | null;
   /**
    * What the reservation comes to: nothing for an attempt that failed before its first byte; what
    * was set aside, until the engine has said what it was.

@@ -207,9 +207,10 @@ export function triedKey(agent: { entry: { id: string }; life: number }): string
 }
 
 /** The limit of its project that kept a request from agents that were free; null: none did. */
-function heldBy({ heldBackBy, tokens }: WaitingRequest, nowMs: number): LimitHit | null {
+function heldBy(waiting: WaitingRequest, nowMs: number): LimitHit | null {
+  const { heldBackBy, tokens, delivered } = waiting;
   for (const account of heldBackBy) {
-    const hit = account.hit(account.amountOf(tokens), nowMs);
+    const hit = account.hit(account.amountOf(tokens, delivered ?? 0), nowMs);
     if (hit !== null) return hit;
   }
   return null;
@@ -256,19 +257,21 @@ function carrierOf(fleet: Fleet, request: RoutedRequest): Carrier {
 }
 
 /**
- * Whether an agent of the project's own that is active may serve the request: then it waits for
- * that one, whatever shared agents are held to.
+ * Whether an agent of the project's own that is active, and has not failed the request, may serve
+ * it: then it waits for that one, whatever shared agents are held to.
  */
-export function ownAgentsServe(fleet: Fleet, request: RoutedRequest): boolean {
+export function ownAgentsServe(fleet: Fleet, { request, tried }: WaitingRequest): boolean {
   const { project, endpoint } = request;
-  const unbound = fleet.agents.group(`p:${project.id}`, endpoint.tier);
-  if (!endpoint.exclusive && unbound !== undefined && unbound.active.size > 0) return true;
+  const isLeft = (agent: KnownAgent): boolean => !tried.includes(triedKey(agent));
+  const unbound = fleet.agents.group(`p:${project.id}`, endpoint.tier)?.active ?? [];
+  if (!endpoint.exclusive) for (const agent of unbound) if (isLeft(agent)) return true;
   const bound = fleet.agents.group(`e:${endpoint.id}`, endpoint.tier)?.members ?? [];
   return [...bound].some(
-    ({ entry, nonce }) =>
-      entry.projectId !== null &&
-      nonce !== null &&
-      agentExclusion(entry, { request, stage: 'own' }) === null,
+    (agent) =>
+      agent.entry.projectId !== null &&
+      agent.nonce !== null &&
+      isLeft(agent) &&
+      agentExclusion(agent.entry, { request, stage: 'own' }) === null,
   );
 }
 

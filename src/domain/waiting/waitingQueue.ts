@@ -148,7 +148,8 @@ export class WaitingQueue {
       order: this.lastOrder,
       own: 0,
       counted: false,
-      begun: false,
+      delivered: null,
+      left: null,
       longFrom: null,
       keptUntilMs: null,
       fair: null,
@@ -253,13 +254,16 @@ export class WaitingQueue {
    * Q1: part of its answer was delivered, and it waits anew for somebody to continue it. It does
    * not wait yet.
    */
-  begin(waiting: WaitingRequest, how: { abilities: readonly string[]; tried: string[] }): void {
+  begin(
+    waiting: WaitingRequest,
+    how: { abilities: readonly string[]; delivered: number; tried: string[] },
+  ): void {
     const { request } = waiting;
     const abilities = [...new Set([...request.abilities, ...how.abilities])];
     waiting.request = { ...request, abilities };
     waiting.attemptsBefore += waiting.tried.length + waiting.turnedDown;
     waiting.tried = how.tried;
-    waiting.begun = true;
+    waiting.delivered = how.delivered;
     waiting.maxRetries = maxRetriesOfBroken;
     waiting.turnedDown = 0;
     this.waitAnew(waiting);

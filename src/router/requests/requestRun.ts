@@ -234,12 +234,12 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
       this.concludeStream('completed', () => this.endStream());
       return true;
     }
-    const { abilities, isNewBreak } = step;
+    const { abilities, isNewBreak, sentTokens: delivered } = step;
     this.continuation = step;
     this.parts.wrote(attempt, step.sentTokens);
     this.trail.resumed = this.resumable?.resumed ?? 0;
     this.phase = { is: 'waiting', sinceMs: nowMs };
-    this.context.tell({ ...failed, ...(isNewBreak && { resume: { abilities } }) });
+    this.context.tell({ ...failed, ...(isNewBreak && { resume: { abilities, delivered } }) });
     return true;
   }
 
