@@ -7,7 +7,7 @@
  *    a debt, which holds back new requests and never a running one.
  */
 import { Allowance } from '../../lib/allowance.ts';
-import type { WaitingRequest } from '../scheduler/schedulerState.ts';
+import type { Claim, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 
 /** Figures of an account; null: not limited. */
@@ -76,6 +76,9 @@ interface Ahead {
 
 const nobody: Ahead = { requests: 0, tokens: 0 };
 
+/** Weight of the newest in what a claim of an account usually holds its slot for. */
+const serviceWeight = 0.1;
+
 interface Bucket {
   figure: number;
   burst: number;
@@ -85,6 +88,10 @@ interface Bucket {
 export class LimitAccount {
   /** Requests that wait because of it. */
   readonly heldBack = new Set<WaitingRequest>();
+  /** Those whose slots its reservations are for: of them the outlook says when they end. */
+  readonly claims = new Set<Claim>();
+  /** Moving mean of how long a claim holds its slot; 0: none has ended yet. */
+  serviceMs = 0;
   /** When the first of them may go on, by time alone. */
   wakeAtMs = Infinity;
   heapIndex = -1;
@@ -144,6 +151,12 @@ export class LimitAccount {
     if (spent === 'reserved') return;
     if (spent === 'nothing') this.requests?.allowance.give(1, nowMs);
     this.tokens?.allowance.give(tokens - (spent === 'nothing' ? 0 : spent), nowMs);
+  }
+
+  /** A claim has held its slot for so long, and was not in vain. */
+  served(heldMs: number): void {
+    const old = this.serviceMs === 0 ? heldMs : this.serviceMs;
+    this.serviceMs = old + serviceWeight * (heldMs - old);
   }
 
   rates(nowMs: number): Rates {

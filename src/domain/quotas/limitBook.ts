@@ -162,12 +162,18 @@ export class LimitBook {
     const kept = left?.reservation ?? null;
     if (left !== null && kept?.account === account) {
       left.reservation = null;
+      account.claims.delete(left);
       return kept;
     }
     if (left !== null) this.settleAccount(left);
     const tokens = amountOf(waiting, account);
     account.take(tokens, this.nowMs);
     return { account, tokens, before: delivered ?? 0, spent: 'nothing' };
+  }
+
+  /** A claim has begun with what was reserved for it. */
+  began(claim: Claim): void {
+    claim.reservation?.account.claims.add(claim);
   }
 
   /** From here on it costs something, whoever goes on. */
@@ -227,6 +233,11 @@ export class LimitBook {
     const hasRun = (left?.reservation?.spent ?? 'nothing') !== 'nothing';
     if (hasRun && isItsOwn(waiting, this.accountOf(request, name))) return null;
     return this.stops.get(key?.id ?? '') ?? this.stops.get(project.id) ?? null;
+  }
+
+  /** What a project may use on a tier of shared agents. */
+  accountOn(tier: TierSlug, request: RoutedRequest): LimitAccount {
+    return this.accountOf(request, tier);
   }
 
   /** What a project has left on a tier of shared agents. */
@@ -328,6 +339,8 @@ export class LimitBook {
     if (reservation === null) return;
     claim.reservation = null;
     const { account, tokens, before } = reservation;
+    account.claims.delete(claim);
+    if (spent !== 'nothing') account.served(this.nowMs - claim.startedAtMs);
     const failed = spent === 'nothing' ? reservation.spent : spent;
     const real =
       typeof failed === 'object' ? failed.input + Math.max(0, failed.output - before) : failed;

@@ -59,7 +59,8 @@ function limitRefusal(
   const { tier, hit } = nearest;
   const isConcurrency = hit.limit === 'concurrent_requests';
   const kind = isConcurrency ? 'concurrency_exceeded' : 'rate_limit_exceeded';
-  const waitMs = hit.waitMs ?? expectedWaitMs(fleet, request);
+  const account = limits.accountOn(tier, request);
+  const waitMs = hit.waitMs ?? expectedWaitMs(fleet, request, account);
   const verdict = { kind, hit, tier, expectedWaitMs: waitMs } as const;
   return { verdict, rates: limits.ratesOn(tier, request) };
 }

@@ -86,7 +86,7 @@ test('how long requests take is forgotten when their only agent is renamed', () 
   state.nowMs += 2000;
   send({ type: 'end', claim: command.claim, slotFree: true });
   const { outlook } = scheduler.fleet;
-  const expected = () => outlook.ofNewcomer(routedRequest(), ['shared'], state.nowMs);
+  const expected = () => outlook.ofNewcomer(routedRequest(), ['shared'], { nowMs: state.nowMs });
   assert.equal(expected(), 0);
   send({ type: 'agent', entry: { ...entry, name: 'another' } });
   state.nowMs += outlookMs;

@@ -427,6 +427,7 @@ export class Scheduler {
     const claim = newClaim({ id: this.nextClaim, waiting, twin, startedAtMs: nowMs, ...held });
     this.nextClaim += 1;
     this.claims.set(claim.id, claim);
+    this.limits.began(claim);
     if (twin !== null) twin.twin = claim;
     else this.begin(claim);
     const rates = this.limits.ratesOf(reservation, request);

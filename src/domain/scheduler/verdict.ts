@@ -23,7 +23,7 @@ import {
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
-import type { LimitHit } from '../quotas/limitAccount.ts';
+import type { LimitAccount, LimitHit } from '../quotas/limitAccount.ts';
 import type { QueueOutlook } from '../waiting/queueOutlook.ts';
 import type { Explanation, Verdict } from './schedulerEvents.ts';
 import type {
@@ -207,11 +207,14 @@ export function triedKey(agent: { entry: { id: string }; life: number }): string
 }
 
 /** The limit of its project that kept a request from agents that were free; null: none did. */
-function heldBy(waiting: WaitingRequest, nowMs: number): LimitHit | null {
+function heldBy(
+  waiting: WaitingRequest,
+  nowMs: number,
+): { account: LimitAccount; hit: LimitHit } | null {
   const { heldBackBy, tokens, delivered } = waiting;
   for (const account of heldBackBy) {
     const hit = account.hit(account.amountOf(tokens, delivered ?? 0), nowMs);
-    if (hit !== null) return hit;
+    if (hit !== null) return { account, hit };
   }
   return null;
 }
@@ -224,13 +227,17 @@ export function deadlineVerdict(
   const { waiting, nowMs } = where;
   const { request } = waiting;
   const waitedMs = nowMs - waiting.arrivedAtMs;
-  const timedOut = (): Verdict => ({
-    kind: 'queue_timeout',
-    waitedMs,
-    expectedWaitMs: expectedWaitMs(fleet, request),
-    heldBy: heldBy(waiting, nowMs),
-    explanation: explainAlike(fleet, waiting),
-  });
+  const timedOut = (): Verdict => {
+    const held = heldBy(waiting, nowMs);
+    const full = held?.hit.waitMs === null ? held.account : null;
+    return {
+      kind: 'queue_timeout',
+      waitedMs,
+      expectedWaitMs: expectedWaitMs(fleet, request, full),
+      heldBy: held?.hit ?? null,
+      explanation: explainAlike(fleet, waiting),
+    };
+  };
   const carrier = fleet.findings.carriers.of(request, () => carrierOf(fleet, request));
   if (carrier.kind === 'ready') return timedOut();
   if (carrier.kind === 'loading') {
@@ -290,10 +297,18 @@ export function hasBoundShared(fleet: Fleet, { endpoint }: RoutedRequest): boole
   return [...bound].some(({ entry }) => entry.projectId === null);
 }
 
-/** How long a new request like this would wait; null: nothing is known. */
-export function expectedWaitMs(fleet: Fleet, request: RoutedRequest): number | null {
+/**
+ * How long a new request like this would wait; null: nothing is known. `full`: an account in which
+ * as many run as may at once, and which has to have room for it.
+ */
+export function expectedWaitMs(
+  fleet: Fleet,
+  request: RoutedRequest,
+  full: LimitAccount | null = null,
+): number | null {
   const { pools, outlook } = fleet;
-  return outlook.ofNewcomer(request, reachableStages(request), pools.nowMs);
+  const { nowMs } = pools;
+  return outlook.ofNewcomer(request, reachableStages(request), { nowMs, full });
 }
 
 /**

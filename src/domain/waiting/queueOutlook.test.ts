@@ -157,7 +157,7 @@ test('who waits for a limit of its own project is told that its turn is now', ()
   send({ type: 'end', claim: first, slotFree: true });
   arrive('next');
   pass(outlookMs);
-  assert.equal(expectation('next').etaMs, 5000);
+  assert.equal(expectation('next').etaMs, 5000 - outlookMs);
 });
 
 test('who may go to a free shared agent in a second is told the time of its own ones', () => {

@@ -20,8 +20,10 @@ import { answerCharge, promptCharge } from './fairQueue.ts';
 import type { Placement } from '../placing/placement.ts';
 import type { Prefill } from '../prediction/latencyModel.ts';
 import type { InstancePools } from '../scheduler/instancePools.ts';
+import type { LimitAccount } from '../quotas/limitAccount.ts';
 import type { EngineInstance, InstancePool, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { TierTable } from '../tiers/tiers.ts';
+import { turnInMs, turnoverOf, type Turnover } from './turnover.ts';
 
 export interface Expectation {
   /** 1: the next one. */
@@ -55,6 +57,7 @@ export class QueueOutlook {
   private readonly pools: Pick<InstancePools, 'of'>;
   private readonly paces = new WeakMap<InstancePool, Found<Pace | null>>();
   private readonly servers = new WeakMap<InstancePool, WeakMap<EndpointEntry, Servers>>();
+  private readonly turnovers = new WeakMap<LimitAccount, Found<Turnover | null>>();
   private readonly lines = new WeakMap<InstancePool, Found<Map<WaitingRequest, number>>>();
 
   constructor(options: {
@@ -70,6 +73,8 @@ export class QueueOutlook {
   /** Of one that waits: the best of the pools in which it stands and somebody serves. */
   of(waiting: WaitingRequest, nowMs: number): Expectation {
     const { request, places } = waiting;
+    // Beside somebody who is free only those wait that limits hold back, as this one (W1).
+    const isHeld = waiting.heldBackBy.size > 0;
     let position = Infinity;
     let etaMs: number | null = null;
     const served = places.filter(({ pool }) => pool.slots > 0);
@@ -78,8 +83,10 @@ export class QueueOutlook {
       const place = line.get(waiting) ?? this.placeOfLate(waiting, { pool, line, nowMs });
       position = Math.min(position, place);
       const pace = this.paceOf(pool, nowMs);
-      if (pace === null || this.serverOf(pool, { request, stage, nowMs }) === 'none') continue;
-      const takesMs = pace.opensInMs + (place - 1) * pace.perRequestMs;
+      const server = this.serverOf(pool, { request, stage, nowMs });
+      if (pace === null || server === 'none') continue;
+      const ahead = isHeld && server === 'open' ? 0 : place - 1;
+      const takesMs = pace.opensInMs + ahead * pace.perRequestMs;
       etaMs = Math.min(etaMs ?? Infinity, takesMs);
     }
     const byFallbackMs = this.byFallback(waiting, nowMs);
@@ -96,7 +103,7 @@ export class QueueOutlook {
       .of(request, 'shared')
       .filter(({ waiting }) => waiting.size === 0)
       .some((pool) => this.serverOf(pool, { request, stage: 'shared', nowMs }) === 'open');
-    const takesMs = isFree ? 0 : this.ofNewcomer(request, ['shared'], nowMs);
+    const takesMs = isFree ? 0 : this.ofNewcomer(request, ['shared'], { nowMs });
     return takesMs === null ? null : Math.max(fallbackAtMs - nowMs, takesMs);
   }
 
@@ -121,33 +128,61 @@ export class QueueOutlook {
 
   /** Not before its project has room again in the limit that holds it back; null: who knows. */
   private heldUntil(
-    { heldBackBy, places }: WaitingRequest,
+    waiting: WaitingRequest,
     { etaMs, nowMs }: { etaMs: number | null; nowMs: number },
   ): number | null {
+    const { heldBackBy } = waiting;
     let latestMs = etaMs;
-    for (const { wakeAtMs, running, heapIndex } of heldBackBy) {
+    for (const account of heldBackBy) {
+      const { wakeAtMs, heapIndex } = account;
       const byTime = heapIndex === -1 || wakeAtMs === Infinity ? null : wakeAtMs - nowMs;
-      const serviceMs = Math.max(0, ...places.map(({ pool }) => pool.serviceMs));
-      const byEnd = serviceMs > 0 && running > 0 ? serviceMs / running : null;
-      const heldMs = byTime ?? byEnd;
+      const heldMs = byTime ?? this.slotIn(account, { waiting, nowMs });
       if (heldMs === null || latestMs === null) return null;
       latestMs = Math.max(latestMs, heldMs);
     }
     return latestMs;
   }
 
-  /** What one who comes now may expect to wait in these stages; null: nothing is known. */
-  ofNewcomer(request: RoutedRequest, stages: readonly Stage[], nowMs: number): number | null {
+  /**
+   * When an account whose requests are all that may run at once has room for one that it holds
+   * back, or for one that comes now (`waiting` is null); null: nothing is known.
+   */
+  private slotIn(
+    account: LimitAccount,
+    { waiting, nowMs }: { waiting: WaitingRequest | null; nowMs: number },
+  ): number | null {
+    const known = kept(this.turnovers.get(account), nowMs);
+    const value = known === undefined ? turnoverOf(account, nowMs) : known;
+    if (known === undefined) this.turnovers.set(account, { value, atMs: nowMs });
+    if (value === null) return null;
+    const { line } = value;
+    const place = (waiting === null ? undefined : line.get(waiting)) ?? line.size + 1;
+    return turnInMs(value, place, nowMs);
+  }
+
+  /**
+   * What one who comes now may expect to wait in these stages; null: nothing is known. `full`: an
+   * account that has to have room for it, and in which as many run as may at once.
+   */
+  ofNewcomer(
+    request: RoutedRequest,
+    stages: readonly Stage[],
+    { nowMs, full = null }: { nowMs: number; full?: LimitAccount | null },
+  ): number | null {
     let etaMs: number | null = null;
     for (const stage of stages) {
       for (const pool of this.pools.of(request, stage)) {
         const pace = this.paceOf(pool, nowMs);
-        if (pace === null || this.serverOf(pool, { request, stage, nowMs }) === 'none') continue;
-        const takesMs = pace.opensInMs + pool.waiting.size * pace.perRequestMs;
+        const server = this.serverOf(pool, { request, stage, nowMs });
+        if (pace === null || server === 'none') continue;
+        const ahead = full !== null && server === 'open' ? 0 : pool.waiting.size;
+        const takesMs = pace.opensInMs + ahead * pace.perRequestMs;
         etaMs = Math.min(etaMs ?? Infinity, takesMs);
       }
     }
-    return etaMs;
+    if (full === null) return etaMs;
+    const bySlot = this.slotIn(full, { waiting: null, nowMs });
+    return bySlot === null ? null : Math.max(bySlot, etaMs ?? 0);
   }
 
   /** It came after the look: at the end, or, the first of its project, before larger counters. */

@@ -59,5 +59,6 @@ export function limitRig(
     nowMs += ms;
     return send({ type: 'tick' });
   };
-  return { scheduler, send, agent, arrive, end, pass };
+  const now = (): number => nowMs;
+  return { scheduler, send, agent, arrive, end, pass, now };
 }
