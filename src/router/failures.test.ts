@@ -7,12 +7,20 @@ import {
   refuses,
   saysNothing,
   streams,
+  stalls,
+  type FakeAgent,
   type FakeRequest,
   type Script,
 } from '../testing/links/fakeAgent.ts';
 import { FakeClock } from '../testing/fakeClock.ts';
 import { auditedHarness } from '../testing/router/auditedHarness.ts';
-import { settle, until } from '../testing/router/routerHarness.ts';
+import {
+  settle,
+  until,
+  type RouterHarness,
+  type Submission,
+} from '../testing/router/routerHarness.ts';
+import type { Outcome } from './ports.ts';
 
 const harness = auditedHarness();
 const config = { firstByteMs: 5000 };
@@ -150,6 +158,51 @@ test('a late request is taken from its agent to wait in line, or because it is o
     for (const request of held) await streams('late')(request, undefined as never);
     for (const { result } of all) assert.equal((await result).outcome, 'completed');
   }
+});
+
+/** Submits as many as are answered by one agent and held by the other until this one has one. */
+async function untilAsked(one: RouterHarness, hung: FakeAgent): Promise<Submission> {
+  for (let n = 0; n < 50; n += 1) {
+    const last = one.submit();
+    await settle();
+    if (hung.requests.length > 0) return last;
+  }
+  throw new Error('it was never asked');
+}
+
+const hangs: { how: string; script: Script; seconds: number; outcome: Outcome }[] = [
+  { how: 'answers nobody', script: saysNothing, seconds: 300, outcome: 'timeout' },
+  { how: 'stops in mid-stream', script: stalls('x'), seconds: 600, outcome: 'stream_error' },
+];
+
+for (const { how, script, seconds, outcome } of hangs) {
+  test(`by default an engine that ${how} gets request after request`, async () => {
+    const clock = new FakeClock();
+    const one = await harness({ clock });
+    const { agent, identity } = await one.agent({ script, slots: 8 });
+    await one.agent({ script: streams('y'), slots: 8 });
+    const { result } = await untilAsked(one, agent);
+    for (let s = 0; s < seconds; s += 1) await clock.advanceAsync(1000);
+    assert.equal((await result).outcome, outcome);
+    assert.equal(one.router.agent(identity.agentId)?.penalty?.standing, 'boxed');
+    const asked = agent.requests.length;
+    for (let n = 0; n < 40; n += 1) assert.equal((await one.submit().result).outcome, 'completed');
+    assert.equal(agent.requests.length, asked);
+  });
+}
+
+test('a request that takes too long boxes an engine that answers everybody else', async () => {
+  const clock = new FakeClock();
+  const one = await harness({ clock });
+  const { agent, identity } = await one.agent({ script: saysNothing, slots: 2 });
+  const { result } = one.submit();
+  await until(() => agent.requests.length === 1);
+  agent.script = streams('y');
+  await clock.advanceAsync(100_000);
+  assert.equal((await one.submit().result).outcome, 'completed');
+  for (let s = 0; s < 201; s += 1) await clock.advanceAsync(1000);
+  assert.equal((await result).outcome, 'timeout');
+  assert.equal(one.router.agent(identity.agentId)?.penalty, null);
 });
 
 test('an agent that failed is shown as spared long after it is not', async () => {

@@ -133,6 +133,24 @@ test('an answer that breaks wherever it goes on boxes those who wrote it', () =>
   assert.equal(scheduler.penalties().agents, 0);
 });
 
+const timedOut: { of: string; asks: Partial<RoutedRequest>; boxed: number }[] = [
+  { of: 'a small prompt', asks: {}, boxed: 1 },
+  { of: 'a prompt of two million tokens', asks: { bodyBytes: 8_000_000 }, boxed: 0 },
+  { of: 'a short answer in one piece', asks: { stream: false, maxTokens: 100 }, boxed: 1 },
+  { of: 'a long answer in one piece', asks: { stream: false, maxTokens: 4000 }, boxed: 0 },
+];
+
+for (const { of, asks, boxed } of timedOut) {
+  test(`silence for 30 s says too much, or too little, of who has ${of} to compute`, () => {
+    const { scheduler, link, arrive, send, tick } = rig();
+    link(one);
+    const { claim } = there(arrive('r1', asks));
+    tick(30_000);
+    send({ type: 'end', claim, slotFree: false, health: 'silent' });
+    assert.equal(scheduler.penalties().agents, boxed);
+  });
+}
+
 test('what an agent failed before is forgiven with what was none of its own', () => {
   const { scheduler, link, arrive, fails, ends, tick } = rig();
   link(one);

@@ -20,12 +20,16 @@ import type {
   WaitingRequest,
 } from '../scheduler/schedulerState.ts';
 import { reachableStages, readyInstances, triedKey, type Fleet } from '../scheduler/verdict.ts';
+import { tpotUnknownMs } from '../placing/placement.ts';
 import { maxWitnesses } from './limits.ts';
 import { severityOf, type PenaltyBox } from './penaltyBox.ts';
 import { TokenTimes } from './tokenTimes.ts';
 
-/** How an agent did with a request; undefined says nothing of the agent. */
-export type Health = 'good' | 'bad' | undefined;
+/**
+ * How an agent did with a request; undefined says nothing of the agent. `silent`: its time was up,
+ * and meanwhile its engine had said nothing to anybody. That is bad, unless it had so much to do.
+ */
+export type Health = 'good' | 'bad' | 'silent' | undefined;
 
 /** How a request would be taken away from an agent that is slow. */
 export interface Moving {
@@ -66,8 +70,10 @@ export class FailureBook {
    * An attempt is over. Gives the instances that are no longer passed over because of it. What an
    * earlier life of an agent did says nothing of this one.
    */
-  judge({ instance, life, waiting }: Claim, health: Health): readonly EngineInstance[] {
+  judge(claim: Claim, said: Health): readonly EngineInstance[] {
+    const { instance, life, waiting } = claim;
     const { agent } = instance;
+    const health = said === 'silent' ? this.healthOfSilence(claim) : said;
     if (health === undefined || life !== agent.life || agent.nonce === null) return none;
     this.nobody.clear();
     if (health === 'bad') {
@@ -154,6 +160,17 @@ export class FailureBook {
   /** The gap between two chunks of this instance that is a stall, in ms. */
   stallMs(instance: EngineInstance): number {
     return (this.times.get(instance) ?? unknown).stallMs;
+  }
+
+  /**
+   * Nothing, where computing all prompts before this one, its own and, if it does not stream, its
+   * answer may take as long as it was given.
+   */
+  private healthOfSilence({ instance, waiting, placed: { work }, startedAtMs }: Claim): Health {
+    const { usual, prompt } = waiting.tokens;
+    const tokenMs = instance.load.model.tpotMs(work.load) ?? tpotUnknownMs;
+    const answerMs = work.streams ? 0 : (usual - prompt) * tokenMs;
+    return work.explainedMs + answerMs < this.nowMs - startedAtMs ? 'bad' : undefined;
   }
 
   private hasOther(waiting: WaitingRequest, { severity }: { severity: number }): boolean {

@@ -46,7 +46,7 @@ export interface Placed {
 /** Prompt tokens that a second of waiting is worth, per token that is computed in a second. */
 const ageing = 0.015;
 /** Ms per token of an answer, where nothing is known. */
-const tpotUnknownMs = 30;
+export const tpotUnknownMs = 30;
 
 /** What a scheduler has learned, as figures. */
 export interface Learned {

@@ -309,7 +309,7 @@ export class Scheduler {
     this.placement.left(claim.waiting, this.nowMs);
     const cleared = this.failures.judge(claim, event.health);
     if (event.slotFree) this.release(event);
-    if (event.health !== 'bad') return this.fillAll(cleared);
+    if (event.health !== 'bad' && event.health !== 'silent') return this.fillAll(cleared);
     this.fillAll(this.failures.forgive(claim.waiting));
     this.fillSpared();
   }

@@ -9,6 +9,13 @@ import type { GrantMessage } from '../../protocol/messages/agentControl.ts';
 /** One engine instance as a link grants it. */
 export type LinkGrant = GrantMessage['instances'][number];
 
+/** Requests of one link that hold slots of one instance. */
+export interface RunningOn {
+  count: number;
+  /** When a byte of an answer came last, monotonic ms as of a sweep; `-Infinity`: none has. */
+  heardAtMs: number;
+}
+
 export class AgentLink {
   readonly agentId: string;
   /** Random per start of the agent's process. */
@@ -24,7 +31,7 @@ export class AgentLink {
   /** The CONFIG that was sent last, as text. */
   configText = '';
   private grants: readonly LinkGrant[] = [];
-  private readonly running = new Map<string, number>();
+  private readonly running = new Map<string, RunningOn>();
 
   constructor(options: {
     agentId: string;
@@ -56,26 +63,30 @@ export class AgentLink {
   /** Slots of an instance that this link could give now. */
   freeSlots(instance: string): number {
     const slots = this.granted.find((one) => one.instance === instance)?.slots ?? 0;
-    return slots - (this.running.get(instance) ?? 0);
+    return slots - (this.running.get(instance)?.count ?? 0);
   }
 
   /** Requests that hold a slot of this link. */
   get inFlight(): number {
     let sum = 0;
-    for (const count of this.running.values()) sum += count;
+    for (const { count } of this.running.values()) sum += count;
     return sum;
   }
 
-  /** A request was opened on the instance. */
-  take(instance: string): void {
-    this.running.set(instance, (this.running.get(instance) ?? 0) + 1);
+  /** A request is opened on the instance. */
+  take(instance: string): RunningOn {
+    const running = this.running.get(instance) ?? { count: 0, heardAtMs: -Infinity };
+    running.count += 1;
+    this.running.set(instance, running);
+    return running;
   }
 
   /** Its slot is free again. */
   give(instance: string): void {
-    const left = (this.running.get(instance) ?? 1) - 1;
-    if (left === 0) this.running.delete(instance);
-    else this.running.set(instance, left);
+    const running = this.running.get(instance);
+    if (running === undefined) return;
+    running.count -= 1;
+    if (running.count === 0) this.running.delete(instance);
   }
 }
 

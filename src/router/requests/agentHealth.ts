@@ -16,6 +16,11 @@ export function healthOfBreak(code: ResetCode): Health {
   return ownFaults.has(code) ? 'bad' : undefined;
 }
 
+/** Of an attempt whose time was over. An engine that is slow with this one answers others. */
+export function healthOfTimeout({ isEngineSilent }: { isEngineSilent: boolean }): Health {
+  return isEngineSilent ? 'silent' : undefined;
+}
+
 /** Of an answer that came to its end. An engine that says no to a request is well. */
 export function healthOfAnswer({ status }: HeadMessage, end: EndMessage | undefined): Health {
   return status < 500 && end?.outcome === 'completed' ? 'good' : undefined;

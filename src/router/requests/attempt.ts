@@ -21,7 +21,7 @@ import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { HeadMessage } from '../../protocol/messages/head.ts';
 import type { OpenMessage } from '../../protocol/messages/open.ts';
-import type { AgentLink } from '../links/agentLink.ts';
+import type { AgentLink, RunningOn } from '../links/agentLink.ts';
 import { confirmTimeoutMs, maxHeldAnswerBytes, slowClientMs } from '../limits.ts';
 import type { ClientSink } from '../ports.ts';
 import type { Continuation, Resumable } from '../resuming/resumable.ts';
@@ -95,6 +95,8 @@ export class Attempt implements StreamHandlers {
   private readonly limits: FailureLimits;
   private phase: Phase = 'asked';
   private stream: LinkStream | undefined;
+  /** What runs on its instance, itself included. */
+  private running: RunningOn | undefined;
   private head: HeadMessage | undefined;
   private readonly tail = new EventTail();
   private readonly held = new GatheredBytes();
@@ -136,7 +138,7 @@ export class Attempt implements StreamHandlers {
   /** Sends the request. Everything else follows from what comes back. */
   start(message: OpenMessage, body: Buffer): void {
     this.streams = message.stream;
-    this.link.take(this.dispatch.instance);
+    this.running = this.link.take(this.dispatch.instance);
     this.stream = this.link.peer.open(message, this);
     this.stream.write(body);
     this.stream.end();
@@ -145,6 +147,11 @@ export class Attempt implements StreamHandlers {
   /** A stream of which nothing has come. */
   get isUnanswered(): boolean {
     return this.phase === 'asked' && this.streams;
+  }
+
+  /** Its engine has answered nobody since it was asked. */
+  get isEngineSilent(): boolean {
+    return (this.running?.heardAtMs ?? -Infinity) < this.startedAtMs;
   }
 
   /** Whether nothing looks at the request's body any more. */
@@ -163,6 +170,7 @@ export class Attempt implements StreamHandlers {
 
   onData(chunk: Buffer): void {
     this.activeAtMs = this.time.nowMs;
+    if (this.running !== undefined) this.running.heardAtMs = this.activeAtMs;
     this.answerBytes += chunk.length;
     if (this.phase === 'streaming' && this.tail.isEmpty && isPlain(chunk)) {
       if (this.keeper !== null) this.keeper.keep(chunk);

@@ -18,6 +18,7 @@
  * R4 From its arrival to the first byte nothing is awaited: a dispatch opens its stream in the turn
  *    of the scheduler, and nobody waits for the `begin` line in the journal.
  */
+import type { Health } from '../../domain/failures/failureBook.ts';
 import type { Dispatch, Reject } from '../../domain/scheduler/schedulerEvents.ts';
 import type { ResetCode } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
@@ -26,7 +27,7 @@ import type { AgentLink } from '../links/agentLink.ts';
 import { settleTimeoutMs } from '../limits.ts';
 import type { ClientSink, InferenceRequest, Refusal, UsageRecord } from '../ports.ts';
 import { noStep, type Continuation } from '../resuming/resumable.ts';
-import { healthOfAnswer, healthOfBreak } from './agentHealth.ts';
+import { healthOfAnswer, healthOfBreak, healthOfTimeout } from './agentHealth.ts';
 import type { Answered, Attempt, AttemptOwner, Overdue } from './attempt.ts';
 import {
   clientClosedStatus,
@@ -307,9 +308,11 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     if (overdue === 'client_too_slow') return this.cut('client_too_slow', 'too_slow');
     if (overdue === 'request_timeout') {
       const refusal = timedOut(attempt.tier);
-      return this.stop({ outcome: 'timeout', refusal, code: 'cancelled' });
+      const health = healthOfTimeout(attempt);
+      return this.stop({ outcome: 'timeout', refusal, code: 'cancelled', health });
     }
-    this.stop({ outcome: 'stream_error', refusal: wentQuiet(attempt.tier), code: 'idle' });
+    const refusal = wentQuiet(attempt.tier);
+    this.stop({ outcome: 'stream_error', refusal, code: 'idle', health: 'bad' });
   }
 
   /** R3: nothing came, and somebody else may be quicker. While nobody is there it is left alone. */
@@ -353,8 +356,9 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     outcome: 'revoked' | 'shutting_down' | 'timeout' | 'stream_error';
     refusal: Refusal;
     code: ResetCode;
+    health?: Health;
   }): void {
-    const { outcome, refusal, code } = why;
+    const { outcome, refusal, code, health } = why;
     const { phase } = this;
     if (phase.is === 'waiting') {
       if (outcome !== 'revoked' && outcome !== 'shutting_down') return;
@@ -364,10 +368,11 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     if (phase.is !== 'running') return;
     const { attempt } = phase;
     if (this.answered === 'none') {
-      return this.settle(attempt, { ...withStatus(outcome, refusal), code, finish: () => {} });
+      const ending = withStatus(outcome, refusal);
+      return this.settle(attempt, { ...ending, code, health, finish: () => {} });
     }
     const finish = this.breakOff(attempt, refusal);
-    this.settle(attempt, { outcome, status: 200, refusal: null, code, finish });
+    this.settle(attempt, { outcome, status: 200, refusal: null, code, health, finish });
   }
 
   /** Ends a running request whose client is gone, or is to go. */
@@ -383,12 +388,15 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
   }
 
   /** Stops the engine and waits a little for its trailers. */
-  private settle(attempt: Attempt, ending: Omit<Ending, 'end'> & { code: ResetCode }): void {
-    const { code, ...rest } = ending;
+  private settle(
+    attempt: Attempt,
+    ending: Omit<Ending, 'end'> & { code: ResetCode; health?: Health },
+  ): void {
+    const { code, health, ...rest } = ending;
     const sinceMs = this.context.clock.monotonic();
     this.rival.lose(sinceMs);
     this.phase = { is: 'settling', attempt, sinceMs, ending: { ...rest, end: undefined } };
-    this.context.tell({ type: 'end', claim: attempt.claim, slotFree: false });
+    this.context.tell({ type: 'end', claim: attempt.claim, slotFree: false, health });
     attempt.reset(code, sinceMs);
   }
 
