@@ -137,6 +137,8 @@ export interface RouterOptions {
   tracing?: Pick<Tracing, 'record'>;
   /** What decides; the product's own unless a bench compares it with another. */
   makeScheduler?: MakeScheduler | undefined;
+  /** Other bounds of links than the product's. */
+  linkLimits?: Partial<LinkLimits>;
 }
 
 /** The life of a router. `draining`: what runs goes on, nothing new comes in. */
@@ -215,7 +217,7 @@ export class Router {
     this.registry = new AgentRegistry({
       ...options,
       routerId,
-      linkLimits: silenceOf(linkSilentAfterMs),
+      linkLimits: { ...silenceOf(linkSilentAfterMs), ...options.linkLimits },
       directory: this.directory,
       presence: this.presence,
       health: this.health,

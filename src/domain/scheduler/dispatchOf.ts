@@ -9,6 +9,10 @@ export function newClaim(of: Omit<Claim, 'life' | 'spent' | 'phase'>): Claim {
   return { ...of, life: of.instance.agent.life, spent: 'reserved', phase: 'serving' };
 }
 
+/** Whether its slot is free once the request is taken from it: an event says so, or one has. */
+export const isFree = ({ phase }: Claim, { slotFree }: { slotFree: boolean }): boolean =>
+  slotFree || phase === 'closed';
+
 export function dispatchOf(
   { id, instance, waiting, stage, placed, twin }: Claim,
   how: Pick<Dispatch, 'tier' | 'waitedMs' | 'rates' | 'stallMs'> & Pick<Choice, 'decision'>,

@@ -20,7 +20,7 @@ import { SteadyMap } from '../../lib/memory/steadyMap.ts';
 import { arrivalRefusal, quotaRefusal, stoppedRequests, stopVerdict } from './admission.ts';
 import { AgentIndex } from '../agents/agentIndex.ts';
 import { chooseInstance, chooseInTurn, type Choice, type Chooser } from './choice.ts';
-import { dispatchOf, newClaim } from './dispatchOf.ts';
+import { dispatchOf, isFree, newClaim } from './dispatchOf.ts';
 import { FailureBook, type Moving } from '../failures/failureBook.ts';
 import { HedgeBudget } from '../failures/hedgeBudget.ts';
 import { PenaltyBox } from '../failures/penaltyBox.ts';
@@ -237,6 +237,7 @@ export class Scheduler {
     const claim = this.servingClaim(event.claim);
     if (claim === undefined) return;
     const { waiting } = claim;
+    const slotFree = isFree(claim, event);
     this.detach(claim, 'nothing');
     const key = triedBy(claim);
     if (event.resume !== undefined) this.queue.begin(waiting, { ...event.resume, tried: [key] });
@@ -247,7 +248,7 @@ export class Scheduler {
     if (!event.slotFree) this.queue.waitAnew(waiting);
     this.failures.judge(claim, event.health);
     // The freed slot goes to the queue only after the retry, which stands at its head.
-    if (event.slotFree) this.free(claim);
+    if (slotFree) this.free(claim);
     this.retry(waiting);
     this.afterClaim(claim);
     this.fillSpared();
@@ -275,6 +276,7 @@ export class Scheduler {
     const other = claim?.twin ?? null;
     if (claim === undefined || other === null) return;
     const { waiting } = claim;
+    const slotFree = isFree(claim, event);
     claim.twin = null;
     other.twin = null;
     claim.phase = 'over';
@@ -282,7 +284,7 @@ export class Scheduler {
     this.claimOf.set(waiting.request.id, other);
     if (event.slotFree) waiting.tried.push(triedBy(claim));
     this.failures.judge(claim, event.health);
-    if (event.slotFree) this.free(claim);
+    if (slotFree) this.free(claim);
     this.afterClaim(claim);
     this.fillSpared();
   }
@@ -305,10 +307,11 @@ export class Scheduler {
   private end(event: Extract<SchedulerEvent, { type: 'end' }>): void {
     const claim = this.servingClaim(event.claim);
     if (claim === undefined) return;
+    const slotFree = isFree(claim, event);
     this.detach(claim, 'reserved');
     this.placement.left(claim.waiting, this.nowMs);
     const cleared = this.failures.judge(claim, event.health);
-    if (event.slotFree) this.release(event);
+    if (slotFree) this.release(event);
     if (event.health !== 'bad' && event.health !== 'silent') return this.fillAll(cleared);
     this.fillAll(this.failures.forgive(claim.waiting));
     this.fillSpared();
@@ -317,7 +320,9 @@ export class Scheduler {
   /** R1: the second release of a claim finds nothing. */
   private release(event: Pick<Extract<SchedulerEvent, { type: 'end' }>, 'claim' | 'usage'>): void {
     const claim = this.claims.get(event.claim);
-    if (claim === undefined || claim.phase === 'serving') return;
+    if (claim === undefined) return;
+    // An order to stop may be the end of its link: what it is stopped for is told after it.
+    if (claim.phase !== 'over') return void (claim.phase = 'closed');
     // Tokens of an attempt that failed were never the client's.
     if (event.usage !== undefined && claim.spent !== 'nothing') claim.spent = event.usage;
     this.free(claim);
@@ -349,10 +354,7 @@ export class Scheduler {
     this.fill(claim.instance);
   }
 
-  private hangUp(event: {
-    requestId: string;
-    outcome: 'client_closed' | 'revoked' | 'shutting_down';
-  }): void {
+  private hangUp(event: Extract<SchedulerEvent, { type: 'hang_up' }>): void {
     const waiting = this.queue.get(event.requestId);
     if (waiting === undefined) return;
     this.queue.remove(waiting);
@@ -470,7 +472,7 @@ export class Scheduler {
 
   private servingClaim(claimId: number): Claim | undefined {
     const claim = this.claims.get(claimId);
-    return claim?.phase === 'serving' ? claim : undefined;
+    return claim?.phase === 'over' ? undefined : claim;
   }
 
   /** Takes the request from its claim. The slot stays held until `release`. */

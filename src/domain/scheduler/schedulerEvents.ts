@@ -97,7 +97,7 @@ export type SchedulerEvent = { atMs: number } & (
       /** `good`: its answer was complete; `bad`: it broke of the agent's fault. */
       health?: Health;
     }
-  | /** The agent's side of a claim that was failed or ended has closed. */ {
+  | /** The agent's side of a claim that is failed or ended in this turn or before has closed. */ {
       type: 'release';
       claim: number;
       usage?: Usage | undefined;

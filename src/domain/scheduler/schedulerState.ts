@@ -178,8 +178,9 @@ export interface Claim {
    */
   spent: 'nothing' | 'reserved' | Usage;
   /**
-   * `serving`: the request depends on it. `over`: the request has its outcome or another claim, and
-   * the slot waits until the agent's side has closed.
+   * `serving`: the request depends on it. `closed`: it still does, and the agent's side has closed
+   * in the turn in which the request is taken away. `over`: the request has its outcome or another
+   * claim, and the slot waits until the agent's side has closed.
    */
-  phase: 'serving' | 'over';
+  phase: 'serving' | 'closed' | 'over';
 }

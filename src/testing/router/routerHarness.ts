@@ -11,6 +11,7 @@ import { silentLogger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
 import type { Tracing } from '../../lib/tracing/span.ts';
 import { signToken } from '../../lib/crypto/signedToken.ts';
+import type { LinkLimits } from '../../protocol/limits.ts';
 import { createMemoryPair, type MemoryPair } from '../../protocol/memoryTransport.ts';
 import type { JournalFile, JournalFiles } from '../../router/journal/journalFiles.ts';
 import type {
@@ -374,6 +375,7 @@ export class RouterHarness {
       seed?: number;
       tracing?: Pick<Tracing, 'record'>;
       makeScheduler?: MakeScheduler;
+      linkLimits?: Partial<LinkLimits>;
     } = {},
   ) {
     this.clock = options.clock ?? systemClock;
@@ -387,6 +389,7 @@ export class RouterHarness {
       journalFiles: options.files ?? this.files,
       receiptFiles: this.receiptFiles,
       makeScheduler: options.makeScheduler,
+      linkLimits: options.linkLimits ?? {},
       ...(options.tracing === undefined ? {} : { tracing: options.tracing }),
     });
   }
