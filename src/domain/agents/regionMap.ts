@@ -2,8 +2,6 @@
  * The operator's map of near regions: groups of regions that are near one another. A region may
  * stand in several groups. Regions keep their case and are compared without it.
  */
-import { sameRegion } from '../../lib/text/slug.ts';
-
 export interface RegionMap {
   groups: readonly (readonly string[])[];
 }
@@ -14,18 +12,30 @@ export const emptyRegionMap: RegionMap = { groups: [] };
 /** `far` is everything of which nothing better is known. */
 export type Nearness = 'same' | 'near' | 'far';
 
-/** How far two regions are from each other, as far as the map knows. */
-export function nearnessOf(map: RegionMap, one: string, other: string): Nearness {
-  if (sameRegion(one, other)) return 'same';
-  const near = map.groups.some((group) => isIn(group, one) && isIn(group, other));
-  return near ? 'near' : 'far';
-}
+/** What a map says, looked up for each request. */
+export class NearRegions {
+  /** By region in small letters; those that no group names are not in it. */
+  private readonly neighbours = new Map<string, Set<string>>();
 
-/** Whether the operator has said anything about a region. */
-export function isNamed(map: RegionMap, region: string): boolean {
-  return map.groups.some((group) => isIn(group, region));
-}
+  constructor({ groups }: RegionMap) {
+    for (const group of groups) {
+      const members = group.map((region) => region.toLowerCase());
+      for (const member of members) {
+        const known = this.neighbours.get(member) ?? new Set();
+        this.neighbours.set(member, new Set([...known, ...members]));
+      }
+    }
+  }
 
-function isIn(group: readonly string[], region: string): boolean {
-  return group.some((member) => sameRegion(member, region));
+  /** How far two regions are from each other, as far as the map knows. */
+  nearness(one: string, other: string): Nearness {
+    const [from, to] = [one.toLowerCase(), other.toLowerCase()];
+    if (from === to) return 'same';
+    return this.neighbours.get(from)?.has(to) === true ? 'near' : 'far';
+  }
+
+  /** Whether the operator has said anything about a region. */
+  names(region: string): boolean {
+    return this.neighbours.has(region.toLowerCase());
+  }
 }

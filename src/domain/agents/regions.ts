@@ -7,7 +7,7 @@
  * the way between them.
  */
 import { sameRegion } from '../../lib/text/slug.ts';
-import { emptyRegionMap, isNamed, nearnessOf, type Nearness, type RegionMap } from './regionMap.ts';
+import { emptyRegionMap, NearRegions, type Nearness, type RegionMap } from './regionMap.ts';
 
 /** Round trips that add up to no more, in ms, are near: what a near region costs in the score. */
 export const nearRttMs = 25;
@@ -43,7 +43,7 @@ export interface Placed {
 }
 
 export class Regions {
-  map: RegionMap = emptyRegionMap;
+  private near = new NearRegions(emptyRegionMap);
   /** The router's own, for requests whose caller and endpoint name none. */
   readonly own: string;
   /**
@@ -54,6 +54,11 @@ export class Regions {
 
   constructor(own: string) {
     this.own = own;
+  }
+
+  /** The operator's. */
+  set map(map: RegionMap) {
+    this.near = new NearRegions(map);
   }
 
   /** The round trip to an agent that is linked, in ms; in place of an earlier one. */
@@ -106,6 +111,17 @@ export class Regions {
     };
   }
 
+  /** The same of regions: near where one of its agents is, as far as is known. */
+  nearnessOfRegions(from: Origin): (region: string) => Nearness {
+    const { projectId } = from;
+    const thereMs = this.rttMsTo(from);
+    return (region) => {
+      const said = this.saidOf(from.region, region);
+      if (said !== null) return said;
+      return thereMs + this.rttMsTo({ region, projectId }) <= nearRttMs ? 'near' : 'far';
+    };
+  }
+
   private rttMsTo({ region, projectId }: Origin): number {
     if (sameRegion(region, this.own)) return 0;
     const known = [keyOf(null, region), keyOf(projectId, region)];
@@ -114,9 +130,9 @@ export class Regions {
 
   /** What needs no measuring; null: it does. */
   private saidOf(from: string, region: string): Nearness | null {
-    const { map } = this;
-    const byMap = nearnessOf(map, from, region);
-    return byMap !== 'far' || isNamed(map, from) || isNamed(map, region) ? byMap : null;
+    const { near } = this;
+    const byMap = near.nearness(from, region);
+    return byMap !== 'far' || near.names(from) || near.names(region) ? byMap : null;
   }
 }
 

@@ -1,4 +1,4 @@
-/** A set of which a random member is as quick to find as any other. */
+/** A set of which random members are as quick to find as any others. */
 import { randomInt, type Random } from '../../lib/random.ts';
 
 export class SampledSet<Item> {
@@ -34,8 +34,18 @@ export class SampledSet<Item> {
     return this.items;
   }
 
-  /** A random one; undefined when there is none. */
-  sample(random: Random): Item | undefined {
-    return this.items[randomInt(random, this.items.length)];
+  /** So many random ones, each once; all where there are no more. It costs as much as it gives. */
+  draw(count: number, random: Random): Item[] {
+    const { items, places } = this;
+    const most = Math.min(count, items.length);
+    for (let at = 0; at < most; at += 1) {
+      const other = at + randomInt(random, items.length - at);
+      const [here, there] = [items[at] as Item, items[other] as Item];
+      items[at] = there;
+      items[other] = here;
+      places.set(there, at);
+      places.set(here, other);
+    }
+    return items.slice(0, most);
   }
 }

@@ -267,7 +267,8 @@ test('what one agent alone can do makes each arrival look at all, while that one
   const [first] = dispatched(arrive('first'));
   assert.equal(first?.agentId, 'w3', 'it is known at once what it can do now');
   const waits = looks(() => assert.deepEqual(rejected(arrive('second')), []));
-  assert.ok(waits.agents <= maxSampled + 1, `${waits.agents} agents`);
+  // A part of all, and as many as come before the one that can.
+  assert.ok(waits.agents <= maxSampled + 4, `${waits.agents} agents`);
   // It fails, and nobody else can do it: this is known of the others, too.
   const failed = (claim: number): Verdict[] =>
     rejected(send({ type: 'failed', claim, slotFree: true }));

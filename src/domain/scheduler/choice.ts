@@ -9,7 +9,7 @@ import type { InstancePools } from './instancePools.ts';
 import type { LimitBook } from '../quotas/limitBook.ts';
 import { agentExclusion, hasAbilities, type Stage } from '../agents/matching.ts';
 import type { Nearness } from '../agents/regionMap.ts';
-import type { Regions } from '../agents/regions.ts';
+import type { Origin, Regions } from '../agents/regions.ts';
 import type { EngineInstance, InstancePool, WaitingRequest } from './schedulerState.ts';
 import type { Room } from '../placing/instanceLoad.ts';
 import { maxSampled, maxScored } from './limits.ts';
@@ -184,7 +184,7 @@ function candidatesOf(
   },
 ): EngineInstance[] {
   const { waiting, stage, chooser, survey, holders, nowMs } = where;
-  const { limits, random, failures, placement } = chooser;
+  const { limits, random, failures, placement, regions } = chooser;
   const how = { waiting, stage, limits, failures, placement, room: 'of_use', nowMs } as const;
   let isLimited = false;
   let last: { one: EngineInstance; why: OutReason } | undefined;
@@ -203,10 +203,10 @@ function candidatesOf(
       continue;
     }
     const part = new Set(holders().filter((one) => open.has(one)));
-    for (let n = 0; n < maxSampled; n += 1) {
-      const instance = open.sample(random);
-      if (instance !== undefined) part.add(instance);
-    }
+    const origin = originOf(waiting, regions);
+    const nearnessOf = regions.nearnessOfRegions(origin);
+    const from = { random, region: origin.region, nearnessOf };
+    for (const one of open.sample(maxSampled, from)) part.add(one);
     const before = found.length;
     for (const instance of part) if (passes(instance)) found.push(instance);
     // Where few of many may serve it, a sample may miss them all. A limit counts for all of them.
@@ -275,10 +275,14 @@ function nearnessFor(
   candidates: readonly EngineInstance[],
   { waiting, regions }: { waiting: WaitingRequest; regions: Regions },
 ): (instance: EngineInstance) => Nearness {
-  const { request, projectId } = waiting;
-  const region = request.region ?? request.endpoint.region ?? regions.own;
+  const origin = originOf(waiting, regions);
   // Its own region, and no other one, is the rule.
-  if (candidates.every((one) => one.agent.entry.region === region)) return () => 'same';
-  const nearness = regions.nearnessFrom({ region, projectId });
+  if (candidates.every((one) => one.agent.entry.region === origin.region)) return () => 'same';
+  const nearness = regions.nearnessFrom(origin);
   return ({ agent }) => nearness(agent);
 }
+
+const originOf = ({ request, projectId }: WaitingRequest, { own }: Regions): Origin => ({
+  region: request.region ?? request.endpoint.region ?? own,
+  projectId,
+});

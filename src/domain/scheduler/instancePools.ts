@@ -13,13 +13,13 @@ import type { RoutedRequest, Stage } from '../agents/matching.ts';
 import { instanceKey, nothingYet } from './schedulerState.ts';
 import type { EngineInstance, InstancePool, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import { maxScored } from './limits.ts';
+import { OpenInstances } from './openInstances.ts';
 import { DeadlineHeap } from '../waiting/deadlineHeap.ts';
 import type { InstanceLoad, RoomFigures, Work } from '../placing/instanceLoad.ts';
 import { LongPrompts, patience, type Offered } from '../placing/longPrompts.ts';
 import { priorOf } from '../prediction/prior.ts';
 import type { Placement } from '../placing/placement.ts';
 import { PoolQueue } from '../waiting/poolQueue.ts';
-import { SampledSet } from '../prediction/sampledSet.ts';
 
 /** What an agent grants of one engine instance. */
 export interface GrantedInstance {
@@ -117,7 +117,12 @@ export class InstancePools {
       const isThere =
         pools.length === scopes.length &&
         pools.every(({ key }, at) => key === poolKey(scopes[at] ?? '', modelId));
-      if (isThere) continue;
+      if (isThere) {
+        // It may have moved to another region.
+        for (const { open } of pools) open.delete(instance);
+        this.refresh(instance);
+        continue;
+      }
       this.detach(instance, nowMs);
       this.attach(instance);
     }
@@ -314,7 +319,7 @@ export class InstancePools {
     const pool: InstancePool = {
       key,
       instances: new Set(),
-      open: new SampledSet(),
+      open: new OpenInstances(),
       slots: 0,
       waiting: new PoolQueue(),
       long: new LongPrompts(),

@@ -41,8 +41,14 @@ export const longPromptTokens = 8000;
 /** Open instances that are all looked at for one request. */
 export const maxScored = 64;
 
-/** Where there are more: so many of them at random, beside those that hold its beginning. */
+/**
+ * Where there are more: so many of them at random, half of them the nearest, beside those that hold
+ * its beginning.
+ */
 export const maxSampled = 32;
+
+/** Regions of open instances that are looked at for the nearest ones. */
+export const maxSampledRegions = 64;
 
 /** Waiting requests of one project that are looked at for one instance. */
 export const maxConsidered = 64;

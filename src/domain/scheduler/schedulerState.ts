@@ -12,8 +12,8 @@ import type { InstanceLoad } from '../placing/instanceLoad.ts';
 import type { LongPrompts } from '../placing/longPrompts.ts';
 import type { Placed } from '../placing/placement.ts';
 import type { Place, PoolQueue } from '../waiting/poolQueue.ts';
-import type { SampledSet } from '../prediction/sampledSet.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
+import type { OpenInstances } from './openInstances.ts';
 
 /** How far an agent is with a model. */
 export interface ModelProgress {
@@ -99,7 +99,7 @@ export interface InstancePool {
   key: string;
   instances: Set<EngineInstance>;
   /** Those that are open: with a slot to use, and a short backlog. */
-  open: SampledSet<EngineInstance>;
+  open: OpenInstances;
   slots: number;
   waiting: PoolQueue<WaitingRequest>;
   long: LongPrompts<EngineInstance>;
