@@ -63,8 +63,10 @@ const attemptSchema = z.strictObject({
   tier: z.string(),
   /** `cheapest` of the open ones, or it opened when it was this request's `turn`. */
   chosen: z.enum(['cheapest', 'turn']),
+  /** It was asked beside another one, whose first byte was late. */
+  hedge: z.boolean(),
   at_ms: z.number(),
-  /** `served`, `running`, or why it ended. */
+  /** `served`, `running`, or why it ended; `hedged`: the other one of two was quicker. */
   end: z.string(),
   ended_after_ms: z.number().nullable(),
   /** As estimated when it was dispatched. */

@@ -56,6 +56,7 @@ const first: Attempt = {
   stage: 'own',
   tier: 'self_hosted',
   chosen: 'cheapest',
+  hedge: false,
   at_ms: 1.2,
   end: 'link_closed',
   ended_after_ms: 3610,
@@ -166,12 +167,37 @@ test('a receipt leaves out a part of why, or cannot be read', async () => {
   };
   cli.answers({ [`GET ${at}`]: { body: waits } });
   const waiting = await cli.transcript([`explain ${id}`]);
+  const lost: Attempt = { ...first, end: 'hedged', ended_after_ms: 420, ttft_ms: null };
+  const won: Attempt = {
+    ...first,
+    agent: 'desk-08',
+    hedge: true,
+    at_ms: 251.2,
+    end: 'served',
+    candidates_total: 1,
+    candidates: [{ ...candidate('desk-08', [1, 12, 41, 216, 4]), taken: true }],
+    not_candidates: {
+      counts: { tried: 1 },
+      nearest: [{ agent: 'desk-07', region: 'oslo', reason: 'tried' }],
+    },
+  };
+  const hedged: ReceiptAnswer = {
+    ...receipt,
+    agent: 'desk-08',
+    resumed: 0,
+    why:
+      'desk-07 was the only one that could take it at once. desk-07 was told to stop: the other ' +
+      'one was quicker. The first byte was late, and desk-08 was asked, too.',
+    attempts: [lost, won],
+  };
+  cli.answers({ [`GET ${at}`]: { body: hedged } });
+  const two = await cli.transcript([`explain ${id}`]);
   const message = 'It does not exist or you have no access to it.';
   const type = 'invalid_request_error';
   const error = { message, type, param: null, code: 'not_found' };
   cli.answers({ [`GET ${at}`]: { status: 404, body: { error } } });
   const missing = await cli.transcript([`explain ${id}`, 'explain']);
-  assertGolden('cli/explain.txt', whole + none + waiting + missing);
+  assertGolden('cli/explain.txt', whole + none + waiting + two + missing);
 });
 
 test('what waits or runs now is shown without its place', async () => {

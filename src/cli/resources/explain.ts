@@ -101,7 +101,8 @@ function offBy(foreseen: number | null, was: number | null): string | null {
 
 function attemptText(attempt: Attempt, number: number): string {
   const { agent, region, tier, stage, candidates_total: total, candidates } = attempt;
-  const how = attempt.chosen === 'turn' ? 'it was this one’s turn' : 'the cheapest';
+  const found = attempt.chosen === 'turn' ? 'it was this one’s turn' : 'the cheapest';
+  const how = attempt.hedge ? `the first byte of another one was late, and it was ${found}` : found;
   const ended = milliseconds(attempt.ended_after_ms);
   const whose = stage === 'own' ? 'own' : 'shared';
   const lines = [
@@ -109,11 +110,12 @@ function attemptText(attempt: Attempt, number: number): string {
     `  sent after ${milliseconds(attempt.at_ms)}: ${how}`,
     `  ${attempt.prompt_tokens} prompt tokens, ${attempt.uncached_tokens} to be computed; ` +
       `${attempt.expected_output_tokens} of answer expected`,
-    `  ${attempt.end}${ended === null ? '' : ` after ${ended}`}`,
+    `  ${endWords[attempt.end] ?? attempt.end}${ended === null ? '' : ` after ${ended}`}`,
   ];
   const rest = total - candidates.length;
   const more = rest > 0 ? `  and ${rest} more\n` : '';
-  const misses = missesText('  Not candidates at that moment', attempt.not_candidates);
+  const title = '  Not candidates at that moment';
+  const misses = missesText(title, attempt.not_candidates, attempt.hedge ? hedgeWords : words);
   return `${lines.join('\n')}\n\n${candidatesTable(candidates)}${more}${misses && `\n${misses}`}`;
 }
 
@@ -139,6 +141,10 @@ function candidatesTable(candidates: readonly Candidate[]): string {
 
 const count = (value: number | null): string | null => (value === null ? null : String(value));
 
+const endWords: Readonly<Record<string, string>> = {
+  hedged: 'told to stop, the other one was quicker,',
+};
+
 /** As on the line of a refusal. */
 const words: Readonly<Record<string, string>> = {
   not_active: 'not active',
@@ -162,13 +168,17 @@ const words: Readonly<Record<string, string>> = {
   not_asked: 'shared, not asked: own ones come first',
 };
 
-function missesText(title: string, { counts, nearest }: Misses): string {
-  const parts = Object.entries(counts).map(([why, many]) => `${many} ${words[why] ?? why}`);
+/** For a hedge: who had the request then had not failed it. */
+const hedgeWords: typeof words = { ...words, tried: 'asked already' };
+
+function missesText(title: string, { counts, nearest }: Misses, wordsOf = words): string {
+  const parts = Object.entries(counts).map(([why, many]) => `${many} ${wordsOf[why] ?? why}`);
   if (parts.length === 0) return '';
   const indent = ' '.repeat(title.length - title.trimStart().length + 2);
   const width = Math.max(0, ...nearest.map(({ agent }) => plainText(agent).length));
   const lines = nearest.map(
-    ({ agent, reason }) => `${indent}${plainText(agent).padEnd(width)}  ${words[reason] ?? reason}`,
+    ({ agent, reason }) =>
+      `${indent}${plainText(agent).padEnd(width)}  ${wordsOf[reason] ?? reason}`,
   );
   return `${title}: ${parts.join(', ')}\n${lines.map((line) => `${line}\n`).join('')}`;
 }

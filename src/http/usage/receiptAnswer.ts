@@ -28,7 +28,9 @@ export function receiptAnswer(
   record: RequestView | null,
 ): ReceiptAnswer {
   const shown = shownIn(receipt);
-  const attempts = receipt.attempts.map((attempt) => attemptAnswer(attempt, { shown, receipt }));
+  const attempts = receipt.attempts
+    .toSorted((one, other) => one.atMs - other.atMs)
+    .map((attempt) => attemptAnswer(attempt, { shown, receipt }));
   const isOver = state === 'finished';
   const { wait } = receipt;
   const answer: Omit<ReceiptAnswer, 'why'> = {
@@ -137,6 +139,7 @@ function attemptAnswer(
     stage: attempt.stage,
     tier: attempt.tier,
     chosen: attempt.how === 'scored' ? 'cheapest' : 'turn',
+    hedge: attempt.hedge,
     at_ms: tenths(attempt.atMs),
     end: attempt.end === '' ? 'running' : attempt.end,
     ended_after_ms: tenthsOrNull(attempt.endedMs),

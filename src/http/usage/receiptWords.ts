@@ -20,9 +20,13 @@ export function receiptWords(told: Told): string {
 
 function attemptWords(attempt: Attempt, { at, told }: { at: number; told: Told }): string {
   const name = attempt.agent;
-  const found = at === 0 ? choiceWords(attempt, told) : `Then ${name} was tried.`;
-  const { end, ttft_ms: ttftMs } = attempt;
+  const { end, hedge, ttft_ms: ttftMs } = attempt;
+  const next = hedge
+    ? `The first byte was late, and ${name} was asked, too.`
+    : `Then ${name} was tried.`;
+  const found = at === 0 ? choiceWords(attempt, told) : next;
   if (end === 'served' || end === 'running') return found;
+  if (end === 'hedged') return `${found} ${name} was told to stop: the other one was quicker.`;
   const when = ttftMs === null ? 'before its first byte' : 'in the middle of its answer';
   return `${found} It ended ${when}: ${end}.`;
 }

@@ -47,6 +47,8 @@ export interface ReceiptAttempt {
   stage: Stage;
   /** `scored`: it was the cheapest of those that were open. `turn`: it opened first. */
   how: 'scored' | 'turn';
+  /** It was asked beside the one before, whose first byte was late. */
+  hedge: boolean;
   /** Since the arrival of the request. */
   atMs: number;
   /** Tokens, as estimated when it was dispatched. */
@@ -59,7 +61,10 @@ export interface ReceiptAttempt {
   firstByteMs: number | null;
   /** Since the dispatch; null: it runs. */
   endedMs: number | null;
-  /** `served`, empty while it runs, or why it ended: a code of the link. */
+  /**
+   * `served`, empty while it runs, or why it ended: a code of the link; `hedged`: of two that were
+   * asked the other one was quicker.
+   */
   end: string;
   /** All candidates; the first eight follow, the one that was taken first. */
   counted: number;
@@ -106,6 +111,7 @@ export interface Receipt {
   resumed: number;
   /** Null: it did not wait. */
   wait: ReceiptWait | null;
+  /** The one that it depended on last comes last; in the order of `atMs` but for hedges. */
   attempts: ReceiptAttempt[];
   /** Of a request that nobody served; and of others, who could never have served it. */
   out: ReceiptMisses;

@@ -112,9 +112,10 @@ function writeAttempt(
   { attempt, ended }: { attempt: TrailAttempt; ended: EndedRequest },
 ): void {
   const { dispatch, atMs, firstByteAtMs, endedAtMs, end } = attempt;
-  const { decision, work, predicted, stage, tier } = dispatch;
+  const { decision, work, predicted, stage, tier, hedge } = dispatch;
   out.number(names.text(tier));
-  out.number((stage === 'own' ? 0 : 1) + (decision.how === 'scored' ? 0 : 2));
+  const how = decision.how === 'scored' ? 0 : 2;
+  out.number((stage === 'own' ? 0 : 1) + how + (hedge ? 4 : 0));
   out.ms(atMs - ended.arrivedAtMs);
   out.number(work.prompt);
   out.number(work.own);
@@ -289,7 +290,8 @@ class ReceiptReader {
       agent,
       tier,
       stage: flags % 2 === 0 ? 'own' : 'shared',
-      how: flags < 2 ? 'scored' : 'turn',
+      how: (flags & 2) === 0 ? 'scored' : 'turn',
+      hedge: flags >= 4,
       atMs,
       promptTokens,
       ownTokens,

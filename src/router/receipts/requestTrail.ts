@@ -20,6 +20,7 @@ export interface TrailAttempt {
 }
 
 export class RequestTrail {
+  /** In the order in which the request came to depend on them: who lost a race stands before. */
   readonly attempts: TrailAttempt[] = [];
   /** As the scheduler was told of it. */
   routed: RoutedRequest | undefined;
@@ -35,6 +36,24 @@ export class RequestTrail {
     this.attempts.push({ dispatch, atMs: nowMs, ...began });
   }
 
+  /** Another agent is asked beside the one that is late; the request does not depend on it yet. */
+  hedged(dispatch: Dispatch, nowMs: number): void {
+    this.dispatched(dispatch, nowMs);
+    this.swapLast();
+  }
+
+  /** One of two that run beside each other is over, and the request goes on with the other. */
+  beaten(claim: number, end: string, nowMs: number): void {
+    if (this.attempts.at(-1)?.dispatch.claim === claim) this.swapLast();
+    const lost = this.attempts.at(-2);
+    if (lost !== undefined) close(lost, end, nowMs);
+  }
+
+  private swapLast(): void {
+    const [last, before] = [this.attempts.pop(), this.attempts.pop()];
+    for (const one of [last, before]) if (one !== undefined) this.attempts.push(one);
+  }
+
   /** Of the attempt that runs. */
   firstByte(nowMs: number): void {
     const last = this.attempts.at(-1);
@@ -44,14 +63,13 @@ export class RequestTrail {
   /** The attempt that runs is over; of one that is over already nothing changes. */
   ended(end: string, nowMs: number): void {
     const last = this.attempts.at(-1);
-    if (last === undefined || last.end !== '') return;
-    last.end = end;
-    last.endedAtMs = nowMs;
+    if (last !== undefined) close(last, end, nowMs);
   }
 
   /** The request has its outcome. `arrivedAtMs`: monotonic. */
   over({ outcome, latencyMs }: UsageRecord, arrivedAtMs: number): void {
-    this.ended(outcome === 'completed' ? 'served' : outcome, arrivedAtMs + latencyMs);
+    const end = outcome === 'completed' ? 'served' : outcome;
+    for (const attempt of this.attempts) close(attempt, end, arrivedAtMs + latencyMs);
   }
 
   /** With all that its receipt says; `record` is what there is of it. */
@@ -62,4 +80,10 @@ export class RequestTrail {
     const { maxTokens, region, arrivedAtMs } = request;
     return { record, trail: this, arrivedAtMs, bodyBytes, maxTokens, region };
   }
+}
+
+function close(attempt: TrailAttempt, end: string, nowMs: number): void {
+  if (attempt.end !== '') return;
+  attempt.end = end;
+  attempt.endedAtMs = nowMs;
 }

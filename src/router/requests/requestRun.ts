@@ -95,8 +95,10 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     if (link === undefined || phase.is !== 'running' || this.answered !== 'none') {
       return context.tell({ type: 'drop', claim: dispatch.claim, slotFree: true });
     }
-    const attempt = this.newAttempt(dispatch, { link, nowMs: context.clock.monotonic() });
+    const nowMs = context.clock.monotonic();
+    const attempt = this.newAttempt(dispatch, { link, nowMs });
     this.rival.enter(attempt);
+    this.trail.hedged(dispatch, nowMs);
     this.start(attempt);
   }
 
@@ -129,7 +131,8 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     if (!this.isRunning(attempt)) return;
     this.answered = 'begun';
     const nowMs = this.context.clock.monotonic();
-    this.rival.lose(nowMs);
+    const lost = this.rival.lose(nowMs);
+    if (lost !== null) this.trail.beaten(lost.claim, 'hedged', nowMs);
     this.ttftMs = nowMs - this.request.arrivedAtMs;
     this.trail.firstByte(nowMs);
     // Unless it may have to be continued, the body has served.
@@ -202,11 +205,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
   private outlive(failed: Attempt, { main, code }: { main: Attempt; code: ResetCode }): void {
     const left = this.rival.outlive(failed, { main, health: healthOfBreak(code) }) ?? main;
     this.context.meter.attemptFailed(code, 'before_first_byte');
-    if (left !== main) {
-      const nowMs = this.context.clock.monotonic();
-      this.trail.ended(code, nowMs);
-      this.trail.dispatched(left.dispatch, left.startedAtMs);
-    }
+    this.trail.beaten(failed.claim, code, this.context.clock.monotonic());
     this.goOnWith(left);
   }
 
@@ -406,9 +405,8 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     if (!rival.is(attempt)) return phase.attempt === attempt;
     const nowMs = this.context.clock.monotonic();
     rival.win(phase.attempt, nowMs);
-    this.trail.ended('hedged', nowMs);
+    this.trail.beaten(phase.attempt.claim, 'hedged', nowMs);
     this.goOnWith(attempt);
-    this.trail.dispatched(attempt.dispatch, attempt.startedAtMs);
     return true;
   }
 

@@ -45,11 +45,12 @@ export class Rival {
     this.drop(main, nowMs);
   }
 
-  /** The other one goes on, or nobody does. */
-  lose(nowMs: number): void {
+  /** The other one goes on, or nobody does. Gives the one that lost. */
+  lose(nowMs: number): Attempt | null {
     const { attempt } = this;
     this.attempt = null;
     if (attempt !== null) this.drop(attempt, nowMs);
+    return attempt;
   }
 
   /**

@@ -52,12 +52,15 @@ export function requestSpans(traced: TracedRequest): Span[] {
   const endedAtMs = record.startedAtMs + record.latencyMs;
   const spans = [requestSpan(traced, endedAtMs)];
   let freeAtMs = record.startedAtMs;
-  for (const [at, one] of trail.attempts.entries()) {
+  const attempts = trail.attempts.toSorted((one, other) => one.atMs - other.atMs);
+  for (const [at, one] of attempts.entries()) {
     const startMs = one.atMs + offsetMs;
-    spans.push(waitSpan(traced, { number: at, startMs: freeAtMs, endMs: startMs }));
+    // For a hedge it did not wait: somebody had it.
+    const wait = { number: at, startMs: freeAtMs, endMs: startMs };
+    if (!one.dispatch.hedge) spans.push(waitSpan(traced, wait));
     const endMs = one.endedAtMs === null ? endedAtMs : one.endedAtMs + offsetMs;
     spans.push(attemptSpan(traced, one, { startMs, endMs, offsetMs }));
-    freeAtMs = endMs;
+    freeAtMs = Math.max(freeAtMs, endMs);
   }
   if (trail.attempts.at(-1)?.end === record.outcome || record.outcome === 'completed') return spans;
   // It waited once more, or only, and was not served.
