@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { seededRandom } from '../../lib/random.ts';
-import { agentEntry, endpointEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
+import {
+  agentEntry,
+  endpointEntry,
+  projectEntry,
+  routedRequest,
+} from '../../testing/router/directoryEntries.ts';
 import type { RoutedRequest } from '../agents/matching.ts';
 import type { AgentEntry } from '../directory.ts';
 import type { Moving } from './failureBook.ts';
@@ -17,8 +22,8 @@ import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
 import { shortestPenaltyMs } from './limits.ts';
 
 /** A scheduler with a hand on the time. */
-function rig() {
-  const config = { tiers: unlimitedTiers() };
+function rig(tier: Parameters<typeof unlimitedTiers>[0] = {}) {
+  const config = { tiers: unlimitedTiers(tier) };
   const scheduler = new Scheduler({ random: seededRandom(1), config });
   const state = { nowMs: 1000 };
   const send = (event: UntimedEvent): SchedulerCommand[] => {
@@ -378,6 +383,50 @@ test('a second agent takes the place of somebody who waits', () => {
   link(agentEntry({ id: 'other', projectId: 'proj_b' }));
   assert.deepEqual(dispatched(send({ type: 'hedge', claim: first.claim })), []);
   assert.deepEqual(ids(ends(first)), ['r2 one']);
+});
+
+test('no request has two agents while somebody waits for other agents, or for a limit', () => {
+  const all = rig({ concurrentPerProject: 2 });
+  const { link, arrive, send, ends } = all;
+  link(one, { slots: 8 });
+  saveUp(all);
+  const first = there(arrive('r1'));
+  link(two, { slots: 8 });
+  const asks = (): string[] => ids(dispatched(send({ type: 'hedge', claim: first.claim })));
+  /** For an agent of its project's own, for one of another tier, and for its project's limit. */
+  const project = projectEntry({ id: 'proj_b' });
+  const alone = { enabled: false, afterMs: 0, tier: null };
+  const of = { projectId: 'proj_b', fallback: alone };
+  const free = endpointEntry({ id: 'ep_free', projectId: 'proj_b', tier: 'gpu_nvidia_shared' });
+  link(agentEntry({ id: 'mine', projectId: 'proj_b' }), { slots: 1 });
+  const mine = endpointEntry({ id: 'ep_mine', ...of });
+  there(arrive('b1', { project, endpoint: mine }));
+  assert.equal(arrive('b2', { project, endpoint: mine }), undefined);
+  link(agentEntry({ id: 'gpu', effectiveTiers: ['gpu_nvidia_shared'] }), { slots: 1 });
+  there(arrive('b3', { project, endpoint: free }));
+  assert.equal(arrive('b4', { project, endpoint: free }), undefined);
+  const limited = { project: projectEntry({ id: 'proj_c' }) };
+  const many = endpointEntry({ id: 'ep_c', projectId: 'proj_c' });
+  link(agentEntry({ id: 'own', projectId: 'proj_c' }), { slots: 1 });
+  for (const id of ['c0', 'c1', 'c2']) there(arrive(id, { ...limited, endpoint: many }));
+  assert.equal(arrive('c3', { ...limited, endpoint: many }), undefined);
+  assert.equal(all.scheduler.counts().waiting, 3);
+  assert.deepEqual(asks(), ['r1 two']);
+  ends(first);
+});
+
+test('a second agent takes the room that somebody who waits needs', () => {
+  const all = rig();
+  const { link, arrive, send } = all;
+  link(one, { slots: 8 });
+  saveUp(all);
+  const first = there(arrive('r1'));
+  link(two, { slots: 8, holdsTokens: 10_000 });
+  const onTwo = there(arrive('r2', { bodyBytes: 4000 }));
+  assert.equal(onTwo.agentId, 'two');
+  send({ type: 'leave', agentId: 'one', nonce: 'n1' });
+  assert.equal(arrive('r3', { bodyBytes: 60_000 }), undefined);
+  assert.deepEqual(dispatched(send({ type: 'hedge', claim: first.claim })), []);
 });
 
 test('a request with two agents ends, or is tried again, when one of them fails', () => {

@@ -258,14 +258,14 @@ export class Scheduler {
   private hedge(claimId: number): void {
     const claim = this.servingClaim(claimId);
     if (claim === undefined || claim.twin !== null || claim.placed.work.phase !== 'prefill') return;
-    if (this.queue.size > 0 || !this.hedges.isOpen) return;
+    if (!this.hedges.isOpen) return;
     const { waiting } = claim;
     waiting.tried.push(triedBy(claim));
     const choice = this.choose(waiting);
     waiting.tried.pop();
     // It does not wait: no limit may hold it back for later (L3).
     this.limits.forget(waiting);
-    if (choice === null) return;
+    if (choice === null || this.queue.wants(choice.instance)) return;
     this.hedges.spend();
     this.claim(waiting, choice, claim);
   }

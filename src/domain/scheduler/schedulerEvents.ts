@@ -65,7 +65,7 @@ export type SchedulerEvent = { atMs: number } & (
       type: 'first_byte';
       claim: number;
     }
-  | /** Its first byte is late: a second agent, if one is free, nobody waits and few have one. */ {
+  | /** Its first byte is late: a second agent, if few have one and nobody waits for it. */ {
       type: 'hedge';
       claim: number;
     }

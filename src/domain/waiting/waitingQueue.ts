@@ -25,9 +25,11 @@ import {
 import {
   agentExclusion,
   fallbackTier,
+  hasAbilities,
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
+import { maxConsidered } from '../scheduler/limits.ts';
 import type { QueueBound, Verdict } from '../scheduler/schedulerEvents.ts';
 import type { AgentGroup, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { FailureBook } from '../failures/failureBook.ts';
@@ -35,7 +37,7 @@ import type { Room } from '../placing/instanceLoad.ts';
 import { nextTurn } from './nextTurn.ts';
 import type { Placement } from '../placing/placement.ts';
 import type { TierTable } from '../tiers/tiers.ts';
-import { expectedWaitMs, hasBoundShared, type Fleet } from '../scheduler/verdict.ts';
+import { expectedWaitMs, hasBoundShared, triedKey, type Fleet } from '../scheduler/verdict.ts';
 
 export interface WaitingBounds {
   maxRequests: number;
@@ -330,6 +332,29 @@ export class WaitingQueue {
       },
     });
     return waiting === null || found === undefined ? null : { waiting, stage: found };
+  }
+
+  /**
+   * Whether somebody waits whom an instance could serve, if not at this moment. Bounded: of very
+   * many who wait one is taken to.
+   */
+  wants({ agent: { entry }, agent, abilities, pools }: EngineInstance): boolean {
+    let looked = 0;
+    for (const { waiting } of pools) {
+      for (const { byKey } of waiting.waitingProjects()) {
+        for (const { item } of byKey) {
+          if ((looked += 1) > maxConsidered) return true;
+          const { request, heldBackBy, tried } = item;
+          // What keeps these from it is not its place.
+          if (heldBackBy.size > 0 || tried.includes(triedKey(agent))) continue;
+          if (!hasAbilities(abilities, { asked: request.abilities })) continue;
+          const mayServe = (stage: Stage): boolean =>
+            agentExclusion(entry, { request, stage }) === null;
+          if (item.stages.some(mayServe)) return true;
+        }
+      }
+    }
+    return false;
   }
 
   /** The stage in which an instance may serve one that waits. */
