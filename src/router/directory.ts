@@ -5,7 +5,8 @@
  * Invariants
  * D1 Look-ups are synchronous and never touch the store (R4).
  * D2 Changes are applied in the order of their revision, each once; a gap leads to a new snapshot.
- * D3 When the store is away the last known state stays in force: nothing looks gone because of it.
+ * D3 When the store is away the last known state stays in force: nothing looks gone because of it,
+ *    and whoever waits for a read is told that there was none.
  */
 import type {
   AgentEntry,
@@ -29,6 +30,9 @@ export type DirectoryEvent =
   | { kind: 'budget'; id: string; entry: BudgetEntry | null }
   | { kind: 'endpoint' | 'model' | 'project' | 'region_map'; id: string };
 
+/** Of a read that somebody waits for. `failed`: the last known state may be behind. */
+export type DirectoryRead = 'read' | 'failed';
+
 export class Directory {
   private readonly feed: DirectoryFeed;
   private readonly clock: Clock;
@@ -47,9 +51,10 @@ export class Directory {
   private tokenKeys: readonly TokenKey[] = [];
   private revision = -1;
   private isLoaded = false;
-  private tokenKeysReadAtMs = -Infinity;
+  /** The last read of the token keys, which may be under way. */
+  private tokenKeysRead: { atMs: number; read: Promise<DirectoryRead> } | undefined;
   /** The read under way; a second wish while it runs is served by one more read after it. */
-  private reading: Promise<void> | undefined;
+  private reading: Promise<DirectoryRead> | undefined;
   private again = false;
   private timer: Timer | undefined;
   private unsubscribe: (() => void) | undefined;
@@ -86,25 +91,23 @@ export class Directory {
   }
 
   /** Reads what has changed until now. Resolves when it is applied; never rejects (D3). */
-  async refresh(): Promise<void> {
-    if (this.reading !== undefined) {
-      this.again = true;
-      return this.reading;
-    }
-    this.reading = this.readChanges();
-    await this.reading;
+  refresh(): Promise<DirectoryRead> {
+    if (this.reading === undefined) this.reading = this.readChanges();
+    else this.again = true;
+    return this.reading;
   }
 
-  /** Reads the token keys, which are in no change, not too often. Never rejects (D3). */
-  async reloadTokenKeys(): Promise<void> {
+  /**
+   * Reads the token keys, which are in no change. Not too often: who asks soon after somebody else
+   * is told what came of that read. Never rejects (D3).
+   */
+  reloadTokenKeys(): Promise<DirectoryRead> {
     const nowMs = this.clock.monotonic();
-    if (!this.ready || nowMs - this.tokenKeysReadAtMs < tokenKeysReadEveryMs) return;
-    this.tokenKeysReadAtMs = nowMs;
-    try {
-      this.tokenKeys = await this.feed.tokenKeys();
-    } catch (error) {
-      this.log.warn({ err: error }, 'token keys cannot be read; the last ones stay in force');
-    }
+    const last = this.tokenKeysRead;
+    if (last !== undefined && nowMs - last.atMs < tokenKeysReadEveryMs) return last.read;
+    const read = this.readTokenKeys();
+    this.tokenKeysRead = { atMs: nowMs, read };
+    return read;
   }
 
   // Look-ups (D1)
@@ -186,16 +189,28 @@ export class Directory {
     });
   }
 
-  private async readChanges(): Promise<void> {
+  private async readChanges(): Promise<DirectoryRead> {
     try {
       do {
         this.again = false;
         await this.readOnce();
       } while (this.again && !this.stopped);
+      return this.again ? 'failed' : 'read';
     } catch (error) {
       this.log.warn({ err: error }, 'changes cannot be read; the last state stays in force');
+      return 'failed';
     } finally {
       this.reading = undefined;
+    }
+  }
+
+  private async readTokenKeys(): Promise<DirectoryRead> {
+    try {
+      this.tokenKeys = await this.feed.tokenKeys();
+      return 'read';
+    } catch (error) {
+      this.log.warn({ err: error }, 'token keys cannot be read; the last ones stay in force');
+      return 'failed';
     }
   }
 
@@ -217,7 +232,7 @@ export class Directory {
     // A change that was read while the snapshot was on its way is newer (D2).
     if (snapshot.revision < this.revision) return;
     this.tokenKeys = snapshot.tokenKeys;
-    this.tokenKeysReadAtMs = this.clock.monotonic();
+    this.tokenKeysRead = { atMs: this.clock.monotonic(), read: Promise.resolve('read') };
     this.revision = snapshot.revision;
     this.takeSnapshot(snapshot);
     this.isLoaded = true;

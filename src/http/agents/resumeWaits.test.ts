@@ -16,7 +16,7 @@ function rig() {
   const entryOf = (id: string): AgentEntry =>
     ({ state: states.get(id) ?? 'suspended' }) as AgentEntry;
   const stopping = new AbortController();
-  const store = { hangs: false };
+  const store = { hangs: false, isAway: false };
   const waits = createResumeWaits({
     directory: {
       agent: entryOf,
@@ -26,7 +26,9 @@ function rig() {
       },
       async refresh() {
         await (store.hangs ? new Promise(() => {}) : Promise.resolve());
+        if (store.isAway) return 'failed';
         for (const apply of unread.splice(0)) apply();
+        return 'read';
       },
     },
     clock,
@@ -130,4 +132,21 @@ test('a wait outlives its time, its caller or the server while the store hangs',
     assert.equal(await wait, how === 'resume');
     assert.equal(clock.pendingTimers, 0);
   }
+});
+
+test('a suspension that cannot be read counts as a resume, or as one for good', async () => {
+  const { clock, become, commit, released, store } = rig();
+  become('a', 'enrolled');
+  store.isAway = true;
+  commit(() => become('a', 'suspended'));
+  const held = released('a');
+  const said = await Promise.race([held, clock.advanceAsync(9_999).then(() => 'held')]);
+  assert.equal(said, 'held');
+  await clock.advanceAsync(1);
+  assert.equal(await held, false);
+
+  const next = released('a');
+  await clock.advanceAsync(1_000);
+  become('a', 'enrolled');
+  assert.equal(await next, true);
 });

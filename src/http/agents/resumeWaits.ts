@@ -6,6 +6,8 @@
  * W1 One wait for each agent: a later one ends the earlier one, unresumed.
  * W2 At most `maxResumeWaits` at once; one more is not held.
  * W3 No wait outlives its time, the caller's connection or the server.
+ * W4 What could not be read says nothing: the store's word, that the agent is suspended, stands
+ *    until a change says otherwise.
  */
 import { sleep, type Clock } from '../../lib/clock.ts';
 import type { Directory } from '../../router/directory.ts';
@@ -20,6 +22,9 @@ export interface ResumeWaits {
   released(wait: { agentId: string; waitMs: number; signal: AbortSignal }): Promise<boolean>;
 }
 
+/** Why a wait ended: its agent is suspended no more. */
+const suspendedNoMore = 'suspended no more';
+
 export function createResumeWaits(options: {
   directory: Pick<Directory, 'agent' | 'onChange' | 'refresh'>;
   clock: Clock;
@@ -30,7 +35,9 @@ export function createResumeWaits(options: {
   const waits = new Map<string, AbortController>();
   const isSuspended = (id: string): boolean => directory.agent(id)?.state === 'suspended';
   directory.onChange((event) => {
-    if (event.kind === 'agent' && !isSuspended(event.id)) waits.get(event.id)?.abort();
+    if (event.kind === 'agent' && !isSuspended(event.id)) {
+      waits.get(event.id)?.abort(suspendedNoMore);
+    }
   });
   return {
     async released({ agentId, waitMs, signal }) {
@@ -42,9 +49,11 @@ export function createResumeWaits(options: {
       const ended = sleep(clock, waitMs, AbortSignal.any([over.signal, signal, stopping]));
       try {
         // What the store has just said of it may be news here: resumed since, or not yet suspended.
-        await Promise.race([directory.refresh(), ended]);
-        if (isSuspended(agentId)) await ended;
-        return waits.get(agentId) === over && !isSuspended(agentId);
+        const read = await Promise.race([directory.refresh(), ended]);
+        const isNews = read === 'read' && !isSuspended(agentId);
+        if (!isNews) await ended;
+        const isOver = isNews || over.signal.reason === suspendedNoMore;
+        return isOver && waits.get(agentId) === over && !isSuspended(agentId);
       } finally {
         over.abort();
         if (waits.get(agentId) === over) waits.delete(agentId);

@@ -7,7 +7,8 @@
  * H2 A token is good when its generation is at least the directory's less one; a newer one is
  *    right, because the directory may lag behind the refresh that made it.
  * H3 What the directory does not know yet is looked up once before it is refused: an agent links in
- *    the moment in which its enrolment was committed.
+ *    the moment in which its enrolment was committed. Where it cannot be looked up nobody is told
+ *    that he is unknown: he keeps his token and comes again.
  * H4 From its judgement on a token's life is counted on the monotonic clock, and never for longer
  *    than tokens live: what the wall clock does then is nothing to a link.
  */
@@ -38,6 +39,8 @@ export interface Turned {
   goaway?: 'suspended' | 'dead' | 'token_expired';
   /** The directory may not have heard yet: look again before it is final (H3). */
   lookAgainFor?: 'agent' | 'token_key';
+  /** No verdict: the directory could not be asked. */
+  notKnownNow?: true;
 }
 
 interface Court {
@@ -75,9 +78,12 @@ export async function judgeToken(
 ): Promise<Omit<Accepted, 'version'> | Turned> {
   const first = weighToken(accessToken, options);
   if (first.ok || first.lookAgainFor === undefined) return first;
-  if (first.lookAgainFor === 'agent') await options.directory.refresh();
-  else await options.directory.reloadTokenKeys();
-  return weighToken(accessToken, options);
+  const { directory } = options;
+  const looked = first.lookAgainFor === 'agent' ? directory.refresh() : directory.reloadTokenKeys();
+  if ((await looked) === 'read') return weighToken(accessToken, options);
+  // A reason that says nothing of the agent, so that it keeps its token.
+  const detail = 'the directory cannot be read now';
+  return { ok: false, reason: 'closed_by_peer', detail, notKnownNow: true };
 }
 
 function weighToken(

@@ -175,6 +175,8 @@ export class LinkSession implements RouterPeerHandlers {
     const verdict = await judgeToken(accessToken, { ...this.options, agentId });
     if (this.phase.is !== 'linked') return;
     if (verdict.ok) link.tokenExpiresAtMs = verdict.tokenExpiresAtMs;
+    // Its present token is as good as it was: the link lives as long as that one.
+    else if (verdict.notKnownNow === true) return;
     else if (!this.mayFinish(agentId)) this.turnAway(verdict, agentId);
   }
 

@@ -93,7 +93,10 @@ export class MemoryPorts implements RouterPorts {
       this.snapshots += 1;
       return Promise.resolve(structuredClone(this.base));
     },
-    tokenKeys: (): Promise<TokenKey[]> => Promise.resolve(structuredClone(this.base.tokenKeys)),
+    tokenKeys: (): Promise<TokenKey[]> =>
+      this.storeAway
+        ? Promise.reject(storeIsAway())
+        : Promise.resolve(structuredClone(this.base.tokenKeys)),
     changesSince: (
       revision: number,
       limit: number,
