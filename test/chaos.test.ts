@@ -4,8 +4,8 @@ import { after, before, test } from 'node:test';
 import { runChaosOn } from '../src/testing/chaos/chaosRun.ts';
 import { ChaosStage } from '../src/testing/chaos/chaosStage.ts';
 import { chaosText } from '../src/testing/chaos/chaosStream.ts';
-import { runXim } from '../src/testing/processes/agentProcess.ts';
-import { endLeftovers } from '../src/testing/processes/processes.ts';
+import { runXim, startXim } from '../src/testing/processes/agentProcess.ts';
+import { endLeftovers, until } from '../src/testing/processes/processes.ts';
 
 let stage: ChaosStage;
 
@@ -40,10 +40,38 @@ test('a fleet is broken that nobody calls staging, or a staging fleet loses stre
   const figures = JSON.parse(out.trim().split('\n').at(-1) ?? '') as {
     passed: boolean;
     textsCompared: boolean;
-    scenarios: { scenario: string; wrong: number | null; nextTokenMs: object | null }[];
+    scenarios: {
+      scenario: string;
+      met: number;
+      wrong: number | null;
+      nextTokenMs: object | null;
+    }[];
   };
   assert.ok(figures.passed && figures.textsCompared, out);
   const [cut, ...others] = figures.scenarios;
   assert.ok(cut?.scenario === 'cut_agent' && cut.nextTokenMs !== null, out);
   assert.equal(others.length, 3);
+  assert.ok(
+    figures.scenarios.every(({ met }) => met > 0),
+    out,
+  );
 });
+
+test('Ctrl-C in the middle of it leaves an agent suspended', async () => {
+  const { server } = stage.running.credentials();
+  const question = `Repeat exactly: ${chaosText('fleet', 25)}`;
+  const words = ['chaos', server, '--endpoint', 'own', '--streams', '4', '--question', question];
+  const env = { XIM_API_KEY: stage.target.key };
+  const running = startXim(stage.running, [...words, '--yes-this-is-staging'], env);
+  // The last scenario: all of them are down for twelve seconds.
+  await running.seen(/^suspending \S+, \S+ /m, 60_000);
+  await until(async () => (await suspended()) === 2, { what: 'all agents to be suspended' });
+  assert.equal(await running.end('SIGINT'), 130, running.err());
+  assert.match(running.err(), /xim chaos: interrupted\./);
+  assert.equal(await suspended(), 0);
+});
+
+async function suspended(): Promise<number> {
+  const words = ['agents', 'list', '--state', 'suspended', '-o', 'json'];
+  return (JSON.parse(await runXim(stage.running, words)) as { data: object[] }).data.length;
+}

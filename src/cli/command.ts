@@ -55,6 +55,18 @@ export interface CommandContext {
   random: Random;
   /** Name of this machine, for things that are made here. */
   machine: string;
+  /**
+   * From this call on the first Ctrl-C (or SIGTERM) is a word to the command, which ends in order;
+   * the second one ends it at once. To be called once.
+   */
+  stopping(): Stopping;
+}
+
+export interface Stopping {
+  /** Aborted by the first word. */
+  signal: AbortSignal;
+  /** Of a command that ends for it. */
+  exitCode(): number;
 }
 
 export interface Command {

@@ -1,4 +1,7 @@
-/** Exit codes of every command, documented in docs/operating/first-start.md. */
+/**
+ * Exit codes of every command, documented in docs/operating/first-start.md. One that ends for a
+ * signal ends with the shell's code for it (130 for Ctrl-C).
+ */
 export const exitCodes = {
   done: 0,
   /** A failure that none of the others names. */

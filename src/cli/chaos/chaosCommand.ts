@@ -50,11 +50,11 @@ const options = defineConfig({
     flag: 'down',
     default: 12_000,
     min: 1000,
-    max: 14_000,
+    max: 25_000,
     placeholder: 'TIME',
     help:
-      'How long all agents are stopped before one is resumed. It comes back within 15s, and ' +
-      'requests wait 30s at most.',
+      'How long all agents are stopped before one is resumed. It is back after some seconds at ' +
+      'most, and requests wait 30s.',
     group: 'The fleet',
   },
   ...askingOptions,
@@ -65,16 +65,18 @@ export const chaos = defineCommand({
   operands: ['SERVER'],
   summary: 'Break a staging fleet on purpose, and see what its clients see',
   details:
-    'Agents of the project are suspended in mid-stream (cut and drained) and all at once, ' +
-    'clients hang up; everything is resumed afterwards. SERVER has to be the very address of the ' +
-    'context, which has to hold a management key. The last line is one JSON object; exit code 1 ' +
-    'when streams did not end as they should.',
+    'Agents of the project that may serve the endpoint are suspended in mid-stream (cut and ' +
+    'drained) and all at once, clients hang up; everything is resumed afterwards, also after a ' +
+    'Ctrl-C, which ends it with 130. A scenario that no stream met does not pass. SERVER has to ' +
+    'be the very address of the context, which has to hold a management key. The last line is ' +
+    'one JSON object; exit code 1 when streams did not end as they should.',
   options,
   run: (context, { options: given, operands: [server] }) =>
     withServer({ name: 'chaos', context, options: given }, async (session) => {
       guard(session, given, server);
       const target = await chatTarget(session, context, given);
       const { clock, terminal } = context;
+      const { context: named, dataDir } = given;
       const figures = await runFleetChaos({
         session,
         target,
@@ -82,6 +84,11 @@ export const chaos = defineCommand({
         question: given.question,
         streams: given.streams,
         downMs: given.down,
+        stopping: context.stopping(),
+        serverFlags: [
+          ...(named === undefined ? [] : ['--context', named]),
+          ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
+        ],
         tell: (text) => terminal.note(`${text}\n`),
       });
       for (const one of figures.scenarios) terminal.note(chaosText(one));

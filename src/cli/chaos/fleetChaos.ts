@@ -1,10 +1,10 @@
-/** What `xim chaos` does to a fleet, over the API alone. Whatever it stops, it resumes. */
-import type { AgentAnswer } from '../../api/control/agents.ts';
-import type { ListAnswer } from '../../api/control/lists.ts';
+/** What `xim chaos` does to a fleet, over the API alone, while streams run. */
+import type { EndpointAnswer } from '../../api/control/endpoints.ts';
 import type { StatusAnswer } from '../../api/control/status.ts';
 import { sleep, type Clock } from '../../lib/clock.ts';
 import { askModel } from '../chat/askModel.ts';
 import type { ChatTarget } from '../chat/chatTarget.ts';
+import type { Stopping } from '../command.ts';
 import { endCommand, type ServerSession } from '../connection/withServer.ts';
 import { exitCodes } from '../exitCodes.ts';
 import {
@@ -13,6 +13,7 @@ import {
   type FleetScenario,
   type FleetStream,
 } from './chaosFigures.ts';
+import { askedEndpoint, endIfStopped, resume, servingAgents, withStopped } from './fleetAgents.ts';
 
 export interface FleetChaos {
   session: ServerSession;
@@ -21,6 +22,10 @@ export interface FleetChaos {
   question: string;
   streams: number;
   downMs: number;
+  /** Streams hang up, nothing new begins, and what was stopped is resumed. */
+  stopping: Stopping;
+  /** That name the context of this run, for commands to type. */
+  serverFlags: readonly string[];
   tell: (text: string) => void;
 }
 
@@ -33,6 +38,11 @@ export interface FleetFigures {
   scenarios: FleetScenario[];
 }
 
+/** A run, and the endpoint that it asks. */
+interface Run extends FleetChaos {
+  endpoint: EndpointAnswer;
+}
+
 const longestAnswerTokens = 400;
 /** After so many pieces a stream is in its middle. */
 const midwayPieces = 5;
@@ -40,152 +50,156 @@ const pollMs = 20;
 const longestPollMs = 30_000;
 
 export async function runFleetChaos(chaos: FleetChaos): Promise<FleetFigures> {
-  const agents = await activeAgents(chaos);
+  const run: Run = { ...chaos, endpoint: await askedEndpoint(chaos) };
+  const agents = await servingAgents(run, run.endpoint);
   if (agents.length < 2) {
-    const message = 'fewer than two agents of the project are active: nobody could take over.';
-    endCommand(message, exitCodes.failed);
+    const whom = `fewer than two active agents of the project may serve ${run.endpoint.slug}`;
+    endCommand(`${whom}: nobody could take over.`, exitCodes.failed);
   }
-  const reference = await referenceOf(chaos);
+  const reference = await referenceOf(run);
   const rounds: FleetRound[] = [];
-  for (const run of [cutAgent, drainAgent, clientsLeave, allStopped]) {
-    const round = await run(chaos);
+  for (const scenario of [cutAgent, drainAgent, clientsLeave, allStopped]) {
+    endIfStopped(run);
+    const round = await scenario(run);
     rounds.push(round);
-    chaos.tell(`${round.scenario}: done`);
+    run.tell(`${round.scenario}: done`);
   }
   const scenarios = rounds.map((round) => fleetScenario(round, reference));
   const passed = scenarios.every((one) => one.passed);
-  const { server } = chaos.session.context;
+  const { server } = run.session.context;
   return { chaos: 'fleet', server, passed, textsCompared: reference !== null, scenarios };
 }
 
 // Scenarios
 
-const cutAgent = (chaos: FleetChaos): Promise<FleetRound> => stopOne(chaos, 'cut');
-const drainAgent = (chaos: FleetChaos): Promise<FleetRound> => stopOne(chaos, 'drain');
+const cutAgent = (run: Run): Promise<FleetRound> => stopOne(run, 'cut');
+const drainAgent = (run: Run): Promise<FleetRound> => stopOne(run, 'drain');
 
-/** The agent on which most runs is suspended in mid-stream. */
-async function stopOne(chaos: FleetChaos, mode: 'cut' | 'drain'): Promise<FleetRound> {
-  const { reading, midway } = begin(chaos, new AbortController().signal);
+/** The agent on which most streams run is suspended. */
+async function stopOne(run: Run, mode: 'cut' | 'drain'): Promise<FleetRound> {
+  const { streams, read, midway } = begin(run);
   await midway;
-  const agents = await activeAgents(chaos);
-  const [busiest] = agents.toSorted((one, other) => (other.in_flight ?? 0) - (one.in_flight ?? 0));
+  endIfStopped(run);
+  const agents = await servingAgents(run, run.endpoint);
+  const on = (name: string): FleetStream[] =>
+    streams.filter(({ asked, agent }) => asked === null && agent === name);
+  const [busiest] = agents.toSorted(
+    (one, other) =>
+      on(other.name).length - on(one.name).length || (other.in_flight ?? 0) - (one.in_flight ?? 0),
+  );
   if (busiest === undefined) endCommand('no agent is active any more.', exitCodes.failed);
-  const brokenAtMs = chaos.clock.monotonic();
-  return withStopped(chaos, { agents: [busiest], mode }, async () => {
-    const streams = await reading;
-    return { scenario: `${mode}_agent`, streams, brokenAtMs, freeSlotMs: null, leaves: false };
+  const brokenAtMs = run.clock.monotonic();
+  const before = on(busiest.name);
+  return withStopped(run, { agents: [busiest], mode }, async () => {
+    // What drains runs on behind the word of the server; what is cut may be elsewhere by then.
+    const after = on(busiest.name);
+    await read;
+    endIfStopped(run);
+    const met = mode === 'drain' ? after : before.filter(wasCut);
+    return {
+      scenario: `${mode}_agent`,
+      streams,
+      met: met.length,
+      unmet:
+        `no stream ran on ${busiest.name} when it was suspended. Ask for a longer answer ` +
+        '(--question) or for more of them (--streams); what shared agents serve is not broken',
+      brokenAtMs,
+      freeSlotMs: null,
+      leaves: false,
+    };
   });
 }
 
-async function clientsLeave(chaos: FleetChaos): Promise<FleetRound> {
+/** It went on elsewhere, or broke. */
+function wasCut({ asked }: FleetStream): boolean {
+  return asked?.kind === 'answered' ? asked.resumed > 0 : asked?.kind === 'broken';
+}
+
+async function clientsLeave(run: Run): Promise<FleetRound> {
   const leaving = new AbortController();
-  const { reading, midway } = begin(chaos, leaving.signal);
+  const { streams, read, midway } = begin(run, leaving.signal);
   await midway;
-  const brokenAtMs = chaos.clock.monotonic();
+  endIfStopped(run);
+  const brokenAtMs = run.clock.monotonic();
+  const met = streams.filter(({ asked, piecesAtMs }) => asked === null && piecesAtMs.length > 0);
   leaving.abort();
-  const streams = await reading;
-  await until(chaos, async () => (await status(chaos)).running === 0);
-  const freeSlotMs = chaos.clock.monotonic() - brokenAtMs;
-  return { scenario: 'client_hang_up', streams, brokenAtMs, freeSlotMs, leaves: true };
+  await read;
+  const freeSlotMs = await untilIdle(run);
+  return {
+    scenario: 'client_hang_up',
+    streams,
+    met: met.length,
+    unmet: 'every stream had ended before its client left. Ask for a longer answer (--question)',
+    brokenAtMs,
+    freeSlotMs,
+    leaves: true,
+  };
 }
 
 /** Nobody is there; requests wait, and one agent comes before their time is over. */
-async function allStopped(chaos: FleetChaos): Promise<FleetRound> {
-  const agents = await activeAgents(chaos);
+async function allStopped(run: Run): Promise<FleetRound> {
+  const agents = await servingAgents(run, run.endpoint);
   const [first] = agents;
   if (first === undefined) endCommand('no agent is active any more.', exitCodes.failed);
-  return withStopped(chaos, { agents, mode: 'cut' }, async () => {
-    const { reading } = begin(chaos, new AbortController().signal);
-    await sleep(chaos.clock, chaos.downMs);
-    await resume(chaos, first);
-    const brokenAtMs = chaos.clock.monotonic();
-    const streams = await reading;
+  return withStopped(run, { agents, mode: 'cut' }, async () => {
+    const { streams, read } = begin(run);
+    await sleep(run.clock, run.downMs, run.stopping.signal);
+    endIfStopped(run);
+    const met = streams.filter(({ piecesAtMs }) => piecesAtMs.length === 0).length;
+    await resume(run, first);
+    const brokenAtMs = run.clock.monotonic();
+    await read;
+    endIfStopped(run);
     const scenario = 'all_agents_down';
-    return { scenario, streams, brokenAtMs, freeSlotMs: null, leaves: false };
+    const unmet = 'every stream was served all the same, by shared agents';
+    return { scenario, streams, met, unmet, brokenAtMs, freeSlotMs: null, leaves: false };
   });
 }
 
-/** Suspends agents, and resumes them whatever `work` comes to. */
-async function withStopped<Result>(
-  chaos: FleetChaos,
-  stop: { agents: readonly AgentAnswer[]; mode: 'cut' | 'drain' },
-  work: () => Promise<Result>,
-): Promise<Result> {
-  const { agents, mode } = stop;
-  const ids = agents.map(({ id }) => id).join(', ');
-  chaos.tell(`suspending ${ids} (${mode}); if this ends early: xim agents resume ID`);
-  try {
-    await Promise.all(agents.map((agent) => command(chaos, agent, { verb: 'suspend', mode })));
-    return await work();
-  } finally {
-    for (const agent of agents) await resume(chaos, agent);
-    const wanted = new Set(agents.map(({ id }) => id));
-    await until(chaos, async () => {
-      const active = await activeAgents(chaos);
-      return active.filter(({ id }) => wanted.has(id)).length === wanted.size;
-    });
+/** Until the server has no request any more, in ms; as long as it is waited for otherwise. */
+async function untilIdle({ session, clock, stopping }: Run): Promise<number> {
+  const sinceMs = clock.monotonic();
+  const path = '/api/v1/status';
+  while (!stopping.signal.aborted) {
+    const { running } = await session.call<StatusAnswer>({ method: 'GET', path });
+    if (running === 0 || clock.monotonic() - sinceMs > longestPollMs) break;
+    await sleep(clock, pollMs, stopping.signal);
   }
-}
-
-// Calls
-
-async function activeAgents({ session }: FleetChaos): Promise<AgentAnswer[]> {
-  const path = `${session.scopePath(false)}/agents?limit=500`;
-  const { data } = await session.call<ListAnswer<AgentAnswer>>({ method: 'GET', path });
-  return data.filter(({ state }) => state === 'active');
-}
-
-const status = ({ session }: FleetChaos): Promise<StatusAnswer> =>
-  session.call<StatusAnswer>({ method: 'GET', path: '/api/v1/status' });
-
-const resume = (chaos: FleetChaos, agent: AgentAnswer): Promise<unknown> =>
-  command(chaos, agent, { verb: 'resume' });
-
-function command(
-  { session }: FleetChaos,
-  { id }: AgentAnswer,
-  { verb, ...body }: { verb: 'suspend' | 'resume'; mode?: 'cut' | 'drain' },
-): Promise<unknown> {
-  const path = `${session.scopePath(false)}/agents/${id}/${verb}`;
-  return session.call({ method: 'POST', path, body });
-}
-
-async function until(chaos: FleetChaos, condition: () => Promise<boolean>): Promise<void> {
-  const sinceMs = chaos.clock.monotonic();
-  while (!(await condition())) {
-    if (chaos.clock.monotonic() - sinceMs > longestPollMs) return;
-    await sleep(chaos.clock, pollMs);
-  }
+  return clock.monotonic() - sinceMs;
 }
 
 // Streams
 
-/** Starts the streams of a round; `midway` resolves when most of them have some text, or ended. */
+/**
+ * Starts the streams of a round. `read` resolves when all have ended; `midway` when most of them
+ * have some text, or all ended.
+ */
 function begin(
-  chaos: FleetChaos,
-  signal: AbortSignal,
-): { reading: Promise<FleetStream[]>; midway: Promise<void> } {
+  run: Run,
+  leaving?: AbortSignal,
+): { streams: FleetStream[]; read: Promise<void>; midway: Promise<void> } {
   const { promise: midway, resolve } = Promise.withResolvers<void>();
   let begun = 0;
   const onText = (pieces: number): void => {
     if (pieces === midwayPieces) begun += 1;
-    if (begun >= chaos.streams / 2) resolve();
+    if (begun >= run.streams / 2) resolve();
   };
-  const all = Array.from({ length: chaos.streams }, () => ask(chaos, { signal, onText }));
-  const reading = Promise.all(all);
-  void reading.then(() => resolve());
-  return { reading, midway };
+  const all = Array.from({ length: run.streams }, () => ask(run, { leaving, onText }));
+  const read = Promise.all(all.map(({ end }) => end)).then(() => resolve());
+  return { streams: all.map(({ stream }) => stream), read, midway };
 }
 
-async function ask(
-  { session, target, clock, question }: FleetChaos,
-  { signal, onText }: { signal: AbortSignal; onText: (pieces: number) => void },
-): Promise<FleetStream> {
+/** `end` never rejects. */
+function ask(
+  { session, target, clock, question, stopping }: Run,
+  { leaving, onText }: { leaving?: AbortSignal | undefined; onText: (pieces: number) => void },
+): { stream: FleetStream; end: Promise<void> } {
   const { project, endpoint, key } = target;
-  const sentAtMs = clock.monotonic();
   const piecesAtMs: number[] = [];
+  const stream: FleetStream = { asked: null, agent: null, piecesAtMs, sentAtMs: clock.monotonic() };
   const messages = [{ role: 'user', content: question }];
-  const asked = await askModel(
+  const { signal } = stopping;
+  const asked = askModel(
     {
       address: session.context,
       key,
@@ -194,25 +208,30 @@ async function ask(
       resume: true,
     },
     {
-      signal,
+      signal: leaving === undefined ? signal : AbortSignal.any([signal, leaving]),
+      onBegin: (agent) => (stream.agent = agent),
       onText: () => {
         piecesAtMs.push(clock.monotonic());
         onText(piecesAtMs.length);
       },
     },
   );
-  return { asked, piecesAtMs, sentAtMs };
+  return { stream, end: asked.then((one) => void (stream.asked = one)) };
 }
 
 /** The text of two undisturbed answers, where they are the same. */
-async function referenceOf(chaos: FleetChaos): Promise<string | null> {
-  const { signal } = new AbortController();
-  const answers = [await ask(chaos, { signal, onText: () => {} })];
-  answers.push(await ask(chaos, { signal, onText: () => {} }));
-  const texts = answers.map(({ asked }) => {
-    if (asked.kind === 'answered') return asked.text;
-    const why = 'message' in asked ? asked.message : asked.kind;
-    return endCommand(`the endpoint does not answer: ${why}`, exitCodes.failed);
-  });
+async function referenceOf(run: Run): Promise<string | null> {
+  const texts: string[] = [];
+  for (let n = 0; n < 2; n += 1) {
+    const { stream, end } = ask(run, { onText: () => {} });
+    await end;
+    endIfStopped(run);
+    const { asked } = stream;
+    if (asked?.kind !== 'answered') {
+      const why = asked !== null && 'message' in asked ? asked.message : asked?.kind;
+      endCommand(`the endpoint does not answer: ${why}`, exitCodes.failed);
+    }
+    texts.push(asked.text);
+  }
   return texts[0] === texts[1] ? (texts[0] ?? null) : null;
 }

@@ -39,6 +39,8 @@ export type Asked =
       finishReason: string | null;
       /** As the server names it: own agents by name, others as `shared`. */
       agent: string | null;
+      /** How often it was continued at another agent. */
+      resumed: number;
     }
   /** By the signal; `text` is what had come. */
   | { kind: 'cancelled'; text: string }
@@ -49,6 +51,8 @@ export type Asked =
 
 export interface Listening {
   signal: AbortSignal;
+  /** The answer begins; `agent` as in `Asked`. */
+  onBegin?: (agent: string | null) => void;
   onText: (text: string) => void;
 }
 
@@ -100,16 +104,20 @@ interface Chunk {
   choices?: { delta?: { content?: string | null }; finish_reason?: string | null }[];
   usage?: Usage | null;
   error?: { message?: string };
+  x_xim_resumed?: number;
 }
 
 function readAnswer(
   answer: IncomingMessage,
-  { signal, onText }: Listening,
+  { signal, onBegin, onText }: Listening,
   done: (asked: Asked) => void,
 ): void {
   let text = '';
   let usage: Usage | null = null;
   let finishReason: string | null = null;
+  let resumed = 0;
+  const agent = headerOf(answer, 'x-xim-agent');
+  onBegin?.(agent);
   let failure: string | undefined;
   let whole = false;
   const onEvent = (event: Buffer): void => {
@@ -124,6 +132,7 @@ function readAnswer(
     else if (chunk.error !== undefined) failure ??= chunk.error.message ?? 'The answer broke off.';
     else {
       usage = chunk.usage ?? usage;
+      resumed = chunk.x_xim_resumed ?? resumed;
       const [choice] = chunk.choices ?? [];
       finishReason = choice?.finish_reason ?? finishReason;
       const more = choice?.delta?.content ?? '';
@@ -141,9 +150,8 @@ function readAnswer(
     // Its close tells the end.
   });
   answer.on('close', () => {
-    const agent = headerOf(answer, 'x-xim-agent');
     if (failure !== undefined) done({ kind: 'broken', text, message: failure });
-    else if (whole) done({ kind: 'answered', text, usage, finishReason, agent });
+    else if (whole) done({ kind: 'answered', text, usage, finishReason, agent, resumed });
     else if (signal.aborted) done({ kind: 'cancelled', text });
     else done({ kind: 'broken', text, message: 'The connection broke before the answer’s end.' });
   });

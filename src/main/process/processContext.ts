@@ -7,6 +7,7 @@ import { runCli } from '../../cli/runCli.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { StartupError } from './startupError.ts';
+import { stopSignals } from './stopSignals.ts';
 import { terminalInput } from './terminalInput.ts';
 
 const input = terminalInput();
@@ -36,6 +37,11 @@ export const processContext: CommandContext = {
   clock: systemClock,
   random: systemRandom,
   machine: os.hostname(),
+  stopping() {
+    const signals = stopSignals(systemClock);
+    signals.second.addEventListener('abort', () => signals.die());
+    return { signal: signals.first, exitCode: () => signals.exitCode() };
+  },
 };
 
 /**

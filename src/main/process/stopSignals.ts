@@ -5,6 +5,7 @@
  * has had it already, so signals within half a second are one. And by the end of the process that
  * started it over a channel, which `bin/xim` is on an older Node: killed, it can pass nothing on.
  */
+import os from 'node:os';
 import type { Clock } from '../../lib/clock.ts';
 
 const sameSignalMs = 500;
@@ -18,6 +19,8 @@ export interface StopSignals {
   readonly first: AbortSignal;
   /** Aborted by the second. */
   readonly second: AbortSignal;
+  /** As a shell says it of what the last signal ended: 130 of SIGINT. */
+  exitCode(): number;
   /**
    * Ends the process now, as the last signal would have done by itself (SIGTERM without one). A
    * look-up of a name cannot be called off, and an orderly exit waits for it, ten seconds and more.
@@ -50,6 +53,7 @@ export function stopSignals(clock: Clock): StopSignals {
   return {
     first: first.signal,
     second: second.signal,
+    exitCode: () => 128 + os.constants.signals[last],
     die() {
       for (const signal of signals) process.removeAllListeners(signal);
       process.kill(process.pid, last);

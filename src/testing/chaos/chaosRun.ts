@@ -131,9 +131,16 @@ function judge(scenario: Scenario, rounds: readonly Round[]): ScenarioFigures {
     freeSlotMs: spread(rounds.map((round) => round.freeSlotMs)),
     askedAgain: again.length,
     servedAgain,
-    why: bad === undefined ? null : `${bad.end} ${bad.status} ${bad.why} ${bad.text.slice(-40)}`,
+    why:
+      met === 0
+        ? nobody
+        : bad === undefined
+          ? null
+          : `${bad.end} ${bad.status} ${bad.why} ${bad.text.slice(-40)}`,
   };
 }
+
+const nobody = 'nobody met it: ask for longer answers (--pieces) or more of them (--streams)';
 
 /** How long continued streams were silent; where all waited for an agent, from its start on. */
 function gapsOf({ streams, brokenAtMs }: Round, { name }: Scenario): number[] {
@@ -181,7 +188,7 @@ function lineOf(figures: ScenarioFigures): string {
   const free = `, slots free after ${figures.freeSlotMs.median} ms`;
   const torn = `, ${figures.charactersLost + figures.charactersDoubled} characters lost or doubled`;
   const why = figures.why === null ? '' : ` (${figures.why})`;
-  const share = `${figures.correctShare * 100} % of ${streams} correct`;
+  const share = `${figures.correctShare * 100} % of ${streams} correct, ${figures.met} met it`;
   const broken = `${interruptedCorrect} of ${interrupted} interrupted`;
   const verdict = passed ? 'ok  ' : 'FAIL';
   return `${verdict} ${scenario}: ${share}, ${broken}${torn}${first}${next}${free}${why}`;

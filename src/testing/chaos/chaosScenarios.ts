@@ -138,6 +138,10 @@ async function withBroken(
   return { streams, brokenAtMs, freeSlotMs, again: [], met: started() - before };
 }
 
+/** It had not ended at a moment. */
+const outlived = ({ end, piecesAtMs }: ChaosStream, momentMs: number): boolean =>
+  end !== 'whole' || (piecesAtMs.at(-1) ?? momentMs) > momentMs;
+
 /** The server ends in mid-stream and starts again; clients whose stream ended ask once more. */
 const withServerGone =
   (signal: NodeJS.Signals): Scenario['run'] =>
@@ -151,7 +155,7 @@ const withServerGone =
     await stage.untilServing();
     const lost = streams.filter(({ end }) => end !== 'whole');
     const again = await Promise.all(lost.map(() => ask(stage, options)));
-    const met = streams.length;
+    const met = streams.filter((one) => outlived(one, brokenAtMs)).length;
     return { streams, brokenAtMs, freeSlotMs: await untilIdle(stage), again, met };
   };
 
@@ -181,7 +185,8 @@ async function hangUps(stage: ChaosStage, options: ScenarioOptions): Promise<Rou
   leaving.abort();
   const freeSlotMs = await untilIdle(stage);
   const streams = await reading;
-  return { streams, brokenAtMs, freeSlotMs, again: [], met: streams.length };
+  const met = streams.filter(({ end }) => end === 'left').length;
+  return { streams, brokenAtMs, freeSlotMs, again: [], met };
 }
 
 const restartDown = async (stage: ChaosStage): Promise<void> => {

@@ -11,11 +11,20 @@ export async function runXim(
   words: readonly string[],
   env: Record<string, string> = {},
 ): Promise<string> {
-  const args = [path.join(repository, 'bin', 'xim'), ...words, '--data-dir', server.dataDir];
-  const running = startProcess(process.execPath, args, { env });
+  const running = startXim(server, words, env);
   const code = await running.exited;
   if (code !== 0) throw new Error(`xim ${words.join(' ')}: ${code}\n${running.err()}`);
   return running.out();
+}
+
+/** The same, while it runs. */
+export function startXim(
+  server: ServerProcess,
+  words: readonly string[],
+  env: Record<string, string> = {},
+): RunningProcess {
+  const args = [path.join(repository, 'bin', 'xim'), ...words, '--data-dir', server.dataDir];
+  return startProcess(process.execPath, args, { env });
 }
 
 /** A join key of the server's project, with its lines to paste. */

@@ -12,7 +12,7 @@ import path from 'node:path';
 import type { Contract } from '../../api/contract.ts';
 import { contracts } from '../../api/contracts.ts';
 import { routes, type HandlerOf } from '../../api/routes.ts';
-import type { Command, CommandContext, Dialogue } from '../../cli/command.ts';
+import type { Command, CommandContext, Dialogue, Stopping } from '../../cli/command.ts';
 import { runCli } from '../../cli/runCli.ts';
 import type { Credentials } from '../../cli/serverContext.ts';
 import { readCallInput } from '../../http/control/callInput.ts';
@@ -69,7 +69,15 @@ export interface CliHarness {
   /** Runs a command line; `lines` is what comes on standard input. */
   run(
     line: string | readonly string[],
-    more?: { lines?: readonly string[]; interactive?: boolean; env?: Record<string, string> },
+    more?: {
+      lines?: readonly string[];
+      interactive?: boolean;
+      env?: Record<string, string>;
+      /** Ctrl-C, for commands that hear of it. */
+      stop?: AbortSignal;
+      /** Hears of each note when it is said. */
+      onNote?: (text: string) => void;
+    },
   ): Promise<CliRun>;
   /**
    * What is asked, sent, shown and left as exit code by each of these lines, as one text for a
@@ -118,9 +126,9 @@ export async function openCliHarness(
     answers(table) {
       harness.answer = ({ method, url }) => table[`${method} ${url.split('?')[0]}`];
     },
-    async run(line, { lines = [], interactive = false, env = {} } = {}) {
+    async run(line, { lines = [], interactive = false, env = {}, stop, onNote } = {}) {
       harness.seen = [];
-      const { context, said } = paperTerminal({ lines, interactive, clock });
+      const { context, said } = paperTerminal({ lines, interactive, clock, stop, onNote });
       const homes = {
         XDG_CONFIG_HOME: path.join(base, 'config'),
         XDG_DATA_HOME: path.join(base, 'share'),
@@ -170,6 +178,8 @@ function paperTerminal(options: {
   lines: readonly string[];
   interactive: boolean;
   clock: CommandContext['clock'];
+  stop: AbortSignal | undefined;
+  onNote: ((text: string) => void) | undefined;
 }): {
   context: Omit<CommandContext, 'env'>;
   said: { out: string; notes: string; asked: string[] };
@@ -179,7 +189,10 @@ function paperTerminal(options: {
   const context = {
     terminal: {
       out: (text: string) => void (said.out += text),
-      note: (text: string) => void (said.notes += text),
+      note(text: string) {
+        said.notes += text;
+        options.onNote?.(text);
+      },
       drained: () => Promise.resolve(),
       screen: options.interactive,
     },
@@ -196,6 +209,10 @@ function paperTerminal(options: {
     clock: options.clock,
     random: seededRandom(1),
     machine: 'lab-1',
+    stopping: (): Stopping => ({
+      signal: options.stop ?? new AbortController().signal,
+      exitCode: () => 130,
+    }),
   };
   return { context, said };
 }
