@@ -107,7 +107,6 @@ class World {
   finished = new Set<string>();
   nowMs = 0;
   requests = 0;
-  retries = 0;
   readonly penalties = new PlainPenalties();
   /** As the directory has them now. */
   readonly endpoints = { ...firstEndpoints };
@@ -297,8 +296,7 @@ class World {
     if (how === 'resumed' || !slotFree) {
       waiting.deadlineMs = this.nowMs + waiting.request.endpoint.queueTimeoutMs;
     }
-    this.retries += 1;
-    waiting.order = -this.retries;
+    if (waiting.order > 0) waiting.order -= 1e9;
     this.waiting.push(waiting);
   }
 
@@ -385,12 +383,12 @@ class World {
 }
 
 /**
- * Retries go before everybody. Of one project, whoever came first and has the earlier deadline goes
- * first; which project is next is the fair queue's.
+ * Of one project, retries go first, and of others whoever came first and has the earlier deadline;
+ * which project is next is the fair queue's.
  */
 function goesBefore(one: ModelWaiting, other: ModelWaiting): boolean {
-  if (one.order < 0 || other.order < 0) return one.order < other.order;
   if (one.request.project.id !== other.request.project.id) return false;
+  if (one.order < 0 || other.order < 0) return one.order < other.order;
   return one.order < other.order && one.deadlineMs <= other.deadlineMs;
 }
 

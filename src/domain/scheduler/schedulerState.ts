@@ -113,7 +113,7 @@ export interface InstancePool {
 export interface WaitingRequest {
   request: RoutedRequest;
   projectId: string;
-  /** Arrivals count up, retries count down below them and go first. */
+  /** Arrivals count up from 1; retries are below zero, in the same order, and go first. */
   order: number;
   /** Prompt tokens to be computed, where most of them are cached, when it began to wait. */
   own: number;

@@ -76,17 +76,19 @@ test('before anything was learned, somebody with a later deadline is served firs
   assert.deepEqual(takeAll(queue, places), ['hurried', 'patient']);
 });
 
-test('a project that was served more goes first; a retry waits its turn', () => {
+test('a project that was served more goes first, or its retries do', () => {
   const queue = new PoolQueue<Item>();
   queue.age(0.1);
   const places = [
     item({ id: 'rich', projectId: 'rich', own: 10 }),
     item({ id: 'poor', projectId: 'poor', own: 9000 }),
     item({ id: 'retry', projectId: 'rich', own: 90_000, order: -1 }),
+    item({ id: 'retry of poor', projectId: 'poor', own: 90_000, order: -1 }),
     item({ id: 'older retry', projectId: 'poor', own: 90_000, order: -2 }),
   ].map((one) => queue.insert(one));
   const counters = { rich: 500, poor: 3 };
-  assert.deepEqual(takeAll(queue, places, { counters }), ['older retry', 'retry', 'poor', 'rich']);
+  const order = ['older retry', 'retry of poor', 'poor', 'retry', 'rich'];
+  assert.deepEqual(takeAll(queue, places, { counters }), order);
 });
 
 test('a project with nobody for this instance keeps the others from it', () => {
@@ -158,7 +160,7 @@ test('a place is lost, or an order, when ageing changes or somebody leaves', () 
   );
 });
 
-test('a retry that cannot go here lets its project go before the retry of another one', () => {
+test('a retry that cannot go here keeps its project from having its turn', () => {
   const queue = new PoolQueue<Item>();
   const places = [
     item({ id: 'elsewhere', projectId: 'a', order: -2 }),
@@ -166,7 +168,7 @@ test('a retry that cannot go here lets its project go before the retry of anothe
     item({ id: 'retry', projectId: 'b', order: -1 }),
   ].map((one) => queue.insert(one));
   const passes = ({ id }: Item): boolean => id !== 'elsewhere';
-  assert.deepEqual(takeAll(queue, places, { passes }), ['retry', 'newcomer']);
+  assert.deepEqual(takeAll(queue, places, { counters: { b: 5 }, passes }), ['newcomer', 'retry']);
 });
 
 test('of two queues of one project only the first in a list is served', () => {

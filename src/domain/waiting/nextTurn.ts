@@ -2,6 +2,10 @@
  * Who is next on an instance that has just opened: the project with the smallest counter, and of
  * its requests the one that has the least to be computed on this very instance, less ageing. Those
  * close to their deadlines get a part of the turns before that.
+ *
+ * A retry goes before the others of its project, and before nobody else: what makes requests fail
+ * may be an agent of the project itself, or the request. What its failed attempt was charged has
+ * gone back, so that its project is mostly the next one in any case.
  */
 import { maxConsidered, maxPassedOver, maxUrgent, patienceMs } from '../scheduler/limits.ts';
 import type { Room } from '../placing/instanceLoad.ts';
@@ -35,10 +39,8 @@ const maxUrgentCredit = 50_000;
 /** Who has no more than this left, beside what it takes, is urgent. */
 const urgentMs = 3000;
 
-/** Null when nobody who waits may have it. Retries go before every counter and every project. */
+/** Null when nobody who waits may have it. */
 export function nextTurn<Item extends Queued>(turn: Turn<Item>): Item | null {
-  const retry = retriesOf(turn).find((item) => turn.passes(item, 'fair'));
-  if (retry !== undefined) return retry;
   const contenders = contendersOf(turn);
   let keptOut: Contender<Item> | null = null;
   for (const contender of inOrder(contenders)) {
@@ -60,20 +62,6 @@ function* inOrder<Item extends Queued>(
   yield first;
   const others = contenders.filter((one) => one !== first);
   yield* others.sort((one, other) => one.value - other.value);
-}
-
-/** Those of all projects, in order. They stand before all others of theirs. */
-function retriesOf<Item extends Queued>({ queues }: Turn<Item>): Item[] {
-  const retries: Item[] = [];
-  for (const queue of queues) {
-    for (const { byKey } of queue.waitingProjects()) {
-      for (const { item } of byKey) {
-        if (item.order >= 0) break;
-        retries.push(item);
-      }
-    }
-  }
-  return retries.sort((one, other) => one.order - other.order);
 }
 
 /** Those of one project in one of the queues. */

@@ -12,7 +12,7 @@ export interface Queued {
   own: number;
   arrivedAtMs: number;
   deadlineMs: number;
-  /** Retries are below zero and go before everybody; equal ones go by this. */
+  /** Retries are below zero and go before others of their project; equal ones go by this. */
   order: number;
 }
 

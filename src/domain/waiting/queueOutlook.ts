@@ -3,10 +3,10 @@
  * those who look, never by the scheduler: an order that changes with each arrival is worth a look
  * now and then, so what was found is kept for `outlookMs`.
  *
- * The place is that in the order of service as it would be if nobody else came: retries first, then
- * the project with the smallest counter, of its requests the first in its own order, whereupon its
- * counter goes up by what that request costs. The time is a line: when the first instance opens,
- * and how long one request after the other keeps all of them from taking the next.
+ * The place is that in the order of service as it would be if nobody else came: the project with
+ * the smallest counter, of its requests the first in its own order, whereupon its counter goes up
+ * by what that request costs. The time is a line: when the first instance opens, and how long one
+ * request after the other keeps all of them from taking the next.
  */
 import { maxKeptServers, maxOutlookInstances, outlookMs } from '../limits.ts';
 import {
@@ -218,10 +218,7 @@ export class QueueOutlook {
       return { items, next: 0, counter: first ? this.placement.counterOf(first, nowMs) : 0 };
     });
     const line = new Map<WaitingRequest, number>();
-    const retries = projects.flatMap(({ items }) => items.filter(({ order }) => order < 0));
-    for (const one of retries.toSorted((a, b) => a.order - b.order)) line.set(one, line.size + 1);
-    for (const project of projects) while (isRetry(project.items[project.next])) project.next += 1;
-    const heap = new CounterHeap(projects.filter(({ items, next }) => next < items.length));
+    const heap = new CounterHeap(projects);
     for (let project = heap.least(); project !== undefined; project = heap.least()) {
       const item = project.items[project.next];
       if (item === undefined) break;
@@ -247,8 +244,6 @@ export class QueueOutlook {
     return value;
   }
 }
-
-const isRetry = (item: WaitingRequest | undefined): boolean => item !== undefined && item.order < 0;
 
 /** As far as the first ones of a pool tell. */
 function serverOf(

@@ -60,6 +60,9 @@ const defaultBounds: WaitingBounds = {
   longestMs: longestQueueTimeoutMs,
 };
 
+/** More than will ever arrive: what is taken from the order of a retry. */
+const beforeArrivals = 2 ** 52;
+
 export class WaitingQueue {
   private readonly fleet: Fleet;
   private readonly tiers: TierTable;
@@ -76,7 +79,6 @@ export class WaitingQueue {
   private readonly perEndpoint = new Map<string, number>();
   private totalBytes = 0;
   private lastOrder = 0;
-  private headOrder = 0;
   private nowMs = 0;
   /** All who were asked in the last `nextFor` passed over it because it had failed. */
   allSpare = false;
@@ -241,10 +243,12 @@ export class WaitingQueue {
     addTo(this.perEndpoint, { key: endpoint.id, by });
   }
 
-  /** A retry goes before everybody, with its old deadline. It does not wait yet. */
+  /**
+   * A retry goes before the others of its project, and among retries whoever came first does. Its
+   * deadline is the old one. It does not wait yet.
+   */
   moveToHead(waiting: WaitingRequest, nowMs: number): void {
-    this.headOrder -= 1;
-    waiting.order = this.headOrder;
+    if (waiting.order > 0) waiting.order -= beforeArrivals;
     // While it ran, its fallback may have become due, or its own agents may have gone.
     if (waiting.fallbackAtMs !== null && !this.hasOwnCarrier(waiting.request)) {
       waiting.fallbackAtMs = nowMs;
