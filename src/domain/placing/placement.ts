@@ -20,6 +20,7 @@ import {
   type FairAccount,
 } from '../waiting/fairQueue.ts';
 import { InstanceLoad, type RoomFigures, type Order, type Work } from './instanceLoad.ts';
+import type { PoolQueue } from '../waiting/poolQueue.ts';
 import type { PredictorGauges } from '../prediction/latencyModel.ts';
 import { ModelMemory } from './modelMemory.ts';
 import {
@@ -39,7 +40,8 @@ export interface Placed {
     weight: number;
     flow: number;
     charged: number;
-    expected: number;
+    /** Where others may wait for the same instance, as it was when the slot was claimed. */
+    lines: { queue: PoolQueue<WaitingRequest>; since: number }[];
   } | null;
 }
 
@@ -138,7 +140,7 @@ export class Placement {
     waiting.fair ??= this.fair.enter(waiting.request.project.id, nowMs);
   }
 
-  /** F2: it waits for shared agents from now on, until `waitsNoMore`. */
+  /** F3: it waits for shared agents from now on, until `waitsNoMore`. */
   waits(waiting: WaitingRequest, nowMs: number): void {
     this.entered(waiting, nowMs);
     if (waiting.fair === null || waiting.waitsIn !== null) return;
@@ -180,9 +182,8 @@ export class Placement {
     const cached = order.prompt - order.own;
     const charged = promptCharge({ input: order.prompt, cached }) / weight;
     charge(account, charged);
-    const expected = charged + answerCharge(order.answer) / weight;
-    account.outstanding += expected;
-    return { work, fair: { account, weight, flow: 0, charged, expected } };
+    const lines = instance.pools.map(({ waiting: queue }) => ({ queue, since: queue.moment }));
+    return { work, fair: { account, weight, flow: 0, charged, lines } };
   }
 
   firstByte({ placed, instance }: Claim, nowMs: number): void {
@@ -195,7 +196,10 @@ export class Placement {
     addFlow(fair.account, fair.flow, nowMs);
   }
 
-  /** The slot is free. What the claim was charged becomes what it came to. */
+  /**
+   * The slot is free. What the claim was charged becomes what it came to; nothing, where nobody
+   * else has waited for the instance meanwhile (F2).
+   */
   ended({ placed, instance, spent, waiting }: Claim, nowMs: number): void {
     const { work, fair } = placed;
     const usage = typeof spent === 'string' ? null : spent;
@@ -203,12 +207,14 @@ export class Placement {
     instance.load.ended(work, { nowMs, output: usage === null ? null : ownOutput(usage) });
     if (usage !== null) this.learnCache(instance, { waiting, work, usage });
     if (fair === null) return;
-    fair.account.outstanding -= fair.expected;
     const flowed = fair.flow * (nowMs - sinceMs);
     addFlow(fair.account, -fair.flow, nowMs);
-    if (spent === 'reserved') return;
+    const isAtNobodysCost = !fair.lines.some(({ queue, since }) =>
+      queue.hadOthers(waiting.projectId, since),
+    );
+    if (spent === 'reserved' && !isAtNobodysCost) return;
     const real =
-      usage === null
+      usage === null || isAtNobodysCost
         ? 0
         : promptCharge({ input: usage.input, cached: usage.cached ?? work.prompt - work.own }) +
           answerCharge(usage.output);

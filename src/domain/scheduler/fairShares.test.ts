@@ -1,6 +1,8 @@
 /** Projects that stop and begin again, or whose requests fail: how much each is served. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import fc from 'fast-check';
+import type { TierSlug } from '../tiers/tiers.ts';
 import { Contest, type Client, type Machine } from '../../testing/router/contest.ts';
 
 /** What each of them is charged for, after they have run for a while. */
@@ -54,4 +56,91 @@ test('an own agent that fails all it is given is asked without end', () => {
     const ended = served + refused + 20;
     assert.ok(dispatched <= 5 * ended, `${dispatched} for ${ended}`);
   }
+});
+
+test('F2: a project that had the machines for itself waits for who comes later', () => {
+  // Whoever runs a little all the time has a small counter.
+  const trickle = { projectId: 'trickle', outstanding: 1, tokens: 10, serviceMs: 1e9 };
+  // Always with somebody waiting, or with as many as there are slots.
+  for (const outstanding of [12, 4]) {
+    const contest = new Contest([{ slots: 5 }], {
+      trickle,
+      first: { projectId: 'first', outstanding },
+      later: { projectId: 'later', outstanding: 12, fromMs: 600_000 },
+    });
+    contest.run(600);
+    const { first, later } = contest.share(20);
+    const what = `${first?.charged} and ${later?.charged}`;
+    const gap = Math.abs((first?.charged ?? 0) - (later?.charged ?? 0));
+    assert.ok(gap <= 2 * contest.bound(), what);
+  }
+});
+
+test('F2: what it was served for a model that nobody else wants is held against it', () => {
+  const contest = new Contest([{ slots: 2 }, { slots: 8, modelId: 'model_b' }], {
+    // In its line for the other model somebody waits at all times.
+    elsewhere: { projectId: 'both', outstanding: 20, modelIds: ['model_b'] },
+    both: { projectId: 'both', outstanding: 8 },
+    one: { projectId: 'one', outstanding: 8 },
+  });
+  contest.run(20);
+  const { both, one } = contest.share(120);
+  const gap = Math.abs((both?.charged ?? 0) - (one?.charged ?? 0));
+  assert.ok(gap <= 2 * contest.bound(), `${both?.charged} and ${one?.charged}`);
+});
+
+test('whoever stops waiting for a moment is served more than who always waits', () => {
+  for (const slots of [1, 2, 4]) {
+    for (const outstanding of [1, 2, 5]) {
+      for (const tokens of [10, 1000, 100_000]) {
+        const contest = new Contest([{ slots }], {
+          loop: { projectId: 'loop', outstanding, tokens },
+          always: { projectId: 'always', outstanding: 2 * slots + 2 },
+        });
+        contest.run(10);
+        const { loop, always } = contest.share(120);
+        const [its, theirs] = [loop?.charged ?? 0, always?.charged ?? 0];
+        const what = `${slots} slots, ${outstanding} of ${tokens}: ${its} and ${theirs}`;
+        assert.ok(its - theirs <= 2 * contest.bound(), what);
+      }
+    }
+  }
+});
+
+test('S4: whatever others do, one is served more than who always waits for the same', () => {
+  const rival = fc.record({
+    outstanding: fc.constantFrom(1, 2, 5, 16),
+    tokens: fc.constantFrom(10, 1000, 10_000),
+    answerTokens: fc.constantFrom(1, 100),
+    serviceMs: fc.constantFrom(100, 400),
+    thinkMs: fc.constantFrom(0, 1, 300),
+    tier: fc.constantFrom<TierSlug>('cpu_amd_optimized', 'free'),
+    turnsMs: fc.constantFrom(null, 400, 3000),
+    models: fc.constantFrom('a', 'b', 'ab'),
+  });
+  const slots = fc.constantFrom(1, 2, 6);
+  fc.assert(
+    fc.property(fc.array(rival, { minLength: 1, maxLength: 4 }), slots, (rivals, count) => {
+      const clients: Record<string, Client> = {};
+      for (const [n, { turnsMs, models, ...one }] of rivals.entries()) {
+        for (const model of models) {
+          const turns = turnsMs === null ? {} : { turnsMs };
+          const modelIds = [`model_${model}`];
+          clients[`p${n} ${model}`] = { ...one, ...turns, projectId: `p${n}`, modelIds };
+        }
+      }
+      const outstanding = 2 * count + 2;
+      clients['always a'] = { projectId: 'always', outstanding, modelIds: ['model_a'] };
+      const contest = new Contest([{ slots: count }, { slots: 2, modelId: 'model_b' }], clients);
+      contest.run(10);
+      const got = contest.share(60);
+      const always = got['always a']?.charged ?? 0;
+      for (const [name, { charged }] of Object.entries(got)) {
+        if (!name.endsWith('a')) continue;
+        const what = `${name}: ${charged}, always: ${always}, bound: ${contest.bound()}`;
+        assert.ok(charged - always <= 2 * contest.bound(), what);
+      }
+    }),
+    { numRuns: 40 },
+  );
 });

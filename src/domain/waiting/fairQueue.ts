@@ -11,10 +11,9 @@
  *    `2 · max(longest input, 2 · Σ slots · longest output) / weight`.
  * F1 A project that was idle gains nothing by it: it begins at the smallest active counter, or at
  *    that of the last one that left.
- * F2 What a project was served while nobody waited is not held against it: when it begins to
- *    wait it is ahead of the smallest counter by no more than what it has running. It begins when
- *    nothing of it waits, for whatever model: else whoever waits for one could begin again and
- *    again with another.
+ * F2 What a project was served while no other one waited for the same agent is not held against
+ *    it: a claim during which none did is charged only until it ends. What it was served while
+ *    others waited is, also when it does not wait for a moment and begins anew.
  * F3 Whoever runs a little all the time saves nothing up by it either: when a project begins to
  *    wait it is not behind the smallest counter of those that wait already.
  */
@@ -30,8 +29,6 @@ export interface FairAccount {
   /** Requests that wait or run on shared agents, and those of them that wait. */
   active: number;
   waiting: number;
-  /** What those that run will probably come to. */
-  outstanding: number;
 }
 
 /** What a token is worth. */
@@ -85,15 +82,13 @@ export class FairQueue {
     this.lastLeft = account.counter;
   }
 
-  /** F2, F3. One of its requests begins to wait. */
+  /** F3. One of its requests begins to wait. */
   waits(account: FairAccount, nowMs: number): void {
     account.waiting += 1;
     if (account.waiting > 1) return;
-    const others = [...this.active].filter((other) => other !== account);
-    const most = leastOf(others, nowMs) + Math.max(0, account.outstanding);
-    const counter = Math.min(valueOf(account, nowMs), most);
     const leastWaiting = leastOf(this.waiting, nowMs);
-    account.counter = leastWaiting === Infinity ? counter : Math.max(counter, leastWaiting);
+    const value = valueOf(account, nowMs);
+    account.counter = leastWaiting === Infinity ? value : Math.max(value, leastWaiting);
     account.sinceMs = nowMs;
     this.waiting.add(account);
   }
@@ -145,5 +140,5 @@ export function addFlow(account: FairAccount, perMs: number, nowMs: number): voi
 }
 
 function newAccount(projectId: string, nowMs: number): FairAccount {
-  return { projectId, counter: 0, flow: 0, sinceMs: nowMs, active: 0, waiting: 0, outstanding: 0 };
+  return { projectId, counter: 0, flow: 0, sinceMs: nowMs, active: 0, waiting: 0 };
 }

@@ -45,6 +45,8 @@ export interface Client {
   thinkMs?: number;
   /** It sends for so long, then it does not for as long, ms; absent: always. */
   turnsMs?: number;
+  /** When it comes, ms; absent: at once. */
+  fromMs?: number;
   /** Requests of this client fail before the first byte wherever they go. */
   poison?: boolean;
   /** How long after its arrival the client of a request is gone, ms. */
@@ -80,9 +82,9 @@ export class Contest {
     this.clients = clients;
     this.scheduler = new Scheduler({ random: seededRandom(seed), config: { tiers } });
     for (const [n, machine] of machines.entries()) this.join(`agent${n}`, machine);
-    for (const [name, { outstanding, turnsMs }] of Object.entries(clients)) {
+    for (const [name, { outstanding, turnsMs, fromMs = 0 }] of Object.entries(clients)) {
       this.got[name] = { served: 0, charged: 0, refused: 0, dispatched: 0 };
-      for (let n = 0; n < outstanding; n += 1) this.after(n, () => this.ask(name));
+      for (let n = 0; n < outstanding; n += 1) this.after(fromMs + n, () => this.ask(name));
       if (turnsMs !== undefined && !(turnsMs > 0)) throw new Error('turns take time');
     }
   }
