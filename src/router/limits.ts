@@ -180,12 +180,26 @@ export const usageDelayMs = 200;
 export const usageCallMs = 120_000;
 /** Engine instances of which we know how many tokens a chunk of theirs has, for each project. */
 export const maxChunkCounters = 10_000;
-/** Records that the store refused by themselves, and how many of them are tried in one go. */
-export const maxRefusedRecords = 10_000;
+/** Records that the store refused by themselves are noted so many at once. */
+export const refusedBatch = 100;
+/** Those that the disk has not taken yet. */
+export const maxUnnotedRecords = 10_000;
+/** A file of them takes no more at this size, and all of them together at that one. */
+export const refusedFileBytes = MiB;
+export const maxRefusedBytes = 256 * MiB;
+/** The longest reason of a refusal, in characters. */
+export const maxReasonLength = 300;
+/** Calls of the store in one go, to try them anew: others wait meanwhile. */
 export const refusedAtOnce = 16;
-/** When such a record is given up: refused so often while others were taken, and for so long. */
-export const maxRefusalsOfRecord = 20;
-export const refusedRecordMs = 3_600_000;
+/** First and longest pause between two rounds in which all of them are tried. */
+export const refusedPauseFirstMs = 1_000;
+export const refusedPauseLongestMs = 300_000;
+/** A store that has taken others within this time is one that takes records. */
+export const takesOthersMs = 60_000;
+/** Lines of the journal that cannot be read are kept in one file, up to this size. */
+export const maxUnreadableBytes = MiB;
+/** So many of a file's are in the log, too. */
+export const maxUnreadableTold = 3;
 
 // Health of agents
 

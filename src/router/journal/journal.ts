@@ -3,28 +3,33 @@
  * the store a little later, and replayed after a crash.
  *
  * Parts: `journalWriter` (lines to segments), `usageDelivery` (records to the store),
- * `segmentLedger` (which segments are still needed), `journalLines`, `journalFiles`.
+ * `refusedRecords` (what the store refuses), `segmentLedger` (which segments are still needed),
+ * `journalLines`, `unreadableLines`, `journalFiles`.
  *
  * Invariants
  * G1 Every answer whose last byte was received has its `end` line written (unless the disk fails),
  *    and so exactly one usage record.
  * G2 Every other begun request has exactly one record `interrupted` after a restart.
- * G3 A record is in memory or in a segment until the store has it; a segment goes only after that.
+ * G3 A record is in memory, in a segment or among the refused ones until the store has it; a file
+ *    goes only after that.
  * G4 Nothing here is awaited before the first byte of an answer (R4).
  * G5 Whatever was away, a disk, a folder or the store: when it is back, so is the journal. A
- *    segment that was removed is given up, one that cannot be read is tried again, and a record
- *    that the store never takes does not hold the others up.
+ *    segment that was removed is given up, one that cannot be read is tried again.
+ * G6 A record that the store refuses, and a line that cannot be read, hold nobody up, neither in
+ *    the delivery nor by the room that they take; each is counted, told and kept.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Histogram } from '../../lib/metrics/histogram.ts';
 import type { Random } from '../../lib/random.ts';
-import { journalReadBytes, maxJournalBytes } from '../limits.ts';
+import { maxJournalBytes } from '../limits.ts';
 import type { UsageRecord, UsageSink } from '../ports.ts';
 import type { JournalFiles } from './journalFiles.ts';
-import { beginLine, endLine, readLines } from './journalLines.ts';
+import { beginLine, endLine, readLines, type JournalLines } from './journalLines.ts';
 import { JournalWriter } from './journalWriter.ts';
+import { isRefusedFile, RefusedRecords } from './refusedRecords.ts';
 import { SegmentLedger, type Segment } from './segmentLedger.ts';
+import { UnreadableLines } from './unreadableLines.ts';
 import { UsageDelivery, type ReadBack } from './usageDelivery.ts';
 
 /** How the journal is. Bytes and records. */
@@ -33,6 +38,12 @@ export interface JournalFigures {
   bytes: number;
   pendingBytes: number;
   undelivered: number;
+  /** That the store refused and that wait for it on disk. */
+  refused: number;
+  /** Since the start: refused for the first time, lost for want of room, and lines. */
+  refusedEver: number;
+  givenUp: number;
+  unreadable: number;
   /** In seconds. */
   writes: Histogram;
 }
@@ -43,6 +54,10 @@ export class Journal {
   private readonly ledger = new SegmentLedger();
   private readonly writer: JournalWriter;
   private readonly delivery: UsageDelivery;
+  private readonly unreadable: UnreadableLines;
+  private readonly refused: RefusedRecords;
+  /** Noted by an earlier process: its segments may hold them, too. */
+  private readonly refusedBefore = new Set<string>();
   /** Segments that are being removed. It never rejects. */
   private removing: Promise<void> = Promise.resolve();
 
@@ -63,8 +78,11 @@ export class Journal {
         else this.removeSoon();
       },
     });
+    this.unreadable = new UnreadableLines(options);
+    this.refused = new RefusedRecords({ ...options, unreadable: this.unreadable });
     this.delivery = new UsageDelivery({
       ...options,
+      refused: this.refused,
       onDelivered: (batch) => this.settle(batch),
       readBack: () => this.readBack(),
       hasMore: () => this.hasSpilled,
@@ -75,9 +93,17 @@ export class Journal {
   async start(): Promise<void> {
     await this.files.prepare();
     const open = new Map<string, { record: UsageRecord; segments: Segment[] }>();
-    for (const { name, bytes } of await this.files.list()) {
+    const found = await this.files.list();
+    for (const { name, bytes } of found.filter((one) => !isRefusedFile(one.name))) {
       const segment = { name, bytes, phase: 'closed', unsettled: new Set<string>() } as const;
       await this.replay({ ...segment, spilled: true, replayed: true }, open);
+    }
+    // Last: whatever stands here has ended, wherever its begin may stand.
+    for (const file of found.filter((one) => isRefusedFile(one.name))) {
+      for (const requestId of await this.refused.adopt(file)) {
+        open.delete(requestId);
+        this.refusedBefore.add(requestId);
+      }
     }
     for (const [requestId, { record, segments }] of open) {
       this.ledger.expect(requestId);
@@ -99,8 +125,18 @@ export class Journal {
 
   figures(): JournalFigures {
     const { bytesPending: pendingBytes, writes } = this.writer;
-    const { undelivered } = this.delivery;
-    return { state: this.state(), bytes: this.ledger.bytes, pendingBytes, undelivered, writes };
+    const { undelivered, refusedEver, givenUp } = this.delivery;
+    return {
+      state: this.state(),
+      bytes: this.ledger.bytes + this.refused.bytes,
+      pendingBytes,
+      undelivered,
+      refused: this.refused.records,
+      refusedEver,
+      givenUp,
+      unreadable: this.unreadable.count,
+      writes,
+    };
   }
 
   /** A request is dispatched. `record` stands for it if nothing else is ever written. */
@@ -169,10 +205,9 @@ export class Journal {
     ) {
       const read = await this.readSegment(segment);
       if (read === undefined) return { kind: 'unreadable' };
+      await this.unreadable.keep(segment.name, read.unreadable);
       segment.spilled = false;
-      const ended = read.lines.flatMap((line) => (line.kind === 'end' ? [line.record] : []));
-      const { replayed } = segment;
-      const records = replayed ? ended.map((one) => ({ ...one, replayed }) as const) : ended;
+      const records = this.recordsOf(segment, read);
       for (const { requestId } of records) {
         this.ledger.expect(requestId);
         this.ledger.touch(requestId, segment);
@@ -180,7 +215,16 @@ export class Journal {
       if (records.length > 0) return { kind: 'records', records };
     }
     await this.removeNeedless();
+    this.refusedBefore.clear();
     return { kind: 'records', records: [] };
+  }
+
+  private recordsOf({ replayed }: Segment, { lines }: JournalLines): UsageRecord[] {
+    const ended = lines.flatMap((line) => (line.kind === 'end' ? [line.record] : []));
+    if (!replayed) return ended;
+    return ended
+      .filter((one) => !this.refusedBefore.has(one.requestId))
+      .map((one) => ({ ...one, replayed }));
   }
 
   private async replay(
@@ -190,9 +234,7 @@ export class Journal {
     this.ledger.add(segment);
     const read = await this.readSegment(segment);
     if (read === undefined) return;
-    const { lines, torn } = read;
-    if (torn > 1) this.log.warn({ segment: segment.name, torn }, 'journal lines are unreadable');
-    for (const { kind, record } of lines) {
+    for (const { kind, record } of read.lines) {
       const known = open.get(record.requestId);
       if (kind === 'end') open.delete(record.requestId);
       else if (known === undefined) open.set(record.requestId, { record, segments: [segment] });
@@ -200,11 +242,8 @@ export class Journal {
     }
   }
 
-  /**
-   * Reads a segment, some lines a turn: streams go on meanwhile. Undefined when it cannot be read
-   * now; one that is gone has no lines.
-   */
-  private async readSegment(segment: Segment): Promise<SegmentLines | undefined> {
+  /** Undefined when it cannot be read now; one that is gone has no lines. */
+  private async readSegment(segment: Segment): Promise<JournalLines | undefined> {
     const { name } = segment;
     let bytes: Buffer | undefined;
     try {
@@ -213,24 +252,10 @@ export class Journal {
       this.log.error({ err: error, segment: name }, 'a segment of the journal cannot be read');
       return undefined;
     }
-    const all: SegmentLines = { lines: [], torn: 0 };
-    if (bytes === undefined) {
-      const lost = segment.unsettled.size;
-      this.log.error({ segment: name, requests: lost }, 'a segment of the journal was removed');
-      this.ledger.lose(segment);
-      return all;
-    }
-    for (let from = 0; from < bytes.length;) {
-      const end = bytes.indexOf('\n', from + journalReadBytes);
-      const to = end === -1 ? bytes.length : end + 1;
-      const { lines, torn } = readLines(bytes.subarray(from, to));
-      all.lines.push(...lines);
-      all.torn += torn;
-      from = to;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    return all;
+    if (bytes !== undefined) return readLines(bytes);
+    const lost = segment.unsettled.size;
+    this.log.error({ segment: name, requests: lost }, 'a segment of the journal was removed');
+    this.ledger.lose(segment);
+    return { lines: [], unreadable: [] };
   }
 }
-
-type SegmentLines = ReturnType<typeof readLines>;

@@ -1,7 +1,18 @@
 /**
  * The files of the journal, as a small interface, so that tests can fill the disk and slow it down.
  */
-import { close, fdatasync, mkdir, open, readdir, readFile, stat, unlink, write } from 'node:fs';
+import {
+  close,
+  fdatasync,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  unlink,
+  write,
+} from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
@@ -24,6 +35,13 @@ export interface JournalFiles {
   /** Creates a segment (mode 0600). Rejects when it exists. */
   create(name: string): Promise<JournalFile>;
   remove(name: string): Promise<void>;
+  /**
+   * Writes at the end of a file, which is made where it is not there, and syncs it. When it rejects
+   * with the system's error, part may have been written.
+   */
+  extend(name: string, bytes: Buffer): Promise<void>;
+  /** The file has this content, synced, or rejects and is as it was. */
+  replace(name: string, bytes: Buffer): Promise<void>;
 }
 
 const fs = {
@@ -33,6 +51,7 @@ const fs = {
   open: promisify(open),
   readdir: promisify(readdir),
   readFile: promisify(readFile),
+  rename: promisify(rename),
   stat: promisify(stat),
   unlink: promisify(unlink),
   write: promisify(write),
@@ -60,6 +79,12 @@ export function diskJournalFiles(folder: string): JournalFiles {
       }),
     create: async (name) => diskFile(await fs.open(at(name), 'ax', 0o600)),
     remove: (name) => fs.unlink(at(name)),
+    extend: (name, bytes) => writeTo(at(name), 'a', bytes),
+    async replace(name, bytes) {
+      // One name for all, so that kills leave no more than one such file.
+      await writeTo(at('replacement'), 'w', bytes);
+      await fs.rename(at('replacement'), at(name));
+    },
   };
 }
 
@@ -75,6 +100,16 @@ function diskFile(descriptor: number): JournalFile {
     sync: () => fs.fdatasync(descriptor),
     close: () => fs.close(descriptor),
   };
+}
+
+async function writeTo(file: string, flag: 'a' | 'w', bytes: Buffer): Promise<void> {
+  const opened = diskFile(await fs.open(file, flag, 0o600));
+  try {
+    await opened.append(bytes);
+    await opened.sync();
+  } finally {
+    await opened.close();
+  }
 }
 
 /** A segment's name: names sort by the time of their creation. */

@@ -3,13 +3,17 @@ import test from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
+import { MemoryJournal } from '../../testing/router/routerHarness.ts';
 import type { UsageRecord } from '../ports.ts';
+import { RefusedRecords } from './refusedRecords.ts';
+import { UnreadableLines } from './unreadableLines.ts';
 import { UsageDelivery } from './usageDelivery.ts';
 import { StoreError } from '../../store/storeError.ts';
 
 const storeMs = 5;
 
-const recordOf = (requestId: string): UsageRecord => ({ requestId }) as UsageRecord;
+const recordOf = (requestId: string): UsageRecord =>
+  ({ requestId, outcome: 'completed' }) as UsageRecord;
 
 /** A store that takes its time, and one record a ms for it. */
 function steadyLoad(
@@ -26,8 +30,13 @@ function steadyLoad(
   let journal = how.journal ?? [];
   const clock = new FakeClock();
   const batches: string[][] = [];
-  const gone: string[] = [];
+  const random = seededRandom(1);
+  const log = silentLogger;
+  const files = new MemoryJournal();
+  const unreadable = new UnreadableLines({ files, log });
+  const refused = new RefusedRecords({ files, random, log, unreadable });
   const delivery = new UsageDelivery({
+    refused,
     sink: {
       uptime: () => Promise.resolve(),
       record: (batch) =>
@@ -44,9 +53,9 @@ function steadyLoad(
         }),
     },
     clock,
-    random: seededRandom(1),
-    log: silentLogger,
-    onDelivered: (batch) => gone.push(...batch.map(({ requestId }) => requestId)),
+    random,
+    log,
+    onDelivered: () => {},
     readBack: () => {
       if (isUnreadable) return Promise.resolve({ kind: 'unreadable' });
       const records = journal.map(recordOf);
@@ -64,7 +73,7 @@ function steadyLoad(
       await clock.advanceAsync(1);
     }
   };
-  return { clock, batches, gone, offered, load };
+  return { clock, batches, refused, offered, load };
 }
 
 test('a steady load makes the store sync its disk for every few records', async () => {
@@ -97,14 +106,15 @@ test('what the store refused once waits until the load ends, or spoils its batch
 
 test('a store that is away to a refused record counts as one that refuses it', async () => {
   // Unfit at first; from then on the store is away whenever it is asked for this one.
-  const { clock, gone, load } = steadyLoad({ refuses: 'r50', refusesMs: 400, awayTo: 'r50' });
+  const how = { refuses: 'r50', refusesMs: 400, awayTo: 'r50' };
+  const { clock, batches, refused, load } = steadyLoad(how);
   await load(1000);
   for (let hour = 0; hour < 3; hour += 1) {
     await clock.advanceAsync(3_600_000);
     await load(100);
   }
-  assert.ok(!gone.includes('r50'), 'it was given up');
-  assert.ok(gone.includes('r1000'));
+  assert.equal(refused.records, 1, 'it was given up');
+  assert.ok(batches.flat().includes('r1000'));
 });
 
 test('records wait behind a journal that cannot be read', async () => {

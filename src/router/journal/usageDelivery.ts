@@ -3,10 +3,7 @@
  * not fit into memory while the store is away stays in the journal and is read back from there.
  *
  * Invariants
- * D1 A record leaves only when the store has it, or when the store has refused it by itself for
- *    `refusedRecordMs` and `maxRefusalsOfRecord` times, and took others before each of them: then
- *    it is written whole into the log and given up. A store that takes nothing makes nobody give
- *    anything up.
+ * D1 A record leaves only when the store has it, or to those that it refuses (`refusals.ts`).
  * D2 A batch that is unfit for the store is halved until the record is found that it cannot take,
  *    and the others go past it. There is nothing to wait for, as there is with a store that is
  *    away.
@@ -21,35 +18,23 @@ import type { Random } from '../../lib/random.ts';
 import {
   journalRetryFirstMs,
   journalRetryLongestMs,
-  maxRefusalsOfRecord,
-  maxRefusedRecords,
+  maxReasonLength,
   maxUndeliveredRecords,
-  refusedAtOnce,
-  refusedRecordMs,
+  refusedBatch,
   smallUsageBatch,
   usageBatch,
   usageCallMs,
   usageDelayMs,
 } from '../limits.ts';
 import { isAway, type UsageRecord, type UsageSink } from '../ports.ts';
+import type { RefusedRecords } from './refusedRecords.ts';
+import { Refusals, type Taken, type Turn } from './refusals.ts';
 
 /** `resting`: nothing to do. `waiting`: for the batch to fill, or for the store to come back. */
 type Phase = 'resting' | 'waiting' | 'delivering' | 'stopped';
 
 /** What the journal had to give: no records when it holds none, `unreadable`: not now. */
 export type ReadBack = { kind: 'records'; records: UsageRecord[] } | { kind: 'unreadable' };
-
-/** What the store did with a batch. `unfit`: it is there, and this is nothing that it takes. */
-type Taken = 'recorded' | 'away' | 'unfit';
-
-/** A record that was refused by itself. */
-interface Refused {
-  record: UsageRecord;
-  sinceMs: number;
-  refusals: number;
-  /** `deliveries` at the last refusal. */
-  atDelivery: number;
-}
 
 export class UsageDelivery {
   private readonly sink: UsageSink;
@@ -61,16 +46,14 @@ export class UsageDelivery {
   private readonly readBack: () => Promise<ReadBack>;
   /** Whether there are such. */
   private readonly hasMore: () => boolean;
+  private readonly refusals: Refusals;
   private readonly queue = new BoundedQueue<UsageRecord>({ maxItems: maxUndeliveredRecords });
   /** Taken out of the queue, or read back, and not delivered yet: goes before the queue. */
   private taken: UsageRecord[] = [];
-  private refused: Refused[] = [];
   /** Records of the next batch (D2). */
   private batchSize = usageBatch;
   /** Before that the journal is not read again: it could not be. */
   private readAgainAtMs = -Infinity;
-  /** Batches that the store took. */
-  private deliveries = 0;
   private phase: Phase = 'resting';
   private rested: (() => void)[] = [];
 
@@ -82,6 +65,7 @@ export class UsageDelivery {
     onDelivered: (batch: readonly UsageRecord[]) => void;
     readBack: () => Promise<ReadBack>;
     hasMore: () => boolean;
+    refused: RefusedRecords;
   }) {
     this.sink = options.sink;
     this.clock = options.clock;
@@ -91,6 +75,13 @@ export class UsageDelivery {
     this.hasMore = options.hasMore;
     const delays = { firstMs: journalRetryFirstMs, longestMs: journalRetryLongestMs };
     this.backoff = createBackoff({ random: options.random, ...delays });
+    this.refusals = new Refusals({
+      ...options,
+      kept: options.refused,
+      record: (batch) => this.record(batch),
+      onSafe: options.onDelivered,
+      onDue: () => this.wake(),
+    });
   }
 
   /** Takes a record for delivery; `full` = it has to be read back from the journal later. */
@@ -111,14 +102,23 @@ export class UsageDelivery {
       await new Promise<void>((resolve) => this.rested.push(resolve));
     }
     this.phase = 'stopped';
-    while (this.waiting > 0 && (await this.deliverBatch()) === 'delivered');
-    // What it still refuses is in the journal, and tried again at the next start.
-    if (this.waiting === 0) await this.deliverRefused();
+    while (this.waiting > 0 && (await this.deliverBatch()) !== 'waits');
+    await this.noteRefused();
   }
 
   /** Records in memory that the store does not have yet. */
   get undelivered(): number {
-    return this.waiting + this.refused.length;
+    return this.waiting + this.refusals.waiting;
+  }
+
+  /** Records that the store has refused, each for itself, since the start. */
+  get refusedEver(): number {
+    return this.refusals.ever;
+  }
+
+  /** Of these: those that there was no room to keep. */
+  get givenUp(): number {
+    return this.refusals.givenUp;
   }
 
   private get waiting(): number {
@@ -136,23 +136,33 @@ export class UsageDelivery {
   }
 
   private async deliver(): Promise<void> {
-    const outcome = await this.deliverAll();
+    const turn = await this.deliverAll();
     for (const resolve of this.rested.splice(0)) resolve();
     if (this.phase === 'stopped') return;
     this.phase = 'resting';
-    if (outcome === 'refused') this.wait(this.backoff.nextMs());
-    else if (this.waiting > 0 || this.hasMore()) this.wait(usageDelayMs);
+    if (turn === 'waits') this.wait(this.backoff.nextMs());
+    else if (turn === 'more' || this.undelivered > 0 || this.hasMore()) this.wait(usageDelayMs);
   }
 
-  private async deliverAll(): Promise<'delivered' | 'refused'> {
+  private async deliverAll(): Promise<Turn> {
     while (this.rested.length === 0) {
-      if (this.waiting > 0 && (await this.deliverBatch()) === 'refused') return 'refused';
-      if (!this.hasFew) continue;
+      const batch = this.waiting > 0 ? await this.deliverBatch() : 'delivered';
+      if (batch === 'waits') return 'waits';
+      if (this.refusals.waiting >= refusedBatch) await this.noteRefused();
+      // Whoever stood beside an unfit record has waited long enough (D2).
+      if (!this.hasFew || (batch === 'unfit' && this.waiting > 0)) continue;
       this.taken = await this.readMore();
+      if (this.taken.length > 0) continue;
+      await this.noteRefused();
       // Few have come meanwhile, and more are coming: they wait for those (D3).
-      if (this.taken.length === 0) return this.deliverRefused();
+      if (this.taken.length === 0) return this.refusals.turn();
     }
-    return 'delivered';
+    return 'done';
+  }
+
+  private async noteRefused(): Promise<void> {
+    const again = await this.refusals.note();
+    if (again.length > 0) this.taken = [...again, ...this.taken];
   }
 
   /** None as well where the journal cannot be read now: memory does not wait for that. */
@@ -172,8 +182,8 @@ export class UsageDelivery {
     return this.taken.length === 0 && this.queue.size < smallUsageBatch;
   }
 
-  /** `refused`: after a while again. */
-  private async deliverBatch(): Promise<'delivered' | 'refused'> {
+  /** `unfit`: not all of it. `waits`: after a while again. */
+  private async deliverBatch(): Promise<'delivered' | 'unfit' | 'waits'> {
     const size = Math.min(this.batchSize, Math.max(smallUsageBatch, this.waiting >> 1));
     while (this.taken.length < size) {
       const record = this.queue.shift();
@@ -182,55 +192,26 @@ export class UsageDelivery {
     }
     const batch = this.taken.slice(0, size);
     const taken = await this.record(batch);
-    if (taken === 'away') return 'refused';
-    if (taken === 'unfit') return this.suspect(batch) ? 'delivered' : 'refused';
+    if (taken.kind === 'away') return 'waits';
+    if (taken.kind === 'unfit') return this.suspect(batch, taken.reason);
     this.batchSize = Math.min(usageBatch, this.batchSize * 2);
-    this.deliveries += 1;
-    this.backoff.reset();
+    this.refusals.tookSome();
     this.taken = this.taken.slice(batch.length);
     this.onDelivered(batch);
     return 'delivered';
   }
 
-  /** D2. Whether the next batch is another one. */
-  private suspect(batch: readonly UsageRecord[]): boolean {
+  /** D2. */
+  private async suspect(batch: readonly UsageRecord[], reason: string): Promise<'unfit' | 'waits'> {
     const [record] = batch;
-    this.batchSize = Math.max(1, Math.floor(batch.length / 2));
-    if (batch.length > 1 || record === undefined) return true;
-    if (this.refused.length >= maxRefusedRecords) return false;
-    this.taken.shift();
-    const sinceMs = this.clock.monotonic();
-    this.refused.push({ record, sinceMs, refusals: 1, atDelivery: this.deliveries });
-    return true;
-  }
-
-  /** Little else waits: tries some of those that were refused, each by itself (D1). */
-  private async deliverRefused(): Promise<'delivered' | 'refused'> {
-    const turn = this.refused.splice(0, refusedAtOnce);
-    for (const [at, one] of turn.entries()) {
-      const taken = await this.record([one.record]);
-      if (taken === 'away') {
-        // That says nothing of this record, and no other one would fare better.
-        this.refused.push(...turn.slice(at));
-        return 'refused';
-      }
-      const isRecorded = taken === 'recorded';
-      if (isRecorded) this.deliveries += 1;
-      if (isRecorded || this.isGivenUp(one)) this.onDelivered([one.record]);
-      else this.refused.push(one);
+    this.batchSize = Math.max(1, batch.length >> 1);
+    if (batch.length > 1 || record === undefined) return 'unfit';
+    if (this.refusals.add({ record, reason })) {
+      this.taken.shift();
+      return 'unfit';
     }
-    return this.refused.length === 0 ? 'delivered' : 'refused';
-  }
-
-  /** D1. It was refused once more. */
-  private isGivenUp(one: Refused): boolean {
-    if (this.deliveries > one.atDelivery) one.refusals += 1;
-    one.atDelivery = this.deliveries;
-    if (one.refusals < maxRefusalsOfRecord) return false;
-    if (this.clock.monotonic() - one.sinceMs < refusedRecordMs) return false;
-    const { record } = one;
-    this.log.error({ record }, 'the store takes other records and not this one: given up');
-    return true;
+    await this.noteRefused();
+    return 'waits';
   }
 
   /** A call that never comes back counts as a store that is away. */
@@ -240,16 +221,22 @@ export class UsageDelivery {
     const timer = this.clock.setTimer(usageCallMs, late);
     try {
       const call = this.sink.record(batch).then(() => 'recorded' as const);
-      if ((await Promise.race([call, deadline])) === 'recorded') return 'recorded';
+      if ((await Promise.race([call, deadline])) === 'recorded') {
+        this.backoff.reset();
+        return { kind: 'recorded' };
+      }
       // What it still says is heard by nobody.
       call.catch(() => undefined);
       this.log.warn({ records: batch.length }, 'the store does not answer');
     } catch (error) {
+      if (!isAway(error)) {
+        const text = error instanceof Error ? error.message : String(error);
+        return { kind: 'unfit', reason: text.slice(0, maxReasonLength) };
+      }
       this.log.warn({ err: error, records: batch.length }, 'usage cannot be delivered');
-      if (!isAway(error)) return 'unfit';
     } finally {
       timer.cancel();
     }
-    return 'away';
+    return { kind: 'away' };
   }
 }

@@ -120,6 +120,22 @@ export const routerMetricTable = defineMetrics({
     kind: 'gauge',
     help: 'Usage records in memory that the store does not have yet.',
   },
+  xim_journal_refused_records: {
+    kind: 'gauge',
+    help: 'Usage records that the store refused and that wait on disk to be tried again.',
+  },
+  xim_journal_refused_records_total: {
+    kind: 'counter',
+    help: 'Usage records that the store refused, each by itself.',
+  },
+  xim_journal_given_up_records_total: {
+    kind: 'counter',
+    help: 'Of these: those that there was no room to keep; they are in the log.',
+  },
+  xim_journal_unreadable_lines_total: {
+    kind: 'counter',
+    help: 'Lines of the journal that could not be read.',
+  },
   xim_journal_write_seconds: { kind: 'histogram', help: 'Times of writes to the journal.' },
 });
 
@@ -176,6 +192,10 @@ export function routerMetrics(measured: RouterMeasured): string {
     xim_journal_bytes: journal.bytes,
     xim_journal_pending_bytes: journal.pendingBytes,
     xim_journal_undelivered_records: journal.undelivered,
+    xim_journal_refused_records: journal.refused,
+    xim_journal_refused_records_total: journal.refusedEver,
+    xim_journal_given_up_records_total: journal.givenUp,
+    xim_journal_unreadable_lines_total: journal.unreadable,
     xim_journal_write_seconds: journal.writes,
   });
 }

@@ -219,7 +219,7 @@ export class MemoryJournal implements JournalFiles {
   }
 
   list(): Promise<{ name: string; bytes: number }[]> {
-    const names = [...this.segments.keys()].toSorted();
+    const names = [...this.segments.keys()].filter((name) => name.endsWith('.jsonl')).toSorted();
     return Promise.resolve(
       names.map((name) => ({ name, bytes: this.segments.get(name)?.length ?? 0 })),
     );
@@ -248,6 +248,21 @@ export class MemoryJournal implements JournalFiles {
 
   remove(name: string): Promise<void> {
     this.segments.delete(name);
+    return Promise.resolve();
+  }
+
+  async extend(name: string, bytes: Buffer): Promise<void> {
+    if (!this.segments.has(name)) {
+      const file = await this.create(name);
+      await file.close();
+    }
+    await this.append(name, bytes);
+    await this.sync();
+  }
+
+  replace(name: string, bytes: Buffer): Promise<void> {
+    if (this.fault !== undefined) return Promise.reject(new Error(this.fault));
+    this.segments.set(name, bytes);
     return Promise.resolve();
   }
 
