@@ -8,11 +8,13 @@ const kindByResultCode: ReadonlyMap<number, StoreErrorKind> = new Map([
   [3, 'not_writable'], // PERM
   [5, 'unavailable'], // BUSY
   [6, 'unavailable'], // LOCKED
+  [7, 'unavailable'], // NOMEM
   [8, 'not_writable'], // READONLY
   [10, 'unavailable'], // IOERR
   [11, 'corrupt'], // CORRUPT
   [13, 'disk_full'], // FULL
   [14, 'not_writable'], // CANTOPEN
+  [15, 'unavailable'], // PROTOCOL: others kept the lock
   [26, 'corrupt'], // NOTADB
 ]);
 
