@@ -166,6 +166,9 @@ export const journalReadBytes = 64 * KiB;
 /** First and longest delay before a failed write, or a failed delivery, is tried again. */
 export const journalRetryFirstMs = 200;
 export const journalRetryLongestMs = 10_000;
+/** The same of a segment that cannot be read: those behind it do not wait for it. */
+export const segmentReadFirstMs = 500;
+export const segmentReadLongestMs = 60_000;
 /** Records that one delivery carries, and that wait for one in memory. */
 export const usageBatch = 500;
 /**

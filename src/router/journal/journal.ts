@@ -22,7 +22,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Histogram } from '../../lib/metrics/histogram.ts';
 import type { Random } from '../../lib/random.ts';
-import { maxJournalBytes } from '../limits.ts';
+import { maxJournalBytes, segmentReadFirstMs, segmentReadLongestMs } from '../limits.ts';
 import type { UsageRecord, UsageSink } from '../ports.ts';
 import type { JournalFiles } from './journalFiles.ts';
 import { beginLine, endLine, readLines, type JournalLines } from './journalLines.ts';
@@ -50,6 +50,7 @@ export interface JournalFigures {
 
 export class Journal {
   private readonly files: JournalFiles;
+  private readonly clock: Clock;
   private readonly log: Logger;
   private readonly ledger = new SegmentLedger();
   private readonly writer: JournalWriter;
@@ -69,6 +70,7 @@ export class Journal {
     log: Logger;
   }) {
     this.files = options.files;
+    this.clock = options.clock;
     this.log = options.log;
     this.writer = new JournalWriter({
       ...options,
@@ -96,7 +98,8 @@ export class Journal {
     const found = await this.files.list();
     for (const { name, bytes } of found.filter((one) => !isRefusedFile(one.name))) {
       const segment = { name, bytes, phase: 'closed', unsettled: new Set<string>() } as const;
-      await this.replay({ ...segment, spilled: true, replayed: true }, open);
+      const reading = { readFailures: 0, readAgainAtMs: -Infinity };
+      await this.replay({ ...segment, ...reading, spilled: true, replayed: true }, open);
     }
     // Last: whatever stands here has ended, wherever its begin may stand.
     for (const file of found.filter((one) => isRefusedFile(one.name))) {
@@ -198,13 +201,12 @@ export class Journal {
   /** The records of the next such segment that holds any. Never rejects. */
   private async readBack(): Promise<ReadBack> {
     if (this.writer.currentSegment?.spilled === true) await this.writer.rotate();
-    for (
-      let segment = this.ledger.spilled();
-      segment !== undefined;
-      segment = this.ledger.spilled()
-    ) {
+    for (;;) {
+      const segment = this.ledger.spilled(this.clock.monotonic());
+      if (segment === undefined) break;
       const read = await this.readSegment(segment);
-      if (read === undefined) return { kind: 'unreadable' };
+      // The others do not wait for it.
+      if (read === undefined) continue;
       await this.unreadable.keep(segment.name, read.unreadable);
       segment.spilled = false;
       const records = this.recordsOf(segment, read);
@@ -215,6 +217,7 @@ export class Journal {
       if (records.length > 0) return { kind: 'records', records };
     }
     await this.removeNeedless();
+    if (this.ledger.spilled() !== undefined) return { kind: 'unreadable' };
     this.refusedBefore.clear();
     return { kind: 'records', records: [] };
   }
@@ -242,6 +245,12 @@ export class Journal {
     }
   }
 
+  private putOff(segment: Segment): void {
+    const pauseMs = segmentReadFirstMs * 2 ** Math.min(segment.readFailures, 32);
+    segment.readFailures += 1;
+    segment.readAgainAtMs = this.clock.monotonic() + Math.min(segmentReadLongestMs, pauseMs);
+  }
+
   /** Undefined when it cannot be read now; one that is gone has no lines. */
   private async readSegment(segment: Segment): Promise<JournalLines | undefined> {
     const { name } = segment;
@@ -250,8 +259,10 @@ export class Journal {
       bytes = await this.files.read(name);
     } catch (error) {
       this.log.error({ err: error, segment: name }, 'a segment of the journal cannot be read');
+      this.putOff(segment);
       return undefined;
     }
+    segment.readFailures = 0;
     if (bytes !== undefined) return readLines(bytes);
     const lost = segment.unsettled.size;
     this.log.error({ segment: name, requests: lost }, 'a segment of the journal was removed');

@@ -305,6 +305,8 @@ export class JournalWriter {
       unsettled: new Set(),
       spilled: false,
       replayed: false,
+      readFailures: 0,
+      readAgainAtMs: -Infinity,
     };
     this.ledger.add(segment);
     return { file, segment };

@@ -57,6 +57,29 @@ test('a segment that cannot be read once is left behind until a restart', async 
   assert.equal(rig.recorded, 21_000);
 });
 
+test('a segment that can never be read holds up all behind it', async () => {
+  let failures = 0;
+  const error = (): void => void (failures += 1);
+  const rig = await Rig.start({ ...silentLogger, error });
+  rig.ports.storeAway = true;
+  await rig.serve(20_000);
+  const endpointSlug = 'x'.repeat(100_000);
+  for (let part = 0; part < 8; part += 1) await rig.serve(50, { endpointSlug });
+  const names = [...rig.files.segments.keys()];
+  assert.ok(names.length >= 3);
+  rig.files.unreadable.add(names[1] ?? '');
+  rig.ports.storeAway = false;
+  await rig.live(60_000);
+  assert.ok(rig.recorded >= 20_200, `${rig.recorded} of 20,400`);
+  await rig.live(600_000);
+  assert.ok(failures <= 30, `${failures} lines in the log`);
+  rig.files.unreadable.clear();
+  await rig.live(120_000);
+  assert.equal(rig.recorded, 20_400);
+  await rig.journal.stop();
+  assert.equal(rig.files.segments.size, 0);
+});
+
 test('a segment that was removed counts against the journal for ever', async () => {
   const rig = await Rig.start();
   rig.ports.storeAway = true;

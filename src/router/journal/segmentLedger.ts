@@ -13,6 +13,9 @@ export interface Segment {
   spilled: boolean;
   /** Written by an earlier process. */
   replayed: boolean;
+  /** It could not be read so often in a row, and is not tried before that; monotonic ms. */
+  readFailures: number;
+  readAgainAtMs: number;
 }
 
 export class SegmentLedger {
@@ -50,9 +53,14 @@ export class SegmentLedger {
     this.touched.delete(requestId);
   }
 
-  /** A closed segment whose records have to be read back; undefined when there is none. */
-  spilled(): Segment | undefined {
-    return [...this.segments.values()].find((one) => one.spilled && one.phase === 'closed');
+  /**
+   * A closed segment whose records have to be read back; of those that could not be read only such
+   * as are to be tried at `nowMs` (monotonic). Undefined when there is none.
+   */
+  spilled(nowMs = Infinity): Segment | undefined {
+    return [...this.segments.values()].find(
+      (one) => one.spilled && one.phase === 'closed' && one.readAgainAtMs <= nowMs,
+    );
   }
 
   /** The segment is gone, with whatever memory does not hold: nothing is waited for any more. */

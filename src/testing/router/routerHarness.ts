@@ -200,6 +200,8 @@ export class MemoryJournal implements JournalFiles {
   fault: 'ENOSPC' | undefined;
   /** Reading fails with it. */
   readFault: 'EMFILE' | undefined;
+  /** Of these files alone. */
+  readonly unreadable = new Set<string>();
   /** Also syncing fails while `fault` is set. */
   failSyncs = false;
   /** A full disk still takes new names. */
@@ -227,6 +229,7 @@ export class MemoryJournal implements JournalFiles {
 
   read(name: string): Promise<Buffer | undefined> {
     if (this.readFault !== undefined) return Promise.reject(new Error(this.readFault));
+    if (this.unreadable.has(name)) return Promise.reject(new Error('EIO'));
     return Promise.resolve(this.segments.get(name));
   }
 
