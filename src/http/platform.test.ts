@@ -176,3 +176,14 @@ test('a stop that leaves a client without an answer', async () => {
     await last.close();
   }
 });
+
+test('the answer to a change of an endpoint has the figures from before it', async () => {
+  const place = '/api/v1/projects/default/endpoints/own';
+  const readyOn = async (tier: string): Promise<number> => {
+    const headers = page;
+    const reply = await harness.call('PATCH', place, { headers, body: { tier } });
+    assert.equal(reply.status, 200, reply.text);
+    return (reply.json as EndpointAnswer).agents_ready;
+  };
+  assert.deepEqual([await readyOn('gpu_intel_shared'), await readyOn('self_hosted')], [0, 1]);
+});

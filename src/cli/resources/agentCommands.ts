@@ -264,6 +264,13 @@ const stopping: BodyFields = {
   ...reason,
 };
 
+/** Its link comes a moment later, when the machine has heard of it. */
+const sayResumed = ({ name, state }: AgentAnswer): string =>
+  state === 'active'
+    ? `${name} is resumed and active.\n`
+    : `${name} is resumed; if its machine is up it links again in a moment. ` +
+      `See: xim agents show ${name}\n`;
+
 const sayState = (agent: AgentAnswer): string =>
   `${agent.name} is ${agent.state}${stillRunning(agent)}.\n`;
 
@@ -319,7 +326,7 @@ export const agentCommands: readonly Command[] = [
     path: `${path}/resume`,
     operands: [operand],
     fields: reason,
-    say: sayState,
+    say: sayResumed,
   }),
   changing<AgentAnswer>({
     words: ['agents', 'remove'],

@@ -209,7 +209,7 @@ test('an agent that is stopped, changed or removed by a slip', async () => {
     [`GET ${at}`]: { body: agent },
     [`PATCH ${at}`]: { body: { ...over, warnings: ['800 MB are over the limit still.'] } },
     [`POST ${at}/suspend`]: { body: suspended },
-    [`POST ${at}/resume`]: { body: agent },
+    [`POST ${at}/resume`]: { body: { ...agent, state: 'disconnected', in_flight: null } },
     [`DELETE ${at}`]: { body: { ...agent, state: 'dead' } },
     [`POST ${at}/revoke-credentials`]: { body: { ...agent, state: 'dead' } },
     [`GET ${at}/events`]: { body: wholePage([event]) },

@@ -132,7 +132,7 @@ const receipt: ReceiptAnswer = {
     },
   ],
   not_candidates: {
-    counts: { not_active: 2, model: 5 },
+    counts: { not_active: 2, suspended: 1, model: 5 },
     nearest: [{ agent: 'rack3-h100-1', region: 'oslo', reason: 'model' }],
   },
 };

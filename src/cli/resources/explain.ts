@@ -148,6 +148,7 @@ const endWords: Readonly<Record<string, string>> = {
 /** As on the line of a refusal. */
 const words: Readonly<Record<string, string>> = {
   not_active: 'not active',
+  suspended: 'suspended',
   other_project: 'of another project',
   fallback_closed: 'shared, while fallback is off',
   no_shared_access: 'shared, and the project has no access to shared agents',

@@ -55,6 +55,7 @@ export type Stage = 'own' | 'shared';
 /** Why an agent or engine instance is out, in the order in which the filters run. */
 export const exclusionReasons = [
   'not_active',
+  'suspended',
   'other_project',
   'fallback_closed',
   'no_shared_access',
@@ -129,7 +130,7 @@ export function agentExclusion(
 ): ExclusionReason | null {
   const { request, stage } = where;
   const { endpoint } = request;
-  if (agent.state !== 'enrolled') return 'not_active';
+  if (agent.state !== 'enrolled') return absence(agent);
   const bound = agent.boundEndpointIds?.includes(endpoint.id) === true;
   if (stage === 'own' ? !isOwn(agent, { request, bound }) : agent.projectId !== null) {
     return 'other_project';
@@ -143,6 +144,11 @@ export function agentExclusion(
   const offered = isolationOf(agent);
   if (!satisfiesIsolation({ offered, demanded: endpoint.minimumIsolation })) return 'isolation';
   return null;
+}
+
+/** What is said of an agent that takes nothing: that somebody has stopped it, where that is so. */
+export function absence(agent: Pick<AgentEntry, 'state'>): ExclusionReason {
+  return agent.state === 'suspended' ? 'suspended' : 'not_active';
 }
 
 /** M1: an own agent, or a shared one that the operator bound to this endpoint. */

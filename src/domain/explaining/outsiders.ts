@@ -4,6 +4,7 @@
  * is found out once for each endpoint and state of the fleet, and not on anybody's way.
  */
 import {
+  absence,
   agentExclusion,
   exclusionReasons,
   type ExclusionReason,
@@ -28,7 +29,7 @@ export function outsidersOf(fleet: Fleet, request: RoutedRequest): OutsiderFacts
   let sharedReady = 0;
   for (const { agent, stage } of agentsToExplain(fleet, request)) {
     const { entry, nonce, instances } = agent;
-    let reason = nonce === null ? 'not_active' : agentExclusion(entry, { request, stage });
+    let reason = nonce === null ? absence(entry) : agentExclusion(entry, { request, stage });
     if (reason === null && !hasModel(instances.values(), request.model.id)) reason = 'model';
     // The others are told of in each decision.
     if (reason === null && stage === 'shared') sharedReady += 1;

@@ -12,6 +12,7 @@ import type { PenaltyBox } from '../failures/penaltyBox.ts';
 import type { InstancePools } from './instancePools.ts';
 import { maxExplainedAgents, maxNearestMisses, maxRetriesOfBroken } from '../limits.ts';
 import {
+  absence,
   agentExclusion,
   exclusionReasons,
   fallbackBar,
@@ -364,7 +365,7 @@ function exclusionOf(
 ): ExclusionReason | null {
   const { waiting, stage, fleet } = where;
   const { request } = waiting;
-  if (agent.nonce === null) return 'not_active';
+  if (agent.nonce === null) return absence(agent.entry);
   const byWho = agentExclusion(agent.entry, { request, stage });
   if (byWho !== null) return byWho;
   const loaded = [...agent.instances.values()].filter(

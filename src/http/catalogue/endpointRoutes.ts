@@ -1,19 +1,33 @@
 /** Endpoints of a project: list, look, create, change, delete. */
-import type { endpointContracts, UpdateEndpointRequest } from '../../api/control/endpoints.ts';
+import type {
+  ChangedEndpointAnswer,
+  endpointContracts,
+  UpdateEndpointRequest,
+} from '../../api/control/endpoints.ts';
 import type { EndpointWish } from '../../control/catalogue/endpointWish.ts';
 import type { Control } from '../../control/control.ts';
 import { pageAnswer } from '../control/controlCall.ts';
 import type { EndpointAnswerOf } from './endpointAnswer.ts';
+import type { LiveView } from '../live/liveView.ts';
 import type { TopicHandlers } from '../control/topicHandlers.ts';
+
+type ChangedEndpoint = Extract<Awaited<ReturnType<Control['updateEndpoint']>>, { ok: true }>;
 
 export function createEndpointRoutes(options: {
   control: Pick<
     Control,
     'endpoints' | 'endpoint' | 'createEndpoint' | 'updateEndpoint' | 'deleteEndpoint'
   >;
+  router: Pick<LiveView, 'directory'>;
   answer: EndpointAnswerOf;
 }): TopicHandlers<typeof endpointContracts> {
-  const { control, answer } = options;
+  const { control, router, answer } = options;
+  /** With what the router says of it as it is now. */
+  const changed = async (outcome: ChangedEndpoint): Promise<ChangedEndpointAnswer> => {
+    const isRead = (await router.directory.refresh()) === 'read';
+    const warnings = isRead ? outcome.warnings : [...outcome.warnings, oldFigures];
+    return { ...answer(outcome.endpoint), warnings };
+  };
   return {
     async endpoints(call) {
       const { caller, page } = call;
@@ -33,8 +47,7 @@ export function createEndpointRoutes(options: {
       const wish = { ...endpointWish(body), slug, modelId, tier };
       const project = call.part('project');
       const outcome = await control.createEndpoint({ caller, project, wish });
-      if (!outcome.ok) return call.refuse(outcome);
-      return call.json({ ...answer(outcome.endpoint), warnings: outcome.warnings });
+      return outcome.ok ? call.json(await changed(outcome)) : call.refuse(outcome);
     },
     async updateEndpoint(call) {
       const { caller, body, expectedVersion } = call;
@@ -45,8 +58,7 @@ export function createEndpointRoutes(options: {
         wish: endpointWish(body),
         expectedVersion,
       });
-      if (!outcome.ok) return call.refuse(outcome);
-      return call.json({ ...answer(outcome.endpoint), warnings: outcome.warnings });
+      return outcome.ok ? call.json(await changed(outcome)) : call.refuse(outcome);
     },
     async deleteEndpoint(call) {
       const { caller } = call;
@@ -58,6 +70,8 @@ export function createEndpointRoutes(options: {
     },
   };
 }
+
+const oldFigures = 'agents_ready, running and waiting are from before the change: look again.';
 
 function endpointWish(body: UpdateEndpointRequest): EndpointWish {
   const { fallback } = body;

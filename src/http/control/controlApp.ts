@@ -289,7 +289,7 @@ function controlHandlers(options: ControlAppOptions): ControlHandlers {
     ...createUsageRoutes({ control, clock }),
     ...createReceiptRoutes({ control, router, clock }),
     ...createBudgetRoutes({ control, clock }),
-    ...createEndpointRoutes({ control, answer: endpointAnswer }),
+    ...createEndpointRoutes({ control, router, answer: endpointAnswer }),
     ...createModelRoutes({ control }),
     ...createTierRoutes({ control }),
     live,

@@ -119,18 +119,23 @@ test('who was out is missing in the receipt of a request that waited in vain', a
   const harness = await started({ clock });
   await harness.agent({ entry: own('busy'), script: saysNothing });
   harness.enrol({ ...own('away'), id: '22222222-2222-4222-8222-222222222222' });
+  const stopped = { ...own('stopped'), state: 'suspended' } as const;
+  harness.enrol({ ...stopped, id: '33333333-3333-4333-8333-333333333333' });
   const running = harness.submit();
   const waiting = harness.submit({}, { endpoint: { queueTimeoutMs: 2000 } });
   await until(() => harness.router.stats().waiting === 1);
   await clock.advanceAsync(2000);
-  assert.equal((await waiting.result).outcome, 'queue_timeout');
+  const ended = await waiting.result;
+  assert.equal(ended.outcome, 'queue_timeout');
+  assert.match(JSON.stringify(ended), / Agents: (?=.*1 suspended)(?=.*1 not active)(?=.*1 busy)/);
   const { out, attempts, queueMs } = await receiptOf(harness, waiting.requestId);
   assert.deepEqual([attempts.length, queueMs], [0, 2000]);
-  assert.deepEqual(out.counts, { busy: 1, not_active: 1 });
+  assert.deepEqual(out.counts, { busy: 1, suspended: 1, not_active: 1 });
   assert.deepEqual(
     out.nearest.map(({ agent, reason }) => [agent.name, reason]),
     [
       ['busy', 'busy'],
+      ['stopped', 'suspended'],
       ['away', 'not_active'],
     ],
   );

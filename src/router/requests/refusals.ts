@@ -32,6 +32,7 @@ const longestRetryMs = 60_000;
 
 const words: Readonly<Record<ExclusionReason, string>> = {
   not_active: 'not active',
+  suspended: 'suspended',
   other_project: 'of another project',
   fallback_closed: 'shared, while fallback is off',
   no_shared_access: 'shared, and the project has no access to shared agents (shared_access)',
