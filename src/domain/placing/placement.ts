@@ -153,6 +153,21 @@ export class Placement {
     waiting.waitsIn = null;
   }
 
+  /**
+   * An attempt has failed. What it is charged goes back, so that its project has its turn again;
+   * for good only with an answer from another agent. Else who sends what makes agents fail would
+   * have them for nothing.
+   */
+  failed({ placed, waiting }: Claim, nowMs: number): void {
+    if (placed.fair === null || isAtNobodysCost(placed.fair, waiting)) return;
+    waiting.lostCharge += placed.fair.charged + flowedOf(placed, nowMs);
+  }
+
+  /** The request ends without an answer. */
+  unanswered({ fair, lostCharge }: WaitingRequest): void {
+    if (fair !== null) charge(fair, lostCharge);
+  }
+
   /** The request has its outcome. */
   left(waiting: WaitingRequest, nowMs: number): void {
     if (waiting.fair !== null) this.fair.leave(waiting.fair, nowMs);
@@ -203,18 +218,17 @@ export class Placement {
   ended({ placed, instance, spent, waiting }: Claim, nowMs: number): void {
     const { work, fair } = placed;
     const usage = typeof spent === 'string' ? null : spent;
-    const sinceMs = work.firstByteAtMs ?? nowMs;
+    const flowed = flowedOf(placed, nowMs);
     instance.load.ended(work, { nowMs, output: usage === null ? null : ownOutput(usage) });
     if (usage !== null) this.learnCache(instance, { waiting, work, usage });
     if (fair === null) return;
-    const flowed = fair.flow * (nowMs - sinceMs);
     addFlow(fair.account, -fair.flow, nowMs);
-    const isAtNobodysCost = !fair.lines.some(({ queue, since }) =>
-      queue.hadOthers(waiting.projectId, since),
-    );
-    if (spent === 'reserved' && !isAtNobodysCost) return;
+    const isFree = isAtNobodysCost(fair, waiting);
+    // An engine that said no has computed nothing, but a turn was taken from those who waited.
+    const hadItsTurn = spent === 'reserved' || (usage !== null && isNothing(usage));
+    if (hadItsTurn && !isFree) return;
     const real =
-      usage === null || isAtNobodysCost
+      usage === null || isFree
         ? 0
         : promptCharge({ input: usage.input, cached: usage.cached ?? work.prompt - work.own }) +
           answerCharge(usage.output);
@@ -243,6 +257,21 @@ export class Placement {
     if (!(prefillMs > 0) || !(msPerToken > 0)) return;
     for (const pool of instance.pools) pool.waiting.age(ageing / msPerToken);
   }
+}
+
+/** Whether no other project has waited for the instance since its slot was claimed. */
+function isAtNobodysCost(
+  { lines }: NonNullable<Placed['fair']>,
+  { projectId }: WaitingRequest,
+): boolean {
+  return !lines.some(({ queue, since }) => queue.hadOthers(projectId, since));
+}
+
+const isNothing = ({ input, output }: Usage): boolean => input + output === 0;
+
+/** What a claim was charged for its answer so far, by predicted time per token. */
+function flowedOf({ work, fair }: Placed, nowMs: number): number {
+  return (fair?.flow ?? 0) * (nowMs - (work.firstByteAtMs ?? nowMs));
 }
 
 /** Null where nothing is known of what its prompt shares with others. */

@@ -47,6 +47,32 @@ for (const fails of ['busy', 'bad'] as const) {
   });
 }
 
+for (const [ends, what] of [
+  ['fails', 'makes every agent fail'],
+  ['refused', 'every engine refuses'],
+  ['leaves', 'is given up before its first byte'],
+] as const) {
+  test(`a project of which each request ${what} takes everybody else’s turns`, () => {
+    for (const [count, slots] of [
+      [1, 2],
+      [2, 1],
+      [4, 2],
+    ] as const) {
+      const machines = Array.from({ length: count }, () => ({ slots }));
+      const contest = new Contest(machines, {
+        hostile: { projectId: 'hostile', outstanding: 60, ends },
+        other: { projectId: 'other', outstanding: 20 },
+      });
+      contest.run(10);
+      const { hostile, other } = contest.share(60);
+      // Of each attempt of the hostile one its prompt counts, and nothing is answered.
+      const turns = ((hostile?.dispatched ?? 0) * 1000) / 1200;
+      const served = other?.served ?? 0;
+      assert.ok(served > 0.8 * turns, `${count} of ${slots}: ${served} for ${turns}`);
+    }
+  });
+}
+
 test('an own agent that fails all it is given is asked without end', () => {
   for (const fails of ['busy', 'bad'] as const) {
     const own = Array.from({ length: 8 }, () => ({ projectId: 'a', slots: 8, fails }));

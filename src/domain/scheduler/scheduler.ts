@@ -239,6 +239,7 @@ export class Scheduler {
     const { waiting } = claim;
     const slotFree = isFree(claim, event);
     this.detach(claim, 'nothing');
+    if (event.blameless !== true) this.placement.failed(claim, this.nowMs);
     const key = triedBy(claim);
     if (event.resume !== undefined) this.queue.begin(waiting, { ...event.resume, tried: [key] });
     else if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
@@ -486,6 +487,7 @@ export class Scheduler {
 
   private reject(waiting: WaitingRequest, verdict: Verdict, rates: Rates | null = null): void {
     this.limits.release(waiting, { slotFree: !this.claims.has(waiting.left?.id ?? 0) });
+    this.placement.unanswered(waiting);
     this.placement.left(waiting, this.nowMs);
     this.commands.push({ type: 'reject', requestId: waiting.request.id, verdict, rates });
   }

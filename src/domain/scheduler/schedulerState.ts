@@ -145,6 +145,8 @@ export interface WaitingRequest {
   strikes: { agent: KnownAgent; life: number }[];
   /** How often an agent had less room than it had granted; no agent is excluded for it. */
   turnedDown: number;
+  /** What its project was charged for attempts that failed, and has back while others try. */
+  lostCharge: number;
   /** As many lives may fail it, and one more. */
   maxRetries: number;
   /** Tokens of the answer that its client has; null: it has no part of it. */

@@ -169,6 +169,7 @@ export class WaitingQueue {
       failedAt: new Set(),
       strikes: [],
       turnedDown: 0,
+      lostCharge: 0,
       attemptsBefore: 0,
       maxRetries,
       places: [],

@@ -10,6 +10,7 @@ import type {
   SchedulerEvent,
   UntimedEvent,
 } from '../../domain/scheduler/schedulerEvents.ts';
+import type { Usage } from '../../domain/scheduler/schedulerState.ts';
 import type { TierSlug } from '../../domain/tiers/tiers.ts';
 import {
   agentEntry,
@@ -47,8 +48,11 @@ export interface Client {
   turnsMs?: number;
   /** When it comes, ms; absent: at once. */
   fromMs?: number;
-  /** Requests of this client fail before the first byte wherever they go. */
-  poison?: boolean;
+  /**
+   * What becomes of all its requests: `fails`, no agent gets to a first byte, and it is an agent's
+   * fault as far as is seen; `refused`, the engine says no; `leaves`, the client is gone before it.
+   */
+  ends?: 'fails' | 'refused' | 'leaves';
   /** How long after its arrival the client of a request is gone, ms. */
   hangsUpMs?: number;
 }
@@ -196,25 +200,34 @@ export class Contest {
     const machine = this.machines.get(agentId);
     if (client === undefined || machine === undefined) return;
     this.of(name).dispatched += 1;
-    const { tokens = 1000, answerTokens = 100, serviceMs = 500, poison = false } = client;
+    const { tokens = 1000, answerTokens = 100, serviceMs = 500, ends } = client;
     const charge = (amount: number): void => {
       if (shared) this.of(name).charged += amount / tiers[tier].priority;
     };
-    if (machine.fails !== undefined || poison) {
+    if (machine.fails !== undefined || ends === 'fails') {
       const how = machine.fails === 'busy' ? { blameless: true } : ({ health: 'bad' } as const);
       const failed = { type: 'failed', claim, slotFree: true, ...how } as const;
-      return this.after(poison ? serviceMs : firstMs, () => this.send(failed));
+      return this.after(ends === 'fails' ? serviceMs : firstMs, () => this.send(failed));
+    }
+    if (ends !== undefined) {
+      const usage = ends === 'refused' ? { input: 0, output: 0 } : undefined;
+      return this.after(firstMs, () => this.end(requestId, { claim, usage }));
     }
     charge(tokens);
     this.after(Math.min(firstMs, serviceMs), () => this.send({ type: 'first_byte', claim }));
     this.after(serviceMs, () => {
       charge(2 * answerTokens);
       if (shared) this.of(name).served += 1;
-      this.requests.delete(requestId);
       const usage = { input: tokens, cached: 0, output: answerTokens };
-      this.send({ type: 'end', claim, slotFree: true, health: 'good', usage });
-      this.again(name);
+      this.end(requestId, { claim, usage });
     });
+  }
+
+  private end(requestId: string, how: { claim: number; usage: Usage | undefined }): void {
+    const name = this.requests.get(requestId) ?? '';
+    this.requests.delete(requestId);
+    this.send({ type: 'end', slotFree: true, health: 'good', ...how });
+    this.again(name);
   }
 
   private of(name: string): Got {
