@@ -383,12 +383,11 @@ class World {
 }
 
 /**
- * Of one project, retries go first, and of others whoever came first and has the earlier deadline;
- * which project is next is the fair queue's.
+ * Of one project, retries go first, and then whoever came first; but those who are close to their
+ * deadlines may go before both. Which project is next is the fair queue's.
  */
 function goesBefore(one: ModelWaiting, other: ModelWaiting): boolean {
   if (one.request.project.id !== other.request.project.id) return false;
-  if (one.order < 0 || other.order < 0) return one.order < other.order;
   return one.order < other.order && one.deadlineMs <= other.deadlineMs;
 }
 

@@ -166,6 +166,16 @@ function oldOf<Item extends Queued>({ parts }: Contender<Item>, turn: Turn<Item>
   return null;
 }
 
+/** Retries have one key, in whichever queue they stand: the oldest goes first. */
+function goesBefore(one: Keyed, other: Keyed): boolean {
+  return one.key < other.key || (one.key === other.key && one.item.order < other.item.order);
+}
+
+interface Keyed {
+  item: Queued;
+  key: number;
+}
+
 function shortestOf<Item extends Queued>(
   parts: readonly Part<Item>[],
   turn: Turn<Item>,
@@ -182,7 +192,7 @@ function shortestOf<Item extends Queued>(
       // What has more in common with this instance than it looked like may stand further behind.
       if (looked > (found ? maxConsidered : maxPassedOver)) break;
       const key = (ruler ?? queue).keyOf(item, turn.ownOf(item));
-      if (best !== null && key >= best.key) continue;
+      if (best !== null && !goesBefore({ item, key }, best)) continue;
       if (!turn.passes(item, room)) continue;
       best = { item, key };
       found = true;
