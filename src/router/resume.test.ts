@@ -58,15 +58,15 @@ test('an answer whose agent dies in the middle ends there though another could g
   assert.deepEqual(new Set(chunks.map(({ id }) => id)).size, 1);
   assert.equal(chunks.at(-1)?.x_xim_resumed, 1);
   assert.equal(client.ended, 1);
-  // Five chunks of three units were delivered; the prompt of 10 is counted once.
+  // Five chunks of three units were delivered, of which the second engine makes one token.
   const rest = chunks.at(-1)?.usage?.['completion_tokens'] ?? 0;
   assert.equal(rest, 5 + (second.agent.requests[0] === undefined ? 0 : restChunks(15, 2)));
-  assert.equal(chunks.at(-1)?.usage?.['prompt_tokens'], 6);
+  assert.equal(chunks.at(-1)?.usage?.['prompt_tokens'], 11);
   await until(() => one.ports.usageRecords.length === 1);
   const [record] = one.ports.usageRecords;
   assert.deepEqual(
     [record?.outcome, record?.outputTokens, record?.inputTokens],
-    ['completed', rest, 6],
+    ['completed', rest, 11],
   );
   assert.equal(record?.agentId, second.identity.agentId);
 });

@@ -153,3 +153,17 @@ test('who hangs up on an engine that writes several tokens at once pays for a th
   }
   assert.deepEqual(paid, [30, 24]);
 });
+
+test('a prompt costs nothing where the second engine makes fewer tokens of a text', async () => {
+  const one = await harness();
+  // Sixty tokens by the chunks of the first; the second counts one for all of that turn.
+  const first = await agentOf(one, { size: 1, chunks: 60, next: dies });
+  const body = bodyOf({}, 'x'.repeat(80));
+  const { client, result } = ask(one, { includeUsage: true, body });
+  await until(() => first.agent.requests.length === 1);
+  await agentOf(one, { size: 1 });
+  assert.equal((await result).outcome, 'completed');
+  await until(() => one.ports.usageRecords.length === 1);
+  const told = chunksOf(client).at(-1)?.usage?.['prompt_tokens'];
+  assert.deepEqual([told, one.ports.usageRecords[0]?.inputTokens], [11, 11]);
+});

@@ -3,7 +3,8 @@
  * they report is billed.
  */
 import type { EndMessage } from '../../protocol/messages/end.ts';
-import type { UsedSoFar } from '../resuming/resumable.ts';
+import { promptTokens } from '../resuming/promptTokens.ts';
+import type { Continuation, UsedSoFar } from '../resuming/resumable.ts';
 import type { Attempt } from './attempt.ts';
 
 export interface ClampedUsage {
@@ -33,7 +34,7 @@ export function countedUsage(
   const { continuation = null, answerBytes = 0 } = what.attempt ?? {};
   const bodyBytes = (continuation?.body.length ?? what.bodyBytes) + what.mediaTokens;
   const clamped = clampUsage(end.usage, { bodyBytes, answerBytes });
-  return continuation === null ? clamped : joinUsage(clamped, continuation.sentTokens);
+  return continuation === null ? clamped : joinUsage(clamped, continuation);
 }
 
 /**
@@ -104,8 +105,11 @@ export function clampUsage(
 }
 
 /** Of an answer that was continued: the prompt once, and all of the answer. */
-export function joinUsage(last: ClampedUsage, sentTokens: number): ClampedUsage {
-  const input = Math.max(0, last.input - sentTokens);
+function joinUsage(
+  last: ClampedUsage,
+  { sentTokens, promptEstimate: estimate }: Continuation,
+): ClampedUsage {
+  const input = promptTokens(last.input, { sentTokens, estimate });
   const cached = Math.min(input, last.cached);
   return { ...last, input, cached, output: last.output + sentTokens, delivered: sentTokens };
 }

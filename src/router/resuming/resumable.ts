@@ -39,6 +39,8 @@ export interface Continuation {
   abilities: readonly Ability[];
   /** Tokens of the answer that the next agent is sent. */
   sentTokens: number;
+  /** Of the client's prompt, in tokens; 0: nothing is known. */
+  promptEstimate: number;
   /** False: whoever was to continue it has given nothing; it is the same break still. */
   isNewBreak: boolean;
 }
@@ -67,6 +69,11 @@ type Wanted = Pick<InferenceRequest, 'resume' | 'stream' | 'path' | 'abilities'>
 export function mayResume({ resume, stream, path, abilities }: Wanted): boolean {
   const isChat = path === '/v1/chat/completions';
   return resume && stream && isChat && abilities.every((ability) => plain.has(ability));
+}
+
+interface WhatBroke {
+  tokensPerChunk: number;
+  promptEstimate: number;
 }
 
 export class Resumable {
@@ -113,8 +120,11 @@ export class Resumable {
     this.kept.push(events);
   }
 
-  /** The stream broke. `tokensPerChunk`: of the agent that wrote it last. */
-  next({ tokensPerChunk }: { tokensPerChunk: number }): NextStep {
+  /**
+   * The stream broke. `tokensPerChunk`: of the agent that wrote it last. `promptEstimate`: of the
+   * client's prompt, in tokens; 0: nothing is known.
+   */
+  next({ tokensPerChunk, promptEstimate }: WhatBroke): NextStep {
     const { body } = this;
     if (body === undefined) return { kind: 'none', why: 'not_kept' };
     const delivered = readDelivered(this.kept.view());
@@ -122,7 +132,7 @@ export class Resumable {
     this.spans.push({ upTo: delivered.tokenEnds.length, tokensPerChunk });
     if (delivered.finishReason !== null) return this.complete(delivered, Buffer.alloc(0));
     if (this.isNewBreak && this.resumed === maxResumes) return { kind: 'none', why: 'too_often' };
-    return this.continuation(body, delivered);
+    return this.continuation(body, { delivered, promptEstimate });
   }
 
   /** Nothing of it is needed any more. Idempotent. */
@@ -133,7 +143,10 @@ export class Resumable {
     this.kept.take();
   }
 
-  private continuation(body: Buffer, delivered: DeliveredText): NextStep {
+  private continuation(
+    body: Buffer,
+    { delivered, promptEstimate }: { delivered: DeliveredText; promptEstimate: number },
+  ): NextStep {
     const { frame, text, tokenEnds } = delivered;
     const { includeUsage } = this;
     const sent = sentText(text);
@@ -154,11 +167,13 @@ export class Resumable {
       seam: new Seam({ delivered: text, stops: resumed.stops }),
       resumed: this.resumed,
       sentTokens,
+      promptEstimate,
       isAnew: tokens === 0,
       includeUsage,
     });
     const abilities: Ability[] = sent === '' ? [] : ['continue'];
-    return { kind: 'continue', body: resumed.body, stream, abilities, sentTokens, isNewBreak };
+    const counts = { sentTokens, promptEstimate };
+    return { kind: 'continue', body: resumed.body, stream, abilities, ...counts, isNewBreak };
   }
 
   private complete({ frame, tokenEnds, usage }: DeliveredText, bytes: Buffer): NextStep {

@@ -10,6 +10,7 @@
  */
 import { parseSseEvent, SseSplitter } from '../../lib/text/sse.ts';
 import { maxHeldEventBytes } from '../limits.ts';
+import { promptTokens } from './promptTokens.ts';
 import type { Seam } from './seam.ts';
 
 export interface ResumedStreamOptions {
@@ -20,6 +21,8 @@ export interface ResumedStreamOptions {
   resumed: number;
   /** Tokens of the answer that the engine was sent: it counts them as its prompt's. */
   sentTokens: number;
+  /** Of the prompt, in tokens; 0: nothing is known. */
+  promptEstimate: number;
   /** The client has had nothing of an answer: whatever comes is new to it. */
   isAnew: boolean;
   includeUsage: boolean;
@@ -112,10 +115,10 @@ export class ResumedStream {
   }
 
   private usage(chunk: Fields): void {
-    const { frame, resumed, sentTokens, includeUsage } = this.options;
+    const { frame, resumed, includeUsage } = this.options;
     const counted = (chunk['usage'] ?? null) as Fields | null;
     if (!includeUsage || counted === null) return;
-    const usage = joinedUsage(counted, sentTokens);
+    const usage = joinedUsage(counted, this.options);
     this.write({ ...chunk, ...frame, choices: [], usage, x_xim_resumed: resumed });
   }
 
@@ -141,9 +144,12 @@ export function usageChunk(
 }
 
 /** The prompt once, and the whole answer. */
-function joinedUsage(counted: Fields, sentTokens: number): Fields {
+function joinedUsage(
+  counted: Fields,
+  { sentTokens, promptEstimate: estimate }: ResumedStreamOptions,
+): Fields {
   const { prompt_tokens: prompt, completion_tokens: completion } = counted;
-  const input = Math.max(0, Number(prompt) - sentTokens);
+  const input = promptTokens(Number(prompt), { sentTokens, estimate });
   const output = Number(completion) + sentTokens;
   const details = (counted['prompt_tokens_details'] ?? {}) as Fields;
   const cached = Math.min(input, Number(details['cached_tokens'] ?? 0));
