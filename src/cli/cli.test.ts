@@ -298,6 +298,7 @@ test('a refusal without its reason, its next step or its exit code', async () =>
     ['endpoints show jk_9', refusal(404, 'not_found', 'There is none.'), /xim endpoints list$/m],
     ['agents list', refusal(404, 'project_not_found', 'No such.'), /xim projects list$/m],
     ['join-keys list --platform', refusal(403, 'insufficient_permissions', 'No.'), /as a person/],
+    ['projects create Lab', refusal(401, 'not_signed_in', 'No.'), /as a person: xim login URL$/m],
     ['join-keys create', refusal(400, 'invalid_value', 'No.'), /xim join-keys create --help$/m],
     ['status', refusal(503, 'store_unavailable', 'Away.'), /in a moment/],
     ['status', { status: 502, body: '<html>', foreign: true }, /the server answered 502/],
@@ -307,7 +308,7 @@ test('a refusal without its reason, its next step or its exit code', async () =>
     const { code, notes } = await run(line);
     assert.equal(code, 7, line);
     assert.match(notes, expected);
-    assert.ok(notes.startsWith(`xim ${line.split(/ (?=jk_|--)/)[0]}: `), notes);
+    assert.ok(notes.startsWith(`xim ${line.split(/ (?=jk_|--|Lab)/)[0]}: `), notes);
   }
 });
 

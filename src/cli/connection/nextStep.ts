@@ -24,16 +24,18 @@ export function refusalText(refusal: Refusal, refused: Refused): string {
 }
 
 const signInAgain = 'Sign in again: xim login';
+const asPerson = 'Sign in as a person: xim login URL';
 
 function nextStep({ status, code }: Refusal, { auth, topic, name }: Refused): string | undefined {
   switch (code) {
     case 'not_signed_in':
+      if (auth?.kind === 'key') return asPerson;
       return auth?.kind === 'session' ? `The session has ended. ${signInAgain}` : signInAgain;
     case 'password_change_required':
       return 'xim login asks for a new one.';
     case 'insufficient_permissions':
       return auth?.kind === 'key'
-        ? 'A management key manages its own project alone. Sign in as a person: xim login URL'
+        ? `A management key manages its own project alone. ${asPerson}`
         : 'Ask an owner of the project, or an operator.';
     case 'cross_site_request':
       return 'Use the address that the server calls its own, or a key: xim login --key';

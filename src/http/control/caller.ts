@@ -29,6 +29,9 @@ interface Planes {
 
 const changeFirst = 'You signed in with a one-time password. Change it first.';
 const notSignedIn = 'Sign in first, or send a key of scope management.';
+const noKey =
+  'This takes a person who has signed in; an API key was sent, and a key manages its own project ' +
+  'alone, whatever its scope.';
 
 /** The caller of a route that is open to `access`. */
 export async function callerOf(
@@ -53,7 +56,10 @@ export async function callerOf(
   }
   const sessionToken = readSessionCookie(context);
   const session = sessionToken === undefined ? null : await planes.control.session(sessionToken);
-  if (session === null) return { ok: false, name: 'not_signed_in', message: notSignedIn };
+  if (session === null) {
+    const message = authorization === undefined ? notSignedIn : noKey;
+    return { ok: false, name: 'not_signed_in', message };
+  }
   const evenOneTime = access.by === 'session' && access.evenOneTime === true;
   if (session.mustChangePassword && !evenOneTime) {
     return { ok: false, name: 'password_change_required', message: changeFirst };

@@ -311,3 +311,12 @@ test('somebody who was disabled is counted as an owner who stays', async () => {
   const self = data.find(({ user_id }) => user_id !== id)?.user_id;
   refused(await call(admin, 'DELETE', `${projects}/left/members/${self}`), 409, 'conflict');
 });
+
+test('who makes a project with a management key is told to send one', async () => {
+  const key = harness.credentials.managementKey;
+  const reply = await harness.call('POST', projects, { key, body: { name: 'Lab' } });
+  assert.equal(reply.status, 401);
+  const { error } = reply.json as { error: { code: string; message: string } };
+  assert.equal(error.code, 'not_signed_in');
+  assert.match(error.message, /takes a person who has signed in; an API key was sent/);
+});
