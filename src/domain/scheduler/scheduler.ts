@@ -301,7 +301,10 @@ export class Scheduler {
     }
     const { fleet, limits, nowMs } = this;
     const stopped = stopVerdict(fleet, { waiting, limits });
-    if (stopped === null && waiting.deadlineMs > nowMs) return this.queue.add(waiting);
+    if (stopped === null && waiting.deadlineMs > nowMs) {
+      this.queue.add(waiting);
+      return this.fillAll(this.queue.openToOld(waiting));
+    }
     this.reject(waiting, stopped ?? deadlineVerdict(fleet, { waiting, nowMs }));
   }
 
@@ -374,6 +377,7 @@ export class Scheduler {
       }
     }
     this.claimInOrder(opened);
+    for (const one of opened) this.fillAll(this.queue.openToOld(one));
   }
 
   private expire(waiting: WaitingRequest): void {

@@ -132,7 +132,9 @@ function oldestOf<Item extends Queued>(parts: readonly Part<Item>[]): Waiter<Ite
   return all.slice(0, maxUrgent);
 }
 
-const isOld = (item: Queued, nowMs: number): boolean => nowMs - item.arrivedAtMs > patienceMs;
+/** Whether it has waited for so long that less room is enough. */
+export const isOld = (item: Queued, nowMs: number): boolean =>
+  nowMs >= item.arrivedAtMs + patienceMs;
 
 /** Who has waited for very long, or is close to the deadline and can still make it. */
 function urgentOf<Item extends Queued>(

@@ -29,12 +29,13 @@ import {
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
-import { maxConsidered } from '../scheduler/limits.ts';
+import { maxConsidered, maxScored, maxUrgent, patienceMs } from '../scheduler/limits.ts';
 import type { QueueBound, Verdict } from '../scheduler/schedulerEvents.ts';
 import type { AgentGroup, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { FailureBook } from '../failures/failureBook.ts';
 import type { Room } from '../placing/instanceLoad.ts';
-import { nextTurn } from './nextTurn.ts';
+import { isOld, nextTurn } from './nextTurn.ts';
+import type { ProjectQueue } from './poolQueue.ts';
 import type { Placement } from '../placing/placement.ts';
 import type { TierTable } from '../tiers/tiers.ts';
 import { expectedWaitMs, hasBoundShared, triedKey, type Fleet } from '../scheduler/verdict.ts';
@@ -340,6 +341,21 @@ export class WaitingQueue {
   }
 
   /**
+   * S3: where one that has waited for long may go though there is not the room that is of use. Each
+   * is looked for when the one before has been offered, and none once it waits no more.
+   */
+  *openToOld(waiting: WaitingRequest): Generator<EngineInstance> {
+    if (!isOld(waiting, this.nowMs)) return;
+    for (const { pool } of waiting.places) {
+      if (!isFirst(pool.waiting.of(waiting.projectId), waiting)) continue;
+      for (const instance of pool.open.all().slice(0, maxScored)) {
+        if (this.byId.get(waiting.request.id) !== waiting) return;
+        if (this.stageFor(waiting, instance, 'any') !== undefined) yield instance;
+      }
+    }
+  }
+
+  /**
    * Whether somebody waits whom an instance could serve, if not at this moment. Bounded: of very
    * many who wait one is taken to.
    */
@@ -435,7 +451,9 @@ export class WaitingQueue {
     const { deadlineMs, fallbackAtMs, keptUntilMs } = waiting;
     const isKept = keptUntilMs !== null && keptUntilMs > this.nowMs;
     const goesMs = isKept ? keptUntilMs : Infinity;
-    waiting.wakeAtMs = Math.min(deadlineMs, fallbackAtMs ?? Infinity, goesMs);
+    const oldAtMs = waiting.arrivedAtMs + patienceMs;
+    const becomesOldMs = oldAtMs > this.nowMs ? oldAtMs : Infinity;
+    waiting.wakeAtMs = Math.min(deadlineMs, fallbackAtMs ?? Infinity, goesMs, becomesOldMs);
     this.heap.put(waiting);
   }
 }
@@ -445,6 +463,15 @@ function mayServeSome(group: AgentGroup | undefined, request: RoutedRequest): bo
   return [...(group?.members ?? [])].some(
     (agent) => agentExclusion(agent.entry, { request, stage: 'own' }) === null,
   );
+}
+
+/** Whether the urgent ones of its project have a turn, and it is one of those looked at. */
+function isFirst(
+  project: ProjectQueue<WaitingRequest> | undefined,
+  waiting: WaitingRequest,
+): boolean {
+  if (project === undefined || project.credit <= 0) return false;
+  return project.byDeadline.slice(0, maxUrgent).some(({ item }) => item === waiting);
 }
 
 const tierKey = (request: RoutedRequest): string =>

@@ -1,0 +1,86 @@
+/** Who has waited for so long that less room is enough. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { seededRandom } from '../../lib/random.ts';
+import { agentEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
+import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
+import { Scheduler } from './scheduler.ts';
+import { patienceMs } from './limits.ts';
+import type { Dispatch, SchedulerEvent, UntimedEvent } from './schedulerEvents.ts';
+
+const small = { bodyBytes: 4000 };
+const large = { bodyBytes: 24_000 };
+
+/** Runs by the timer that the scheduler sets, and by nothing else. */
+function rig() {
+  const scheduler = new Scheduler({
+    random: seededRandom(1),
+    config: { tiers: unlimitedTiers() },
+  });
+  const state = { nowMs: 1000, timerAtMs: Infinity, timers: 0 };
+  const send = (event: UntimedEvent): Dispatch[] => {
+    const commands = scheduler.handle({ ...event, atMs: state.nowMs } as SchedulerEvent);
+    for (const one of commands) if (one.type === 'set_timer') state.timerAtMs = one.atMs;
+    return commands.filter((command) => command.type === 'dispatch');
+  };
+  const link = (id: string): void => {
+    send({ type: 'agent', entry: agentEntry({ id }) });
+    send({ type: 'join', agentId: id, nonce: 'n1' });
+    const instances = [
+      { instance: 'i1', modelId: 'model_a', slots: 4, abilities: [], holdsTokens: 12_000 },
+    ];
+    send({ type: 'grant', agentId: id, nonce: 'n1', instances });
+  };
+  const arrive = (id: string, over: { bodyBytes: number }): Dispatch | undefined =>
+    send({ type: 'arrive', request: routedRequest({ id, ...over }) })[0];
+  /** Decodes from now on. */
+  const begins = (dispatch: Dispatch | undefined): Dispatch => {
+    assert.ok(dispatch);
+    send({ type: 'first_byte', claim: dispatch.claim });
+    return dispatch;
+  };
+  const ends = ({ claim }: Dispatch): Dispatch[] =>
+    send({ type: 'end', claim, slotFree: true, health: 'good' });
+  /** What is dispatched until then. */
+  const until = (ms: number): string[] => {
+    const found: string[] = [];
+    const endMs = state.nowMs + ms;
+    while (state.timerAtMs <= endMs) {
+      state.nowMs = state.timerAtMs;
+      state.timerAtMs = Infinity;
+      state.timers += 1;
+      found.push(...send({ type: 'tick' }).map(({ requestId }) => requestId));
+    }
+    state.nowMs = endMs;
+    return found;
+  };
+  return { scheduler, state, link, arrive, begins, ends, until };
+}
+
+/** Three small ones run, one of them after it waited, and a large one waits. */
+function largeWaits() {
+  const all = rig();
+  const { link, arrive, begins, ends } = all;
+  link('one');
+  const running = Array.from({ length: 4 }, (_, n) => begins(arrive(`s${n}`, small)));
+  assert.equal(arrive('waited', small), undefined);
+  assert.equal(arrive('large', large), undefined);
+  const [next] = ends(running[0] as Dispatch);
+  begins(next);
+  assert.deepEqual(ends(running[1] as Dispatch), [], 'it has no room for the large one');
+  return all;
+}
+
+test('who becomes urgent by waiting is not looked at until something else happens', () => {
+  const { until } = largeWaits();
+  assert.deepEqual(until(patienceMs - 1), []);
+  assert.deepEqual(until(1), ['large']);
+});
+
+test('each that waits is woken again and again', () => {
+  const { scheduler, state, arrive, until } = largeWaits();
+  for (let n = 0; n < 20; n += 1) arrive(`l${n}`, large);
+  assert.deepEqual(until(29_000).length, 1);
+  assert.equal(scheduler.counts().waiting, 20);
+  assert.ok(state.timers <= 3, `${state.timers} timers`);
+});
