@@ -9,7 +9,11 @@ import type {
   SchedulerCommand,
   SchedulerEvent,
 } from '../../src/domain/scheduler/schedulerEvents.ts';
-import type { EngineInstance, WaitingRequest } from '../../src/domain/scheduler/schedulerState.ts';
+import {
+  measureFor,
+  type EngineInstance,
+  type WaitingRequest,
+} from '../../src/domain/scheduler/schedulerState.ts';
 import { kvTokens } from '../../src/sim/limits.ts';
 import { InstanceAccount, type Dispatched } from '../../src/sim/policies/instanceAccount.ts';
 import { policies } from '../../src/sim/policies/policies.ts';
@@ -55,9 +59,11 @@ export class RuleScheduler extends Scheduler {
       const instances = pools.flatMap((pool) => [...pool.instances]);
       const free = instances.filter(({ inFlight, slots }) => inFlight < slots);
       const candidates = free.map((instance) => this.accountOf(instance));
-      if (candidates.length === 0) continue;
+      const [first] = free;
+      if (first === undefined) continue;
       const { blocks = [] } = request.prompt ?? {};
-      const inputTokens = waiting.tokens.prompt;
+      // All agents of a benchmark count alike.
+      const { prompt: inputTokens } = measureFor(waiting, first).tokens;
       const asked = { id: 0, tenant: waiting.projectId, inputTokens, blocks, blockTokens };
       const account = this.policy.choose(asked, candidates, this.atMs);
       const instance = free[candidates.indexOf(account)];

@@ -56,12 +56,8 @@ export const maxKeptServers = 64;
 /** What may be used at once, as a multiple of the figure for a minute. */
 export const burstOfMinute = 1.5;
 
-/**
- * No text has more tokens than bytes. What a project's own agents tell is believed to half of that:
- * requests of Chinese, Japanese and Korean have two bytes and more for each token.
- */
+/** No text has more tokens than bytes. */
 export const leastBytesPerToken = 1;
-export const leastOwnBytesPerToken = 2;
 
 /** Bytes of a request's body that make a token, before anything was learned. */
 export const firstBytesPerToken = 4;
@@ -72,7 +68,7 @@ export const maxReservedOutputTokens = 4096;
 /** The most prompt that is set aside for a request with images or sound. */
 export const maxMediaPromptTokens = 4096;
 
-/** Endpoints whose requests are learned from. */
+/** Endpoints whose requests are learned from: of own agents so many, and of shared ones. */
 export const maxLearnedEndpoints = 10_000;
 
 /** Answers after which the older ones count half. */

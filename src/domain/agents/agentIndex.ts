@@ -3,7 +3,8 @@
  * active, enrolled, alive?) are answered by counters instead of a scan over the fleet.
  *
  * A scope is where an agent's work may come from: its project (`p:`), the platform (`s`), or, for a
- * bound agent, each of its endpoints (`e:`).
+ * bound agent, each of its endpoints (`e:` of a project's own, `s:` of a shared one). So the agents
+ * of a scope are all own or all shared.
  */
 import type { AgentEntry } from '../directory.ts';
 import {
@@ -12,22 +13,26 @@ import {
   type AgentGroup,
   type KnownAgent,
 } from '../scheduler/schedulerState.ts';
-import type { RoutedRequest, Stage } from './matching.ts';
+import type { Ownership, RoutedRequest, Stage } from './matching.ts';
 
 /** Stands for "on any tier" in a group's key. */
 const anyTier = '*';
 
 /** Where the work of an agent may come from. */
 export function scopesOf(agent: AgentEntry): string[] {
-  if (agent.boundEndpointIds !== null) return agent.boundEndpointIds.map((id) => `e:${id}`);
-  return [agent.projectId === null ? 's' : `p:${agent.projectId}`];
+  const isShared = agent.projectId === null;
+  const bound = agent.boundEndpointIds?.map((id) => (isShared ? `s:${id}` : `e:${id}`));
+  return bound ?? [isShared ? 's' : `p:${agent.projectId}`];
 }
+
+/** Whose the agents of a scope are. */
+export const ownershipIn = (scope: string): Ownership => (scope.startsWith('s') ? 'shared' : 'own');
 
 /** The scopes that a request may draw from in a stage. */
 export function scopesFor(request: RoutedRequest, stage: Stage): string[] {
   if (stage === 'shared') return ['s'];
-  const bound = `e:${request.endpoint.id}`;
-  return request.endpoint.exclusive ? [bound] : [`p:${request.project.id}`, bound];
+  const bound = [`e:${request.endpoint.id}`, `s:${request.endpoint.id}`];
+  return request.endpoint.exclusive ? bound : [`p:${request.project.id}`, ...bound];
 }
 
 export class AgentIndex {
@@ -87,6 +92,12 @@ export class AgentIndex {
   /** Agents of a scope that carry the tier; undefined when there are none but dead ones. */
   group(scope: string, tier: string = anyTier): AgentGroup | undefined {
     return this.groups.get(groupKey(scope, tier));
+  }
+
+  /** Those bound to an endpoint, own and shared ones. */
+  boundTo(endpointId: string, tier: string = anyTier): KnownAgent[] {
+    const groups = [this.group(`e:${endpointId}`, tier), this.group(`s:${endpointId}`, tier)];
+    return groups.flatMap((group) => [...(group?.members ?? [])]);
   }
 
   /** Every agent of a project that is not dead, bound or not. */

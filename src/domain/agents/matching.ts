@@ -52,6 +52,12 @@ export interface RoutedRequest {
 /** Agents of the caller's project (and those bound to the endpoint) first, then shared ones. */
 export type Stage = 'own' | 'shared';
 
+/** Whose an agent is: a project's own, or the platform's, bound to an endpoint or not. */
+export type Ownership = 'own' | 'shared';
+
+export const ownershipOf = ({ projectId }: Pick<AgentEntry, 'projectId'>): Ownership =>
+  projectId === null ? 'shared' : 'own';
+
 /** Why an agent or engine instance is out, in the order in which the filters run. */
 export const exclusionReasons = [
   'not_active',

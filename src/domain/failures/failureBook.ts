@@ -13,11 +13,12 @@
  */
 import { agentExclusion, hasAbilities } from '../agents/matching.ts';
 import type { LimitBook } from '../quotas/limitBook.ts';
-import type {
-  Claim,
-  EngineInstance,
-  KnownAgent,
-  WaitingRequest,
+import {
+  measureFor,
+  type Claim,
+  type EngineInstance,
+  type KnownAgent,
+  type WaitingRequest,
 } from '../scheduler/schedulerState.ts';
 import { reachableStages, readyInstances, triedKey, type Fleet } from '../scheduler/verdict.ts';
 import { tpotUnknownMs } from '../placing/placement.ts';
@@ -167,7 +168,7 @@ export class FailureBook {
    * answer may take as long as it was given.
    */
   private healthOfSilence({ instance, waiting, placed: { work }, startedAtMs }: Claim): Health {
-    const { usual, prompt } = waiting.tokens;
+    const { usual, prompt } = measureFor(waiting, instance).tokens;
     const tokenMs = instance.load.model.tpotMs(work.load) ?? tpotUnknownMs;
     const answerMs = work.streams ? 0 : (usual - prompt) * tokenMs;
     return work.explainedMs + answerMs < this.nowMs - startedAtMs ? 'bad' : undefined;
@@ -212,10 +213,11 @@ export class FailureBook {
 
 /** It has a free slot, room and little to do. */
 function isOpenTo(
-  { tokens }: WaitingRequest,
+  waiting: WaitingRequest,
   { instance, nowMs }: { instance: EngineInstance; nowMs: number },
 ): boolean {
   const { pools, load } = instance;
+  const { tokens } = measureFor(waiting, instance);
   return (
     pools.some(({ open }) => open.has(instance)) && load.hasRoom(tokens, { room: 'of_use', nowMs })
   );

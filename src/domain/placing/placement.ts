@@ -7,8 +7,14 @@
  */
 import type { AgentEntry } from '../directory.ts';
 import type { GrantedInstance } from '../scheduler/instancePools.ts';
-import type { RoutedRequest } from '../agents/matching.ts';
-import type { Claim, EngineInstance, Usage, WaitingRequest } from '../scheduler/schedulerState.ts';
+import { ownershipOf, type Ownership, type RoutedRequest } from '../agents/matching.ts';
+import {
+  measureFor,
+  type Claim,
+  type EngineInstance,
+  type Usage,
+  type WaitingRequest,
+} from '../scheduler/schedulerState.ts';
 import type { TierSlug, TierTable } from '../tiers/tiers.ts';
 import {
   addFlow,
@@ -102,35 +108,45 @@ export class Placement {
     return [...this.index.holders(prompt)].flatMap((account) => this.instances.get(account) ?? []);
   }
 
-  /** Prompt tokens that have to be computed where most of them are held. */
-  leastOwn(waiting: WaitingRequest): number {
-    const prompt = scopedPrompt(waiting.request);
-    const all = waiting.tokens.prompt;
-    if (prompt === null) return all;
-    let most = 0;
-    for (const account of this.index.holders(prompt)) {
-      most = Math.max(most, this.index.held(account, prompt).blocks);
+  /** Prompt tokens that have to be computed where most of them are held, by who serves. */
+  leastOwn({ request, measures }: WaitingRequest): Record<Ownership, number> {
+    const { own, shared } = measures;
+    const prompt = scopedPrompt(request);
+    const most = { own: 0, shared: 0 };
+    for (const account of prompt === null ? [] : this.index.holders(prompt)) {
+      const instance = this.instances.get(account);
+      if (prompt === null || instance === undefined) continue;
+      const who = ownershipOf(instance.agent.entry);
+      most[who] = Math.max(most[who], this.index.held(account, prompt).blocks);
     }
-    return ownTokens(waiting, most);
+    return {
+      own: ownTokens(request, { all: own.tokens.prompt, heldBlocks: most.own }),
+      shared: ownTokens(request, { all: shared.tokens.prompt, heldBlocks: most.shared }),
+    };
   }
 
   /** Prompt tokens that an instance would have to compute. */
-  ownTokens(waiting: WaitingRequest, { load }: EngineInstance): number {
-    const prompt = scopedPrompt(waiting.request);
-    if (prompt === null) return waiting.tokens.prompt;
-    return ownTokens(waiting, this.index.held(load.cache, prompt).blocks);
+  ownTokens(waiting: WaitingRequest, instance: EngineInstance): number {
+    const { request } = waiting;
+    const { prompt: all } = measureFor(waiting, instance).tokens;
+    const prompt = scopedPrompt(request);
+    if (prompt === null) return all;
+    const { blocks: heldBlocks } = this.index.held(instance.load.cache, prompt);
+    return ownTokens(request, { all, heldBlocks });
   }
 
   /** What a request is to an instance. */
-  order(waiting: WaitingRequest, { load }: EngineInstance): Order {
-    const { request, tokens } = waiting;
+  order(waiting: WaitingRequest, instance: EngineInstance): Order {
+    const { request } = waiting;
+    const { prompt: all, answer } = measureFor(waiting, instance).tokens;
     const prompt = scopedPrompt(request);
-    const expected = prompt === null ? nothingHeld : this.index.held(load.cache, prompt);
+    const { cache } = instance.load;
+    const expected = prompt === null ? nothingHeld : this.index.held(cache, prompt);
     return {
-      prompt: tokens.prompt,
-      own: ownTokens(waiting, expected.blocks),
+      prompt: all,
+      own: ownTokens(request, { all, heldBlocks: expected.blocks }),
       expected,
-      answer: tokens.answer,
+      answer,
       streams: request.stream !== false,
     };
   }
@@ -241,7 +257,7 @@ export class Placement {
   ): void {
     const { waiting, work, usage } = what;
     load.found(work, usage.cached ?? work.prompt - work.own);
-    const perBlock = tokensPerBlock(waiting);
+    const perBlock = tokensPerBlock(waiting.request, work.prompt);
     if (perBlock === 0) return;
     this.index.wrote(load.cache, usage.output / perBlock);
     const prompt = scopedPrompt(waiting.request);
@@ -280,18 +296,19 @@ function scopedPrompt({ project, model, prompt }: RoutedRequest): ScopedPrompt |
   return { scope: `${project.id}|${model.sha256 ?? model.id}`, blocks: prompt.blocks };
 }
 
-/** Estimated: the tokens of a body are spread evenly over its bytes. */
-function tokensPerBlock({ request, tokens }: WaitingRequest): number {
-  const { prompt, bodyBytes } = request;
+/** Estimated: the tokens of a body (`all`) are spread evenly over its bytes. */
+function tokensPerBlock({ prompt, bodyBytes }: RoutedRequest, all: number): number {
   if (prompt === undefined || bodyBytes === 0) return 0;
-  return (prompt.blockBytes * tokens.prompt) / bodyBytes;
+  return (prompt.blockBytes * all) / bodyBytes;
 }
 
-function ownTokens(waiting: WaitingRequest, heldBlocks: number): number {
-  const all = waiting.tokens.prompt;
+function ownTokens(
+  request: RoutedRequest,
+  { all, heldBlocks }: { all: number; heldBlocks: number },
+): number {
   if (heldBlocks === 0) return all;
   // An engine computes the last token of a prompt in any case.
-  return Math.max(1, Math.round(all - heldBlocks * tokensPerBlock(waiting)));
+  return Math.max(1, Math.round(all - heldBlocks * tokensPerBlock(request, all)));
 }
 
 /** What this very engine has written of an answer. */

@@ -1,6 +1,7 @@
 /**
  * How many tokens a request will take, before anybody has counted them: learned per endpoint from
- * what engines said of earlier requests, without parsing a body.
+ * what engines said of earlier requests, without parsing a body. Own and shared agents have one
+ * each (`limitBook`).
  *
  * The prompt is the body's length over a learned number of bytes per token (4 at first); the output
  * is the 90th percentile of earlier ones, out of a histogram whose bounds grow by √2 and whose old

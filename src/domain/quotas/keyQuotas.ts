@@ -22,6 +22,10 @@ export interface KeyHold {
   minute: LimitAccount;
   /** The day that it counts for: what comes back after midnight does not come to the next day. */
   day: DayCount;
+  /** The figure of a day; null: none. */
+  perDay: number | null;
+  /** What it was reckoned from. */
+  need: TokenNeed;
   tokens: number;
 }
 
@@ -68,7 +72,7 @@ export class KeyQuotas {
     const day = this.countOf(key.id, this.today);
     const { tokensPerDay: value } = key.quota;
     const left = value === null ? Infinity : value - day.tokens;
-    const tokens = minute.amountOf({ ...need, usual: Math.min(need.usual, left) });
+    const tokens = amountOf(need, { minute, left });
     const hit = minute.hit(tokens, nowMs);
     if (hit !== null) return { kind: 'over', hit };
     if (value !== null && tokens > left) {
@@ -79,7 +83,18 @@ export class KeyQuotas {
     minute.take(tokens, nowMs);
     day.tokens += tokens;
     this.holds += 1;
-    return { kind: 'held', hold: { minute, day, tokens } };
+    return { kind: 'held', hold: { minute, day, perDay: value, need, tokens } };
+  }
+
+  /** Who serves it counts otherwise than those who probably would have. */
+  restate(hold: KeyHold, { need, nowMs }: { need: TokenNeed; nowMs: number }): void {
+    if (need === hold.need) return;
+    const { minute, day, perDay } = hold;
+    const left = perDay === null ? Infinity : perDay - (day.tokens - hold.tokens);
+    const tokens = amountOf(need, { minute, left });
+    minute.change(tokens - hold.tokens, nowMs);
+    day.tokens += tokens - hold.tokens;
+    Object.assign(hold, { need, tokens });
   }
 
   /** Tokens of a day that were used and are not counted here; below zero: fewer than was said. */
@@ -136,6 +151,11 @@ export class KeyQuotas {
     }
     this.sweepAt = Math.max(minLimitAccounts, this.accounts.size * 2);
   }
+}
+
+/** What is guessed of it is no more than a minute holds, or is `left` of a day. */
+function amountOf(need: TokenNeed, of: { minute: LimitAccount; left: number }): number {
+  return of.minute.amountOf({ ...need, usual: Math.min(need.usual, of.left) });
 }
 
 function isSame(one: ApiKeyQuota, other: ApiKeyQuota): boolean {

@@ -1,5 +1,6 @@
 /**
- * What one project may use on one tier, and what it uses: two buckets and a count of what runs.
+ * What a project may use on one tier, or a key, and what it uses: two buckets and a count of what
+ * runs.
  *
  * Invariants
  * L1 `running` is the number of reservations that were taken and not settled yet.
@@ -7,7 +8,6 @@
  *    a debt, which holds back new requests and never a running one.
  */
 import { Allowance } from '../../lib/allowance.ts';
-import type { Claim, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 
 /** Figures of an account; null: not limited. */
@@ -76,9 +76,6 @@ interface Ahead {
 
 const nobody: Ahead = { requests: 0, tokens: 0 };
 
-/** Weight of the newest in what a claim of an account usually holds its slot for. */
-const serviceWeight = 0.1;
-
 interface Bucket {
   figure: number;
   burst: number;
@@ -86,15 +83,6 @@ interface Bucket {
 }
 
 export class LimitAccount {
-  /** Requests that wait because of it. */
-  readonly heldBack = new Set<WaitingRequest>();
-  /** Those whose slots its reservations are for: of them the outlook says when they end. */
-  readonly claims = new Set<Claim>();
-  /** Moving mean of how long a claim holds its slot; 0: none has ended yet. */
-  serviceMs = 0;
-  /** When the first of them may go on, by time alone. */
-  wakeAtMs = Infinity;
-  heapIndex = -1;
   running = 0;
   private readonly concurrent: number | null;
   private readonly requests: Bucket | null;
@@ -144,6 +132,12 @@ export class LimitAccount {
     this.tokens?.allowance.owe(tokens, nowMs);
   }
 
+  /** A reservation becomes one of so many tokens more; below zero: fewer. */
+  change(tokens: number, nowMs: number): void {
+    if (tokens > 0) this.tokens?.allowance.owe(tokens, nowMs);
+    else this.tokens?.allowance.give(-tokens, nowMs);
+  }
+
   /** L1, L2. The end of a reservation of so many tokens. */
   settle(reservation: { tokens: number; spent: Spent; nowMs: number }): void {
     const { tokens, spent, nowMs } = reservation;
@@ -153,19 +147,13 @@ export class LimitAccount {
     this.tokens?.allowance.give(tokens - (spent === 'nothing' ? 0 : spent), nowMs);
   }
 
-  /** A claim has held its slot for so long, and was not in vain. */
-  served(heldMs: number): void {
-    const old = this.serviceMs === 0 ? heldMs : this.serviceMs;
-    this.serviceMs = old + serviceWeight * (heldMs - old);
-  }
-
   rates(nowMs: number): Rates {
     return { requests: rateOf(this.requests, nowMs), tokens: rateOf(this.tokens, nowMs) };
   }
 
   /** Whether it says nothing that a new one would not say. */
   isIdle(nowMs: number): boolean {
-    if (this.running > 0 || this.heldBack.size > 0) return false;
+    if (this.running > 0) return false;
     return [this.requests, this.tokens].every(
       (one) => one === null || one.allowance.left(nowMs) >= one.burst,
     );

@@ -22,7 +22,6 @@ import type { BudgetStop } from '../metering/budget.ts';
 import type { AgentEntry } from '../directory.ts';
 import { DeadlineHeap } from '../waiting/deadlineHeap.ts';
 import {
-  LimitAccount,
   leaseOfEverything,
   tighter,
   type LimitFigures,
@@ -32,20 +31,22 @@ import {
   type Spent,
 } from './limitAccount.ts';
 import { KeyQuotas } from './keyQuotas.ts';
+import { ProjectAccount } from './projectAccount.ts';
+import { burstOfMinute, leastBytesPerToken, minLimitAccounts } from '../limits.ts';
 import {
-  burstOfMinute,
-  leastBytesPerToken,
-  leastOwnBytesPerToken,
-  minLimitAccounts,
-} from '../limits.ts';
-import { servingTier, type RoutedRequest, type Stage } from '../agents/matching.ts';
-import type { Claim, WaitingRequest } from '../scheduler/schedulerState.ts';
+  ownershipOf,
+  servingTier,
+  type Ownership,
+  type RoutedRequest,
+  type Stage,
+} from '../agents/matching.ts';
+import { measureFor, type Claim, type WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { TierSlug, TierTable } from '../tiers/tiers.ts';
 import { TokenEstimates, type RequestSize, type TokenNeed } from '../prediction/tokenEstimates.ts';
 
 /** What a claim holds of an account. */
 export interface Reservation {
-  account: LimitAccount;
+  account: ProjectAccount;
   tokens: number;
   /** Of the answer: what was written where other limits hold, and is not to be paid for here. */
   before: number;
@@ -56,19 +57,20 @@ export interface Reservation {
 /** A tier, or what a project's own agents serve. */
 type AccountName = TierSlug | 'own';
 
-type Accounts = Partial<Record<AccountName, LimitAccount>>;
+type Accounts = Partial<Record<AccountName, ProjectAccount>>;
 
 export class LimitBook {
   private readonly tiers: TierTable;
   private readonly lease: LimitLease;
-  private readonly estimates = new TokenEstimates();
+  /** Apart: a project's own agents may tell what they like of the requests that they serve. */
+  private readonly estimates = { own: new TokenEstimates(), shared: new TokenEstimates() };
   private readonly keys: KeyQuotas;
   private readonly projects = new Map<string, Accounts>();
-  private readonly heap = new DeadlineHeap<LimitAccount>();
+  private readonly heap = new DeadlineHeap<ProjectAccount>();
   /** Those that may have room for requests that they hold back. */
-  private readonly improved = new Set<LimitAccount>();
+  private readonly improved = new Set<ProjectAccount>();
   /** Those with as many running as they may have, as of this event. */
-  private readonly full = new Set<LimitAccount>();
+  private readonly full = new Set<ProjectAccount>();
   /** Let go at this time already: each is tried once. */
   private readonly letGo = new Set<WaitingRequest>();
   /** L6: by the id of the project or key. */
@@ -90,15 +92,16 @@ export class LimitBook {
     this.letGo.clear();
   }
 
-  /** Tokens to set aside for a request. */
-  estimate(request: RoutedRequest): TokenNeed {
-    return this.estimates.need(sizeOf(request));
+  /** Tokens to set aside for a request, by who serves it. */
+  estimate(request: RoutedRequest): Record<Ownership, TokenNeed> {
+    const size = sizeOf(request);
+    const { own, shared } = this.estimates;
+    return { own: own.need(size), shared: shared.need(size) };
   }
 
   /** L5. What the key of a new request has no quota for; null: it holds its part now. */
-  holdKey(waiting: WaitingRequest): LimitHit | null {
+  holdKey(waiting: WaitingRequest, need: TokenNeed): LimitHit | null {
     const { key, startedAtMs = 0 } = waiting.request;
-    const { tokens: need } = waiting;
     const outcome = this.keys.hold(key, { need, nowMs: this.nowMs, startedAtMs });
     if (outcome.kind === 'over') return outcome.hit;
     waiting.keyHold = outcome.hold;
@@ -116,11 +119,15 @@ export class LimitBook {
    * it holds.
    */
   release(waiting: WaitingRequest, { slotFree }: { slotFree: boolean }): void {
-    const { left, delivered, tokens } = waiting;
+    const { left, delivered } = waiting;
     waiting.left = null;
     this.forget(waiting);
     if (left !== null && slotFree) this.settleAccount(left);
-    this.settleKey(waiting, delivered === null ? 'nothing' : tokens.prompt + delivered);
+    const cost = left === null ? 'nothing' : measureFor(waiting, left.instance).tokens.prompt;
+    this.settleKey(
+      waiting,
+      delivered === null || cost === 'nothing' ? 'nothing' : cost + delivered,
+    );
   }
 
   /** What a key has left of its quota. */
@@ -138,7 +145,7 @@ export class LimitBook {
     }
     if (isItsOwn(waiting, account)) return true;
     const isFull = this.full.has(account);
-    const hit = isFull ? null : account.hit(amountOf(waiting, account), this.nowMs);
+    const hit = isFull ? null : account.hit(account.amountFor(waiting), this.nowMs);
     if (hit === null && !isFull) return true;
     // As long as nobody leaves, whoever asks next need not be looked at: its size makes no
     // difference.
@@ -166,8 +173,11 @@ export class LimitBook {
       return kept;
     }
     if (left !== null) this.settleAccount(left);
-    const tokens = amountOf(waiting, account);
+    const tokens = account.amountFor(waiting);
     account.take(tokens, this.nowMs);
+    const { keyHold, measures } = waiting;
+    const { tokens: need } = measures[account.ownership];
+    if (keyHold !== null) this.keys.restate(keyHold, { need, nowMs: this.nowMs });
     return { account, tokens, before: delivered ?? 0, spent: 'nothing' };
   }
 
@@ -177,17 +187,18 @@ export class LimitBook {
   }
 
   /** From here on it costs something, whoever goes on. */
-  firstByte({ reservation, waiting }: Claim): void {
-    if (reservation?.spent === 'nothing') reservation.spent = waiting.tokens.prompt;
+  firstByte({ reservation, waiting, instance }: Claim): void {
+    if (reservation?.spent === 'nothing')
+      reservation.spent = measureFor(waiting, instance).tokens.prompt;
   }
 
   /** L7. The attempt of a claim has failed; `broke`: after the first byte. */
   failed(claim: Claim, { broke }: { broke: boolean }): void {
-    const { waiting, reservation } = claim;
+    const { waiting, reservation, instance } = claim;
     waiting.left = claim;
     if (!broke || reservation === null) return;
     const written = Math.max(0, (waiting.delivered ?? 0) - reservation.before);
-    reservation.spent = waiting.tokens.prompt + written;
+    reservation.spent = measureFor(waiting, instance).tokens.prompt + written;
   }
 
   /** L1. The slot of a claim is free: what it held goes back, but for what was spent. */
@@ -201,18 +212,19 @@ export class LimitBook {
     if (typeof spent === 'string') return;
     const { endpointId, bodyBytes, hasMedia } = sizeOf(waiting.request);
     const { input, output } = spent;
-    // A project's own agents say what they like, and its next request may go to shared ones.
-    const isOwn = instance.agent.entry.projectId !== null;
-    const most = bodyBytes / (isOwn ? leastOwnBytesPerToken : leastBytesPerToken);
-    const told = hasMedia ? 0 : Math.min(input, most);
-    this.estimates.learn(endpointId, { bodyBytes, input: told, output });
+    const told = hasMedia ? 0 : Math.min(input, bodyBytes / leastBytesPerToken);
+    this.estimates[ownershipOf(instance.agent.entry)].learn(endpointId, {
+      bodyBytes,
+      input: told,
+      output,
+    });
   }
 
   /** The limit that is in the way of a request there; null: none. */
   hitOn(name: AccountName, waiting: WaitingRequest): LimitHit | null {
     const account = this.accountOf(waiting.request, name);
     if (isItsOwn(waiting, account)) return null;
-    return account.hit(amountOf(waiting, account), this.nowMs);
+    return account.hit(account.amountFor(waiting), this.nowMs);
   }
 
   /** L6. The end of a stop lets those go on that it held back. */
@@ -236,7 +248,7 @@ export class LimitBook {
   }
 
   /** What a project may use on a tier of shared agents. */
-  accountOn(tier: TierSlug, request: RoutedRequest): LimitAccount {
+  accountOn(tier: TierSlug, request: RoutedRequest): ProjectAccount {
     return this.accountOf(request, tier);
   }
 
@@ -288,7 +300,7 @@ export class LimitBook {
   }
 
   /** The first in line of those that an account holds back, as many as it has room for. */
-  private fitting(account: LimitAccount): WaitingRequest[] {
+  private fitting(account: ProjectAccount): WaitingRequest[] {
     const { nowMs } = this;
     const found: WaitingRequest[] = [];
     const ahead = { requests: 0, tokens: 0 };
@@ -297,7 +309,7 @@ export class LimitBook {
       // Those with something of their own have been tried: they stand before all that came since.
       if (!isOwn && waiting.order > 0 && !account.hasSlot(nowMs, ahead)) break;
       if (this.letGo.has(waiting)) continue;
-      const amount = amountOf(waiting, account);
+      const amount = account.amountFor(waiting);
       if (!isOwn && account.hit(amount, nowMs, ahead) !== null) continue;
       found.push(waiting);
       this.letGo.add(waiting);
@@ -309,11 +321,11 @@ export class LimitBook {
   }
 
   /** Nobody whom it holds back fits now: the least of them may when time has filled it. */
-  private holdOn(account: LimitAccount): void {
+  private holdOn(account: ProjectAccount): void {
     this.improved.delete(account);
     if (account.heldBack.size === 0) return;
     let least = Infinity;
-    for (const waiting of account.heldBack) least = Math.min(least, amountOf(waiting, account));
+    for (const waiting of account.heldBack) least = Math.min(least, account.amountFor(waiting));
     account.wakeAtMs = this.nowMs + (account.hit(least, this.nowMs)?.waitMs ?? Infinity);
     this.heap.put(account);
   }
@@ -358,7 +370,7 @@ export class LimitBook {
 
   private holdBack(
     waiting: WaitingRequest,
-    { account, wakeAtMs }: { account: LimitAccount; wakeAtMs: number },
+    { account, wakeAtMs }: { account: ProjectAccount; wakeAtMs: number },
   ): void {
     const isFirst = account.heldBack.size === 0;
     if (account.heldBack.has(waiting) && account.wakeAtMs <= wakeAtMs) return;
@@ -369,14 +381,16 @@ export class LimitBook {
     this.heap.put(account);
   }
 
-  private accountOf(request: RoutedRequest, name: AccountName): LimitAccount {
+  private accountOf(request: RoutedRequest, name: AccountName): ProjectAccount {
     const { id } = request.project;
     const ofProject = this.projects.get(id);
     const known = ofProject?.[name];
     if (known !== undefined) return known;
     this.sweepIdle();
     const { lease, nowMs } = this;
-    const account = new LimitAccount({ figures: this.figuresOf(name), lease, nowMs });
+    const ownership = name === 'own' ? 'own' : 'shared';
+    const figures = this.figuresOf(name);
+    const account = new ProjectAccount({ ownership, figures, lease, nowMs });
     this.projects.set(id, { ...this.projects.get(id), [name]: account });
     this.accounts += 1;
     return account;
@@ -405,12 +419,8 @@ export class LimitBook {
   }
 }
 
-/** What it would set aside on an account: its prompt, and what its answer still may have. */
-const amountOf = ({ tokens, delivered }: WaitingRequest, account: LimitAccount): number =>
-  account.amountOf(tokens, delivered ?? 0);
-
 /** L7. */
-const isItsOwn = ({ left }: WaitingRequest, account: LimitAccount): boolean =>
+const isItsOwn = ({ left }: WaitingRequest, account: ProjectAccount): boolean =>
   left !== null && left.reservation?.account === account;
 
 /** Mostly they stand in it already: those who came first were held back first. */
@@ -431,6 +441,6 @@ function accountName(
   request: RoutedRequest,
   { agent, stage }: { agent: AgentEntry; stage: Stage },
 ): AccountName {
-  if (agent.projectId !== null) return 'own';
+  if (ownershipOf(agent) === 'own') return 'own';
   return servingTier(request, stage) ?? request.endpoint.tier;
 }

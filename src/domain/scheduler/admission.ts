@@ -87,12 +87,19 @@ export function stopVerdict(
 }
 
 /** Why the quota of its key refuses a request, whoever would serve it; null: it holds its part. */
-export function quotaRefusal(limits: LimitBook, waiting: WaitingRequest): ArrivalRefusal | null {
-  const hit = limits.holdKey(waiting);
+export function quotaRefusal(
+  fleet: Fleet,
+  { waiting, limits }: { waiting: WaitingRequest; limits: LimitBook },
+): ArrivalRefusal | null {
+  const { request, measures } = waiting;
+  if (request.key === null || request.key.quota === null) return null;
+  // As those count who will probably serve it; whoever does so puts it right.
+  const isOwn = ownAgentsServe(fleet, waiting) || sharedTiers(fleet, request).length === 0;
+  const hit = limits.holdKey(waiting, measures[isOwn ? 'own' : 'shared'].tokens);
   if (hit === null) return null;
   const { waitMs: expectedWaitMs } = hit;
   const verdict = { kind: 'rate_limit_exceeded', hit, tier: null, expectedWaitMs } as const;
-  return { verdict, rates: limits.ratesOfKey(waiting.request) };
+  return { verdict, rates: limits.ratesOfKey(request) };
 }
 
 const waitOf = (hit: LimitHit): number => hit.waitMs ?? 0;

@@ -10,7 +10,12 @@ import type { LimitBook } from '../quotas/limitBook.ts';
 import { agentExclusion, hasAbilities, type Stage } from '../agents/matching.ts';
 import type { Nearness } from '../agents/regionMap.ts';
 import type { Origin, Regions } from '../agents/regions.ts';
-import type { EngineInstance, InstancePool, WaitingRequest } from './schedulerState.ts';
+import {
+  measureFor,
+  type EngineInstance,
+  type InstancePool,
+  type WaitingRequest,
+} from './schedulerState.ts';
 import type { Room } from '../placing/instanceLoad.ts';
 import { maxSampled, maxScored } from './limits.ts';
 import type { Placement } from '../placing/placement.ts';
@@ -126,7 +131,8 @@ export function claimExclusion(
 ): OutReason | null {
   const { waiting, stage, limits, failures, placement, room, nowMs } = where;
   const { request, tried } = waiting;
-  if (!instance.load.hasRoom(waiting.tokens, { room, nowMs })) return 'no_room';
+  const { tokens } = measureFor(waiting, instance);
+  if (!instance.load.hasRoom(tokens, { room, nowMs })) return 'no_room';
   if (instance.agent.nonce !== instance.nonce) return 'not_active';
   const byWho = agentExclusion(instance.agent.entry, { request, stage });
   if (byWho !== null) return byWho;
@@ -147,11 +153,12 @@ function isKeptForShort(
 ): boolean {
   const { waiting, placement, nowMs } = where;
   const { pools } = instance;
-  waiting.longFrom ??= Math.max(...pools.map(({ long }) => long.fromTokens));
-  if (waiting.tokens.prompt < waiting.longFrom || waiting.order < 0) return false;
-  if (nowMs >= (waiting.keptUntilMs ?? Infinity)) return false;
+  const measure = measureFor(waiting, instance);
+  measure.longFrom ??= Math.max(...pools.map(({ long }) => long.fromTokens));
+  if (measure.tokens.prompt < measure.longFrom || waiting.order < 0) return false;
+  if (nowMs >= (measure.keptUntilMs ?? Infinity)) return false;
   if (!pools.every((pool) => isKept(pool, where, instance))) return false;
-  return placement.ownTokens(waiting, instance) >= waiting.longFrom;
+  return placement.ownTokens(waiting, instance) >= measure.longFrom;
 }
 
 function isKept(

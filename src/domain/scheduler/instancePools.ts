@@ -8,8 +8,8 @@
  *    that.
  * P2 A pool exists exactly while it has an instance or somebody waits in it.
  */
-import { scopesFor, scopesOf } from '../agents/agentIndex.ts';
-import type { RoutedRequest, Stage } from '../agents/matching.ts';
+import { ownershipIn, scopesFor, scopesOf } from '../agents/agentIndex.ts';
+import type { Ownership, RoutedRequest, Stage } from '../agents/matching.ts';
 import { instanceKey, nothingYet } from './schedulerState.ts';
 import type { EngineInstance, InstancePool, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import { maxScored } from './limits.ts';
@@ -160,26 +160,20 @@ export class InstancePools {
     else this.refresh(instance);
   }
 
-  /**
-   * It stands in its pools from now on. Any of their instances says how long it takes (B1), where
-   * nothing of it is cached: it is kept from these.
-   */
+  /** It stands in its pools from now on, or in more of them. */
   waits(waiting: WaitingRequest): void {
-    const { own, counted } = waiting;
-    const { prompt } = waiting.tokens;
-    let [longestMs, longFrom] = [0, 0];
-    for (const { pool } of waiting.places) {
+    const { places, measures } = waiting;
+    for (const { pool, place } of waiting.counted ? [] : places) {
       const [instance] = pool.instances;
       if (instance === undefined) continue;
-      longestMs = Math.max(longestMs, instance.load.prefillMs({ prompt, own: prompt }));
-      longFrom = Math.max(longFrom, pool.long.fromTokens);
-      const ms = instance.load.prefillMs({ prompt, own });
-      if (!counted) this.came(pool, { tokens: own, ms, waits: true });
+      const { own: tokens } = place;
+      const { prompt } = measures[pool.ownership].tokens;
+      const ms = instance.load.prefillMs({ prompt, own: tokens });
+      this.came(pool, { tokens, ms, waits: true });
     }
     waiting.counted = true;
-    waiting.longFrom ??= longFrom;
-    const isLong = prompt >= waiting.longFrom;
-    waiting.keptUntilMs = waiting.arrivedAtMs + (isLong ? patience * longestMs : 0);
+    keep(waiting, 'own');
+    keep(waiting, 'shared');
   }
 
   private came(pool: InstancePool, offered: Offered): void {
@@ -318,6 +312,7 @@ export class InstancePools {
     if (known !== undefined) return known;
     const pool: InstancePool = {
       key,
+      ownership: ownershipIn(scope),
       instances: new Set(),
       open: new OpenInstances(),
       slots: 0,
@@ -329,6 +324,25 @@ export class InstancePools {
     this.pools.set(key, pool);
     return pool;
   }
+}
+
+/**
+ * Until when its prompt, if it is long, is kept to some instances of the pools that it stands in.
+ * Any of these says how long it takes (B1), where nothing of it is cached: it is kept from these.
+ */
+function keep({ places, measures, arrivedAtMs }: WaitingRequest, of: Ownership): void {
+  const measure = measures[of];
+  const { prompt } = measure.tokens;
+  let [longestMs, longFrom] = [0, 0];
+  for (const { pool } of places) {
+    const [instance] = pool.instances;
+    if (instance === undefined || pool.ownership !== of) continue;
+    longestMs = Math.max(longestMs, instance.load.prefillMs({ prompt, own: prompt }));
+    longFrom = Math.max(longFrom, pool.long.fromTokens);
+  }
+  if (longFrom > 0) measure.longFrom ??= longFrom;
+  const isLong = measure.longFrom !== null && prompt >= measure.longFrom;
+  measure.keptUntilMs = arrivedAtMs + (isLong ? patience * longestMs : 0);
 }
 
 const isSame = (some: readonly string[], others: readonly string[]): boolean =>

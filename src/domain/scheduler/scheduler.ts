@@ -189,7 +189,7 @@ export class Scheduler {
   private arrive(request: RoutedRequest): void {
     const { fleet, limits, queue, nowMs } = this;
     const waiting = queue.newcomer(request, nowMs);
-    const byKey = quotaRefusal(limits, waiting);
+    const byKey = quotaRefusal(fleet, { waiting, limits });
     if (byKey === null && this.tryClaim(waiting)) return;
     const refusal = byKey ?? arrivalRefusal(fleet, { waiting, limits, queue, nowMs });
     if (refusal === null) queue.add(waiting);

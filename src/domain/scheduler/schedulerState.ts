@@ -3,10 +3,10 @@
  * waiting requests meet, and the claims that tie a running request to a slot.
  */
 import type { AgentEntry } from '../directory.ts';
-import type { LimitAccount } from '../quotas/limitAccount.ts';
+import type { ProjectAccount } from '../quotas/projectAccount.ts';
 import type { KeyHold } from '../quotas/keyQuotas.ts';
 import type { Reservation } from '../quotas/limitBook.ts';
-import type { RoutedRequest, Stage } from '../agents/matching.ts';
+import { ownershipOf, type Ownership, type RoutedRequest, type Stage } from '../agents/matching.ts';
 import type { FairAccount } from '../waiting/fairQueue.ts';
 import type { InstanceLoad } from '../placing/instanceLoad.ts';
 import type { LongPrompts } from '../placing/longPrompts.ts';
@@ -97,6 +97,8 @@ export interface EngineInstance {
 /** Instances of one model in one scope, and the requests that wait for one of them. */
 export interface InstancePool {
   key: string;
+  /** Of all its agents: its tokens are as these count. */
+  ownership: Ownership;
   instances: Set<EngineInstance>;
   /** Those that are open: with a slot to use, and a short backlog. */
   open: OpenInstances;
@@ -109,32 +111,35 @@ export interface InstancePool {
   serviceMs: number;
 }
 
+/** What a request is to agents that are all own or all shared. Tokens are as these count. */
+export interface Measure {
+  /** What is set aside for it, as estimated on arrival. */
+  tokens: TokenNeed;
+  /** From how many tokens to be computed its prompt counts as long; null: nobody asked yet. */
+  longFrom: number | null;
+  /** Until when it is kept to some instances, if its prompt is long; null: it does not wait yet. */
+  keptUntilMs: number | null;
+}
+
 /** A request between arrival and its claim, or between a failed claim and the next. */
 export interface WaitingRequest {
   request: RoutedRequest;
   projectId: string;
   /** Arrivals count up from 1; retries are below zero, in the same order, and go first. */
   order: number;
-  /** Prompt tokens to be computed, where most of them are cached, when it began to wait. */
-  own: number;
   /** It was counted as having come, where it waits or is served. */
   counted: boolean;
-  /** From how many tokens to be computed its prompt counts as long; null: nobody asked yet. */
-  longFrom: number | null;
-  /** Until when it is kept to some instances, if its prompt is long; null: it does not wait yet. */
-  keptUntilMs: number | null;
+  measures: Readonly<Record<Ownership, Measure>>;
   /** What its project was served by shared agents, while it waits or runs on them. */
   fair: FairAccount | null;
   /** The account among whose requests it counts as waiting; null: not for shared agents. */
   waitsIn: FairAccount | null;
   arrivedAtMs: number;
   deadlineMs: number;
-  /** Tokens that are set aside for it, as estimated on arrival. */
-  tokens: TokenNeed;
   /** What it holds of its key's quota, from its arrival to its end; null: nothing. */
   keyHold: KeyHold | null;
   /** Limits that keep it from slots that are free (L3). */
-  heldBackBy: Set<LimitAccount>;
+  heldBackBy: Set<ProjectAccount>;
   /** When shared agents open; null = never, or already open. */
   fallbackAtMs: number | null;
   stages: Stage[];
@@ -159,6 +164,10 @@ export interface WaitingRequest {
   wakeAtMs: number;
   heapIndex: number;
 }
+
+/** What a request is to an instance. */
+export const measureFor = ({ measures }: WaitingRequest, { agent }: EngineInstance): Measure =>
+  measures[ownershipOf(agent.entry)];
 
 /** A slot that a request holds. */
 export interface Claim {

@@ -24,16 +24,18 @@ import {
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
-import type { LimitAccount, LimitHit } from '../quotas/limitAccount.ts';
+import type { LimitHit } from '../quotas/limitAccount.ts';
+import type { ProjectAccount } from '../quotas/projectAccount.ts';
 import type { QueueOutlook } from '../waiting/queueOutlook.ts';
 import type { Explanation, Verdict } from './schedulerEvents.ts';
-import type {
-  AgentGroup,
-  Claim,
-  EngineInstance,
-  KnownAgent,
-  ModelProgress,
-  WaitingRequest,
+import {
+  measureFor,
+  type AgentGroup,
+  type Claim,
+  type EngineInstance,
+  type KnownAgent,
+  type ModelProgress,
+  type WaitingRequest,
 } from './schedulerState.ts';
 import type { TierSlug } from '../tiers/tiers.ts';
 
@@ -81,7 +83,9 @@ function noHope(
 ): 'microvm' | 'bound_agents_dead' | 'no_agents' | null {
   const { endpoint, project } = request;
   if (endpoint.minimumIsolation === 'microvm') return 'microvm';
-  const bound = isPopulated(fleet.agents.group(`e:${endpoint.id}`));
+  const bound =
+    isPopulated(fleet.agents.group(`e:${endpoint.id}`)) ||
+    isPopulated(fleet.agents.group(`s:${endpoint.id}`));
   if (endpoint.exclusive) return bound ? null : 'bound_agents_dead';
   if (bound || isPopulated(fleet.agents.ofProject(project.id))) return null;
   const tier = fallbackTier(request);
@@ -211,10 +215,9 @@ export function triedKey(agent: { entry: { id: string }; life: number }): string
 function heldBy(
   waiting: WaitingRequest,
   nowMs: number,
-): { account: LimitAccount; hit: LimitHit } | null {
-  const { heldBackBy, tokens, delivered } = waiting;
-  for (const account of heldBackBy) {
-    const hit = account.hit(account.amountOf(tokens, delivered ?? 0), nowMs);
+): { account: ProjectAccount; hit: LimitHit } | null {
+  for (const account of waiting.heldBackBy) {
+    const hit = account.hit(account.amountFor(waiting), nowMs);
     if (hit !== null) return { account, hit };
   }
   return null;
@@ -294,8 +297,7 @@ export function sharedTiers(fleet: Fleet, request: RoutedRequest): TierSlug[] {
 
 /** Whether the operator has bound shared agents to the request's endpoint. */
 export function hasBoundShared(fleet: Fleet, { endpoint }: RoutedRequest): boolean {
-  const bound = fleet.agents.group(`e:${endpoint.id}`, endpoint.tier)?.members ?? [];
-  return [...bound].some(({ entry }) => entry.projectId === null);
+  return isPopulated(fleet.agents.group(`s:${endpoint.id}`, endpoint.tier));
 }
 
 /**
@@ -305,7 +307,7 @@ export function hasBoundShared(fleet: Fleet, { endpoint }: RoutedRequest): boole
 export function expectedWaitMs(
   fleet: Fleet,
   request: RoutedRequest,
-  full: LimitAccount | null = null,
+  full: ProjectAccount | null = null,
 ): number | null {
   const { pools, outlook } = fleet;
   const { nowMs } = pools;
@@ -345,6 +347,7 @@ export function agentsToExplain(
   const groups: [AgentGroup | undefined, Stage][] = [
     [fleet.agents.ofProject(request.project.id), 'own'],
     [fleet.agents.group(`e:${request.endpoint.id}`), 'own'],
+    [fleet.agents.group(`s:${request.endpoint.id}`), 'own'],
     [fleet.agents.group('s'), 'shared'],
   ];
   const found = new Map<string, { agent: KnownAgent; stage: Stage }>();
@@ -386,6 +389,7 @@ function isFull(
   { waiting, nowMs }: { waiting: WaitingRequest; nowMs: number },
 ): boolean {
   const { inFlight, slots, pools, load } = instance;
-  if (inFlight >= slots || !load.hasRoom(waiting.tokens, { room: 'of_use', nowMs })) return true;
+  const { tokens } = measureFor(waiting, instance);
+  if (inFlight >= slots || !load.hasRoom(tokens, { room: 'of_use', nowMs })) return true;
   return inFlight > 0 && pools.every(({ open }) => !open.has(instance));
 }

@@ -6,6 +6,7 @@ import { PoolQueue, type Place, type Queued } from './poolQueue.ts';
 
 interface Item extends Queued {
   id: string;
+  own: number;
 }
 
 let made = 0;
@@ -21,6 +22,8 @@ const item = (over: Partial<Item> & { id: string }): Item => {
     ...over,
   };
 };
+
+const insert = (queue: PoolQueue<Item>, one: Item): Place<Item> => queue.insert(one, one.own);
 
 const takeAll = (
   queue: PoolQueue<Item>,
@@ -53,7 +56,7 @@ test('a long prompt goes before a short one that came a little later', () => {
     item({ id: 'long', own: 9000 }),
     item({ id: 'short', own: 100, arrivedAtMs: 500 }),
     item({ id: 'middle', own: 3000, arrivedAtMs: 200 }),
-  ].map((one) => queue.insert(one));
+  ].map((one) => insert(queue, one));
   assert.deepEqual(takeAll(queue, places), ['short', 'middle', 'long']);
 });
 
@@ -63,7 +66,7 @@ test('a long prompt waits for ever behind short ones', () => {
   const places = [
     item({ id: 'long', own: 9000 }),
     item({ id: 'late', own: 100, arrivedAtMs: 100_000, deadlineMs: 1e9 }),
-  ].map((one) => queue.insert(one));
+  ].map((one) => insert(queue, one));
   assert.deepEqual(takeAll(queue, places), ['long', 'late']);
 });
 
@@ -72,7 +75,7 @@ test('before anything was learned, somebody with a later deadline is served firs
   const places = [
     item({ id: 'patient', own: 1, deadlineMs: 30_000 }),
     item({ id: 'hurried', own: 9000, arrivedAtMs: 10, deadlineMs: 2000 }),
-  ].map((one) => queue.insert(one));
+  ].map((one) => insert(queue, one));
   assert.deepEqual(takeAll(queue, places), ['hurried', 'patient']);
 });
 
@@ -85,7 +88,7 @@ test('a project that was served more goes first, or its retries do', () => {
     item({ id: 'retry', projectId: 'rich', own: 90_000, order: -1 }),
     item({ id: 'retry of poor', projectId: 'poor', own: 90_000, order: -1 }),
     item({ id: 'older retry', projectId: 'poor', own: 90_000, order: -2 }),
-  ].map((one) => queue.insert(one));
+  ].map((one) => insert(queue, one));
   const counters = { rich: 500, poor: 3 };
   const order = ['older retry', 'retry of poor', 'poor', 'retry', 'rich'];
   assert.deepEqual(takeAll(queue, places, { counters }), order);
@@ -96,7 +99,7 @@ test('a project with nobody for this instance keeps the others from it', () => {
   const places = [
     item({ id: 'one', projectId: 'poor' }),
     item({ id: 'two', projectId: 'rich' }),
-  ].map((one) => queue.insert(one));
+  ].map((one) => insert(queue, one));
   const counters = { rich: 500 };
   const passes = ({ id }: Item): boolean => id === 'two';
   assert.deepEqual(takeAll(queue, places, { counters, passes }), ['two']);
@@ -110,7 +113,7 @@ test('one that can still make its deadline is let run into it; one that cannot g
     ...[0, 1, 2, 3].map((n) => item({ id: `short ${n}`, own: 10, arrivedAtMs: nowMs })),
     item({ id: 'hopeless', own: 40_000 }),
     item({ id: 'urgent', own: 8000, deadlineMs: 30_500 }),
-  ].map((one) => queue.insert(one));
+  ].map((one) => insert(queue, one));
   const taken = takeAll(queue, places, { nowMs });
   assert.ok(taken.indexOf('urgent') < 3, taken.join());
   assert.equal(taken.at(-1), 'hopeless');
@@ -129,7 +132,8 @@ test('a place is lost, or an order, when ageing changes or somebody leaves', () 
       const queue = new PoolQueue<Item>();
       queue.age(before);
       const places = all.map(({ own, arrivedAtMs, project }, n) =>
-        queue.insert(
+        insert(
+          queue,
           item({ id: `${n}`, own, arrivedAtMs, projectId: `p${project}`, order: n + 1 }),
         ),
       );
@@ -140,7 +144,7 @@ test('a place is lost, or an order, when ageing changes or somebody leaves', () 
       });
       assert.equal(queue.size, stay.length);
       for (const { byKey, byDeadline } of queue.waitingProjects()) {
-        const keys = byKey.map(({ item: one }) => queue.keyOf(one));
+        const keys = byKey.map(({ item: one }) => queue.keyOf(one, one.own));
         assert.deepEqual(
           keys,
           keys.toSorted((one, other) => one - other),
@@ -166,7 +170,7 @@ test('a retry that cannot go here keeps its project from having its turn', () =>
     item({ id: 'elsewhere', projectId: 'a', order: -2 }),
     item({ id: 'newcomer', projectId: 'a' }),
     item({ id: 'retry', projectId: 'b', order: -1 }),
-  ].map((one) => queue.insert(one));
+  ].map((one) => insert(queue, one));
   const passes = ({ id }: Item): boolean => id !== 'elsewhere';
   assert.deepEqual(takeAll(queue, places, { counters: { b: 5 }, passes }), ['newcomer', 'retry']);
 });
@@ -174,11 +178,11 @@ test('a retry that cannot go here keeps its project from having its turn', () =>
 test('of two queues of one project only the first in a list is served', () => {
   const [known, fresh] = [new PoolQueue<Item>(), new PoolQueue<Item>()];
   known.age(0.1);
-  known.insert(item({ id: 'long', own: 9000 }));
-  known.insert(item({ id: 'short', own: 100, arrivedAtMs: 200 }));
+  insert(known, item({ id: 'long', own: 9000 }));
+  insert(known, item({ id: 'short', own: 100, arrivedAtMs: 200 }));
   // Nothing is known in this one: its keys are deadlines.
-  fresh.insert(item({ id: 'middle', own: 3000, arrivedAtMs: 100 }));
-  fresh.insert(item({ id: 'other', projectId: 'b', own: 1 }));
+  insert(fresh, item({ id: 'middle', own: 3000, arrivedAtMs: 100 }));
+  insert(fresh, item({ id: 'other', projectId: 'b', own: 1 }));
   for (const queues of [
     [known, fresh],
     [fresh, known],
@@ -210,8 +214,8 @@ test('of two queues of one project only the first in a list is served', () => {
 test('a project with large requests is passed over for ever by those that fit', () => {
   const queue = new PoolQueue<Item>();
   queue.age(0.1);
-  const large = queue.insert(item({ id: 'large', projectId: 'poor', own: 12_000 }));
-  queue.insert(item({ id: 'small', projectId: 'rich', own: 100, arrivedAtMs: 20_000 }));
+  const large = insert(queue, item({ id: 'large', projectId: 'poor', own: 12_000 }));
+  insert(queue, item({ id: 'small', projectId: 'rich', own: 100, arrivedAtMs: 20_000 }));
   const next = (nowMs: number, fits: (one: Item) => boolean): string | undefined =>
     nextTurn<Item>({
       queues: [queue],
@@ -249,7 +253,7 @@ test('who waited meanwhile is taken for another project, or forgotten', () => {
         }
         const place = waiting.findIndex((one) => one.item.projectId === projectId);
         if (leaves && place >= 0) waiting.splice(place, 1).forEach((one) => queue.remove(one));
-        else waiting.push(queue.insert(item({ id: `${n}`, projectId })));
+        else waiting.push(insert(queue, item({ id: `${n}`, projectId })));
         others ||= waiting.some((one) => one.item.projectId !== asks);
       }
       assert.equal(queue.hadOthers(asks, since), others);

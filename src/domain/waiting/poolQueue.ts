@@ -8,8 +8,6 @@
 /** What the order needs of a request. */
 export interface Queued {
   projectId: string;
-  /** Prompt tokens that will have to be computed, as it looked when it began to wait. */
-  own: number;
   arrivedAtMs: number;
   deadlineMs: number;
   /** Retries are below zero and go before others of their project; equal ones go by this. */
@@ -19,6 +17,8 @@ export interface Queued {
 /** A request's place in one queue. */
 export interface Place<Item extends Queued> {
   readonly item: Item;
+  /** Prompt tokens that will have to be computed, as it looked when it began to wait. */
+  readonly own: number;
   key: number;
 }
 
@@ -101,17 +101,18 @@ export class PoolQueue<Item extends Queued> {
     if (isNear || agePerMs === known) return;
     this.agePerMs = agePerMs;
     for (const { byKey } of this.projects.values()) {
-      for (const place of byKey) place.key = this.keyOf(place.item);
+      for (const place of byKey) place.key = this.keyOf(place.item, place.own);
       byKey.sort(byKeyOrder);
     }
   }
 
-  insert(item: Item): Place<Item> {
+  /** With so many prompt tokens that will probably have to be computed for it. */
+  insert(item: Item, own: number): Place<Item> {
     const { projectId } = item;
     const known = this.projects.get(projectId);
     const project = known ?? { projectId, byKey: [], byDeadline: [], credit: 0 };
     if (known === undefined) this.projects.set(projectId, project);
-    const place = { item, key: this.keyOf(item) };
+    const place = { item, own, key: this.keyOf(item, own) };
     project.byKey.splice(placeOf(project.byKey, place, byKeyOrder), 0, place);
     project.byDeadline.splice(placeOf(project.byDeadline, place, byDeadlineOrder), 0, place);
     this.count += 1;
@@ -138,7 +139,7 @@ export class PoolQueue<Item extends Queued> {
   }
 
   /** Smaller goes first, with this many tokens to be computed for it. */
-  keyOf(item: Item, own: number = item.own): number {
+  keyOf(item: Item, own: number): number {
     if (item.order < 0) return -Infinity;
     if (this.agePerMs === 0) return item.deadlineMs;
     return own + item.arrivedAtMs * this.agePerMs;

@@ -18,9 +18,10 @@ import {
 import type { EndpointEntry } from '../directory.ts';
 import { answerCharge, promptCharge } from './fairQueue.ts';
 import type { Placement } from '../placing/placement.ts';
+import type { Place } from './poolQueue.ts';
 import type { Prefill } from '../prediction/latencyModel.ts';
 import type { InstancePools } from '../scheduler/instancePools.ts';
-import type { LimitAccount } from '../quotas/limitAccount.ts';
+import type { ProjectAccount } from '../quotas/projectAccount.ts';
 import type { EngineInstance, InstancePool, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { TierTable } from '../tiers/tiers.ts';
 import { turnInMs, turnoverOf, type Turnover } from './turnover.ts';
@@ -57,7 +58,7 @@ export class QueueOutlook {
   private readonly pools: Pick<InstancePools, 'of'>;
   private readonly paces = new WeakMap<InstancePool, Found<Pace | null>>();
   private readonly servers = new WeakMap<InstancePool, WeakMap<EndpointEntry, Servers>>();
-  private readonly turnovers = new WeakMap<LimitAccount, Found<Turnover | null>>();
+  private readonly turnovers = new WeakMap<ProjectAccount, Found<Turnover | null>>();
   private readonly lines = new WeakMap<InstancePool, Found<Map<WaitingRequest, number>>>();
 
   constructor(options: {
@@ -148,7 +149,7 @@ export class QueueOutlook {
    * back, or for one that comes now (`waiting` is null); null: nothing is known.
    */
   private slotIn(
-    account: LimitAccount,
+    account: ProjectAccount,
     { waiting, nowMs }: { waiting: WaitingRequest | null; nowMs: number },
   ): number | null {
     const known = kept(this.turnovers.get(account), nowMs);
@@ -167,7 +168,7 @@ export class QueueOutlook {
   ofNewcomer(
     request: RoutedRequest,
     stages: readonly Stage[],
-    { nowMs, full = null }: { nowMs: number; full?: LimitAccount | null },
+    { nowMs, full = null }: { nowMs: number; full?: ProjectAccount | null },
   ): number | null {
     let etaMs: number | null = null;
     for (const stage of stages) {
@@ -213,27 +214,28 @@ export class QueueOutlook {
 
   private orderOf(pool: InstancePool, nowMs: number): Map<WaitingRequest, number> {
     const projects = [...pool.waiting.waitingProjects()].map(({ byKey }) => {
-      const items = byKey.map(({ item }) => item);
-      const [first] = items;
-      return { items, next: 0, counter: first ? this.placement.counterOf(first, nowMs) : 0 };
+      const [first] = byKey;
+      const counter = first ? this.placement.counterOf(first.item, nowMs) : 0;
+      return { places: byKey, next: 0, counter };
     });
     const line = new Map<WaitingRequest, number>();
     const heap = new CounterHeap(projects);
     for (let project = heap.least(); project !== undefined; project = heap.least()) {
-      const item = project.items[project.next];
-      if (item === undefined) break;
-      line.set(item, line.size + 1);
+      const place = project.places[project.next];
+      if (place === undefined) break;
+      line.set(place.item, line.size + 1);
       project.next += 1;
-      project.counter += this.chargeOf(item);
-      heap.settle(project.next < project.items.length);
+      project.counter += this.chargeOf(place, pool);
+      heap.settle(project.next < project.places.length);
     }
     return line;
   }
 
-  private chargeOf({ tokens, own, request }: WaitingRequest): number {
-    const cached = Math.max(0, tokens.prompt - own);
-    const charge = promptCharge({ input: tokens.prompt, cached }) + answerCharge(tokens.answer);
-    return charge / this.tiers[request.endpoint.tier].priority;
+  private chargeOf({ item, own }: Place<WaitingRequest>, { ownership }: InstancePool): number {
+    const { prompt: input, answer } = item.measures[ownership].tokens;
+    const cached = Math.max(0, input - own);
+    const charge = promptCharge({ input, cached }) + answerCharge(answer);
+    return charge / this.tiers[item.request.endpoint.tier].priority;
   }
 
   private paceOf(pool: InstancePool, nowMs: number): Pace | null {
@@ -294,9 +296,9 @@ interface Typical {
 function typicalOf(pool: InstancePool): Typical | null {
   let [prompt, answer, count] = [0, 0, 0];
   for (const { byKey } of pool.waiting.waitingProjects()) {
-    for (const { item } of byKey.slice(0, 4)) {
-      prompt += item.own;
-      answer += item.tokens.answer;
+    for (const { item, own } of byKey.slice(0, 4)) {
+      prompt += own;
+      answer += item.measures[pool.ownership].tokens.answer;
       count += 1;
     }
     if (count >= 64) break;
@@ -346,7 +348,7 @@ function holdOf(
 }
 
 interface Counted {
-  items: readonly WaitingRequest[];
+  places: readonly Place<WaitingRequest>[];
   next: number;
   counter: number;
 }

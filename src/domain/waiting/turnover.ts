@@ -4,7 +4,7 @@
  * with such answers; until one has ended, for as long as is predicted of each. Asked for by those
  * who look, and kept for a while by them.
  */
-import type { LimitAccount } from '../quotas/limitAccount.ts';
+import type { ProjectAccount } from '../quotas/projectAccount.ts';
 import type { Claim, WaitingRequest } from '../scheduler/schedulerState.ts';
 
 /** How one account's running requests make room. */
@@ -18,7 +18,7 @@ export interface Turnover {
 }
 
 /** Null: none runs, or nothing is known of how long they take. */
-export function turnoverOf(account: LimitAccount, nowMs: number): Turnover | null {
+export function turnoverOf(account: ProjectAccount, nowMs: number): Turnover | null {
   const endsAtMs: number[] = [];
   let sumMs = 0;
   for (const claim of account.claims) {

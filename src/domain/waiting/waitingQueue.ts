@@ -26,17 +26,19 @@ import {
   agentExclusion,
   fallbackTier,
   hasAbilities,
+  type Ownership,
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
 import { maxConsidered, maxScored, maxUrgent, patienceMs } from '../scheduler/limits.ts';
 import type { QueueBound, Verdict } from '../scheduler/schedulerEvents.ts';
-import type { AgentGroup, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
+import type { EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { FailureBook } from '../failures/failureBook.ts';
 import type { Room } from '../placing/instanceLoad.ts';
 import { isOld, nextTurn } from './nextTurn.ts';
 import type { ProjectQueue } from './poolQueue.ts';
 import type { Placement } from '../placing/placement.ts';
+import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 import type { TierTable } from '../tiers/tiers.ts';
 import { expectedWaitMs, hasBoundShared, triedKey, type Fleet } from '../scheduler/verdict.ts';
 
@@ -151,17 +153,14 @@ export class WaitingQueue {
       request,
       projectId: request.project.id,
       order: this.lastOrder,
-      own: 0,
       counted: false,
       delivered: null,
       left: null,
-      longFrom: null,
-      keptUntilMs: null,
+      measures: measuresOf(this.limits.estimate(request)),
       fair: null,
       waitsIn: null,
       arrivedAtMs: nowMs,
       deadlineMs: nowMs + timeoutMs,
-      tokens: this.limits.estimate(request),
       keyHold: null,
       heldBackBy: new Set(),
       fallbackAtMs: this.fallbackOpensAt(request, nowMs),
@@ -215,9 +214,7 @@ export class WaitingQueue {
     const { request } = waiting;
     this.byId.set(request.id, waiting);
     this.count(request, 1);
-    waiting.own = this.placement.leastOwn(waiting);
-    for (const stage of waiting.stages) this.stand(waiting, stage);
-    this.fleet.pools.waits(waiting);
+    this.stand(waiting, waiting.stages);
     this.setWake(waiting);
   }
 
@@ -296,7 +293,7 @@ export class WaitingQueue {
     if (waiting.stages.includes('shared')) return;
     waiting.fallbackAtMs = null;
     waiting.stages = ['own', 'shared'];
-    this.stand(waiting, 'shared');
+    this.stand(waiting, ['shared']);
     this.setWake(waiting);
   }
 
@@ -433,36 +430,49 @@ export class WaitingQueue {
     const { agents } = this.fleet;
     const unbound = agents.group(`p:${project.id}`, endpoint.tier);
     if (unbound !== undefined && unbound.enrolled > 0) return true;
-    return mayServeSome(agents.group(`e:${endpoint.id}`, endpoint.tier), request);
+    // Bound agents are few: each is asked.
+    return agents
+      .boundTo(endpoint.id, endpoint.tier)
+      .some(({ entry }) => agentExclusion(entry, { request, stage: 'own' }) === null);
   }
 
-  private stand(waiting: WaitingRequest, stage: Stage): void {
+  /** In the pools of these stages, from now on. */
+  private stand(waiting: WaitingRequest, stages: readonly Stage[]): void {
+    const { pools } = this.fleet;
     const { request } = waiting;
-    const isShared = stage === 'shared' || hasBoundShared(this.fleet, request);
+    const isShared = stages.includes('shared') || hasBoundShared(this.fleet, request);
     if (isShared) this.placement.waits(waiting, this.nowMs);
-    for (const pool of this.fleet.pools.toWaitIn(request, stage)) {
-      const wasAlone = pool.waiting.projectCount === 1;
-      waiting.places.push({ pool, stage, place: pool.waiting.insert(waiting) });
-      if (wasAlone && pool.waiting.projectCount > 1) this.fleet.pools.widened(pool);
+    const own = this.placement.leastOwn(waiting);
+    for (const stage of stages) {
+      for (const pool of pools.toWaitIn(request, stage)) {
+        const wasAlone = pool.waiting.projectCount === 1;
+        const place = pool.waiting.insert(waiting, own[pool.ownership]);
+        waiting.places.push({ pool, stage, place });
+        if (wasAlone && pool.waiting.projectCount > 1) pools.widened(pool);
+      }
     }
+    pools.waits(waiting);
   }
 
   private setWake(waiting: WaitingRequest): void {
-    const { deadlineMs, fallbackAtMs, keptUntilMs } = waiting;
-    const isKept = keptUntilMs !== null && keptUntilMs > this.nowMs;
-    const goesMs = isKept ? keptUntilMs : Infinity;
-    const oldAtMs = waiting.arrivedAtMs + patienceMs;
-    const becomesOldMs = oldAtMs > this.nowMs ? oldAtMs : Infinity;
-    waiting.wakeAtMs = Math.min(deadlineMs, fallbackAtMs ?? Infinity, goesMs, becomesOldMs);
+    const { arrivedAtMs, deadlineMs, fallbackAtMs, measures } = waiting;
+    const { own, shared } = measures;
+    const later = (atMs: number | null): number =>
+      atMs !== null && atMs > this.nowMs ? atMs : Infinity;
+    waiting.wakeAtMs = Math.min(
+      deadlineMs,
+      fallbackAtMs ?? Infinity,
+      later(own.keptUntilMs),
+      later(shared.keptUntilMs),
+      later(arrivedAtMs + patienceMs),
+    );
     this.heap.put(waiting);
   }
 }
 
-/** Bound agents are few: each is asked. */
-function mayServeSome(group: AgentGroup | undefined, request: RoutedRequest): boolean {
-  return [...(group?.members ?? [])].some(
-    (agent) => agentExclusion(agent.entry, { request, stage: 'own' }) === null,
-  );
+function measuresOf(needs: Record<Ownership, TokenNeed>): WaitingRequest['measures'] {
+  const unasked = { longFrom: null, keptUntilMs: null };
+  return { own: { tokens: needs.own, ...unasked }, shared: { tokens: needs.shared, ...unasked } };
 }
 
 /** Whether the urgent ones of its project have a turn, and it is one of those looked at. */
