@@ -111,6 +111,8 @@ export interface LinkStream {
   readonly id: number;
   /** Bytes that were written and wait to be sent. */
   readonly pendingBytes: number;
+  /** Router side only: the end of the body has been given to the transport. */
+  readonly bodyIsSent?: boolean;
   /** Agent side only: the answer's status and content type. */
   head(head: HeadMessage): void;
   /**

@@ -1,7 +1,13 @@
 /** Where prompts with a common beginning go, through the real router and links. */
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { streams, type Script } from '../testing/links/fakeAgent.ts';
+import {
+  refuses,
+  streams,
+  type FakeAgentOptions,
+  type Script,
+} from '../testing/links/fakeAgent.ts';
+import { readMetrics } from '../testing/router/readMetrics.ts';
 import { RouterHarness, until } from '../testing/router/routerHarness.ts';
 
 let one: RouterHarness;
@@ -53,4 +59,47 @@ test('an engine is given more than its memory takes, although it said what that 
     open[at]?.();
     assert.equal((await result).outcome, 'completed');
   }
+});
+
+/** Blocks that somebody is taken to hold after one request that this agent alone may serve. */
+async function blocksAfter(
+  agent: Pick<FakeAgentOptions, 'script' | 'onRequest'>,
+  bodyBytes: number,
+): Promise<number> {
+  one = new RouterHarness();
+  await one.router.start();
+  const linked = await one.agent({ entry: { projectId: 'proj_a' }, ...agent });
+  const content = 'a'.repeat(bodyBytes);
+  const body = Buffer.from(JSON.stringify({ messages: [{ role: 'user', content }] }));
+  const { client, result } = one.submit({ body });
+  // Where another one may still come, it waits for that.
+  await until(() => linked.agent.requests.length > 0 && one.router.audit().claims === 0);
+  client.onClientClosed?.();
+  await result;
+  const family = readMetrics(one.router.metrics()).get('xim_prefix_blocks');
+  await one.router.stop();
+  return family?.samples[0]?.value ?? NaN;
+}
+
+test('an agent that turned a prompt away is taken to hold it', async () => {
+  for (const code of ['not_granted', 'unknown_instance', 'body_too_large', 'refused'] as const) {
+    assert.deepEqual([code, await blocksAfter({ script: refuses(code) }, 40_000)], [code, 0]);
+  }
+  // The link breaks while the body is on its way: no engine begins without the end of it.
+  const breaks: FakeAgentOptions['onRequest'] = (_request, agent) => agent.kill();
+  assert.equal(await blocksAfter({ onRequest: breaks }, 4 * 1024 * 1024), 0);
+});
+
+test('a prompt that an engine may have computed is taken for gone with its answer', async () => {
+  const broken: Script[] = [
+    refuses('engine_failed'),
+    refuses('internal'),
+    // It had the whole of it.
+    (_request, agent) => agent.kill(),
+    (request) => {
+      request.streamHead();
+      request.stream.reset('refused');
+    },
+  ];
+  for (const script of broken) assert.ok((await blocksAfter({ script }, 40_000)) > 0);
 });

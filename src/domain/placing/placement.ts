@@ -35,11 +35,14 @@ import {
   PrefixIndex,
   type CacheAccount,
   type ScopedPrompt,
+  type Sent,
 } from './prefixIndex.ts';
 
 /** What a claim does on its instance, and what its project is charged for it. */
 export interface Placed {
   work: Work;
+  /** Null: nothing is known of what its prompt shares with others. */
+  sent: Sent | null;
   /** Null: an own agent serves, which is charged to nobody. */
   fair: {
     account: FairAccount;
@@ -203,18 +206,18 @@ export class Placement {
     const order = this.order(waiting, instance);
     const work = instance.load.dispatch(order, nowMs);
     const prompt = scopedPrompt(waiting.request);
-    if (prompt !== null) this.index.sent(instance.load.cache, prompt);
+    const sent = prompt === null ? null : this.index.sent(instance.load.cache, prompt);
     this.learnAgeing(instance, work);
-    if (instance.agent.entry.projectId !== null) return { work, fair: null };
+    if (instance.agent.entry.projectId !== null) return { work, sent, fair: null };
     this.entered(waiting, nowMs);
     const { fair: account } = waiting;
-    if (account === null) return { work, fair: null };
+    if (account === null) return { work, sent, fair: null };
     const weight = this.tiers[tier].priority;
     const cached = order.prompt - order.own;
     const charged = promptCharge({ input: order.prompt, cached }) / weight;
     charge(account, charged);
     const lines = instance.pools.map(({ waiting: queue }) => ({ queue, since: queue.moment }));
-    return { work, fair: { account, weight, flow: 0, charged, lines } };
+    return { work, sent, fair: { account, weight, flow: 0, charged, lines } };
   }
 
   firstByte({ placed, instance }: Claim, nowMs: number): void {
@@ -249,6 +252,11 @@ export class Placement {
         : promptCharge({ input: usage.input, cached: usage.cached ?? work.prompt - work.own }) +
           answerCharge(usage.output);
     charge(fair.account, real / fair.weight - fair.charged - flowed);
+  }
+
+  /** No engine was given what was claimed: the instance does not have its prompt. */
+  neverRan({ placed: { sent } }: Claim): void {
+    if (sent !== null) this.index.takeBack(sent);
   }
 
   private learnCache(

@@ -8,6 +8,7 @@ import {
   PrefixIndex,
   type CacheAccount,
   type ScopedPrompt,
+  type Sent,
 } from './prefixIndex.ts';
 
 const numbers = (from: number, to: number): number[] =>
@@ -176,4 +177,101 @@ test('machines that share a beginning with many others do not know what they hol
     assert.ok(other === 0 || other === 8, String(other));
   }
   assert.equal(index.held(newCacheAccount(), own(0)).blocks, 0);
+});
+
+test('X2: blocks of a prompt that never ran stay, or those of others go with them', () => {
+  const index = new PrefixIndex();
+  const account = newCacheAccount();
+  const [early, late] = [prompt(numbers(0, 4)), prompt(numbers(0, 6))];
+  const never = index.sent(account, prompt(numbers(0, 10)));
+  index.takeBack(never);
+  assert.deepEqual([index.size, account.written], [0, 0]);
+  assert.equal(index.holders(early).size, 0);
+  runs(index, account, early);
+  const between = index.sent(account, prompt(numbers(0, 10)));
+  index.sent(account, late);
+  index.takeBack(between);
+  const { settled, sent } = index.held(account, prompt(numbers(0, 10)));
+  assert.deepEqual([settled, sent, index.size], [4, 6, 6]);
+});
+
+test('X2: a prompt that never ran makes what it had in common with others last for longer', () => {
+  const index = new PrefixIndex();
+  const account = { ...newCacheAccount(), capacity: 10 };
+  const first = prompt(numbers(0, 4));
+  runs(index, account, first);
+  runs(index, account, prompt(numbers(100, 108)));
+  assert.equal(index.held(account, first).age, 8);
+  const never = index.sent(account, prompt(numbers(0, 6)));
+  assert.equal(index.held(account, first).age, 0);
+  index.takeBack(never);
+  assert.equal(index.held(account, first).age, 8);
+  assert.equal(account.written, 12);
+  runs(index, account, prompt(numbers(200, 203)));
+  assert.equal(index.held(account, first).blocks, 0, 'eleven were written since');
+});
+
+test('X2: an instance is not known to lack what one that never ran had pushed it out of', () => {
+  const index = new PrefixIndex();
+  const accounts = Array.from({ length: maxBlockHolders }, () => newCacheAccount());
+  const common = prompt(numbers(0, 8));
+  const whole = (at: number): ScopedPrompt => prompt([...numbers(0, 8), 1000 + at]);
+  for (const [at, account] of accounts.entries()) runs(index, account, whole(at));
+  const [first] = accounts;
+  assert.ok(first !== undefined);
+  index.takeBack(index.sent(newCacheAccount(), common));
+  assert.equal(index.held(first, whole(0)).blocks, 9);
+  assert.equal(index.held(newCacheAccount(), common).blocks, 0);
+});
+
+test('X2: prompts that come, end and are taken back in any order leave what did not run', () => {
+  const step = fc.record({
+    kind: fc.constantFrom(...(['sent', 'sent', 'sent', 'over', 'back', 'back'] as const)),
+    which: fc.nat(20),
+    instance: fc.nat(1),
+    path: fc.array(fc.nat(1), { minLength: 1, maxLength: 4 }),
+  });
+  const chained = (path: number[]): number[] =>
+    path.map((_, end) => path.slice(0, end + 1).reduce((sum, one) => sum * 3 + one + 1, 0));
+  interface Live {
+    sent: Sent;
+    state: 'under_way' | 'over';
+  }
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40, size: 'max' }), (steps) => {
+      const index = new PrefixIndex();
+      const accounts = [newCacheAccount(), newCacheAccount()];
+      let live: Live[] = [];
+      for (const { kind, which, instance, path } of steps) {
+        const account = accounts[instance];
+        assert.ok(account !== undefined);
+        const open = live.filter(({ state }) => state === 'under_way');
+        const one = open[which % Math.max(1, open.length)];
+        if (kind === 'sent') {
+          const sent = index.sent(account, prompt(chained(path)));
+          live.push({ sent, state: 'under_way' });
+        } else if (one !== undefined && kind === 'over') {
+          index.settled(one.sent.account, one.sent.prompt);
+          one.state = 'over';
+        } else if (one !== undefined) {
+          index.takeBack(one.sent);
+          live = live.filter((other) => other !== one);
+        }
+        const known = new Set(live.flatMap(({ sent }) => sent.prompt.blocks));
+        assert.equal(index.size, known.size);
+        for (const holder of accounts) {
+          const of = live.filter(({ sent }) => sent.account === holder);
+          const has = (hash: number, among: Live[]): boolean =>
+            among.some(({ sent }) => sent.prompt.blocks.includes(hash));
+          const over = of.filter(({ state }) => state === 'over');
+          const asked = chained(path);
+          const held = index.held(holder, prompt(asked));
+          assert.equal(held.sent, asked.filter((hash) => has(hash, of)).length);
+          assert.equal(held.settled, asked.filter((hash) => has(hash, over)).length);
+          assert.ok(held.age >= 0, `${held.age}`);
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
 });

@@ -9,12 +9,15 @@
  * Invariants
  * S6 Scopes, blocks of a scope, blocks in all and holders of a block are bounded.
  * X1 What a scope knows is found by that scope only.
+ * X2 What is taken back leaves what others brought, before it and since, as if it had never been.
  */
 import { maxBlockHolders, maxPrefixBlocks, maxPrefixBlocksInScope } from '../scheduler/limits.ts';
 
 /** What was written to one instance, in blocks, and how much of it the engine seems to keep. */
 export interface CacheAccount {
   written: number;
+  /** Prompts that were sent there and not taken back. */
+  sent: number;
   /** `Infinity` until something that was expected was not there. */
   capacity: number;
   /**
@@ -47,17 +50,44 @@ export interface Held {
 /** Nothing was written yet. */
 export const newCacheAccount = (): CacheAccount => ({
   written: 0,
+  sent: 0,
   capacity: Infinity,
   early: firstEarly,
 });
 
-/**
- * Instances that have a block, with what had been written there when it was last used: below zero
- * by one more (`underWay`) while no request that brought it is over.
- */
+/** One use of blocks by one prompt on one instance. */
+interface Use {
+  /** What had been written there by then. */
+  at: number;
+  /** A request that brought them is over. */
+  isSettled: boolean;
+  /** The same, settled; null: nobody asked for it. */
+  settled: Use | null;
+  /** The prompt never ran, after all: it is as if this had not been. */
+  takenBack: Sent | null;
+}
+
+/** A prompt that was sent to an instance, and how to take that back. */
+export interface Sent {
+  account: CacheAccount;
+  prompt: ScopedPrompt;
+  /** Which one it was there. */
+  number: number;
+  /** Blocks that it wrote. */
+  wrote: number;
+  /** Its use of blocks that were not settled there, and of those that were. */
+  first: Use;
+  again: Use;
+  /** From which of its blocks on the last use before it was which. */
+  before: { from: number; use: Use | undefined }[];
+}
+
+/** Instances that have a block, each with its last use of it. */
 interface Block {
   holders: CacheAccount[];
-  stamps: number[];
+  uses: Use[];
+  /** There were more of them than are remembered. */
+  isCrowded: boolean;
 }
 
 interface Scope {
@@ -97,12 +127,12 @@ export class PrefixIndex {
     const [first] = blocks;
     if (scope === undefined || first === undefined) return nothingHeld;
     const blockAt = (count: number): Block | undefined => find(scope, blocks[count - 1]);
-    const stampAt = (count: number): number | undefined => stampOf(blockAt(count), account);
-    const ageAt = (count: number): number => ageOf(stampAt(count), account);
-    // Whoever has a block has those before it: they were used in the same moment. A block that has
-    // as many holders as are remembered does not say who else has it.
+    const useAt = (count: number): Use | undefined => useOf(blockAt(count), account);
+    const ageAt = (count: number): number => ageOf(useAt(count), account);
+    // Whoever has a block has those before it: they were used in the same moment. A block that had
+    // more holders than are remembered does not say who else has it.
     const isUnknown = (count: number): boolean =>
-      ageAt(count) === Infinity && (blockAt(count)?.holders.length ?? 0) >= maxBlockHolders;
+      ageAt(count) === Infinity && blockAt(count)?.isCrowded === true;
     const hasAt = (count: number): boolean => ageAt(count) < Infinity;
     const reach = lastWhere(blocks.length, (count) => hasAt(count) || isUnknown(count));
     const known = hasAt(reach) ? reach : lastWhere(reach, hasAt);
@@ -111,8 +141,8 @@ export class PrefixIndex {
     const { capacity, early } = account;
     const isKept = (count: number): boolean => ageAt(count) <= capacity || isUnknown(count);
     const sent = age <= capacity ? known : lastWhere(known, isKept);
-    const settled = isUnderWay(stampAt(sent))
-      ? lastWhere(sent, (count) => !isUnderWay(stampAt(count)))
+    const settled = isUnderWay(useAt(sent))
+      ? lastWhere(sent, (count) => !isUnderWay(useAt(count)))
       : sent;
     return { blocks: settled + Math.floor((sent - settled) * early), settled, sent, age };
   }
@@ -128,23 +158,39 @@ export class PrefixIndex {
       if (block === undefined) break;
       known.push(block);
     }
-    for (const { holders, stamps } of known.toReversed()) {
+    for (const { holders, uses } of known.toReversed()) {
       for (const [place, account] of holders.entries()) {
-        if (ageOf(stamps[place], account) <= account.capacity) found.add(account);
+        if (ageOf(uses[place], account) <= account.capacity) found.add(account);
       }
     }
     return found;
   }
 
   /** A prompt is sent to an instance. Blocks that it did not have are written there. */
-  sent(account: CacheAccount, prompt: ScopedPrompt): void {
+  sent(account: CacheAccount, prompt: ScopedPrompt): Sent {
     const { blocks } = prompt;
-    if (blocks.length === 0) return;
-    account.written += blocks.length - this.held(account, prompt).blocks;
+    const wrote = blocks.length - this.held(account, prompt).blocks;
+    account.written += wrote;
+    account.sent += 1;
+    const { written: at, sent: number } = account;
+    const sent: Sent = {
+      account,
+      prompt,
+      number,
+      wrote,
+      first: { at, isSettled: false, settled: null, takenBack: null },
+      again: { at, isSettled: true, settled: null, takenBack: null },
+      before: [],
+    };
+    if (blocks.length === 0) return sent;
     const scope = this.scopeOf(prompt.scope);
     const before = sizeOf(scope);
-    for (const hash of blocks) {
-      hold(use(scope, hash), account);
+    for (const [from, hash] of blocks.entries()) {
+      const last = hold(blockToUse(scope, hash), sent);
+      const isOwn = last === sent.first || last === sent.again;
+      if (!isOwn && (from === 0 || last !== sent.before.at(-1)?.use)) {
+        sent.before.push({ from, use: last });
+      }
       if (scope.young.size < this.maxInScope / 2) continue;
       scope.old = scope.young;
       scope.young = new Map();
@@ -155,6 +201,38 @@ export class PrefixIndex {
       this.blocks -= sizeOf(oldest);
       this.scopes.delete(key);
     }
+    return sent;
+  }
+
+  /** X2. It is certain that the prompt never ran there: its engine was not given it. */
+  takeBack(sent: Sent): void {
+    const { account, prompt, first, again } = sent;
+    first.takenBack = sent;
+    again.takenBack = sent;
+    // What came since was reckoned from what this one had written.
+    if (account.sent === sent.number) {
+      account.sent -= 1;
+      account.written -= sent.wrote;
+    }
+    const scope = this.scopes.get(prompt.scope);
+    if (scope === undefined) return;
+    for (const [at, hash] of prompt.blocks.entries()) {
+      const block = find(scope, hash);
+      const place = block?.holders.indexOf(account) ?? -1;
+      const use = block?.uses[place];
+      if (block === undefined || (use !== first && use !== again)) continue;
+      const before = useBefore(sent, at);
+      if (before !== undefined) block.uses[place] = before;
+      else this.removeHolder({ scope, hash, block, place });
+    }
+  }
+
+  private removeHolder(of: { scope: Scope; hash: number; block: Block; place: number }): void {
+    const { scope, hash, block, place } = of;
+    block.holders.splice(place, 1);
+    block.uses.splice(place, 1);
+    if (block.holders.length > 0) return;
+    if (scope.young.delete(hash) || scope.old.delete(hash)) this.blocks -= 1;
   }
 
   /** A request that was sent there is over: from now on it certainly has its blocks. */
@@ -164,11 +242,12 @@ export class PrefixIndex {
     for (let at = blocks.length - 1; at >= 0; at -= 1) {
       const block = find(scope, blocks[at]);
       const place = block?.holders.indexOf(account) ?? -1;
-      const stamp = block?.stamps[place];
-      if (block === undefined || stamp === undefined) continue;
+      const use = block?.uses[place];
+      if (block === undefined || use === undefined) continue;
       // Those before it were settled with it.
-      if (!isUnderWay(stamp)) return;
-      block.stamps[place] = underWay(stamp);
+      if (use.isSettled) return;
+      use.settled ??= { at: use.at, isSettled: true, settled: null, takenBack: null };
+      block.uses[place] = use.settled;
     }
   }
 
@@ -212,43 +291,54 @@ function find(scope: Scope, hash: number | undefined): Block | undefined {
 }
 
 /** The block, made or brought into the younger generation. */
-function use(scope: Scope, hash: number): Block {
+function blockToUse(scope: Scope, hash: number): Block {
   const young = scope.young.get(hash);
   if (young !== undefined) return young;
-  const block = scope.old.get(hash) ?? { holders: [], stamps: [] };
+  const block = scope.old.get(hash) ?? { holders: [], uses: [], isCrowded: false };
   scope.old.delete(hash);
   scope.young.set(hash, block);
   return block;
 }
 
-function hold({ holders, stamps }: Block, account: CacheAccount): void {
+/** Gives the last use of it by the same instance. */
+function hold(block: Block, { account, first, again }: Sent): Use | undefined {
+  const { holders, uses } = block;
   const known = holders.indexOf(account);
-  if (known !== -1) {
-    const stamp = stamps[known];
-    const isKept = !isUnderWay(stamp) && ageOf(stamp, account) <= account.capacity;
-    stamps[known] = isKept ? account.written : underWay(account.written);
-    return;
+  const last = uses[known];
+  if (last !== undefined) {
+    const isKept = last.isSettled && ageOf(last, account) <= account.capacity;
+    uses[known] = isKept ? again : first;
+    return last;
   }
   if (holders.length >= maxBlockHolders) {
     holders.shift();
-    stamps.shift();
+    uses.shift();
+    block.isCrowded = true;
   }
   holders.push(account);
-  stamps.push(underWay(account.written));
+  uses.push(first);
+  return undefined;
 }
 
-/** Its own inverse. */
-const underWay = (stamp: number): number => -1 - stamp;
-const isUnderWay = (stamp: number | undefined): boolean => stamp !== undefined && stamp < 0;
-
-function stampOf(block: Block | undefined, account: CacheAccount): number | undefined {
-  return block?.stamps[block.holders.indexOf(account)];
+/** The last use of one of its blocks that was before it and that stands. */
+function useBefore(sent: Sent, at: number): Use | undefined {
+  let use = lastBefore(sent, at);
+  while (use !== undefined && use.takenBack !== null) use = lastBefore(use.takenBack, at);
+  return use;
 }
 
-function ageOf(stamp: number | undefined, account: CacheAccount): number {
-  if (stamp === undefined) return Infinity;
-  return account.written - (stamp < 0 ? underWay(stamp) : stamp);
+const lastBefore = ({ before }: Sent, at: number): Use | undefined =>
+  before.findLast(({ from }) => from <= at)?.use;
+
+const isUnderWay = (use: Use | undefined): boolean => use?.isSettled === false;
+
+function useOf(block: Block | undefined, account: CacheAccount): Use | undefined {
+  return block?.uses[block.holders.indexOf(account)];
 }
+
+/** What was settled while a prompt that never ran was its last use may be ahead of its account. */
+const ageOf = (use: Use | undefined, account: CacheAccount): number =>
+  use === undefined ? Infinity : Math.max(0, account.written - use.at);
 
 /** How many leading ones pass, where one that fails is followed by such only. */
 function lastWhere(among: number, passes: (count: number) => boolean): number {

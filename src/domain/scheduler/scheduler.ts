@@ -249,7 +249,7 @@ export class Scheduler {
     if (!event.slotFree) this.queue.waitAnew(waiting);
     this.failures.judge(claim, event.health);
     // The freed slot goes to the queue only after the retry, which stands at its head.
-    if (slotFree) this.free(claim);
+    if (slotFree) this.free(claim, event.neverRan);
     this.retry(waiting);
     this.afterClaim(claim);
     this.fillSpared();
@@ -285,7 +285,7 @@ export class Scheduler {
     this.claimOf.set(waiting.request.id, other);
     if (event.slotFree) waiting.tried.push(triedBy(claim));
     this.failures.judge(claim, event.health);
-    if (slotFree) this.free(claim);
+    if (slotFree) this.free(claim, event.neverRan);
     this.afterClaim(claim);
     this.fillSpared();
   }
@@ -341,10 +341,11 @@ export class Scheduler {
     this.changes.forgetIfIdle(instance.agent, this.nowMs);
   }
 
-  private free(claim: Claim): void {
+  private free(claim: Claim, neverRan = false): void {
     this.claims.delete(claim.id);
     this.limits.settle(claim);
     this.placement.ended(claim, this.nowMs);
+    if (neverRan) this.placement.neverRan(claim);
     if (typeof claim.spent !== 'string') this.failures.noteAnswer(claim, ownOutput(claim.spent));
     this.pools.release(claim.instance, this.nowMs - claim.startedAtMs);
   }

@@ -73,6 +73,8 @@ export type SchedulerEvent = { atMs: number } & (
       type: 'drop';
       claim: number;
       slotFree: boolean;
+      /** As of `failed`. */
+      neverRan?: boolean;
       health?: Health;
     }
   | /** Failed before its first byte. `slotFree`: the agent's side has closed already. */ {
@@ -81,6 +83,8 @@ export type SchedulerEvent = { atMs: number } & (
       slotFree: boolean;
       /** It has less room than we thought: the same agent may be asked again. */
       blameless?: boolean;
+      /** The slot is free, and it is certain that no engine was given the prompt. */
+      neverRan?: boolean;
       /** It failed of its own fault. */
       health?: Health;
       /**

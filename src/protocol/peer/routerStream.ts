@@ -40,6 +40,10 @@ export class RouterStream extends MuxStream implements LinkStream {
     this.phase = options.phase;
   }
 
+  get bodyIsSent(): boolean {
+    return this.body === 'sent';
+  }
+
   /** Tells why this stream was never opened, unless its opener has given up meanwhile. */
   refuse(code: ResetCode, detail: string): void {
     if (this.phase !== 'unopened') return;

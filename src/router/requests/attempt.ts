@@ -74,6 +74,13 @@ export interface AttemptOwner {
 type Phase = 'asked' | 'streaming' | 'continuing' | 'holding' | 'passing' | 'resetting' | 'closed';
 
 const eventStream = 'text/event-stream';
+/** What agents say before they give a request to an engine, and not after. */
+const turnedAway: ReadonlySet<ResetCode> = new Set([
+  'not_granted',
+  'unknown_instance',
+  'refused',
+  'body_too_large',
+]);
 const doneEvent = Buffer.from('data: [DONE]\n\n');
 
 export class Attempt implements StreamHandlers {
@@ -152,6 +159,15 @@ export class Attempt implements StreamHandlers {
   /** Its engine has answered nobody since it was asked. */
   get isEngineSilent(): boolean {
     return (this.running?.heardAtMs ?? -Infinity) < this.startedAtMs;
+  }
+
+  /**
+   * Whether it is certain that no engine was given the prompt, when it broke with such a code: an
+   * agent turned it away, or never had the end of its body.
+   */
+  neverRan(code: ResetCode): boolean {
+    if (this.stream?.bodyIsSent === false) return true;
+    return this.head === undefined && turnedAway.has(code);
   }
 
   /** Whether nothing looks at the request's body any more. */

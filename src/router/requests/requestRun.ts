@@ -75,7 +75,8 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     const link = context.linkFor(dispatch);
     if (link === undefined) {
       const { claim } = dispatch;
-      return context.tell({ type: 'failed', claim, slotFree: true, blameless: true });
+      const neverRan = true;
+      return context.tell({ type: 'failed', claim, slotFree: true, blameless: true, neverRan });
     }
     const nowMs = context.clock.monotonic();
     const isFirst = this.attempt === undefined;
@@ -93,7 +94,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     const { context, phase } = this;
     const link = context.linkFor(dispatch);
     if (link === undefined || phase.is !== 'running' || this.answered !== 'none') {
-      return context.tell({ type: 'drop', claim: dispatch.claim, slotFree: true });
+      return context.tell({ type: 'drop', claim: dispatch.claim, slotFree: true, neverRan: true });
     }
     const nowMs = context.clock.monotonic();
     const attempt = this.newAttempt(dispatch, { link, nowMs });
@@ -191,7 +192,8 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     const when = isUnanswered ? 'before_first_byte' : 'after_first_byte';
     this.context.meter.attemptFailed(failure.code, when);
     const blameless = failure.code === 'not_granted' || failure.code === 'unknown_instance';
-    const failed = { type: 'failed', claim, slotFree: true, blameless, health } as const;
+    const neverRan = attempt.neverRan(failure.code);
+    const failed = { type: 'failed', claim, slotFree: true, blameless, neverRan, health } as const;
     if (isUnanswered) {
       this.phase = { is: 'waiting', sinceMs: nowMs };
       return this.context.tell(failed);
@@ -203,7 +205,8 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
 
   /** One of two has failed before the first byte, and the other one goes on. */
   private outlive(failed: Attempt, { main, code }: { main: Attempt; code: ResetCode }): void {
-    const left = this.rival.outlive(failed, { main, health: healthOfBreak(code) }) ?? main;
+    const how = { main, health: healthOfBreak(code), neverRan: failed.neverRan(code) };
+    const left = this.rival.outlive(failed, how) ?? main;
     this.context.meter.attemptFailed(code, 'before_first_byte');
     this.trail.beaten(failed.claim, code, this.context.clock.monotonic());
     this.goOnWith(left);

@@ -57,11 +57,15 @@ export class Rival {
    * One of two has failed, and the other goes on. Undefined: there was only one; otherwise the one
    * that is left.
    */
-  outlive(failed: Attempt, how: { main: Attempt; health: Health }): Attempt | undefined {
+  outlive(
+    failed: Attempt,
+    how: { main: Attempt; health: Health; neverRan: boolean },
+  ): Attempt | undefined {
     const { attempt } = this;
     if (attempt === null) return undefined;
     this.attempt = null;
-    this.tell({ type: 'drop', claim: failed.claim, slotFree: true, health: how.health });
+    const { health, neverRan } = how;
+    this.tell({ type: 'drop', claim: failed.claim, slotFree: true, health, neverRan });
     return failed === attempt ? how.main : attempt;
   }
 

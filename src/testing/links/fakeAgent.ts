@@ -191,6 +191,8 @@ export interface FakeAgentOptions {
   /** Names this start of the process. */
   nonce?: string;
   link?: number;
+  /** Hears of a request before its body has come. */
+  onRequest?: (request: FakeRequest, agent: FakeAgent) => void;
   /** Changes HELLO, to be wrong in one thing. */
   tamper?: (hello: Extract<AgentControl, { type: 'hello' }>) => AgentControl;
 }
@@ -265,6 +267,7 @@ export class FakeAgent {
     const { script } = this;
     const request = new FakeRequest({ message, stream, script, agent: this });
     this.requests.push(request);
+    this.options.onRequest?.(request, this);
     return request;
   }
 
