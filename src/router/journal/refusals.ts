@@ -112,8 +112,12 @@ export class Refusals {
       const isFirst = this.kept.isEmpty;
       const outcome = await this.kept.note(batch);
       if (outcome !== 'noted') {
-        this.noteAgainAtMs = this.clock.monotonic() + this.noteBackoff.nextMs();
-        return this.tryUnnoted(outcome);
+        const { waiting } = this;
+        const again = await this.tryUnnoted(outcome);
+        // While some go, there is nothing to wait for, and others would wait for room in memory.
+        const pauseMs = this.waiting < waiting ? 0 : this.noteBackoff.nextMs();
+        this.noteAgainAtMs = this.clock.monotonic() + pauseMs;
+        return again;
       }
       this.noteBackoff.reset();
       this.unnoted = this.unnoted.slice(batch.length);

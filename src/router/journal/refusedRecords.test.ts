@@ -41,6 +41,14 @@ test('many records that the store refuses stop the delivery of all behind them',
   assert.equal(rig.recorded, 100);
 });
 
+test('what stands between refused records comes in one at a time', async () => {
+  const rig = await JournalRig.start();
+  for (let n = 0; n < 1000; n += 2) rig.ports.unfit.add(`r${n}`);
+  await rig.serve(1000);
+  await rig.live(1000);
+  assert.equal(rig.recorded, 500);
+});
+
 test('what the store takes again comes to it hours later', async () => {
   const rig = await JournalRig.start();
   await refuse(rig, 10_000);
@@ -216,9 +224,9 @@ async function fullFolder(log?: Logger): Promise<JournalRig> {
 test('more is refused than there is room for, and stops the delivery of all others', async () => {
   const { log, lines } = hearing();
   const rig = await fullFolder(log);
-  await refuse(rig, 300);
   await rig.serve(100);
-  await rig.live(5 * minuteMs);
+  await refuse(rig, 300);
+  await rig.live(minuteMs / 2);
   assert.equal(rig.recorded, 100);
   const figures = rig.journal.figures();
   assert.deepEqual([figures.refused, figures.givenUp, figures.undelivered], [1, 300, 0]);

@@ -36,6 +36,9 @@ type Phase = 'resting' | 'waiting' | 'delivering' | 'stopped';
 /** What the journal had to give: no records when it holds none, `unreadable`: not now. */
 export type ReadBack = { kind: 'records'; records: UsageRecord[] } | { kind: 'unreadable' };
 
+/** `waits`: the store is away, or memory is full of what it refuses. */
+type BatchTurn = 'goes_on' | 'waits';
+
 export class UsageDelivery {
   private readonly sink: UsageSink;
   private readonly clock: Clock;
@@ -146,11 +149,11 @@ export class UsageDelivery {
 
   private async deliverAll(): Promise<Turn> {
     while (this.rested.length === 0) {
-      const batch = this.waiting > 0 ? await this.deliverBatch() : 'delivered';
-      if (batch === 'waits') return 'waits';
+      if (this.waiting > 0 && (await this.deliverBatch()) === 'waits') return 'waits';
       if (this.refusals.waiting >= refusedBatch) await this.noteRefused();
-      // Whoever stood beside an unfit record has waited long enough (D2).
-      if (!this.hasFew || (batch === 'unfit' && this.waiting > 0)) continue;
+      // Whoever stands beside an unfit record has waited long enough (D2).
+      const isSearching = this.batchSize < smallUsageBatch && this.waiting > 0;
+      if (isSearching || !this.hasFew) continue;
       this.taken = await this.readMore();
       if (this.taken.length > 0) continue;
       await this.noteRefused();
@@ -182,8 +185,7 @@ export class UsageDelivery {
     return this.taken.length === 0 && this.queue.size < smallUsageBatch;
   }
 
-  /** `unfit`: not all of it. `waits`: after a while again. */
-  private async deliverBatch(): Promise<'delivered' | 'unfit' | 'waits'> {
+  private async deliverBatch(): Promise<BatchTurn> {
     const size = Math.min(this.batchSize, Math.max(smallUsageBatch, this.waiting >> 1));
     while (this.taken.length < size) {
       const record = this.queue.shift();
@@ -198,17 +200,17 @@ export class UsageDelivery {
     this.refusals.tookSome();
     this.taken = this.taken.slice(batch.length);
     this.onDelivered(batch);
-    return 'delivered';
+    return 'goes_on';
   }
 
   /** D2. */
-  private async suspect(batch: readonly UsageRecord[], reason: string): Promise<'unfit' | 'waits'> {
+  private async suspect(batch: readonly UsageRecord[], reason: string): Promise<BatchTurn> {
     const [record] = batch;
     this.batchSize = Math.max(1, batch.length >> 1);
-    if (batch.length > 1 || record === undefined) return 'unfit';
+    if (batch.length > 1 || record === undefined) return 'goes_on';
     if (this.refusals.add({ record, reason })) {
       this.taken.shift();
-      return 'unfit';
+      return 'goes_on';
     }
     await this.noteRefused();
     return 'waits';
