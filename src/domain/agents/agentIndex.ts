@@ -7,12 +7,7 @@
  * of a scope are all own or all shared.
  */
 import type { AgentEntry } from '../directory.ts';
-import {
-  instanceKey,
-  nothingYet,
-  type AgentGroup,
-  type KnownAgent,
-} from '../scheduler/schedulerState.ts';
+import { nothingYet, type AgentGroup, type KnownAgent } from '../scheduler/schedulerState.ts';
 import type { Ownership, RoutedRequest, Stage } from './matching.ts';
 
 /** Stands for "on any tier" in a group's key. */
@@ -58,8 +53,10 @@ export class AgentIndex {
 
   /** Claims that hold a slot of one engine instance. */
   inFlight(where: { agentId: string; nonce: string; instance: string }): number {
-    const { instances } = this.get(where.agentId) ?? {};
-    return instances?.get(instanceKey(where.nonce, where.instance))?.inFlight ?? 0;
+    for (const { nonce, id, engine } of this.get(where.agentId)?.instances.values() ?? []) {
+      if (nonce === where.nonce && id === where.instance) return engine.inFlight;
+    }
+    return 0;
   }
 
   /** Takes the directory's word on an agent, new or changed. */

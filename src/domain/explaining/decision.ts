@@ -10,7 +10,7 @@ import type { ExclusionReason } from '../agents/matching.ts';
 import { maxDecisionCandidates, maxNearestMisses, maxSurveyed } from '../limits.ts';
 import { valueIn, type Scored } from '../placing/score.ts';
 import type { Work } from '../placing/instanceLoad.ts';
-import type { EngineInstance, InstancePool } from '../scheduler/schedulerState.ts';
+import { hasSlot, type EngineInstance, type InstancePool } from '../scheduler/schedulerState.ts';
 
 /** Why an instance that has the model was no candidate in that moment, or an agent at all. */
 export type OutReason = ExclusionReason | 'backlog' | 'no_room' | 'kept_for_short' | 'not_asked';
@@ -53,7 +53,7 @@ export class Survey {
         if (left <= 0 || looked > maxSurveyed) break;
         if (instance === taken || open.has(instance)) continue;
         const more = looked === maxSurveyed ? left : 1;
-        this.out(instance, instance.inFlight >= instance.slots ? 'busy' : 'backlog', more);
+        this.out(instance, hasSlot(instance) ? 'backlog' : 'busy', more);
         left -= more;
       }
     }

@@ -11,6 +11,7 @@ import { agentExclusion, hasAbilities, type Stage } from '../agents/matching.ts'
 import type { Nearness } from '../agents/regionMap.ts';
 import type { Origin, Regions } from '../agents/regions.ts';
 import {
+  hasSlot,
   measureFor,
   type EngineInstance,
   type InstancePool,
@@ -273,8 +274,7 @@ function busyHolders(
   const { limits, failures, placement } = chooser;
   const how = { waiting, stage, limits, failures, placement, room: 'of_use', nowMs } as const;
   const isBusy = (one: EngineInstance): boolean =>
-    one.inFlight < one.slots &&
-    pools.some(({ instances, open }) => instances.has(one) && !open.has(one));
+    hasSlot(one) && pools.some(({ instances, open }) => instances.has(one) && !open.has(one));
   return holders().filter((one) => isBusy(one) && mayClaim(one, how));
 }
 

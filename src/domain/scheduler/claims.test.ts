@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { seededRandom } from '../../lib/random.ts';
-import { agentEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
+import { agentEntry, modelEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
 import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Dispatch, SchedulerEvent, UntimedEvent } from './schedulerEvents.ts';
@@ -71,4 +71,25 @@ test('R1: a slot is taken for ever of the slower one of two, whose link went wit
   send({ type: 'end', claim: second.claim, slotFree: true });
   const { claims, inFlight } = scheduler.audit();
   assert.deepEqual({ claims, inFlight }, { claims: 0, inFlight: 0 });
+});
+
+test('R5: an instance with another model has slots that the last one still holds', () => {
+  const { scheduler, send, grant, link, arrive } = rig();
+  link('one', 1);
+  const first = there(arrive('r1'));
+  grant('one', 1, 'model_b');
+  const where = { agentId: 'one', nonce: 'n1', instance: 'i1' };
+  assert.equal(scheduler.inFlight(where), 1);
+  assert.deepEqual(scheduler.agentLoad('one'), { inFlight: 1, slots: 1 });
+  const other = { id: 'r2', model: modelEntry({ id: 'model_b' }) };
+  assert.deepEqual(send({ type: 'arrive', request: routedRequest(other) }), []);
+  const [second] = send({ type: 'end', claim: first.claim, slotFree: true });
+  assert.equal(second?.requestId, 'r2');
+  // Back again, with what runs of the other one.
+  grant('one', 2);
+  assert.deepEqual(scheduler.agentLoad('one'), { inFlight: 1, slots: 2 });
+  const third = there(arrive('r3'));
+  for (const { claim } of [third, there(second)]) send({ type: 'end', claim, slotFree: true });
+  assert.equal(scheduler.inFlight(where), 0);
+  assert.equal(scheduler.audit().claims, 0);
 });

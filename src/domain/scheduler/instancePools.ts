@@ -10,7 +10,7 @@
  */
 import { ownershipIn, scopesFor, scopesOf } from '../agents/agentIndex.ts';
 import type { Ownership, RoutedRequest, Stage } from '../agents/matching.ts';
-import { instanceKey, nothingYet } from './schedulerState.ts';
+import { hasSlot, instanceKey, nothingYet } from './schedulerState.ts';
 import type { EngineInstance, InstancePool, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import { maxScored } from './limits.ts';
 import { OpenInstances } from './openInstances.ts';
@@ -98,11 +98,11 @@ export class InstancePools {
     grant: { nonce: string; instances: readonly GrantedInstance[]; nowMs: number },
   ): EngineInstance[] {
     const { nonce, instances, nowMs } = grant;
-    const named = new Set(instances.map((one) => instanceKey(nonce, one.instance)));
+    const named = new Set(instances.map((one) => keyOf(nonce, one)));
     for (const [key, instance] of agent.instances) {
       if (!named.has(key)) this.retire(instance, nowMs);
     }
-    return instances.map((one) => this.put(agent, { nonce, one, nowMs }));
+    return instances.map((one) => this.put(agent, { nonce, one }));
   }
 
   /**
@@ -132,6 +132,7 @@ export class InstancePools {
   claim(instance: EngineInstance): void {
     if (instance.inFlight === 0) instance.lastFreeAtMs = this.nowMs;
     instance.inFlight += 1;
+    instance.engine.inFlight += 1;
   }
 
   /** What it was claimed for, and what that is to it. */
@@ -151,13 +152,16 @@ export class InstancePools {
   /** R5: the only place where an in-flight count goes down. `heldMs` feeds the wait estimate. */
   release(instance: EngineInstance, heldMs: number): void {
     instance.inFlight -= 1;
+    instance.engine.inFlight -= 1;
     instance.lastFreeAtMs = this.nowMs;
     for (const pool of instance.pools) {
       const old = pool.serviceMs === 0 ? heldMs : pool.serviceMs;
       pool.serviceMs = old + serviceWeight * (heldMs - old);
     }
-    if (instance.pools.length === 0) this.forgetIfIdle(instance);
-    else this.refresh(instance);
+    if (instance.pools.length > 0) return void this.refresh(instance);
+    // With the model that it has by now it may have a slot.
+    for (const one of namesakes(instance)) this.refresh(one);
+    this.forgetIfIdle(instance);
   }
 
   /** It stands in its pools from now on, or in more of them. */
@@ -215,22 +219,18 @@ export class InstancePools {
     if (pool.instances.size === 0 && pool.waiting.size === 0) this.pools.delete(pool.key);
   }
 
-  private put(
-    agent: KnownAgent,
-    what: { nonce: string; one: GrantedInstance; nowMs: number },
-  ): EngineInstance {
-    const { nonce, one, nowMs } = what;
-    const key = instanceKey(nonce, one.instance);
-    const { modelId, abilities, slots } = one;
+  private put(agent: KnownAgent, what: { nonce: string; one: GrantedInstance }): EngineInstance {
+    const { nonce, one } = what;
+    const key = keyOf(nonce, one);
+    const { abilities, slots } = one;
     const known = agent.instances.get(key);
-    const instance = known?.modelId === modelId ? known : this.begin({ agent, nonce, one });
-    if (instance === known && !this.ofLoad.has(known.load)) this.placement.cameBack(known, one);
-    if (known !== undefined && known !== instance) this.retire(known, nowMs);
-    agent.instances = new Map([...agent.instances, [key, instance]]);
+    const instance = known ?? this.begin({ agent, nonce, one });
+    if (known === undefined) agent.instances = new Map([...agent.instances, [key, instance]]);
+    else if (!this.ofLoad.has(known.load)) this.placement.cameBack(known, one);
     for (const pool of instance.pools) pool.slots += slots - instance.slots;
     const isReady = slots > 0;
     if (isReady !== instance.slots > 0 || !isSame(abilities, instance.abilities)) this.version += 1;
-    Object.assign(instance, { modelId, abilities, slots });
+    Object.assign(instance, { abilities, slots });
     if (one.speed !== undefined) instance.load.model.assume(priorOf(agent.entry, one.speed));
     if (instance.pools.length === 0) this.attach(instance);
     else this.refresh(instance);
@@ -241,7 +241,8 @@ export class InstancePools {
     const { agent, nonce, one } = what;
     const { instance: id, modelId, abilities } = one;
     const load = this.placement.begin(agent.entry, one);
-    const counts = { slots: 0, inFlight: 0, lastFreeAtMs: this.nowMs, load, pools: [] };
+    const engine = namesakes({ agent, nonce, id })[0]?.engine ?? { inFlight: 0 };
+    const counts = { slots: 0, inFlight: 0, engine, lastFreeAtMs: this.nowMs, load, pools: [] };
     const instance: EngineInstance = { agent, nonce, id, modelId, abilities, ...counts };
     this.placement.attach(instance);
     return instance;
@@ -294,14 +295,14 @@ export class InstancePools {
   refresh(instance: EngineInstance): boolean {
     const { load, pools } = instance;
     if (pools.length === 0) return false;
-    const hasSlot = instance.inFlight < instance.slots;
+    const isFree = hasSlot(instance);
     load.wakeAtMs = load.opensAtMs();
-    const isOpen = hasSlot && load.wakeAtMs <= this.nowMs;
+    const isOpen = isFree && load.wakeAtMs <= this.nowMs;
     for (const pool of pools) {
       if (isOpen) pool.open.add(instance);
       else pool.open.delete(instance);
     }
-    if (hasSlot && !isOpen) this.closed.put(load);
+    if (isFree && !isOpen) this.closed.put(load);
     else this.closed.remove(load);
     return isOpen;
   }
@@ -347,5 +348,12 @@ function keep({ places, measures, arrivedAtMs }: WaitingRequest, of: Ownership):
 
 const isSame = (some: readonly string[], others: readonly string[]): boolean =>
   some.length === others.length && some.every((one, at) => one === others[at]);
+
+const keyOf = (nonce: string, { instance: id, modelId }: GrantedInstance): string =>
+  instanceKey(nonce, { id, modelId });
+
+/** An instance with whatever models it has, or had and is at work for still. */
+const namesakes = (of: Pick<EngineInstance, 'agent' | 'nonce' | 'id'>): EngineInstance[] =>
+  [...of.agent.instances.values()].filter(({ nonce, id }) => nonce === of.nonce && id === of.id);
 
 const poolKey = (scope: string, modelId: string): string => `${scope}|${modelId}`;

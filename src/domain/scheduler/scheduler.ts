@@ -15,11 +15,10 @@
  *    claimed by an open instance within the limits of its project: nobody waits for nothing.
  * L1 A claim is a slot and what limits set aside for it, taken and given back in one turn each.
  */
-import { addTo } from '../../lib/addTo.ts';
-import { SteadyMap } from '../../lib/memory/steadyMap.ts';
 import { arrivalRefusal, quotaRefusal, stoppedRequests, stopVerdict } from './admission.ts';
 import { AgentIndex } from '../agents/agentIndex.ts';
 import { chooseInstance, chooseInTurn, type Choice, type Chooser } from './choice.ts';
+import { ClaimBook } from './claimBook.ts';
 import { dispatchOf, isFree, newClaim } from './dispatchOf.ts';
 import { FailureBook, type Moving } from '../failures/failureBook.ts';
 import { HedgeBudget } from '../failures/hedgeBudget.ts';
@@ -51,12 +50,8 @@ export class Scheduler {
   private readonly failures: FailureBook;
   private readonly changes: FleetChanges;
   private readonly hedges = new HedgeBudget();
-  private readonly claims = new SteadyMap<number, Claim>();
-  /** The claim that a running request depends on. */
-  private readonly claimOf = new SteadyMap<string, Claim>();
-  private readonly running = new Map<string, number>();
+  private readonly claims = new ClaimBook();
   private readonly chooser: Chooser;
-  private nextClaim = 1;
   private timerAtMs: number | null = null;
   private nowMs = 0;
   private commands: SchedulerCommand[] = [];
@@ -96,12 +91,16 @@ export class Scheduler {
 
   /** Requests that wait and that run. */
   counts(): { waiting: number; waitingBytes: number; running: number } {
-    return { waiting: this.queue.size, waitingBytes: this.queue.bytes, running: this.claimOf.size };
+    return {
+      waiting: this.queue.size,
+      waitingBytes: this.queue.bytes,
+      running: this.claims.running,
+    };
   }
 
   /** The same for one endpoint. */
   endpointCounts(endpointId: string): { waiting: number; running: number } {
-    const running = this.running.get(endpointId) ?? 0;
+    const running = this.claims.runningOf(endpointId);
     return { waiting: this.queue.ofEndpoint(endpointId), running };
   }
 
@@ -127,7 +126,7 @@ export class Scheduler {
 
   /** Whether somebody else is free to go on with what a claim serves. */
   couldMove(claimId: number, moving: Moving): boolean {
-    const claim = this.servingClaim(claimId);
+    const claim = this.claims.serving(claimId);
     return claim !== undefined && this.failures.couldMove(claim, moving);
   }
 
@@ -135,7 +134,7 @@ export class Scheduler {
   audit(): SchedulerAudit {
     const claimable = [...this.queue.all()].filter((one) => this.choose(one) !== null);
     return schedulerAudit({
-      claims: this.claims.values(),
+      claims: this.claims.all(),
       agents: this.agents.all(),
       limits: this.limits,
       queue: this.queue,
@@ -206,7 +205,7 @@ export class Scheduler {
       const renewed = { ...request, endpoint, project, model: same ? model : request.model };
       this.queue.renew(waiting, renewed, this.nowMs);
     };
-    for (const { waiting } of this.claimOf.values()) {
+    for (const { waiting } of this.claims.servingAll()) {
       if (waiting.request.endpoint.id === endpoint.id) renew(waiting);
     }
     const waiting = this.queue.waitingFor(endpoint.id);
@@ -234,11 +233,11 @@ export class Scheduler {
   }
 
   private fail(event: Extract<SchedulerEvent, { type: 'failed' }>): void {
-    const claim = this.servingClaim(event.claim);
+    const claim = this.claims.serving(event.claim);
     if (claim === undefined) return;
     const { waiting } = claim;
     const slotFree = isFree(claim, event);
-    this.detach(claim, 'nothing');
+    this.claims.detach(claim, 'nothing');
     if (event.blameless !== true) this.placement.failed(claim, this.nowMs);
     const key = triedBy(claim);
     if (event.resume !== undefined) this.queue.begin(waiting, { ...event.resume, tried: [key] });
@@ -257,7 +256,7 @@ export class Scheduler {
 
   /** A second claim for a request whose first byte is late. */
   private hedge(claimId: number): void {
-    const claim = this.servingClaim(claimId);
+    const claim = this.claims.serving(claimId);
     if (claim === undefined || claim.twin !== null || claim.placed.work.phase !== 'prefill') return;
     if (!this.hedges.isOpen) return;
     const { waiting } = claim;
@@ -273,7 +272,7 @@ export class Scheduler {
 
   /** R1: of two claims one goes, and the request depends on the other. */
   private drop(event: Extract<SchedulerEvent, { type: 'drop' }>): void {
-    const claim = this.servingClaim(event.claim);
+    const claim = this.claims.serving(event.claim);
     const other = claim?.twin ?? null;
     if (claim === undefined || other === null) return;
     const { waiting } = claim;
@@ -282,7 +281,7 @@ export class Scheduler {
     other.twin = null;
     claim.phase = 'over';
     claim.spent = 'nothing';
-    this.claimOf.set(waiting.request.id, other);
+    this.claims.servedBy(other);
     if (event.slotFree) waiting.tried.push(triedBy(claim));
     this.failures.judge(claim, event.health);
     if (slotFree) this.free(claim, event.neverRan);
@@ -309,16 +308,17 @@ export class Scheduler {
   }
 
   private end(event: Extract<SchedulerEvent, { type: 'end' }>): void {
-    const claim = this.servingClaim(event.claim);
+    const claim = this.claims.serving(event.claim);
     if (claim === undefined) return;
     const slotFree = isFree(claim, event);
-    this.detach(claim, 'reserved');
+    this.claims.detach(claim, 'reserved');
     this.placement.left(claim.waiting, this.nowMs);
+    const isBad = event.health === 'bad' || event.health === 'silent';
     const cleared = this.failures.judge(claim, event.health);
+    const forgiven = isBad ? this.failures.forgive(claim.waiting) : [];
     if (slotFree) this.release(event);
-    if (event.health !== 'bad' && event.health !== 'silent') return this.fillAll(cleared);
-    this.fillAll(this.failures.forgive(claim.waiting));
-    this.fillSpared();
+    this.fillAll([...cleared, ...forgiven]);
+    if (isBad) this.fillSpared();
   }
 
   /** R1: the second release of a claim finds nothing. */
@@ -336,13 +336,14 @@ export class Scheduler {
   /** A slot may have become free. */
   private afterClaim({ instance }: Claim): void {
     this.fill(instance);
-    // One that proves itself may take the next one, whatever its model.
-    if (this.failures.penalties.size > 0) this.fillAll(instance.agent.instances.values());
+    // One that proves itself, or has another model by now, may take the next one, whatever it is.
+    const mayAll = this.failures.penalties.size > 0 || instance.pools.length === 0;
+    if (mayAll) this.fillAll(instance.agent.instances.values());
     this.changes.forgetIfIdle(instance.agent, this.nowMs);
   }
 
   private free(claim: Claim, neverRan = false): void {
-    this.claims.delete(claim.id);
+    this.claims.delete(claim);
     this.limits.settle(claim);
     this.placement.ended(claim, this.nowMs);
     if (neverRan) this.placement.neverRan(claim);
@@ -351,7 +352,7 @@ export class Scheduler {
   }
 
   private noteFirstByte(claimId: number): void {
-    const claim = this.servingClaim(claimId);
+    const claim = this.claims.serving(claimId);
     if (claim === undefined) return;
     this.placement.firstByte(claim, this.nowMs);
     this.limits.firstByte(claim);
@@ -432,23 +433,24 @@ export class Scheduler {
     const placed = this.placement.claimed(waiting, { instance, tier, nowMs });
     this.pools.took(instance, { waiting, work: placed.work });
     const held = { instance, stage, placed, reservation };
-    const claim = newClaim({ id: this.nextClaim, waiting, twin, startedAtMs: nowMs, ...held });
-    this.nextClaim += 1;
-    this.claims.set(claim.id, claim);
+    const claim = newClaim({
+      id: this.claims.nextId(),
+      waiting,
+      twin,
+      startedAtMs: nowMs,
+      ...held,
+    });
+    this.claims.add(claim);
     this.limits.began(claim);
     if (twin !== null) twin.twin = claim;
-    else this.begin(claim);
+    else {
+      this.claims.begin(claim);
+      if (waiting.tried.length === 0) this.hedges.dispatched();
+    }
     const rates = this.limits.ratesOf(reservation, request);
     const waitedMs = nowMs - waiting.arrivedAtMs;
     const stallMs = this.failures.stallMs(instance);
     this.commands.push(dispatchOf(claim, { tier, decision, waitedMs, rates, stallMs }));
-  }
-
-  private begin(claim: Claim): void {
-    const { request, tried } = claim.waiting;
-    this.claimOf.set(request.id, claim);
-    addTo(this.running, { key: request.endpoint.id, by: 1 });
-    if (tried.length === 0) this.hedges.dispatched();
   }
 
   /** W1: gives the free slots of an instance to those who wait for it, in order. */
@@ -474,20 +476,6 @@ export class Scheduler {
 
   private fillAll(instances: Iterable<EngineInstance>): void {
     for (const instance of instances) this.fill(instance);
-  }
-
-  private servingClaim(claimId: number): Claim | undefined {
-    const claim = this.claims.get(claimId);
-    return claim?.phase === 'over' ? undefined : claim;
-  }
-
-  /** Takes the request from its claim. The slot stays held until `release`. */
-  private detach(claim: Claim, spent: Claim['spent']): void {
-    claim.phase = 'over';
-    claim.spent = spent;
-    const { request } = claim.waiting;
-    this.claimOf.delete(request.id);
-    addTo(this.running, { key: request.endpoint.id, by: -1 });
   }
 
   private reject(waiting: WaitingRequest, verdict: Verdict, rates: Rates | null = null): void {

@@ -30,6 +30,7 @@ interface ModelInstance {
   agentId: string;
   nonce: string;
   id: string;
+  modelId: string;
   slots: number;
 }
 interface ModelClaim extends ModelInstance {
@@ -45,6 +46,9 @@ interface ModelWaiting {
   deadlineMs: number;
   tried: string[];
   turnedDown: number;
+  /** F4 */
+  failedAt: Set<string>;
+  strikes: { agentId: string; life: number }[];
 }
 
 const agentIds = ['own1', 'own2', 'other1', 'shared1', 'shared2', 'bound1'];
@@ -132,6 +136,8 @@ class World {
     const serving = this.claims.some((one) => one.serving && one.requestId === requestId);
     assert.ok(!serving, 'R1: rejected while it runs');
     this.finished.add(requestId);
+    const rejected = this.waiting.find((one) => one.request.id === requestId);
+    if (rejected !== undefined && command.verdict.kind === 'upstream_error') this.forgive(rejected);
     this.waiting = this.waiting.filter((one) => one.request.id !== requestId);
   }
 
@@ -188,6 +194,7 @@ class World {
     if (agent === undefined || agent.nonce !== instance.nonce) return false;
     if (waiting.tried.includes(`${instance.agentId}/${agent.life}`)) return false;
     const { request } = waiting;
+    if (instance.modelId !== request.model.id) return false;
     const may = stages.some((stage) => agentExclusion(agent.entry, { request, stage }) === null);
     return may && !this.isPassedOver(waiting, instance.agentId);
   }
@@ -199,8 +206,9 @@ class World {
     const works = this.claims.some((one) => one.agentId === agentId);
     if (severity === 0 || (severity === 1 && !works)) return false;
     const { request, tried } = waiting;
-    return this.instances.some(({ agentId: other, slots }) => {
+    return this.instances.some(({ agentId: other, slots, modelId }) => {
       const agent = this.agents.get(other);
+      if (modelId !== request.model.id) return false;
       if (agent === undefined || slots === 0 || severityOf(other) >= severity) return false;
       if (tried.includes(`${other}/${agent.life}`)) return false;
       const stages: Stage[] = ['own', 'shared'];
@@ -218,6 +226,15 @@ class World {
     assert.equal(audit.inFlight, this.claims.length, 'R5: slots');
     assert.equal(audit.claims, this.claims.length, 'R5: claims');
     assert.deepEqual(audit.overGranted, [], 'R5: released twice');
+    for (const one of [...this.instances, ...this.claims]) {
+      const { agentId, nonce, id: instance } = one;
+      const inFlight = this.scheduler.inFlight({ agentId, nonce, instance });
+      assert.equal(inFlight, this.inFlight(one), `R5: ${agentId} ${nonce} ${instance}`);
+    }
+    for (const agentId of agentIds) {
+      const claims = this.claims.filter((one) => one.agentId === agentId);
+      assert.equal(this.scheduler.agentLoad(agentId).inFlight, claims.length, 'R5: of an agent');
+    }
     assert.deepEqual(audit.claimable, [], 'W1');
     // One at work may be closed by its backlog (S2).
     const idle = this.instances.filter((one) => this.inFlight(one) === 0);
@@ -253,7 +270,7 @@ class World {
     const request = routedRequest({ id: `r${this.requests}`, endpoint: entry, project });
     const arrivedAtMs = this.nowMs;
     const deadlineMs = arrivedAtMs + entry.queueTimeoutMs;
-    const fresh = { tried: [], turnedDown: 0 };
+    const fresh = { tried: [], turnedDown: 0, failedAt: new Set<string>(), strikes: [] };
     this.waiting.push({ request, order: this.requests, arrivedAtMs, deadlineMs, ...fresh });
     this.send({ type: 'arrive', request });
   }
@@ -268,17 +285,30 @@ class World {
     const health = healthOf[how];
     const agent = this.agents.get(agentId);
     const isThere = agent?.life === claim.life && agent.nonce !== null;
-    if (health === 'bad' && isThere) this.penalties.failed(agentId, this.nowMs);
+    const waiting = this.served.get(id);
+    if (health === 'bad' && isThere) {
+      waiting?.failedAt.add(agentId);
+      const { life } = claim;
+      if (this.penalties.failed(agentId, this.nowMs)) waiting?.strikes.push({ agentId, life });
+    }
     if (health === 'good' && isThere) this.penalties.clear(agentId);
     const base = { claim: id, slotFree, health };
     if (how === 'end' || how === 'good' || how === 'broken') {
       this.finished.add(requestId);
+      if (how === 'broken' && waiting !== undefined) this.forgive(waiting);
       return this.send({ type: 'end', ...base });
     }
-    const waiting = this.served.get(id);
     if (waiting !== undefined) this.requeue(waiting, claim, { how, slotFree });
     const resume = how === 'resumed' ? { resume: { abilities: [], delivered: 0 } } : {};
     this.send({ type: 'failed', ...base, blameless: how === 'turned_down', ...resume });
+  }
+
+  /** F4 */
+  private forgive({ failedAt, strikes }: ModelWaiting): void {
+    if (failedAt.size < 2) return;
+    for (const { agentId, life } of strikes.splice(0)) {
+      if (this.agents.get(agentId)?.life === life) this.penalties.forgive(agentId, this.nowMs);
+    }
   }
 
   private requeue(
@@ -358,17 +388,14 @@ class World {
     this.send({ type: 'leave', agentId, nonce });
   }
 
-  grant(agentId: string, nonce: string, slots: number[]): void {
-    const instances = slots.map((count, at) => ({
-      instance: `i${at}`,
-      modelId: 'model_a',
-      slots: count,
-      abilities: [],
-    }));
+  /** Nobody asks for the models but for `model_a`: an instance that has another one is no use. */
+  grant(agentId: string, nonce: string, granted: { slots: number; modelId: string }[]): void {
+    const instances = granted.map((one, at) => ({ instance: `i${at}`, ...one, abilities: [] }));
     if (this.agents.get(agentId)?.nonce === nonce) {
       this.instances = this.instances.filter((one) => one.agentId !== agentId);
       for (const one of instances) {
-        this.instances.push({ agentId, nonce, id: one.instance, slots: one.slots });
+        const { instance: id, modelId, slots } = one;
+        this.instances.push({ agentId, nonce, id, modelId, slots });
       }
     }
     this.send({ type: 'grant', agentId, nonce, instances });
@@ -396,6 +423,10 @@ const nonce = fc.constantFrom('n1', 'n2');
 const pick = fc.nat(50);
 const endpointName = fc.constantFrom(...(Object.keys(firstEndpoints) as EndpointName[]));
 const how = fc.constantFrom(...(Object.keys(healthOf) as Finish[]));
+const granted = fc.record({
+  slots: fc.nat(3),
+  modelId: fc.constantFrom('model_a', 'model_a', 'model_b'),
+});
 const stored = fc.constantFrom('enrolled', 'enrolled', 'suspended', 'dead');
 const settings = fc.record({
   exclusive: fc.boolean(),
@@ -429,7 +460,7 @@ const steps = fc.oneof(
   step(1, fc.tuple(agentId), (world, id) => world.remove(id)),
   step(4, fc.tuple(agentId, nonce), (world, ...all) => world.join(...all)),
   step(1, fc.tuple(agentId, nonce), (world, ...all) => world.leave(...all)),
-  step(5, fc.tuple(agentId, nonce, fc.array(fc.nat(3), { maxLength: 2 })), (world, ...all) =>
+  step(5, fc.tuple(agentId, nonce, fc.array(granted, { maxLength: 2 })), (world, ...all) =>
     world.grant(...all),
   ),
   step(2, fc.tuple(endpointName, settings), (world, ...all) => world.change(...all)),

@@ -49,7 +49,7 @@ export interface KnownAgent {
   /** To it and back, in ms; null: not measured, or no link is up. */
   rttMs: number | null;
   models: ReadonlyMap<string, ModelProgress>;
-  /** By `<nonce>/<instance>`: granted ones, and gone ones whose claims still run. */
+  /** By `<nonce>/<instance>/<model>`: granted ones, and gone ones whose claims still run. */
   instances: ReadonlyMap<string, EngineInstance>;
   groups: AgentGroup[];
 }
@@ -59,8 +59,13 @@ export interface KnownAgent {
  */
 export const nothingYet: ReadonlyMap<string, never> = new Map<string, never>();
 
-/** Names an instance of one process of an agent. */
-export const instanceKey = (nonce: string, id: string): string => `${nonce}/${id}`;
+/** Names an instance of one process of an agent: with another model it is another one. */
+export const instanceKey = (nonce: string, { id, modelId }: { id: string; modelId: string }) =>
+  `${nonce}/${id}/${modelId}`;
+
+/** Whether an instance could be given one more, by its slots alone. */
+export const hasSlot = ({ engine, slots }: Pick<EngineInstance, 'engine' | 'slots'>): boolean =>
+  engine.inFlight < slots;
 
 /** Agents that share a scope and a tier, with the counts that waiting depends on. */
 export interface AgentGroup {
@@ -88,6 +93,8 @@ export interface EngineInstance {
   slots: number;
   /** Claims that hold a slot (R5: changes at claim and release only). */
   inFlight: number;
+  /** The same, with what runs on it of models that it had before: they hold its slots, too. */
+  engine: { inFlight: number };
   /** What it has to do, and what was learned of it. */
   load: InstanceLoad;
   /** Empty while it is not granted. */

@@ -29,6 +29,7 @@ import type { ProjectAccount } from '../quotas/projectAccount.ts';
 import type { QueueOutlook } from '../waiting/queueOutlook.ts';
 import type { Explanation, Verdict } from './schedulerEvents.ts';
 import {
+  hasSlot,
   measureFor,
   type AgentGroup,
   type Claim,
@@ -388,8 +389,8 @@ function isFull(
   instance: EngineInstance,
   { waiting, nowMs }: { waiting: WaitingRequest; nowMs: number },
 ): boolean {
-  const { inFlight, slots, pools, load } = instance;
+  const { engine, pools, load } = instance;
   const { tokens } = measureFor(waiting, instance);
-  if (inFlight >= slots || !load.hasRoom(tokens, { room: 'of_use', nowMs })) return true;
-  return inFlight > 0 && pools.every(({ open }) => !open.has(instance));
+  if (!hasSlot(instance) || !load.hasRoom(tokens, { room: 'of_use', nowMs })) return true;
+  return engine.inFlight > 0 && pools.every(({ open }) => !open.has(instance));
 }

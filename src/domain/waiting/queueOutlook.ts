@@ -22,7 +22,12 @@ import type { Place } from './poolQueue.ts';
 import type { Prefill } from '../prediction/latencyModel.ts';
 import type { InstancePools } from '../scheduler/instancePools.ts';
 import type { ProjectAccount } from '../quotas/projectAccount.ts';
-import type { EngineInstance, InstancePool, WaitingRequest } from '../scheduler/schedulerState.ts';
+import {
+  hasSlot,
+  type EngineInstance,
+  type InstancePool,
+  type WaitingRequest,
+} from '../scheduler/schedulerState.ts';
 import type { TierTable } from '../tiers/tiers.ts';
 import { turnInMs, turnoverOf, type Turnover } from './turnover.ts';
 
@@ -310,7 +315,7 @@ function instancePace(
   instance: EngineInstance,
   where: { typical: Typical | null; pool: InstancePool; nowMs: number },
 ): Pace | null {
-  const { load, slots, inFlight, lastFreeAtMs } = instance;
+  const { load, slots, engine, lastFreeAtMs } = instance;
   const { typical, pool, nowMs } = where;
   const hasRoom = typical === null || load.hasRoom(typical, { room: 'of_use', nowMs });
   const isOpen = pool.open.has(instance) && hasRoom;
@@ -318,12 +323,11 @@ function instancePace(
   const holdMs = holdOf(instance, where);
   if (holdMs === null) return null;
   // What is closed by its room takes no more than it has, whatever it granted.
-  const useful = isOpen ? slots : Math.max(1, Math.min(slots, inFlight));
+  const useful = isOpen ? slots : Math.max(1, Math.min(slots, engine.inFlight));
   const perRequestMs = Math.max(prefillMs, holdMs / useful);
   if (isOpen) return { opensInMs: 0, perRequestMs };
-  const hasSlot = inFlight < slots;
   const backlogMs = Math.max(0, load.opensAtMs() - nowMs);
-  if (hasSlot && backlogMs > 0) return { opensInMs: backlogMs, perRequestMs };
+  if (hasSlot(instance) && backlogMs > 0) return { opensInMs: backlogMs, perRequestMs };
   // None has ended for longer than was to be expected: the next one may take as long again.
   const quietMs = nowMs - lastFreeAtMs;
   return { opensInMs: Math.max(holdMs / useful, quietMs), perRequestMs };

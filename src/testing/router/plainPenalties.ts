@@ -1,5 +1,9 @@
 /** The penalty box as plainly as it can be said, for tests that hold the scheduler against it. */
-import { longestPenaltyMs, shortestPenaltyMs } from '../../domain/failures/limits.ts';
+import {
+  longestPenaltyMs,
+  penaltyMemoryMs,
+  shortestPenaltyMs,
+} from '../../domain/failures/limits.ts';
 
 export class PlainPenalties {
   private readonly known = new Map<string, { strikes: number; untilMs: number }>();
@@ -7,15 +11,27 @@ export class PlainPenalties {
   /** 0: clear, 1: it proves itself, 2: it is in the box. */
   severity(agentId: string, nowMs: number): 0 | 1 | 2 {
     const one = this.known.get(agentId);
-    if (one === undefined) return 0;
+    if (one === undefined || nowMs - one.untilMs >= penaltyMemoryMs) return 0;
     return nowMs < one.untilMs ? 2 : 1;
   }
 
-  failed(agentId: string, nowMs: number): void {
-    if (this.severity(agentId, nowMs) === 2) return;
-    const strikes = (this.known.get(agentId)?.strikes ?? 0) + 1;
+  /** Whether it is a strike. */
+  failed(agentId: string, nowMs: number): boolean {
+    const severity = this.severity(agentId, nowMs);
+    if (severity === 2) return false;
+    const strikes = (severity === 0 ? 0 : (this.known.get(agentId)?.strikes ?? 0)) + 1;
     const forMs = Math.min(longestPenaltyMs, shortestPenaltyMs * 2 ** (strikes - 1));
     this.known.set(agentId, { strikes, untilMs: nowMs + forMs });
+    return true;
+  }
+
+  /** F4: a strike was none of its own. */
+  forgive(agentId: string, nowMs: number): void {
+    const one = this.known.get(agentId);
+    if (one === undefined) return;
+    one.strikes -= 1;
+    one.untilMs = Math.min(one.untilMs, nowMs);
+    if (one.strikes === 0) this.clear(agentId);
   }
 
   clear(agentId: string): void {
