@@ -111,6 +111,8 @@ class World {
   finished = new Set<string>();
   nowMs = 0;
   requests = 0;
+  /** Whose attempt fails in this event. */
+  again: ModelWaiting | undefined;
   readonly penalties = new PlainPenalties();
   /** As the directory has them now. */
   readonly endpoints = { ...firstEndpoints };
@@ -160,7 +162,10 @@ class World {
     const before = this.waiting.filter(
       (one) => goesBefore(one, waiting) && this.eligible(one, instance, this.stages(one)),
     );
-    assert.deepEqual(before, [], 'overtook somebody who could have had the slot');
+    // Who was turned away may have the slot again that it has just left.
+    if (waiting !== this.again) {
+      assert.deepEqual(before, [], 'overtook somebody who could have had the slot');
+    }
     this.waiting = this.waiting.filter((one) => one !== waiting);
     const life = this.agents.get(agentId)?.life ?? 0;
     this.claims.push({ ...instance, claim, life, requestId, serving: true });
@@ -298,9 +303,11 @@ class World {
       if (how === 'broken' && waiting !== undefined) this.forgive(waiting);
       return this.send({ type: 'end', ...base });
     }
+    this.again = waiting;
     if (waiting !== undefined) this.requeue(waiting, claim, { how, slotFree });
     const resume = how === 'resumed' ? { resume: { abilities: [], delivered: 0 } } : {};
     this.send({ type: 'failed', ...base, blameless: how === 'turned_down', ...resume });
+    this.again = undefined;
   }
 
   /** F4 */
