@@ -39,11 +39,17 @@ function receiptText(receipt: ReceiptAnswer): string {
     foreseenText(receipt),
     ...receipt.attempts.map((attempt, at) => attemptText(attempt, at + 1)),
     missesText(
-      receipt.attempts.length === 0 ? 'Who was out' : 'Could not have served it',
+      isAboutNow(receipt) ? 'Who was out' : 'Could not have served it',
       receipt.not_candidates,
     ),
   ];
   return parts.filter((part) => part !== '').join('\n');
+}
+
+/** Whether it says who was out when it ended, or is now; else who never could have served it. */
+function isAboutNow({ state, attempts, outcome }: ReceiptAnswer): boolean {
+  if (attempts.length === 0 || state === 'waiting') return true;
+  return outcome === 'queue_timeout' || outcome === 'no_agent_available';
 }
 
 function stateText({ state, outcome, status, resumed }: ReceiptAnswer): string {
@@ -79,8 +85,10 @@ function foreseenText(receipt: ReceiptAnswer): string {
   const rows: (string | null)[][] = [];
   const { foreseen } = receipt;
   if (foreseen !== null && receipt.state !== 'waiting') {
-    const wait = [milliseconds(foreseen.wait_ms), null, milliseconds(receipt.queue_ms)];
-    rows.push(['wait', ...wait, offBy(foreseen.wait_ms, receipt.queue_ms)]);
+    // What it waited after an agent had failed was not foreseen.
+    const waitedMs = receipt.attempts[0]?.at_ms ?? receipt.queue_ms;
+    const wait = [milliseconds(foreseen.wait_ms), null, milliseconds(waitedMs)];
+    rows.push(['wait', ...wait, offBy(foreseen.wait_ms, waitedMs)]);
   }
   const several = receipt.attempts.length > 1;
   for (const [at, attempt] of receipt.attempts.entries()) {

@@ -12,23 +12,44 @@ export function receiptWords(told: Told): string {
     const eta = waiting.eta_ms === null ? '' : `, about ${seconds(waiting.eta_ms)} to go`;
     sentences.push(`It waits at position ${waiting.position}${eta}.`);
   }
-  if (attempts.length === 0 && state === 'finished') {
-    sentences.push(`Nobody served it: ${told.outcome} after ${seconds(told.queue_ms)}.`);
-  }
+  if (state === 'finished') sentences.push(...endWords(told));
   return sentences.join(' ');
 }
 
+/** Of one that nobody served to its end, beyond what is said of the last agent. */
+function endWords({ attempts, outcome, queue_ms: queueMs, latency_ms: latencyMs }: Told): string[] {
+  const last = attempts.at(-1);
+  if (last === undefined) return [`Nobody served it: ${outcome} after ${seconds(queueMs)}.`];
+  // What ended the request ended all that was under way; of two agents one may have served it.
+  if (attempts.some(({ end }) => end === 'served' || end === outcome)) return [];
+  const began = attempts.some(({ ttft_ms: ttftMs }) => ttftMs !== null);
+  const waitedMs = latencyMs - Math.max(...attempts.map(endedAtMs));
+  const after = waitedMs < leastWaitMs ? '' : ` after ${seconds(waitedMs)} more`;
+  return [`Nobody ${began ? 'went on with it' : 'else served it'}: ${outcome}${after}.`];
+}
+
+/** Shorter ones are what handing over takes. */
+const leastWaitMs = 1;
+
+const endedAtMs = ({ at_ms: atMs, ended_after_ms: endedMs }: Attempt): number =>
+  atMs + (endedMs ?? 0);
+
 function attemptWords(attempt: Attempt, { at, told }: { at: number; told: Told }): string {
   const name = attempt.agent;
-  const { end, hedge, ttft_ms: ttftMs } = attempt;
-  const next = hedge
-    ? `The first byte was late, and ${name} was asked, too.`
-    : `Then ${name} was tried.`;
-  const found = at === 0 ? choiceWords(attempt, told) : next;
+  const { end, ttft_ms: ttftMs } = attempt;
+  const before = told.attempts.slice(0, at);
+  const found = at === 0 ? choiceWords(attempt, told) : nextWords(attempt, before);
   if (end === 'served' || end === 'running') return found;
   if (end === 'hedged') return `${found} ${name} was told to stop: the other one was quicker.`;
   const when = ttftMs === null ? 'before its first byte' : 'in the middle of its answer';
   return `${found} It ended ${when}: ${end}.`;
+}
+
+function nextWords({ agent: name, hedge, at_ms: atMs }: Attempt, before: Attempt[]): string {
+  if (hedge) return `The first byte was late, and ${name} was asked, too.`;
+  const waitedMs = atMs - Math.max(...before.map(endedAtMs));
+  if (waitedMs < leastWaitMs) return `Then ${name} was tried.`;
+  return `It waited ${seconds(waitedMs)} more, then ${name} was tried.`;
 }
 
 function choiceWords(attempt: Attempt, told: Told): string {
@@ -37,16 +58,21 @@ function choiceWords(attempt: Attempt, told: Told): string {
   const cached =
     held > 0 ? ` It held about ${held} of the ${attempt.prompt_tokens} prompt tokens.` : '';
   if (chosen === 'turn') {
-    return `It waited ${seconds(told.queue_ms)} until ${name} was free for it.${cached}`;
+    return `It waited ${seconds(attempt.at_ms)} until ${name} was free for it.${cached}`;
   }
-  if (total === 1) return `${name} was the only one that could take it at once.${cached}`;
+  const waited = told.foreseen === null ? '' : `It waited ${seconds(attempt.at_ms)}. `;
+  if (total === 1) {
+    const when = told.foreseen === null ? 'at once' : 'then';
+    return `${waited}${name} was the only one that could take it ${when}.${cached}`;
+  }
   const [taken, next] = candidates;
   const cost = taken?.cost_ms ?? null;
   const other = next?.cost_ms ?? null;
-  if (cost === null || other === null) return `${name} was chosen among ${total}.${cached}`;
-  if (cost > other) return `${name} was tried to learn how fast it is.${cached}`;
+  if (cost === null || other === null)
+    return `${waited}${name} was chosen among ${total}.${cached}`;
+  if (cost > other) return `${waited}${name} was tried to learn how fast it is.${cached}`;
   const parts = `${Math.round(cost)} ms, the next best ${Math.round(other)} ms`;
-  return `${name} had the smallest cost of ${total}: ${parts}.${cached}`;
+  return `${waited}${name} had the smallest cost of ${total}: ${parts}.${cached}`;
 }
 
 const seconds = (ms: number): string =>

@@ -146,7 +146,10 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
   /** Told after the bytes: what the scheduler learns from them need not hold them up. */
   onFirstBytes(attempt: Attempt): void {
     if (!this.isRunning(attempt)) return;
-    if (attempt.continuation !== null) this.trail.firstByte(this.context.clock.monotonic());
+    if (attempt.continuation !== null) {
+      this.trail.firstByte(this.context.clock.monotonic());
+      this.trail.resumed = this.resumable?.resumed ?? 0;
+    }
     this.context.tell({ type: 'first_byte', claim: attempt.claim });
   }
 
@@ -242,7 +245,6 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     const { abilities, isNewBreak, sentTokens: delivered } = step;
     this.continuation = step;
     this.parts.wrote(attempt, step.sentTokens);
-    this.trail.resumed = this.resumable?.resumed ?? 0;
     this.phase = { is: 'waiting', sinceMs: nowMs };
     this.context.tell({ ...failed, ...(isNewBreak && { resume: { abilities, delivered } }) });
     return true;
