@@ -5,14 +5,14 @@
  * Invariants
  * F1 An agent that is not clear is passed over only while another candidate exists in a stage that
  *    the request may still reach, open yet or not: granted, able, not tried, and closer to clear.
- *    Whether it is busy makes no difference: it will be free, and the other one failed.
+ *    Whether it is busy makes no difference: it will be free, and the other one failed. One that a
+ *    limit or a budget keeps from the request is no candidate (`reach`).
  * F5 A second process in a row that was lost with requests under way is a strike against the next
  *    one: in a crash loop an agent would begin clear, and be the idlest, again and again.
  * F4 A request that fails at every agent that tries it, two at least, is held against none of them:
  *    it may be the fault of what it asks for, and others share these agents.
  */
 import { agentExclusion, hasAbilities } from '../agents/matching.ts';
-import type { LimitBook } from '../quotas/limitBook.ts';
 import {
   measureFor,
   type Claim,
@@ -21,9 +21,11 @@ import {
   type WaitingRequest,
 } from '../scheduler/schedulerState.ts';
 import { reachableStages, readyInstances, triedKey, type Fleet } from '../scheduler/verdict.ts';
+import type { LimitBook } from '../quotas/limitBook.ts';
 import { tpotUnknownMs } from '../placing/placement.ts';
 import { maxWitnesses } from './limits.ts';
 import { severityOf, type PenaltyBox } from './penaltyBox.ts';
+import { kindOf, reachOf } from './reach.ts';
 import { TokenTimes } from './tokenTimes.ts';
 
 /**
@@ -43,7 +45,7 @@ export interface Moving {
 export class FailureBook {
   readonly penalties: PenaltyBox<KnownAgent>;
   private readonly fleet: Fleet;
-  private readonly limits: Pick<LimitBook, 'allows'>;
+  private readonly limits: LimitBook;
   private readonly times = new WeakMap<EngineInstance, TokenTimes>();
   /**
    * Who was found last for requests alike, and is looked at first: else each that waits would look
@@ -53,7 +55,7 @@ export class FailureBook {
   private readonly nobody = new Set<string>();
   private nowMs = 0;
 
-  constructor(fleet: Fleet, limits: Pick<LimitBook, 'allows'>) {
+  constructor(fleet: Fleet, limits: LimitBook) {
     this.fleet = fleet;
     this.limits = limits;
     this.penalties = fleet.penalties;
@@ -176,18 +178,21 @@ export class FailureBook {
 
   private hasOther(waiting: WaitingRequest, { severity }: { severity: number }): boolean {
     const { request } = waiting;
-    const key = [request.endpoint.id, request.model.id, severity, ...request.abilities].join('|');
+    const { endpoint, model, abilities } = request;
+    const reach = reachOf(waiting, { fleet: this.fleet, limits: this.limits });
+    if (reach === 0) return false;
+    const key = [endpoint.id, model.id, severity, reach, ...abilities].join('|');
     const witness = this.witnesses.get(key);
     const stages = reachableStages(request);
     const isStill =
       witness !== undefined &&
-      this.isOther(waiting, { instance: witness, severity }) &&
+      this.isOther(waiting, { instance: witness, severity, reach }) &&
       stages.some((stage) => agentExclusion(witness.agent.entry, { request, stage }) === null);
     if (isStill) return true;
     // Of none it stays none while this event lasts, unless a request may not have all of them.
     if (this.nobody.has(key) && waiting.tried.length === 0) return false;
     for (const instance of readyInstances(this.fleet, request)) {
-      if (!this.isOther(waiting, { instance, severity })) continue;
+      if (!this.isOther(waiting, { instance, severity, reach })) continue;
       this.witnesses.set(key, instance);
       const oldest = this.witnesses.keys().next();
       if (this.witnesses.size > maxWitnesses && oldest.done !== true) {
@@ -201,9 +206,11 @@ export class FailureBook {
 
   private isOther(
     { request, tried }: WaitingRequest,
-    { instance, severity }: { instance: EngineInstance; severity: number },
+    than: { instance: EngineInstance; severity: number; reach: number },
   ): boolean {
+    const { instance, severity, reach } = than;
     const { agent, abilities, slots, modelId, nonce } = instance;
+    if ((kindOf(agent.entry) & reach) === 0) return false;
     if (slots === 0 || nonce !== agent.nonce || modelId !== request.model.id) return false;
     if (severityOf[this.penalties.standing(agent, this.nowMs)] >= severity) return false;
     if (tried.length > 0 && tried.includes(triedKey(agent))) return false;

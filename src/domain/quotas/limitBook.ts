@@ -60,6 +60,8 @@ type AccountName = TierSlug | 'own';
 type Accounts = Partial<Record<AccountName, ProjectAccount>>;
 
 export class LimitBook {
+  /** Something may have come out of reach (`letsPass`) since `takeTighter`. */
+  isTighter = false;
   private readonly tiers: TierTable;
   private readonly lease: LimitLease;
   /** Apart: a project's own agents may tell what they like of the requests that they serve. */
@@ -160,6 +162,26 @@ export class LimitBook {
     return this.stopOn(name, waiting) === null && this.hitOn(name, waiting) === null;
   }
 
+  /** Whether neither a budget nor a limit keeps the request from what is counted there. */
+  letsPass(waiting: WaitingRequest, name: AccountName): boolean {
+    if (this.stopOn(name, waiting) !== null || this.hitOn(name, waiting) !== null) return false;
+    const account = this.accountOf(waiting.request, name);
+    account.reachedBy = Math.max(account.reachedBy, account.amountFor(waiting));
+    return true;
+  }
+
+  takeTighter(): boolean {
+    const { isTighter } = this;
+    this.isTighter = false;
+    return isTighter;
+  }
+
+  private noteLess(account: ProjectAccount): void {
+    if (account.reachedBy < 0 || account.hit(account.reachedBy, this.nowMs) === null) return;
+    account.reachedBy = -Infinity;
+    this.isTighter = true;
+  }
+
   /** L1, L7. */
   reserve(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): Reservation {
     const { request, left, delivered } = waiting;
@@ -175,6 +197,7 @@ export class LimitBook {
     if (left !== null) this.settleAccount(left);
     const tokens = account.amountFor(waiting);
     account.take(tokens, this.nowMs);
+    this.noteLess(account);
     const { keyHold, measures } = waiting;
     const { tokens: need } = measures[account.ownership];
     if (keyHold !== null) this.keys.restate(keyHold, { need, nowMs: this.nowMs });
@@ -229,6 +252,7 @@ export class LimitBook {
 
   /** L6. The end of a stop lets those go on that it held back. */
   setStop(id: string, stop: BudgetStop | null): void {
+    this.isTighter ||= stop !== null;
     if (stop !== null) this.stops.set(id, stop);
     else if (this.stops.delete(id)) {
       const all = [...this.projects.values()].flatMap((accounts) => Object.values(accounts));
@@ -357,6 +381,7 @@ export class LimitBook {
     const real =
       typeof failed === 'object' ? failed.input + Math.max(0, failed.output - before) : failed;
     account.settle({ tokens, spent: real, nowMs: this.nowMs });
+    this.noteLess(account);
     this.full.delete(account);
     if (account.heldBack.size > 0) this.improved.add(account);
   }

@@ -18,6 +18,8 @@ export class ProjectAccount extends LimitAccount {
   /** When the first of them may go on, by time alone. */
   wakeAtMs = Infinity;
   heapIndex = -1;
+  /** Tokens of the largest request for which its agents counted as within reach, as of late. */
+  reachedBy = -Infinity;
 
   constructor(options: {
     ownership: Ownership;

@@ -84,7 +84,11 @@ export class Scheduler {
     this.fillAll(this.pools.advance(this.nowMs));
     this.apply(event);
     this.claimReady();
-    while (this.pools.isWider) this.fillAll(this.pools.takeWider());
+    while (this.pools.isWider || this.limits.isTighter) {
+      this.fillAll(this.pools.takeWider());
+      // F2: what a limit keeps from a request is nobody else to it.
+      if (this.limits.takeTighter()) this.fillSpared();
+    }
     this.armTimer();
     return this.commands;
   }
@@ -132,14 +136,10 @@ export class Scheduler {
 
   /** R5, L1, W1 for tests: every sum counted twice, every waiting request tried again. */
   audit(): SchedulerAudit {
-    const claimable = [...this.queue.all()].filter((one) => this.choose(one) !== null);
-    return schedulerAudit({
-      claims: this.claims.all(),
-      agents: this.agents.all(),
-      limits: this.limits,
-      queue: this.queue,
-      claimable: claimable.map((one) => one.request.id),
-    });
+    const { limits, queue } = this;
+    const claimable = [...queue.all()].filter((one) => this.choose(one) !== null);
+    const [claims, agents] = [this.claims.all(), this.agents.all()];
+    return schedulerAudit({ claims, agents, limits, queue, claimable });
   }
 
   private apply(event: SchedulerEvent): void {

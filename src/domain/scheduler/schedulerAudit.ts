@@ -1,6 +1,6 @@
 /** R5, L1 and W1 as sums, for tests: what is counted in one place is counted again in another. */
 import type { LimitBook } from '../quotas/limitBook.ts';
-import type { Claim, KnownAgent } from './schedulerState.ts';
+import type { Claim, KnownAgent, WaitingRequest } from './schedulerState.ts';
 import type { WaitingQueue } from '../waiting/waitingQueue.ts';
 
 export interface SchedulerAudit extends ReturnType<WaitingQueue['audit']> {
@@ -24,7 +24,7 @@ export function schedulerAudit(parts: {
   agents: Iterable<KnownAgent>;
   limits: LimitBook;
   queue: WaitingQueue;
-  claimable: string[];
+  claimable: readonly WaitingRequest[];
 }): SchedulerAudit {
   const instances = new Set(parts.claims.map((claim) => claim.instance));
   for (const agent of parts.agents) {
@@ -41,7 +41,7 @@ export function schedulerAudit(parts: {
     keyHolds,
     inFlight: [...instances].reduce((sum, one) => sum + one.inFlight, 0),
     overGranted: [...instances].filter((one) => one.inFlight < 0).map((one) => one.id),
-    claimable: parts.claimable,
+    claimable: parts.claimable.map(({ request }) => request.id),
     ...parts.queue.audit(),
   };
 }
