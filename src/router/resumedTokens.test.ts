@@ -161,9 +161,25 @@ test('a prompt costs nothing where the second engine makes fewer tokens of a tex
   const body = bodyOf({}, 'x'.repeat(80));
   const { client, result } = ask(one, { includeUsage: true, body });
   await until(() => first.agent.requests.length === 1);
-  await agentOf(one, { size: 1 });
+  await agentOf(one, { size: 1, turnTokens: 1 });
   assert.equal((await result).outcome, 'completed');
   await until(() => one.ports.usageRecords.length === 1);
   const told = chunksOf(client).at(-1)?.usage?.['prompt_tokens'];
   assert.deepEqual([told, one.ports.usageRecords[0]?.inputTokens], [11, 11]);
+});
+
+test('a short prompt costs what its body may hold, though both engines count alike', async () => {
+  const bias = Object.fromEntries(Array.from({ length: 300 }, (_none, at) => [at, -1]));
+  for (const more of [{}, { logit_bias: bias }]) {
+    const one = await harness();
+    const first = await agentOf(one, { size: 1, chunks: 30, next: dies });
+    const body = bodyOf(more, 'x'.repeat(40));
+    const { client, result } = ask(one, { includeUsage: true, body });
+    await until(() => first.agent.requests.length === 1);
+    await agentOf(one, { size: 1 });
+    assert.equal((await result).outcome, 'completed');
+    await until(() => one.ports.usageRecords.length === 1);
+    const told = chunksOf(client).at(-1)?.usage?.['prompt_tokens'];
+    assert.deepEqual([told, one.ports.usageRecords[0]?.inputTokens], [10, 10]);
+  }
 });

@@ -13,6 +13,8 @@ export interface ContinuingOptions {
   next?: Script;
   /** It guesses several tokens ahead, and writes them at once. */
   tokensPerChunk?: number;
+  /** What it counts of an open turn; by default as many tokens as it has chunks of that text. */
+  turnTokens?: number;
   /** It shows the beginning of a stop string before it knows; by default it does not. */
   showsStops?: boolean;
 }
@@ -38,7 +40,12 @@ function restOf(
   return rest.slice(0, Math.min(rest.length, ...ends));
 }
 
-/** Continues, or begins. */
+/** In UTF-16 units. */
+function openTurnLength({ messages, continue_final_message: open }: Body): number {
+  return open === true ? (messages.at(-1)?.content.length ?? 0) : 0;
+}
+
+/** Continues, or begins. Its prompts have ten tokens, and those of the open turn. */
 export function continues(options: ContinuingOptions = {}): Script {
   const { size = 3, chunks = Infinity, next, showsStops = false, tokensPerChunk = 1 } = options;
   return (request, agent) => {
@@ -58,7 +65,8 @@ export function continues(options: ContinuingOptions = {}): Script {
     const isWhole = written * size >= rest.length;
     const output = written * tokensPerChunk;
     write(request, {}, isWhole ? 'stop' : 'length');
-    const input = 10 + (body.continue_final_message === true ? 1 : 0);
+    const turn = options.turnTokens ?? Math.ceil(openTurnLength(body) / size) * tokensPerChunk;
+    const input = 10 + (body.continue_final_message === true ? turn : 0);
     if (request.message.includeUsage) writeUsage(request, { input, output });
     request.done();
     request.finish({ usage: { input, cached: 0, output }, written });
