@@ -272,6 +272,20 @@ test('a stop string across the seam is written out', async () => {
   assert.equal(second.agent.requests[0]?.reset, 'cancelled');
 });
 
+test('an answer counts as not resumed that ends in the first chunk of who goes on', async () => {
+  const one = await harness();
+  const first = await agentOf(one, { size: 1, chunks: 6, next: fails, showsStops: true });
+  const body = bodyOf({ stop: ['cdEFG'] }, 'abcdEFGHIJ');
+  const { client, result, requestId } = ask(one, { body });
+  await until(() => first.agent.requests.length === 1);
+  await agentOf(one, { size: 8, showsStops: true });
+  assert.equal((await result).outcome, 'completed');
+  assert.equal(deltas(chunksOf(client)).at(-1)?.finish_reason, 'stop');
+  const told = await one.router.receiptView.of(requestId);
+  assert.equal(told?.receipt.resumed, 1);
+  assert.notEqual(told.receipt.attempts.at(-1)?.firstByteMs, null);
+});
+
 test('a complete answer costs nothing, because its agent died before it could count', async () => {
   const one = await harness();
   // The first says how it ended and dies, the second dies when all tokens are used.

@@ -146,16 +146,21 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
   /** Told after the bytes: what the scheduler learns from them need not hold them up. */
   onFirstBytes(attempt: Attempt): void {
     if (!this.isRunning(attempt)) return;
-    if (attempt.continuation !== null) {
-      this.trail.firstByte(this.context.clock.monotonic());
-      this.trail.resumed = this.resumable?.resumed ?? 0;
-    }
+    if (attempt.continuation !== null) this.wentOn();
     this.context.tell({ type: 'first_byte', claim: attempt.claim });
+  }
+
+  /** Somebody continues the answer, and has given something of it. */
+  private wentOn(): void {
+    this.trail.firstByte(this.context.clock.monotonic());
+    this.trail.resumed = this.resumable?.resumed ?? 0;
   }
 
   /** A stop string was completed that began in what another agent had written. */
   onStopped(attempt: Attempt): void {
     if (!this.isRunning(attempt)) return;
+    // It may have been in the first bytes, of which nothing is told any more.
+    this.wentOn();
     const finish = (end: EndMessage | undefined): void => {
       const usage = this.usageOf(end) ?? this.readUsage({ outcome: 'completed', end });
       const chunk = usage === undefined ? undefined : attempt.continuation?.stream.usageOf(usage);
