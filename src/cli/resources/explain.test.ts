@@ -186,8 +186,8 @@ test('a receipt leaves out a part of why, or cannot be read', async () => {
     agent: 'desk-08',
     resumed: 0,
     why:
-      'desk-07 was the only one that could take it at once. desk-07 was told to stop: the other ' +
-      'one was quicker. The first byte was late, and desk-08 was asked, too.',
+      'desk-07 was the only one that could take it at once. The first byte was late, and desk-08 ' +
+      'was asked, too. desk-07 was told to stop: the other one was quicker.',
     attempts: [lost, won],
   };
   cli.answers({ [`GET ${at}`]: { body: hedged } });

@@ -3,8 +3,21 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import type { ReceiptAnswer } from '../../api/control/requests.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
-import { diesAfter, echoes, eventOf, type FakeRequest } from '../../testing/links/fakeAgent.ts';
-import { RouterHarness, settle, until } from '../../testing/router/routerHarness.ts';
+import { continues } from '../../testing/links/continuingAgent.ts';
+import {
+  diesAfter,
+  echoes,
+  eventOf,
+  streams,
+  type FakeRequest,
+} from '../../testing/links/fakeAgent.ts';
+import { able, bodyOf, dies } from '../../testing/router/resumedRequests.ts';
+import {
+  RouterHarness,
+  settle,
+  until,
+  type LinkedAgent,
+} from '../../testing/router/routerHarness.ts';
 import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
 import { receiptAnswer } from './receiptAnswer.ts';
 
@@ -21,9 +34,9 @@ afterEach(async () => {
 });
 
 /** So many agents of the project with one slot each, that hold their requests. */
-async function rig(agents: number) {
+async function rig(agents: number, hedging = false) {
   const clock = new FakeClock();
-  const harness = new RouterHarness({ clock, config: { tiers: unlimitedTiers() } });
+  const harness = new RouterHarness({ clock, config: { hedging, tiers: unlimitedTiers() } });
   await harness.router.start();
   const held: FakeRequest[] = [];
   made.push({ harness, held });
@@ -118,4 +131,48 @@ test('a stream that nobody went on with counts as resumed', async () => {
     why,
     /in the middle of its answer: link_closed\. Nobody went on with it: stream_error/,
   );
+});
+
+test('nobody went on with an answer that is complete', async () => {
+  const { harness, told } = await rig(0);
+  // It has had all its tokens and lacks the end alone.
+  const script = continues({ size: 1, chunks: 5, next: dies });
+  const entry = { name: 'desk-1', projectId: 'proj_a' };
+  await harness.agent({ entry, script, abilities: able });
+  const body = bodyOf({ max_tokens: 5 }, 'hello world');
+  const { result, requestId } = harness.submit({ body, resume: true, maxTokens: 5 });
+  assert.equal((await result).outcome, 'completed');
+  assert.match(
+    (await told(requestId)).why,
+    /its answer: link_closed\. Only its end was missing: the router completed it\.$/,
+  );
+});
+
+test('an agent was told to stop before another one was asked beside it', async () => {
+  for (const end of ['hedged', 'engine_failed'] as const) {
+    const { harness, held, pass, fail, told } = await rig(0, true);
+    const agents: LinkedAgent[] = [];
+    for (const name of ['desk-1', 'desk-2']) {
+      const entry = { name, projectId: 'proj_a' };
+      agents.push(await harness.agent({ entry, script: streams('x'), slots: 4 }));
+    }
+    // So many that one may be asked twice.
+    for (let n = 0; n < 60; n += 1) await harness.submit().result;
+    for (const { agent } of agents) agent.script = (request) => void held.push(request);
+    const { requestId, result } = harness.submit();
+    await until(() => held.length === 1);
+    await pass(750);
+    const [late, quick] = held.splice(0);
+    if (end === 'engine_failed') await fail(late);
+    assert.ok(quick !== undefined);
+    await streams('yes')(quick, undefined as never);
+    await result;
+    const { why, attempts } = await told(requestId);
+    const [one, two] = attempts.map(({ agent }) => agent);
+    const said =
+      end === 'hedged'
+        ? `${one} was told to stop: the other one was quicker.`
+        : `${one} ended before its first byte: engine_failed.`;
+    assert.ok(why.endsWith(` The first byte was late, and ${two} was asked, too. ${said}`), why);
+  }
 });

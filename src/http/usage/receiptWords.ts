@@ -5,9 +5,9 @@ type Told = Omit<ReceiptAnswer, 'why'>;
 type Attempt = Told['attempts'][number];
 
 export function receiptWords(told: Told): string {
-  const { state, attempts, waiting, kept } = told;
+  const { state, waiting, kept } = told;
   if (!kept) return 'Why it went there is not kept any more.';
-  const sentences = attempts.map((attempt, at) => attemptWords(attempt, { at, told }));
+  const sentences = attemptsWords(told);
   if (waiting !== null) {
     const eta = waiting.eta_ms === null ? '' : `, about ${seconds(waiting.eta_ms)} to go`;
     sentences.push(`It waits at position ${waiting.position}${eta}.`);
@@ -22,6 +22,7 @@ function endWords({ attempts, outcome, queue_ms: queueMs, latency_ms: latencyMs 
   if (last === undefined) return [`Nobody served it: ${outcome} after ${seconds(queueMs)}.`];
   // What ended the request ended all that was under way; of two agents one may have served it.
   if (attempts.some(({ end }) => end === 'served' || end === outcome)) return [];
+  if (outcome === 'completed') return ['Only its end was missing: the router completed it.'];
   const began = attempts.some(({ ttft_ms: ttftMs }) => ttftMs !== null);
   const waitedMs = latencyMs - Math.max(...attempts.map(endedAtMs));
   const after = waitedMs < leastWaitMs ? '' : ` after ${seconds(waitedMs)} more`;
@@ -34,15 +35,25 @@ const leastWaitMs = 1;
 const endedAtMs = ({ at_ms: atMs, ended_after_ms: endedMs }: Attempt): number =>
   atMs + (endedMs ?? 0);
 
-function attemptWords(attempt: Attempt, { at, told }: { at: number; told: Told }): string {
-  const name = attempt.agent;
-  const { end, ttft_ms: ttftMs } = attempt;
-  const before = told.attempts.slice(0, at);
-  const found = at === 0 ? choiceWords(attempt, told) : nextWords(attempt, before);
-  if (end === 'served' || end === 'running') return found;
-  if (end === 'hedged') return `${found} ${name} was told to stop: the other one was quicker.`;
+/** Who is asked beside one that is late, is asked before that one ends. */
+function attemptsWords(told: Told): string[] {
+  const { attempts } = told;
+  const open: Attempt[] = [];
+  return attempts.flatMap((attempt, at) => {
+    const found = at === 0 ? choiceWords(attempt, told) : nextWords(attempt, attempts.slice(0, at));
+    open.push(attempt);
+    if (attempts[at + 1]?.hedge === true) return [found];
+    const ended = open.splice(0);
+    const who = (one: Attempt): string => (ended.length === 1 ? 'It' : one.agent);
+    return [found, ...ended.flatMap((one) => endedWords(one, who(one)))];
+  });
+}
+
+function endedWords({ agent: name, end, ttft_ms: ttftMs }: Attempt, who: string): string[] {
+  if (end === 'served' || end === 'running') return [];
+  if (end === 'hedged') return [`${name} was told to stop: the other one was quicker.`];
   const when = ttftMs === null ? 'before its first byte' : 'in the middle of its answer';
-  return `${found} It ended ${when}: ${end}.`;
+  return [`${who} ended ${when}: ${end}.`];
 }
 
 function nextWords({ agent: name, hedge, at_ms: atMs }: Attempt, before: Attempt[]): string {
