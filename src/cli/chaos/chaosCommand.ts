@@ -16,7 +16,9 @@ const options = defineConfig({
     type: 'switch',
     flag: 'yes-this-is-staging',
     default: false,
-    help: 'Without it nothing is touched: streams of everybody who uses the project are broken.',
+    help:
+      'Without it nothing is touched: streams of everybody whose requests these agents serve are ' +
+      'broken.',
     group: 'The fleet',
   },
   endpoint: {
@@ -113,8 +115,8 @@ function guard(
   }
   if (given.staging) return;
   endCommand(
-    `this breaks the streams of everybody who uses ${context.server}. If that is a staging ` +
-      'fleet, say so with --yes-this-is-staging.',
+    'this breaks the streams of everybody whose requests the agents of the endpoint serve at ' +
+      `${context.server}. If that is a staging fleet, say so with --yes-this-is-staging.`,
     exitCodes.usage,
   );
 }

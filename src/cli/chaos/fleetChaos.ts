@@ -151,7 +151,9 @@ async function allStopped(run: Run): Promise<FleetRound> {
     await read;
     endIfStopped(run);
     const scenario = 'all_agents_down';
-    const unmet = 'every stream was served all the same, by shared agents';
+    const unmet =
+      'every stream was served all the same, by shared agents. Ask an endpoint without fallback ' +
+      '(--endpoint)';
     return { scenario, streams, met, unmet, brokenAtMs, freeSlotMs: null, leaves: false };
   });
 }
