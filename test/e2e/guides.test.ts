@@ -48,7 +48,7 @@ before(async () => {
   const dataDir = place('.local', 'share', 'xim');
   server = await startServerProcess({
     dataDir,
-    args: ['--engine-url', engine.url, '--model', model, '--allow-unsandboxed'],
+    args: ['--engine-url', engine.url, '--model', model],
   });
   const joining = { stateDir: place('lab-3'), engineUrl: engine.url, flags: ['--name', 'lab-3'] };
   await joinAgent(server, joining);

@@ -30,8 +30,8 @@ export const peopleRefusals = {
   another_shares: [
     'conflict',
     'Shared agents run without a sandbox (isolation: none), and another project has shared ' +
-      'access to them. Send "shared_access": false, or start the server with ' +
-      '--allow-unsandboxed (XIM_ALLOW_UNSANDBOXED=1) if its projects trust each other.',
+      'access to them. Send "shared_access": false (xim: --no-shared-access), or start the ' +
+      'server with --allow-unsandboxed (XIM_ALLOW_UNSANDBOXED=1) if its projects trust each other.',
   ],
   shared_access_by_operator: [
     'insufficient_permissions',

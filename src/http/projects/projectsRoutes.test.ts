@@ -104,7 +104,7 @@ test('two projects meet in an engine without a sandbox, though nobody allowed it
       guarded.call(method, path, { headers: as, body });
     const second = await send('POST', projects, { name: 'guests' });
     refused(second, 409, 'conflict');
-    assert.match(second.text, /--allow-unsandboxed.*XIM_ALLOW_UNSANDBOXED/);
+    assert.match(second.text, /--no-shared-access.*--allow-unsandboxed.*XIM_ALLOW_UNSANDBOXED/);
     const alone = { name: 'guests', shared_access: false };
     const made = ask<ProjectAnswer>(await send('POST', projects, alone), 201);
     assert.equal(made.shared_access, false);
