@@ -101,6 +101,20 @@ test('what runs here is counted twice once the store has it', async () => {
   days.stop();
 });
 
+test('a record that comes to the store twice gives the key some of its day anew', async () => {
+  const { days, clock, put, record, toldOf } = rig();
+  await days.start();
+  const twice = record(1_000);
+  for (let n = 0; n < 300; n += 1) await days.sink.record([twice]);
+  await clock.advanceAsync(budgetReadEveryMs);
+  assert.equal(toldOf(), 0);
+  // Nor does it hide what others use.
+  put([record(50)]);
+  await clock.advanceAsync(budgetReadEveryMs);
+  assert.equal(toldOf(), 50);
+  days.stop();
+});
+
 test('a database that was away at the start gives the day anew', async () => {
   const { days, clock, put, record, toldOf, store } = rig();
   put([record(60)]);

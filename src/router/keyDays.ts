@@ -144,7 +144,7 @@ export class KeyDays {
         if (this.stopping.signal.aborted) return true;
         const isRight = wasQuiet && this.calls === calls;
         if (isRight || tries >= budgetReadTries) {
-          this.take(keys, fromMs);
+          this.take(keys, fromMs, isRight);
           return true;
         }
         await sleep(clock, budgetQuietMs, this.stopping.signal);
@@ -156,11 +156,18 @@ export class KeyDays {
   }
 
   /** K1 */
-  private take(keys: readonly { id: string; tokens: number }[], fromMs: number): void {
+  private take(
+    keys: readonly { id: string; tokens: number }[],
+    fromMs: number,
+    isRight: boolean,
+  ): void {
     const { delivered, told } = this.dayOf(fromMs);
     const news: { id: string; tokens: number }[] = [];
     for (const { id, tokens } of keys) {
-      const elsewhere = tokens - (delivered.get(id) ?? 0);
+      const fromHere = delivered.get(id) ?? 0;
+      // What the store took in twice stands there once.
+      if (isRight && fromHere > tokens) delivered.set(id, tokens);
+      const elsewhere = Math.max(0, tokens - fromHere);
       const more = elsewhere - (told.get(id) ?? 0);
       if (more === 0) continue;
       told.set(id, elsewhere);

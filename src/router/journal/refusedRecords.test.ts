@@ -291,3 +291,41 @@ test('on a real disk: what is refused is lost, or kept for ever', async () => {
     await rm(folder, { recursive: true });
   }
 });
+
+test('a record that came through is delivered again while its file cannot be written', async () => {
+  const rig = await JournalRig.start();
+  await refuse(rig, 2);
+  rig.files.fault = 'ENOSPC';
+  rig.ports.unfit.delete('r0');
+  const before = rig.ports.usageCalls;
+  await rig.live(60 * minuteMs);
+  assert.equal(rig.recorded, 1);
+  const calls = rig.ports.usageCalls - before;
+  assert.ok(calls < 60, `${calls} calls in an hour: the pauses do not grow`);
+  assert.equal(rig.journal.figures().refused, 1);
+  rig.files.fault = undefined;
+  await rig.live(6 * minuteMs);
+  const file = rig.files.segments.get('refused-000001.jsonl')?.toString() ?? '';
+  assert.match(file, /^\{"end":\{"requestId":"r1".*\n$/, 'it stays once the disk has room');
+});
+
+test('a record that came through is delivered again while its file cannot be removed', async () => {
+  const rig = await JournalRig.start();
+  await refuse(rig, 1);
+  const remove = rig.files.remove.bind(rig.files);
+  rig.files.remove = () => Promise.reject(new Error('EPERM'));
+  rig.ports.unfit.clear();
+  const before = rig.ports.usageCalls;
+  await rig.live(60 * minuteMs);
+  assert.deepEqual([rig.recorded, rig.ports.usageCalls - before], [1, 1]);
+  assert.equal(rig.journal.figures().refused, 0);
+  // The file that stays takes others meanwhile.
+  await refuse(rig, 2);
+  assert.equal(rig.journal.figures().refused, 2);
+  rig.files.remove = remove;
+  rig.ports.unfit.clear();
+  await rig.live(6 * minuteMs);
+  assert.equal(rig.recorded, 3);
+  await rig.journal.stop();
+  assert.equal(rig.files.segments.size, 0);
+});

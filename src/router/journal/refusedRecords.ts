@@ -5,7 +5,8 @@
  * Invariants
  * F1 What is noted is on disk, synced, and stays there until the store has it. A file gives way
  *    whole, to nothing or to a smaller one: a kill at any moment leaves the one or the other.
- * F2 All files together are bounded, and memory holds the records of one.
+ * F2 All files together are bounded, and memory holds the records of one. Of the others it holds
+ *    the ids of what the store took while the file could not be written: nothing is taken twice.
  * F3 Files are numbered, not dated: no clock matters. Their names sort behind those of segments.
  */
 import type { Logger } from '../../lib/log.ts';
@@ -33,6 +34,8 @@ interface RefusedFile {
   records: number;
   /** Its last line is torn, or some line cannot be read: nothing is written behind it. */
   isTorn: boolean;
+  /** Ids of records that the store has, and that the file still holds. */
+  readonly taken: Set<string>;
 }
 
 const namePattern = /^refused-(\d+)\.jsonl$/;
@@ -81,7 +84,7 @@ export class RefusedRecords {
 
   /** Takes over what an earlier process left. The ids of its requests; none while unreadable. */
   async adopt({ name, bytes }: { name: string; bytes: number }): Promise<string[]> {
-    const file: RefusedFile = { name, bytes, records: 0, isTorn: true };
+    const file: RefusedFile = { name, bytes, records: 0, isTorn: true, taken: new Set() };
     this.kept.push(file);
     this.created = Math.max(this.created, Number(namePattern.exec(name)?.[1]));
     const content = await this.read(file);
@@ -110,7 +113,7 @@ export class RefusedRecords {
       await this.leave(file);
       return 'failed';
     }
-    if (file.records === 0) this.kept.push(file);
+    if (!this.kept.includes(file)) this.kept.push(file);
     file.bytes += bytes.length;
     file.records += batch.length;
     return 'noted';
@@ -131,7 +134,8 @@ export class RefusedRecords {
       const { lines, unreadable } = await readLines(content);
       if (unreadable.length > 0) file.isTorn = true;
       await this.unreadable.keep(file.name, unreadable);
-      this.lines = new Map(lines.flatMap(lineOf).map((one) => [one.record.requestId, one]));
+      const left = lines.flatMap(lineOf).filter((one) => !file.taken.has(one.record.requestId));
+      this.lines = new Map(left.map((one) => [one.record.requestId, one]));
       file.records = this.lines.size;
       return [...this.lines.values()].map((line) => this.recordOf(line));
     }
@@ -140,24 +144,29 @@ export class RefusedRecords {
 
   /** The store has these of the file that was read. */
   taken(batch: readonly UsageRecord[]): void {
-    for (const { requestId } of batch) this.lines.delete(requestId);
+    for (const { requestId } of batch) {
+      this.lines.delete(requestId);
+      this.reading?.taken.add(requestId);
+    }
   }
 
-  /** All of the file have been tried. Never rejects: what stays for nothing is tried once more. */
+  /** All of the file have been tried. Never rejects: what stays for nothing goes another time. */
   async concludeFile(): Promise<void> {
     const file = this.reading;
     this.reading = undefined;
     if (file === undefined) return;
     const left = [...this.lines.values()];
     this.lines = new Map();
+    file.records = left.length;
     try {
       if (left.length === 0) {
         await this.files.remove(file.name);
         this.kept = this.kept.filter((one) => one !== file);
-      } else if (left.length < file.records || file.isTorn) {
+      } else if (file.taken.size > 0 || file.isTorn) {
         const bytes = Buffer.from(left.map(refusedLine).join(''));
         await this.files.replace(file.name, bytes);
-        Object.assign(file, { bytes: bytes.length, records: left.length, isTorn: false });
+        Object.assign(file, { bytes: bytes.length, isTorn: false });
+        file.taken.clear();
       }
     } catch (error) {
       this.log.warn({ err: error, file: file.name }, 'refused records that came through stay');
@@ -172,14 +181,14 @@ export class RefusedRecords {
     if (known !== undefined) return known;
     this.created += 1;
     const name = `refused-${String(this.created).padStart(6, '0')}.jsonl`;
-    return { name, bytes: 0, records: 0, isTorn: false };
+    return { name, bytes: 0, records: 0, isTorn: false, taken: new Set() };
   }
 
   /** A write failed, and may have left part of itself. */
   private async leave(file: RefusedFile): Promise<void> {
     file.isTorn = true;
     // Each try on a full disk would leave a file.
-    if (file.records === 0) await this.files.remove(file.name).catch(() => undefined);
+    if (!this.kept.includes(file)) await this.files.remove(file.name).catch(() => undefined);
   }
 
   /** Undefined when it cannot be read now, or is gone. */
