@@ -49,7 +49,8 @@ export class Refusals {
   private readonly noteBackoff: Backoff;
   private noteAgainAtMs = -Infinity;
   private readonly pauses: Backoff;
-  private nextRoundAtMs = -Infinity;
+  /** The timer says so, not the clock: it may fire a little early, and only once. */
+  private isDue = true;
   private timer: Timer | undefined;
   private phase: 'resting' | 'round' = 'resting';
   /** Of the file that the round is at. */
@@ -132,7 +133,7 @@ export class Refusals {
   /** Tries some of those that were noted, where a round is due. */
   async turn(): Promise<Turn> {
     if (this.phase === 'resting') {
-      if (this.kept.isEmpty || this.clock.monotonic() < this.nextRoundAtMs) return 'done';
+      if (this.kept.isEmpty || !this.isDue) return 'done';
       this.kept.beginRound();
       this.phase = 'round';
       this.batchSize = 1;
@@ -171,10 +172,14 @@ export class Refusals {
   }
 
   private pause(): void {
-    const pauseMs = this.pauses.nextMs();
-    this.nextRoundAtMs = this.clock.monotonic() + pauseMs;
+    this.isDue = false;
     this.timer?.cancel();
-    this.timer = this.kept.isEmpty ? undefined : this.clock.setTimer(pauseMs, this.onDue);
+    const pauseMs = this.pauses.nextMs();
+    if (this.kept.isEmpty) return;
+    this.timer = this.clock.setTimer(pauseMs, () => {
+      this.isDue = true;
+      this.onDue();
+    });
   }
 
   /** E1, E2. */

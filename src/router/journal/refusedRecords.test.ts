@@ -329,3 +329,14 @@ test('a record that came through is delivered again while its file cannot be rem
   await rig.journal.stop();
   assert.equal(rig.files.segments.size, 0);
 });
+
+test('a timer that fires a little early ends the rounds of an idle server', async () => {
+  const rig = await JournalRig.start();
+  const setTimer = rig.clock.setTimer.bind(rig.clock);
+  rig.clock.setTimer = (delayMs, fire) => setTimer(delayMs - 0.7, fire);
+  await refuse(rig, 1);
+  await rig.live(20 * minuteMs);
+  rig.ports.unfit.clear();
+  await rig.live(6 * minuteMs);
+  assert.equal(rig.recorded, 1);
+});
