@@ -16,7 +16,8 @@
  * G5 Whatever was away, a disk, a folder or the store: when it is back, so is the journal. A
  *    segment that was removed is given up, one that cannot be read is tried again.
  * G6 A record that the store refuses, and a line that cannot be read, hold nobody up, neither in
- *    the delivery nor by the room that they take; each is counted, told and kept.
+ *    the delivery nor by the room that they take; each is counted, told and kept. But where the
+ *    disk takes none of them, memory has room for 10,000: with more, all wait for disk or store.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';

@@ -120,7 +120,7 @@ export const routerMetricTable = defineMetrics({
     kind: 'gauge',
     help: 'Usage records in memory that the store does not have yet.',
   },
-  xim_journal_refused_records: {
+  xim_journal_refused_waiting_records: {
     kind: 'gauge',
     help: 'Usage records that the store refused and that wait on disk to be tried again.',
   },
@@ -192,7 +192,7 @@ export function routerMetrics(measured: RouterMeasured): string {
     xim_journal_bytes: journal.bytes,
     xim_journal_pending_bytes: journal.pendingBytes,
     xim_journal_undelivered_records: journal.undelivered,
-    xim_journal_refused_records: journal.refused,
+    xim_journal_refused_waiting_records: journal.refused,
     xim_journal_refused_records_total: journal.refusedEver,
     xim_journal_given_up_records_total: journal.givenUp,
     xim_journal_unreadable_lines_total: journal.unreadable,
