@@ -224,6 +224,31 @@ test('X2: an instance is not known to lack what one that never ran had pushed it
   assert.equal(index.held(newCacheAccount(), common).blocks, 0);
 });
 
+test('prompts that are turned away one after another are kept for ever', () => {
+  const index = new PrefixIndex();
+  const account = newCacheAccount();
+  const same = prompt(numbers(0, 8));
+  const reachable = (from: Sent): number => {
+    const all = new Set([from]);
+    for (const { before } of all) {
+      for (const { use } of before) if (use?.takenBack) all.add(use.takenBack);
+    }
+    return all.size - 1;
+  };
+  runs(index, account, same);
+  // Three are under way at any time.
+  const open = [1, 2, 3].map(() => index.sent(account, same));
+  for (let n = 0; n < 50; n += 1) {
+    const next = index.sent(account, same);
+    const [gone] = open.splice((n * 7) % 3, 1, next);
+    assert.ok(gone);
+    index.takeBack(gone);
+    for (const one of open) assert.ok(reachable(one) <= 3, `${reachable(one)} after ${n}`);
+  }
+  for (const one of open) index.takeBack(one);
+  assert.deepEqual([index.held(account, same).settled, index.size], [8, 8]);
+});
+
 test('X2: prompts that come, end and are taken back in any order leave what did not run', () => {
   const step = fc.record({
     kind: fc.constantFrom(...(['sent', 'sent', 'sent', 'over', 'back', 'back'] as const)),

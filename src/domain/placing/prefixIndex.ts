@@ -188,9 +188,7 @@ export class PrefixIndex {
     for (const [from, hash] of blocks.entries()) {
       const last = hold(blockToUse(scope, hash), sent);
       const isOwn = last === sent.first || last === sent.again;
-      if (!isOwn && (from === 0 || last !== sent.before.at(-1)?.use)) {
-        sent.before.push({ from, use: last });
-      }
+      if (!isOwn) noteFrom(sent.before, from, last);
       if (scope.young.size < this.maxInScope / 2) continue;
       scope.old = scope.young;
       scope.young = new Map();
@@ -209,6 +207,11 @@ export class PrefixIndex {
     const { account, prompt, first, again } = sent;
     first.takenBack = sent;
     again.takenBack = sent;
+    // Others lead to what was before it through this one, which leads to nobody that is gone: where
+    // each is taken back while the next one is under way, all of them would be kept for ever.
+    const standing: Sent['before'] = [];
+    for (const at of prompt.blocks.keys()) noteFrom(standing, at, useBefore(sent, at));
+    sent.before = standing;
     // What came since was reckoned from what this one had written.
     if (account.sent === sent.number) {
       account.sent -= 1;
@@ -221,7 +224,7 @@ export class PrefixIndex {
       const place = block?.holders.indexOf(account) ?? -1;
       const use = block?.uses[place];
       if (block === undefined || (use !== first && use !== again)) continue;
-      const before = useBefore(sent, at);
+      const before = lastBefore(sent, at);
       if (before !== undefined) block.uses[place] = before;
       else this.removeHolder({ scope, hash, block, place });
     }
@@ -320,7 +323,15 @@ function hold(block: Block, { account, first, again }: Sent): Use | undefined {
   return undefined;
 }
 
-/** The last use of one of its blocks that was before it and that stands. */
+/** The same use of the blocks from there on, until another is noted. */
+function noteFrom(uses: Sent['before'], from: number, use: Use | undefined): void {
+  if (from === 0 || use !== uses.at(-1)?.use) uses.push({ from, use });
+}
+
+/**
+ * The last use of one of its blocks that was before it and that stands. All that are passed over
+ * were under way at once: each was taken back before the one that it leads to.
+ */
 function useBefore(sent: Sent, at: number): Use | undefined {
   let use = lastBefore(sent, at);
   while (use !== undefined && use.takenBack !== null) use = lastBefore(use.takenBack, at);
