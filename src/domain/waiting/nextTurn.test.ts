@@ -237,6 +237,31 @@ test('a project with large requests is passed over for ever by those that fit', 
   assert.equal(next(11_000, isSmall), 'small');
 });
 
+test('a project pays, or is paid, for a turn that another one is given', () => {
+  for (const credit of [50, 0]) {
+    const queue = new PoolQueue<Item>();
+    queue.age(0.1);
+    const large = insert(queue, item({ id: 'large', projectId: 'poor', own: 12_000 }));
+    insert(queue, item({ id: 'small', projectId: 'rich', own: 100 }));
+    const rich = queue.of('rich');
+    assert.ok(rich !== undefined);
+    rich.credit = credit;
+    const next = (): string | undefined =>
+      nextTurn<Item>({
+        queues: [queue],
+        nowMs: 20_000,
+        counterOf: ({ projectId }) => (projectId === 'rich' ? 500 : 0),
+        ownOf: ({ own }) => own,
+        ttftMsOf: ({ own }) => own / 10,
+        passes: ({ own }, room) => room === 'any' || own < 1000,
+      })?.id;
+    assert.deepEqual([next(), rich.credit], ['large', credit]);
+    queue.remove(large);
+    assert.equal(next(), 'small');
+    assert.ok(credit > 0 ? rich.credit < credit : rich.credit > credit, 'its own turn');
+  }
+});
+
 test('who waited meanwhile is taken for another project, or forgotten', () => {
   const name = fc.constantFrom('a', 'b', 'c');
   const step = fc.record({ name, leaves: fc.boolean() });

@@ -46,8 +46,15 @@ export function nextTurn<Item extends Queued>(turn: Turn<Item>): Item | null {
   for (const contender of inOrder(contenders)) {
     const room = keptOut === null && contenders.length > 1 ? 'fair' : 'of_use';
     const found = firstOf(contender, turn, room);
-    if (found !== null) return (keptOut && oldOf(keptOut, turn)) ?? found;
-    keptOut ??= contender;
+    if (found === null) {
+      keptOut ??= contender;
+      continue;
+    }
+    const old = keptOut && oldOf(keptOut, turn);
+    if (old !== null) return old;
+    const { item, project, credit } = found;
+    project.credit = Math.min(maxUrgentCredit, project.credit + credit);
+    return item;
   }
   return null;
 }
@@ -102,24 +109,27 @@ function firstOf<Item extends Queued>(
   { parts }: Contender<Item>,
   turn: Turn<Item>,
   room: Room,
-): Item | null {
+): Found<Item> | null {
   const urgent = urgentOf(parts, turn);
   if (urgent !== null) return urgent;
   const next = shortestOf(parts, turn, room);
   if (next === null) return null;
   const [oldest] = oldestOf(parts);
-  if (oldest === undefined) return next;
+  if (oldest === undefined) return null;
   const waits = Math.max(1, (turn.nowMs - oldest.item.arrivedAtMs) / longWaitMs);
   const part = Math.min(mostUrgentPart, urgentPart * waits);
   const earned = (turn.ownOf(next) * part) / (1 - part);
-  const { project } = oldest;
-  project.credit = Math.min(maxUrgentCredit, project.credit + earned);
-  return next;
+  return { item: next, project: oldest.project, credit: earned };
 }
 
 interface Waiter<Item extends Queued> {
   item: Item;
   project: ProjectQueue<Item>;
+}
+
+/** Who may have the turn, and by how much the credit of `project` changes if it does. */
+interface Found<Item extends Queued> extends Waiter<Item> {
+  credit: number;
 }
 
 /** Those that are closest to their deadlines, the first one first. */
@@ -140,7 +150,7 @@ export const isOld = (item: Queued, nowMs: number): boolean =>
 function urgentOf<Item extends Queued>(
   parts: readonly Part<Item>[],
   turn: Turn<Item>,
-): Item | null {
+): Found<Item> | null {
   const { nowMs } = turn;
   const withCredit = parts.filter(({ project }) => project.credit > 0);
   for (const { item, project } of oldestOf(withCredit)) {
@@ -150,8 +160,7 @@ function urgentOf<Item extends Queued>(
     const slackMs = leftMs - turn.ttftMsOf(item);
     if (slackMs < 0 || !(old || slackMs < urgentMs)) continue;
     if (!turn.passes(item, old ? 'any' : 'of_use')) continue;
-    project.credit -= turn.ownOf(item);
-    return item;
+    return { item, project, credit: -turn.ownOf(item) };
   }
   return null;
 }
