@@ -280,7 +280,6 @@ export function ownAgentsServe(fleet: Fleet, { request, tried }: WaitingRequest)
   const bound = fleet.agents.group(`e:${endpoint.id}`, endpoint.tier)?.members ?? [];
   return [...bound].some(
     (agent) =>
-      agent.entry.projectId !== null &&
       agent.nonce !== null &&
       isLeft(agent) &&
       agentExclusion(agent.entry, { request, stage: 'own' }) === null,
