@@ -271,3 +271,25 @@ test('an own agent that lies about prompts makes a small request fill shared age
   const [dispatch] = arrive({ bodyBytes: 8000 }).dispatches;
   assert.ok((dispatch?.work.prompt ?? Infinity) <= 4000, `${dispatch?.work.prompt} of 2000`);
 });
+
+test('a hedge that lost leaves its key held to what its own agent would have counted', () => {
+  const { agent, arrive, end, send } = limitRig();
+  agent(own, 1);
+  agent(shared, 1);
+  const size = { bodyBytes: 4000, maxTokens: 20 };
+  // Own agents count 100 tokens for 4000 bytes, shared ones are taken to count 1000.
+  for (let n = 0; n < 60; n += 1) end(arrive(size).dispatches[0], { input: 100, output: 10 });
+  const quota = { requestsPerMinute: null, tokensPerMinute: null, tokensPerDay: 5000 };
+  const keyed = { ...size, key: { id: 'key_a', quota } };
+  const used = (): number => hitOf(arrive({ ...keyed, bodyBytes: 4_000_000 })).used;
+  const [first] = arrive(keyed).dispatches;
+  assert.equal(first?.agentId, 'own');
+  const held = used();
+  const [hedge] = send({ type: 'hedge', claim: first.claim }).dispatches;
+  assert.equal(hedge?.agentId, 'shared');
+  assert.ok(used() > held + 500, 'whoever serves it');
+  send({ type: 'drop', claim: hedge.claim, slotFree: true, neverRan: true });
+  assert.equal(used(), held);
+  end(first);
+  assert.equal(used(), held, 'its client left');
+});

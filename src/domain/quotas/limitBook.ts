@@ -198,15 +198,20 @@ export class LimitBook {
     const tokens = account.amountFor(waiting);
     account.take(tokens, this.nowMs);
     this.noteLess(account);
-    const { keyHold, measures } = waiting;
-    const { tokens: need } = measures[account.ownership];
-    if (keyHold !== null) this.keys.restate(keyHold, { need, nowMs: this.nowMs });
     return { account, tokens, before: delivered ?? 0, spent: 'nothing' };
   }
 
   /** A claim has begun with what was reserved for it. */
   began(claim: Claim): void {
     claim.reservation?.account.claims.add(claim);
+    this.servedBy(claim);
+  }
+
+  /** L5. The request depends on this claim: its key is held to what that one's agent counts. */
+  servedBy({ waiting, instance }: Claim): void {
+    const { keyHold } = waiting;
+    const need = measureFor(waiting, instance).tokens;
+    if (keyHold !== null) this.keys.restate(keyHold, { need, nowMs: this.nowMs });
   }
 
   /** From here on it costs something, whoever goes on. */

@@ -282,6 +282,7 @@ export class Scheduler {
     claim.phase = 'over';
     claim.spent = 'nothing';
     this.claims.servedBy(other);
+    this.limits.servedBy(other);
     if (event.slotFree) waiting.tried.push(triedBy(claim));
     this.failures.judge(claim, event.health);
     if (slotFree) this.free(claim, event.neverRan);
