@@ -40,7 +40,12 @@ import {
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
-import { measureFor, type Claim, type WaitingRequest } from '../scheduler/schedulerState.ts';
+import {
+  isKept,
+  measureFor,
+  type Claim,
+  type WaitingRequest,
+} from '../scheduler/schedulerState.ts';
 import type { TierSlug, TierTable } from '../tiers/tiers.ts';
 import { TokenEstimates, type RequestSize, type TokenNeed } from '../prediction/tokenEstimates.ts';
 
@@ -232,8 +237,7 @@ export class LimitBook {
   /** L1. The slot of a claim is free: what it held goes back, but for what was spent. */
   settle(claim: Claim): void {
     const { spent, waiting, instance } = claim;
-    const isKept = waiting.left === claim && waiting.delivered !== null;
-    if (!isKept) this.settleAccount(claim);
+    if (!isKept(claim)) this.settleAccount(claim);
     // After a failed attempt the request goes on, or is rejected.
     if (spent === 'nothing') return;
     this.settleKey(waiting, typeof spent === 'string' ? spent : spent.input + spent.output);

@@ -176,6 +176,10 @@ export interface WaitingRequest {
 export const measureFor = ({ measures }: WaitingRequest, { agent }: EngineInstance): Measure =>
   measures[ownershipOf(agent.entry)];
 
+/** L7. Whether its request waits with what the claim holds of a limit, its slot free or not. */
+export const isKept = (claim: Claim): boolean =>
+  claim.waiting.left === claim && claim.waiting.delivered !== null;
+
 /** A slot that a request holds. */
 export interface Claim {
   id: number;

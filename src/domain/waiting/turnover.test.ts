@@ -75,3 +75,22 @@ test('who waited in vain for its project’s own requests is told to come back a
   assert.equal(verdict.heldBy?.limit, 'concurrent_requests');
   isNear(verdict.expectedWaitMs, 1500);
 });
+
+test('who waits for a stream that broke and waits, too, is told that it is a moment', () => {
+  const { agent, arrive, send, pass, scheduler, now } = limitRig({}, { ownConcurrent: 1 });
+  agent({ id: 'one', projectId: 'proj_a' }, 1);
+  const [first] = arrive().dispatches;
+  assert.ok(first);
+  // One has no slot, the other cannot go on with a stream.
+  agent({ id: 'two', projectId: 'proj_a' }, 0);
+  agent({ id: 'three', projectId: 'proj_a' }, 1);
+  send({ type: 'first_byte', claim: first.claim });
+  pass(5000);
+  const resume = { abilities: ['continue'] as const, delivered: 5 };
+  send({ type: 'failed', claim: first.claim, slotFree: true, health: 'bad', resume });
+  arrive();
+  const waiting = scheduler.queue.get('r2');
+  assert.ok(waiting);
+  assert.equal(waiting.heldBackBy.size, 1, 'by what the stream keeps');
+  assert.notEqual(scheduler.fleet.outlook.of(waiting, now()).etaMs, 0);
+});

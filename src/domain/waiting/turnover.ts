@@ -5,7 +5,7 @@
  * who look, and kept for a while by them.
  */
 import type { ProjectAccount } from '../quotas/projectAccount.ts';
-import type { Claim, WaitingRequest } from '../scheduler/schedulerState.ts';
+import { isKept, type Claim, type WaitingRequest } from '../scheduler/schedulerState.ts';
 
 /** How one account's running requests make room. */
 export interface Turnover {
@@ -22,6 +22,8 @@ export function turnoverOf(account: ProjectAccount, nowMs: number): Turnover | n
   const endsAtMs: number[] = [];
   let sumMs = 0;
   for (const claim of account.claims) {
+    // Nobody knows when it goes on; the end of its slot makes no room.
+    if (isKept(claim)) continue;
     const holdMs = account.serviceMs > 0 ? account.serviceMs : foreseenMs(claim, nowMs);
     if (holdMs === null) continue;
     sumMs += holdMs;
