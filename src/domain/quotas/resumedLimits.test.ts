@@ -1,8 +1,14 @@
 /** Limits and budgets of what is tried again, or goes on with an answer that broke. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { apiKeyEntry } from '../../testing/router/directoryEntries.ts';
+import {
+  agentEntry,
+  apiKeyEntry,
+  endpointEntry,
+  projectEntry,
+} from '../../testing/router/directoryEntries.ts';
 import { limitRig } from '../../testing/router/limitRig.ts';
+import type { AgentEntry } from '../directory.ts';
 import type { TierOverride } from '../tiers/tiers.ts';
 import type { Dispatch } from '../scheduler/schedulerEvents.ts';
 
@@ -172,4 +178,40 @@ test('a stream that stalls is taken to agents that its limits keep it from', () 
   assert.equal(scheduler.couldMove(claim, { abilities: [], isNewBreak: true }), false);
   pass(60_000);
   assert.equal(scheduler.couldMove(claim, { abilities: [], isNewBreak: true }), true);
+});
+
+test('who waits for what a broken stream keeps does not go on as soon as that is free', () => {
+  const { arrive, send } = limitRig({ price }, { ownConcurrent: 1 });
+  const link = (entry: Partial<AgentEntry> & { id: string }, abilities = ['continue']) => {
+    const { id: agentId } = entry;
+    const instances = [{ instance: 'i1', modelId: 'model_a', slots: 1, abilities }];
+    send({ type: 'agent', entry: agentEntry(entry) });
+    send({ type: 'join', agentId, nonce: 'n' });
+    send({ type: 'grant', agentId, nonce: 'n', instances });
+  };
+  const endsBadly = (one: Dispatch | undefined) =>
+    send({ type: 'end', claim: one?.claim ?? 0, slotFree: true, health: 'bad' });
+  // A shared agent without a price is in the penalty box.
+  link({ id: 'boxed', effectiveTiers: ['free'] });
+  const other = endpointEntry({ id: 'ep_b', projectId: 'proj_b', tier: 'free' });
+  endsBadly(arrive({ endpoint: other, project: projectEntry({ id: 'proj_b' }) }).dispatches[0]);
+  // The stream waits for one with a price, which is busy, and keeps its place among own requests.
+  const endpoint = endpointEntry({ fallback: { enabled: true, afterMs: 0, tier: 'free' } });
+  link({ id: 'own', projectId: 'proj_a' });
+  const [stream] = arrive({ endpoint }).dispatches;
+  link({ id: 'bound', boundEndpointIds: ['ep_a'], effectiveTiers: ['cpu_amd_optimized'] });
+  const [busy] = arrive({ endpoint }).dispatches;
+  assert.deepEqual([stream?.agentId, busy?.agentId], ['own', 'bound']);
+  const claim = stream?.claim ?? 0;
+  send({ type: 'first_byte', claim });
+  const resume = { abilities: ['continue'], delivered: 5 };
+  send({ type: 'failed', claim, slotFree: true, health: 'bad', resume });
+  link({ id: 'plain', projectId: 'proj_a' }, []);
+  assert.deepEqual(arrive({ endpoint }).dispatches, []);
+  // It waits for that one no more, and leaves its place.
+  const { dispatches } = send({ type: 'budget', id: 'proj_a', stop });
+  assert.deepEqual(
+    dispatches.map(({ requestId, agentId }) => `${requestId} ${agentId}`),
+    ['r2 boxed', 'r4 plain'],
+  );
 });

@@ -88,6 +88,7 @@ export class Scheduler {
       this.fillAll(this.pools.takeWider());
       // F2: what a limit keeps from a request is nobody else to it.
       if (this.limits.takeTighter()) this.fillSpared();
+      this.claimReady();
     }
     this.armTimer();
     return this.commands;
