@@ -21,12 +21,12 @@ import {
   answerCharge,
   charge,
   FairQueue,
+  forgive,
   promptCharge,
   valueOf,
   type FairAccount,
 } from '../waiting/fairQueue.ts';
 import { InstanceLoad, type RoomFigures, type Order, type Work } from './instanceLoad.ts';
-import type { PoolQueue } from '../waiting/poolQueue.ts';
 import type { PredictorGauges } from '../prediction/latencyModel.ts';
 import { ModelMemory } from './modelMemory.ts';
 import {
@@ -49,8 +49,8 @@ export interface Placed {
     weight: number;
     flow: number;
     charged: number;
-    /** Where others may wait for the same instance, as it was when the slot was claimed. */
-    lines: { queue: PoolQueue<WaitingRequest>; since: number }[];
+    /** F2: somebody of another project waited whom the instance could have served instead. */
+    wasWanted: boolean;
   } | null;
 }
 
@@ -167,6 +167,11 @@ export class Placement {
     this.fair.waits(waiting.fair, nowMs);
   }
 
+  /** F2: its project and another one wait in the same queue from now on. */
+  meets({ fair }: WaitingRequest, nowMs: number): void {
+    if (fair !== null) this.fair.meets(fair, nowMs);
+  }
+
   waitsNoMore(waiting: WaitingRequest): void {
     if (waiting.waitsIn !== null) this.fair.waitsNoMore(waiting.waitsIn);
     waiting.waitsIn = null;
@@ -178,7 +183,7 @@ export class Placement {
    * have them for nothing.
    */
   failed({ placed, waiting }: Claim, nowMs: number): void {
-    if (placed.fair === null || isAtNobodysCost(placed.fair, waiting)) return;
+    if (placed.fair === null || !placed.fair.wasWanted) return;
     waiting.lostCharge += placed.fair.charged + flowedOf(placed, nowMs);
   }
 
@@ -216,8 +221,7 @@ export class Placement {
     const cached = order.prompt - order.own;
     const charged = promptCharge({ input: order.prompt, cached }) / weight;
     charge(account, charged);
-    const lines = instance.pools.map(({ waiting: queue }) => ({ queue, since: queue.moment }));
-    return { work, sent, fair: { account, weight, flow: 0, charged, lines } };
+    return { work, sent, fair: { account, weight, flow: 0, charged, wasWanted: false } };
   }
 
   firstByte({ placed, instance }: Claim, nowMs: number): void {
@@ -231,8 +235,8 @@ export class Placement {
   }
 
   /**
-   * The slot is free. What the claim was charged becomes what it came to; nothing, where nobody
-   * else has waited for the instance meanwhile (F2).
+   * The slot is free. What the claim was charged becomes what it came to; where no other project
+   * wanted it, that is forgiven (F2).
    */
   ended({ placed, instance, spent, waiting }: Claim, nowMs: number): void {
     const { work, fair } = placed;
@@ -242,16 +246,12 @@ export class Placement {
     if (usage !== null) this.learnCache(instance, { waiting, work, usage });
     if (fair === null) return;
     addFlow(fair.account, -fair.flow, nowMs);
-    const isFree = isAtNobodysCost(fair, waiting);
+    const charged = fair.charged + flowed;
     // An engine that said no has computed nothing, but a turn was taken from those who waited.
     const hadItsTurn = spent === 'reserved' || (usage !== null && isNothing(usage));
-    if (hadItsTurn && !isFree) return;
-    const real =
-      usage === null || isFree
-        ? 0
-        : promptCharge({ input: usage.input, cached: usage.cached ?? work.prompt - work.own }) +
-          answerCharge(usage.output);
-    charge(fair.account, real / fair.weight - fair.charged - flowed);
+    const real = hadItsTurn ? charged : chargeOf(usage, work) / fair.weight;
+    charge(fair.account, real - charged);
+    if (!fair.wasWanted) forgive(fair.account, real);
   }
 
   /** No engine was given what was claimed: the instance does not have its prompt. */
@@ -283,12 +283,11 @@ export class Placement {
   }
 }
 
-/** Whether no other project has waited for the instance since its slot was claimed. */
-function isAtNobodysCost(
-  { lines }: NonNullable<Placed['fair']>,
-  { projectId }: WaitingRequest,
-): boolean {
-  return !lines.some(({ queue, since }) => queue.hadOthers(projectId, since));
+/** Before weights; nothing for what failed. */
+function chargeOf(usage: Usage | null, { prompt, own }: Work): number {
+  if (usage === null) return 0;
+  const { input, output, cached = prompt - own } = usage;
+  return promptCharge({ input, cached }) + answerCharge(output);
 }
 
 const isNothing = ({ input, output }: Usage): boolean => input + output === 0;

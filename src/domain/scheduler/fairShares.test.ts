@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import type { TierSlug } from '../tiers/tiers.ts';
-import { Contest, type Client, type Machine } from '../../testing/router/contest.ts';
+import { Contest, type Client, type Got, type Machine } from '../../testing/router/contest.ts';
 
 /** What each of them is charged for, after they have run for a while. */
 function charges(
@@ -113,6 +113,68 @@ test('F2: what it was served for a model that nobody else wants is held against 
   const { both, one } = contest.share(120);
   const gap = Math.abs((both?.charged ?? 0) - (one?.charged ?? 0));
   assert.ok(gap <= 2 * contest.bound(), `${both?.charged} and ${one?.charged}`);
+});
+
+/** Neither is starved, and they are about even. */
+function assertEven(one: Got | undefined, other: Got | undefined): void {
+  const [its, theirs] = [one?.served ?? 0, other?.served ?? 0];
+  const what = `${its} and ${theirs}`;
+  assert.ok(its > 0 && its <= 1.3 * theirs && theirs <= 1.3 * its, what);
+}
+
+test('F2: machines that those who wait cannot use are held against who used them', () => {
+  const gpu = { tier: 'gpu_nvidia_shared' } as const;
+  const contest = new Contest(
+    [
+      { slots: 8, tiers: ['cpu_amd_optimized'] },
+      { slots: 1, tiers: ['gpu_nvidia_shared'] },
+    ],
+    {
+      cpu: { projectId: 'a', outstanding: 4, untilMs: 600_000 },
+      waits: { projectId: 'b', outstanding: 4, ...gpu },
+      later: { projectId: 'a', outstanding: 4, fromMs: 600_000, ...gpu },
+    },
+  );
+  contest.run(600);
+  const { waits, later } = contest.share(60);
+  assertEven(waits, later);
+});
+
+test('F2: what the limit of one project holds back is held against another one', () => {
+  const later = { fromMs: 300_000, modelIds: ['model_b'], tier: 'free' } as const;
+  const contest = new Contest(
+    // With an agent of its own that has no slot its requests wait instead of being refused.
+    [{ slots: 8 }, { modelId: 'model_b' }, { projectId: 'b', slots: 0 }],
+    {
+      free: { projectId: 'a', outstanding: 2 },
+      held: { projectId: 'b', outstanding: 3 },
+      one: { projectId: 'a', outstanding: 4, ...later },
+      other: { projectId: 'b', outstanding: 4, ...later },
+    },
+    { concurrentPerProject: 2 },
+  );
+  contest.run(301);
+  const { one, other } = contest.share(60);
+  assertEven(one, other);
+});
+
+test('F2: who waits for a model beside nobody saves up what others are charged', () => {
+  // Somebody who runs a little all the time changes nothing.
+  const trickle = { projectId: 'trickle', outstanding: 1, tokens: 10, serviceMs: 1e9 };
+  for (const some of [{}, { trickle }]) {
+    const contest = new Contest([{ slots: 1 }, { modelId: 'model_b' }], {
+      ...some,
+      both: { projectId: 'both', outstanding: 4 },
+      other: { projectId: 'other', outstanding: 4 },
+      alone: { projectId: 'alone', outstanding: 4, modelIds: ['model_b'] },
+      later: { projectId: 'both', outstanding: 4, modelIds: ['model_b'], fromMs: 600_000 },
+    });
+    contest.run(600);
+    const { alone, later } = contest.share(60);
+    const [its, theirs] = [alone?.served ?? 0, later?.served ?? 0];
+    const least = (its + theirs) / 4;
+    assert.ok(its >= least && theirs >= least, `${its} and ${theirs}`);
+  }
 });
 
 test('whoever stops waiting for a moment is served more than who always waits', () => {

@@ -239,6 +239,7 @@ export class Scheduler {
     const { waiting } = claim;
     const slotFree = isFree(claim, event);
     this.claims.detach(claim, 'nothing');
+    this.queue.noteWanted(claim);
     if (event.blameless !== true) this.placement.failed(claim, this.nowMs);
     const key = triedBy(claim);
     if (event.resume !== undefined) this.queue.begin(waiting, { ...event.resume, tried: [key] });
@@ -347,6 +348,7 @@ export class Scheduler {
   private free(claim: Claim, neverRan = false): void {
     this.claims.delete(claim);
     this.limits.settle(claim);
+    this.queue.noteWanted(claim);
     this.placement.ended(claim, this.nowMs);
     if (neverRan) this.placement.neverRan(claim);
     if (typeof claim.spent !== 'string') this.failures.noteAnswer(claim, ownOutput(claim.spent));
@@ -443,6 +445,7 @@ export class Scheduler {
       ...held,
     });
     this.claims.add(claim);
+    this.queue.noteWanted(claim);
     this.limits.began(claim);
     if (twin !== null) twin.twin = claim;
     else {

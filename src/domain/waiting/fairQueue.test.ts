@@ -7,6 +7,7 @@ import {
   answerCharge,
   charge,
   FairQueue,
+  forgive,
   promptCharge,
   valueOf,
   type FairAccount,
@@ -152,6 +153,24 @@ test('F2: a project that begins to wait again and again is forgiven what it was 
   queue.waitsNoMore(hog);
   queue.waits(hog, 30);
   assert.equal(valueOf(hog, 30), 10_000, 'also while nobody waits');
+});
+
+test('F2: whoever meets another one pays more than it was forgiven, or than it is behind', () => {
+  for (const forgiven of [0, 300, 900]) {
+    const queue = new FairQueue();
+    const [alone, other, third] = ['alone', 'other', 'third'].map((id) => queue.enter(id, 0));
+    assert.ok(alone !== undefined && other !== undefined && third !== undefined);
+    for (const one of [alone, other]) queue.waits(one, 0);
+    charge(other, 500);
+    charge(alone, forgiven);
+    forgive(alone, forgiven);
+    assert.equal(valueOf(alone, 10), 0);
+    queue.meets(alone, 10);
+    assert.equal(valueOf(alone, 10), Math.min(500, forgiven));
+    charge(other, 500);
+    queue.meets(alone, 20);
+    assert.equal(valueOf(alone, 20), Math.min(500, forgiven), 'once');
+  }
 });
 
 test('F3: a project that always runs a little saves up a flood, for itself or a newcomer', () => {

@@ -11,9 +11,11 @@
  *    `2 · max(longest input, 2 · Σ slots · longest output) / weight`.
  * F1 A project that was idle gains nothing by it: it begins at the smallest active counter, or at
  *    that of the last one that left.
- * F2 What a project was served while no other one waited for the same agent is not held against
- *    it: a claim during which none did is charged only until it ends. What it was served while
- *    others waited is, also when it does not wait for a moment and begins anew.
+ * F2 What a project was served at nobody's cost is not held against it: a claim is forgiven when it
+ *    ends if neither then nor when it was made somebody of another project waited whom the same
+ *    instance could have served. Nor does who waits beside nobody save up what others are charged
+ *    meanwhile: when it meets another one in a queue, what it was forgiven is charged after all, as
+ *    far as it is behind the smallest counter of the others that wait.
  * F3 Whoever runs a little all the time saves nothing up by it either: when a project begins to
  *    wait it is not behind the smallest counter of those that wait already.
  */
@@ -29,6 +31,8 @@ export interface FairAccount {
   /** Requests that wait or run on shared agents, and those of them that wait. */
   active: number;
   waiting: number;
+  /** F2: since it met another project in a queue. */
+  forgiven: number;
 }
 
 /** What a token is worth. */
@@ -78,6 +82,7 @@ export class FairQueue {
     if (account.active > 0) return;
     account.counter = valueOf(account, nowMs);
     account.sinceMs = nowMs;
+    account.forgiven = 0;
     this.active.delete(account);
     this.lastLeft = account.counter;
   }
@@ -97,6 +102,16 @@ export class FairQueue {
   waitsNoMore(account: FairAccount): void {
     account.waiting -= 1;
     if (account.waiting === 0) this.waiting.delete(account);
+  }
+
+  /** F2. It meets another project in a queue. */
+  meets(account: FairAccount, nowMs: number): void {
+    const { forgiven } = account;
+    if (forgiven === 0) return;
+    account.forgiven = 0;
+    const others = [...this.waiting].filter((other) => other !== account);
+    const behind = leastOf(others, nowMs) - valueOf(account, nowMs);
+    charge(account, Math.max(0, Math.min(behind, forgiven)));
   }
 
   /** The smallest counter of those that are active; of the last one that left without any. */
@@ -132,6 +147,13 @@ export function charge(account: FairAccount, amount: number): void {
   if (Number.isFinite(amount)) account.counter += amount;
 }
 
+/** F2. Takes back what was charged. */
+export function forgive(account: FairAccount, amount: number): void {
+  if (!Number.isFinite(amount)) return;
+  account.counter -= amount;
+  account.forgiven += amount;
+}
+
 /** One more answer streams, or, below zero, one less. Charged per ms. */
 export function addFlow(account: FairAccount, perMs: number, nowMs: number): void {
   account.counter = valueOf(account, nowMs);
@@ -140,5 +162,5 @@ export function addFlow(account: FairAccount, perMs: number, nowMs: number): voi
 }
 
 function newAccount(projectId: string, nowMs: number): FairAccount {
-  return { projectId, counter: 0, flow: 0, sinceMs: nowMs, active: 0, waiting: 0 };
+  return { projectId, counter: 0, flow: 0, sinceMs: nowMs, active: 0, waiting: 0, forgiven: 0 };
 }

@@ -261,27 +261,3 @@ test('a project pays, or is paid, for a turn that another one is given', () => {
     assert.ok(credit > 0 ? rich.credit < credit : rich.credit > credit, 'its own turn');
   }
 });
-
-test('who waited meanwhile is taken for another project, or forgotten', () => {
-  const name = fc.constantFrom('a', 'b', 'c');
-  const step = fc.record({ name, leaves: fc.boolean() });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 30 }), fc.nat(30), name, (steps, from, asks) => {
-      const queue = new PoolQueue<Item>();
-      const waiting: Place<Item>[] = [];
-      let since = queue.moment;
-      let others = false;
-      for (const [n, { name: projectId, leaves }] of steps.entries()) {
-        if (n === from) {
-          since = queue.moment;
-          others = waiting.some((one) => one.item.projectId !== asks);
-        }
-        const place = waiting.findIndex((one) => one.item.projectId === projectId);
-        if (leaves && place >= 0) waiting.splice(place, 1).forEach((one) => queue.remove(one));
-        else waiting.push(insert(queue, item({ id: `${n}`, projectId })));
-        others ||= waiting.some((one) => one.item.projectId !== asks);
-      }
-      assert.equal(queue.hadOthers(asks, since), others);
-    }),
-  );
-});

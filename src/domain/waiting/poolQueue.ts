@@ -31,11 +31,6 @@ export interface ProjectQueue<Item extends Queued> {
   credit: number;
 }
 
-interface Departure {
-  projectId: string;
-  at: number;
-}
-
 /** Ageing differs from what it was by so much before all are put in order again. */
 const worthReordering = 1.5;
 /** Weight of the newest in the mean of what waiting is worth. */
@@ -47,11 +42,6 @@ export class PoolQueue<Item extends Queued> {
   /** Tokens that a ms of waiting is worth; 0: they go by their deadlines. */
   private agePerMs = 0;
   private meanPerMs = 0;
-  /** Counts projects that stopped waiting here. */
-  private departures = 0;
-  /** The last of these, and the last one of another project. */
-  private last: Departure | null = null;
-  private lastOther: Departure | null = null;
 
   get size(): number {
     return this.count;
@@ -60,18 +50,6 @@ export class PoolQueue<Item extends Queued> {
   /** Projects that have somebody waiting. */
   get projectCount(): number {
     return this.projects.size;
-  }
-
-  /** Now, for `hadOthers`. */
-  get moment(): number {
-    return this.departures;
-  }
-
-  /** Whether another project than this one waits here, or has since that moment. */
-  hadOthers(projectId: string, since: number): boolean {
-    if (this.projects.size > (this.projects.has(projectId) ? 1 : 0)) return true;
-    const other = this.last?.projectId === projectId ? this.lastOther : this.last;
-    return other !== null && other.at > since;
   }
 
   /** Whether anything is known of what waiting is worth: else keys are deadlines. */
@@ -128,14 +106,7 @@ export class PoolQueue<Item extends Queued> {
     byKey.splice(placeOf(byKey, place, byKeyOrder), 1);
     byDeadline.splice(placeOf(byDeadline, place, byDeadlineOrder), 1);
     this.count -= 1;
-    if (byKey.length === 0) this.depart(projectId);
-  }
-
-  private depart(projectId: string): void {
-    this.projects.delete(projectId);
-    this.departures += 1;
-    if (this.last?.projectId !== projectId) this.lastOther = this.last;
-    this.last = { projectId, at: this.departures };
+    if (byKey.length === 0) this.projects.delete(projectId);
   }
 
   /** Smaller goes first, with this many tokens to be computed for it. */

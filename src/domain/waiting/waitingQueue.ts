@@ -32,7 +32,7 @@ import {
 } from '../agents/matching.ts';
 import { maxConsidered, maxScored, maxUrgent, patienceMs } from '../scheduler/limits.ts';
 import type { QueueBound, Verdict } from '../scheduler/schedulerEvents.ts';
-import type { EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
+import type { Claim, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
 import type { FailureBook } from '../failures/failureBook.ts';
 import type { Room } from '../placing/instanceLoad.ts';
 import { isOld, nextTurn } from './nextTurn.ts';
@@ -353,13 +353,14 @@ export class WaitingQueue {
   }
 
   /**
-   * Whether somebody waits whom an instance could serve, if not at this moment. Bounded: of very
-   * many who wait one is taken to.
+   * Whether somebody waits whom an instance could serve, if not at this moment; of another project
+   * than this one, if one is given. Bounded: of very many who wait one is taken to.
    */
-  wants({ agent: { entry }, agent, abilities, pools }: EngineInstance): boolean {
+  wants({ agent: { entry }, agent, abilities, pools }: EngineInstance, besides?: string): boolean {
     let looked = 0;
     for (const { waiting } of pools) {
-      for (const { byKey } of waiting.waitingProjects()) {
+      for (const { byKey, projectId } of waiting.waitingProjects()) {
+        if (projectId === besides) continue;
         for (const { item } of byKey) {
           if ((looked += 1) > maxConsidered) return true;
           const { request, heldBackBy, tried } = item;
@@ -373,6 +374,11 @@ export class WaitingQueue {
       }
     }
     return false;
+  }
+
+  /** F2: whether another project wants its slot; asked when it is claimed and when it is free. */
+  noteWanted({ instance, placed: { fair }, waiting }: Claim): void {
+    if (fair !== null) fair.wasWanted ||= this.wants(instance, waiting.projectId);
   }
 
   /** The stage in which an instance may serve one that waits. */
@@ -445,10 +451,14 @@ export class WaitingQueue {
     const own = this.placement.leastOwn(waiting);
     for (const stage of stages) {
       for (const pool of pools.toWaitIn(request, stage)) {
-        const wasAlone = pool.waiting.projectCount === 1;
+        const { projectCount } = pool.waiting;
         const place = pool.waiting.insert(waiting, own[pool.ownership]);
         waiting.places.push({ pool, stage, place });
-        if (wasAlone && pool.waiting.projectCount > 1) pools.widened(pool);
+        if (projectCount === 0 || pool.waiting.projectCount === projectCount) continue;
+        for (const { byKey } of pool.waiting.waitingProjects()) {
+          if (byKey[0] !== undefined) this.placement.meets(byKey[0].item, this.nowMs);
+        }
+        if (projectCount === 1) pools.widened(pool);
       }
     }
     pools.waits(waiting);

@@ -11,7 +11,7 @@ import type {
   UntimedEvent,
 } from '../../domain/scheduler/schedulerEvents.ts';
 import type { Usage } from '../../domain/scheduler/schedulerState.ts';
-import type { TierSlug } from '../../domain/tiers/tiers.ts';
+import type { TierSlug, TierTable } from '../../domain/tiers/tiers.ts';
 import {
   agentEntry,
   endpointEntry,
@@ -26,6 +26,8 @@ export interface Machine {
   projectId?: string;
   modelId?: string;
   slots?: number;
+  /** That it carries; absent: the usual ones. */
+  tiers?: readonly TierSlug[];
   /** How it fails whatever it is given, before the first byte; absent: it serves. */
   fails?: 'busy' | 'bad';
 }
@@ -48,6 +50,8 @@ export interface Client {
   turnsMs?: number;
   /** When it comes, ms; absent: at once. */
   fromMs?: number;
+  /** When it sends no more, ms; absent: never. */
+  untilMs?: number;
   /**
    * What becomes of all its requests: `fails`, no agent gets to a first byte, and it is an agent's
    * fault as far as is seen; `refused`, the engine says no; `leaves`, the client is gone before it.
@@ -67,7 +71,6 @@ export interface Got {
   dispatched: number;
 }
 
-const tiers = unlimitedTiers({ concurrentPerProject: 10_000 });
 /** From the claim to the first byte, or to a failure. */
 const firstMs = 20;
 
@@ -75,6 +78,7 @@ export class Contest {
   readonly got: Record<string, Got> = {};
   readonly scheduler: Scheduler;
   private readonly clients: Record<string, Client>;
+  private readonly tiers: TierTable;
   private readonly machines = new Map<string, Machine>();
   private readonly requests = new Map<string, string>();
   private readonly due: { atMs: number; order: number; run: () => void }[] = [];
@@ -82,8 +86,14 @@ export class Contest {
   private asked = 0;
   private nowMs = 0;
 
-  constructor(machines: readonly Machine[], clients: Record<string, Client>, seed = 1) {
+  constructor(
+    machines: readonly Machine[],
+    clients: Record<string, Client>,
+    { seed = 1, concurrentPerProject = 10_000 } = {},
+  ) {
     this.clients = clients;
+    const tiers = unlimitedTiers({ concurrentPerProject });
+    this.tiers = tiers;
     this.scheduler = new Scheduler({ random: seededRandom(seed), config: { tiers } });
     for (const [n, machine] of machines.entries()) this.join(`agent${n}`, machine);
     for (const [name, { outstanding, turnsMs, fromMs = 0 }] of Object.entries(clients)) {
@@ -132,14 +142,16 @@ export class Contest {
       .reduce((sum, one) => sum + (one.slots ?? 1), 0);
     const longest = Math.max(...all.map(({ tokens = 1000 }) => tokens));
     const most = Math.max(...all.map(({ answerTokens = 100 }) => answerTokens));
+    const { tiers } = this;
     const weight = Math.min(...all.map(({ tier = 'cpu_amd_optimized' }) => tiers[tier].priority));
     return (2 * Math.max(longest, 2 * slots * most)) / weight;
   }
 
   private join(agentId: string, machine: Machine): void {
-    const { projectId = null, modelId = 'model_a', slots = 1 } = machine;
+    const { projectId = null, modelId = 'model_a', slots = 1, tiers } = machine;
+    const carried = tiers === undefined ? {} : { effectiveTiers: tiers };
     this.machines.set(agentId, machine);
-    this.send({ type: 'agent', entry: agentEntry({ id: agentId, projectId }) });
+    this.send({ type: 'agent', entry: agentEntry({ id: agentId, projectId, ...carried }) });
     this.send({ type: 'join', agentId, nonce: 'n1' });
     const instances = [{ instance: 'i1', modelId, slots, abilities: [] }];
     this.send({ type: 'grant', agentId, nonce: 'n1', instances });
@@ -149,6 +161,7 @@ export class Contest {
     const client = this.clients[name];
     if (client === undefined) return;
     const { projectId, turnsMs, modelIds = ['model_a'], tokens = 1000 } = client;
+    if (this.nowMs >= (client.untilMs ?? Infinity)) return;
     const restMs = turnsMs === undefined ? 0 : turnsMs - (this.nowMs % (2 * turnsMs));
     if (turnsMs !== undefined && restMs <= 0)
       return this.after(restMs + turnsMs, () => this.ask(name));
@@ -202,7 +215,7 @@ export class Contest {
     this.of(name).dispatched += 1;
     const { tokens = 1000, answerTokens = 100, serviceMs = 500, ends } = client;
     const charge = (amount: number): void => {
-      if (shared) this.of(name).charged += amount / tiers[tier].priority;
+      if (shared) this.of(name).charged += amount / this.tiers[tier].priority;
     };
     if (machine.fails !== undefined || ends === 'fails') {
       const how = machine.fails === 'busy' ? { blameless: true } : ({ health: 'bad' } as const);
