@@ -436,14 +436,8 @@ export class Scheduler {
     const reservation = this.limits.reserve(waiting, { agent: instance.agent.entry, stage });
     const placed = this.placement.claimed(waiting, { instance, tier, nowMs });
     this.pools.took(instance, { waiting, work: placed.work });
-    const held = { instance, stage, placed, reservation };
-    const claim = newClaim({
-      id: this.claims.nextId(),
-      waiting,
-      twin,
-      startedAtMs: nowMs,
-      ...held,
-    });
+    const held = { instance, stage, placed, reservation, twin };
+    const claim = newClaim({ id: this.claims.nextId(), waiting, startedAtMs: nowMs, ...held });
     this.claims.add(claim);
     this.queue.noteWanted(claim);
     this.limits.began(claim);
