@@ -9,7 +9,8 @@
  * Invariants
  * G1 Every answer whose last byte was received has its `end` line written (unless the disk fails),
  *    and so exactly one usage record.
- * G2 Every other begun request has exactly one record `interrupted` after a restart.
+ * G2 Every other begun request has exactly one record `interrupted` after a restart: once all
+ *    files could be read that the restart found.
  * G3 A record is in memory, in a segment or among the refused ones until the store has it; a file
  *    goes only after that.
  * G4 Nothing here is awaited before the first byte of an answer (R4).
@@ -28,6 +29,7 @@ import type { UsageRecord, UsageSink } from '../ports.ts';
 import type { JournalFiles } from './journalFiles.ts';
 import { beginLine, endLine, readLines, type JournalLines } from './journalLines.ts';
 import { JournalWriter } from './journalWriter.ts';
+import { OpenRequests } from './openRequests.ts';
 import { isRefusedFile, RefusedRecords } from './refusedRecords.ts';
 import { SegmentLedger, type Segment } from './segmentLedger.ts';
 import { UnreadableLines } from './unreadableLines.ts';
@@ -60,6 +62,7 @@ export class Journal {
   private readonly refused: RefusedRecords;
   /** Noted by an earlier process: its segments may hold them, too. */
   private readonly refusedBefore = new Set<string>();
+  private readonly open = new OpenRequests();
   /** Segments that are being removed. It never rejects. */
   private removing: Promise<void> = Promise.resolve();
 
@@ -82,7 +85,11 @@ export class Journal {
       },
     });
     this.unreadable = new UnreadableLines(options);
-    this.refused = new RefusedRecords({ ...options, unreadable: this.unreadable });
+    this.refused = new RefusedRecords({
+      ...options,
+      unreadable: this.unreadable,
+      onRead: (name, requestIds) => this.onRefusedRead(name, requestIds),
+    });
     this.delivery = new UsageDelivery({
       ...options,
       refused: this.refused,
@@ -95,26 +102,26 @@ export class Journal {
   /** Replays what an earlier process left (G2). Rejects when the folder cannot be used. */
   async start(): Promise<void> {
     await this.files.prepare();
-    const open = new Map<string, { record: UsageRecord; segments: Segment[] }>();
     const found = await this.files.list();
     for (const { name, bytes } of found.filter((one) => !isRefusedFile(one.name))) {
       const segment = { name, bytes, phase: 'closed', unsettled: new Set<string>() } as const;
       const reading = { readFailures: 0, readAgainAtMs: -Infinity };
-      await this.replay({ ...segment, ...reading, spilled: true, replayed: true }, open);
+      await this.replay({ ...segment, ...reading, spilled: true, replayed: true });
+    }
+    for (const { record, segments } of this.open.requests) {
+      this.ledger.expect(record.requestId);
+      for (const segment of segments) this.ledger.touch(record.requestId, segment);
     }
     // Last: whatever stands here has ended, wherever its begin may stand.
-    for (const file of found.filter((one) => isRefusedFile(one.name))) {
-      for (const requestId of await this.refused.adopt(file)) {
-        open.delete(requestId);
-        this.refusedBefore.add(requestId);
-      }
+    const refused = found.filter((one) => isRefusedFile(one.name));
+    for (const { name } of refused) this.open.cannotRead(name);
+    for (const file of refused) {
+      const requestIds = await this.refused.adopt(file);
+      if (requestIds === undefined) continue;
+      for (const requestId of requestIds) this.refusedBefore.add(requestId);
+      this.onRefusedRead(file.name, requestIds);
     }
-    for (const [requestId, { record, segments }] of open) {
-      this.ledger.expect(requestId);
-      for (const segment of segments) this.ledger.touch(requestId, segment);
-      this.end({ ...record, replayed: true });
-    }
-    if (open.size > 0) this.log.warn({ requests: open.size }, 'requests were interrupted');
+    this.endCutOff();
     this.delivery.wake();
   }
 
@@ -214,7 +221,10 @@ export class Journal {
       for (const { requestId } of records) {
         this.ledger.expect(requestId);
         this.ledger.touch(requestId, segment);
+        this.open.ended(requestId);
       }
+      this.open.wasRead(segment.name);
+      this.endCutOff();
       if (records.length > 0) return { kind: 'records', records };
     }
     await this.removeNeedless();
@@ -231,19 +241,28 @@ export class Journal {
       .map((one) => ({ ...one, replayed }));
   }
 
-  private async replay(
-    segment: Segment,
-    open: Map<string, { record: UsageRecord; segments: Segment[] }>,
-  ): Promise<void> {
+  private async replay(segment: Segment): Promise<void> {
     this.ledger.add(segment);
     const read = await this.readSegment(segment);
-    if (read === undefined) return;
+    if (read === undefined) return this.open.cannotRead(segment.name);
     for (const { kind, record } of read.lines) {
-      const known = open.get(record.requestId);
-      if (kind === 'end') open.delete(record.requestId);
-      else if (known === undefined) open.set(record.requestId, { record, segments: [segment] });
-      else known.segments.push(segment);
+      if (kind === 'end') this.open.ended(record.requestId);
+      else this.open.began(record, segment);
     }
+  }
+
+  /** G2 */
+  private endCutOff(): void {
+    const cutOff = this.open.takeCutOff();
+    for (const record of cutOff) this.end({ ...record, replayed: true });
+    if (cutOff.length > 0) this.log.warn({ requests: cutOff.length }, 'requests were interrupted');
+  }
+
+  /** Their segments need not keep what stands among the refused ones. */
+  private onRefusedRead(name: string, requestIds: readonly string[]): void {
+    for (const one of requestIds) if (this.open.ended(one)) this.ledger.settle(one);
+    this.open.wasRead(name);
+    this.endCutOff();
   }
 
   private putOff(segment: Segment): void {

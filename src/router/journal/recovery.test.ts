@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
 import { JournalRig as Rig, record } from '../../testing/router/journalRig.ts';
-import { settle } from '../../testing/router/routerHarness.ts';
+import { MemoryJournal, settle } from '../../testing/router/routerHarness.ts';
+import { beginLine, endLine, refusedLine } from './journalLines.ts';
 
 test('a record that the store cannot take holds up all others, across restarts', async () => {
   const rig = await Rig.start();
@@ -208,4 +209,29 @@ test('what an earlier process left is taken for something that this one has coun
     ]),
   );
   await next.journal.stop();
+});
+
+test('a file that cannot be read at start makes finished requests interrupted ones', async () => {
+  const cut = (id: string): string => beginLine(record(id, { outcome: 'interrupted' }));
+  const files = new MemoryJournal();
+  const put = (name: string, text: string): void =>
+    void files.segments.set(name, Buffer.from(text));
+  const refused = { reason: 'unfit', process: 'another one' };
+  put('000000000000001-000001.jsonl', cut('refused') + cut('ended') + cut('cut'));
+  put('000000000000001-000002.jsonl', endLine(record('ended')));
+  put('refused-000001.jsonl', refusedLine({ record: record('refused'), refused }));
+  files.unreadable.add('000000000000001-000002.jsonl').add('refused-000001.jsonl');
+  const rig = await Rig.start(undefined, files);
+  await rig.live(600_000);
+  assert.equal(rig.recorded, 0);
+  files.unreadable.clear();
+  await rig.live(400_000);
+  const outcomes = rig.ports.usageRecords.map((one) => `${one.requestId} ${one.outcome}`);
+  assert.deepEqual(outcomes.toSorted(), [
+    'cut interrupted',
+    'ended completed',
+    'refused completed',
+  ]);
+  await rig.journal.stop();
+  assert.equal(files.segments.size, 0);
 });

@@ -48,6 +48,7 @@ export class RefusedRecords {
   private readonly log: Logger;
   private readonly unreadable: UnreadableLines;
   private readonly process: string;
+  private readonly onRead: (name: string, requestIds: readonly string[]) => void;
   private kept: RefusedFile[] = [];
   /** The highest number that a file has had. */
   private created = 0;
@@ -62,10 +63,13 @@ export class RefusedRecords {
     random: Random;
     log: Logger;
     unreadable: UnreadableLines;
+    /** What stands in a file; nothing in one that was removed. */
+    onRead?: (name: string, requestIds: readonly string[]) => void;
   }) {
     this.files = options.files;
     this.log = options.log;
     this.unreadable = options.unreadable;
+    this.onRead = options.onRead ?? (() => {});
     this.process = options.random.bytes(8).toString('hex');
   }
 
@@ -82,13 +86,13 @@ export class RefusedRecords {
     return this.kept.reduce((sum, one) => sum + one.bytes, 0);
   }
 
-  /** Takes over what an earlier process left. The ids of its requests; none while unreadable. */
-  async adopt({ name, bytes }: { name: string; bytes: number }): Promise<string[]> {
+  /** Takes over what an earlier process left: the ids of its requests. Undefined: not readable. */
+  async adopt({ name, bytes }: { name: string; bytes: number }): Promise<string[] | undefined> {
     const file: RefusedFile = { name, bytes, records: 0, isTorn: true, taken: new Set() };
     this.kept.push(file);
     this.created = Math.max(this.created, Number(namePattern.exec(name)?.[1]));
     const content = await this.read(file);
-    if (content === undefined) return [];
+    if (content === undefined) return this.kept.includes(file) ? undefined : [];
     const { lines, unreadable } = await readLines(content);
     file.isTorn = unreadable.length > 0 || content.at(-1) !== newline;
     const ids = new Set(lines.map(({ record }) => record.requestId));
@@ -134,6 +138,10 @@ export class RefusedRecords {
       const { lines, unreadable } = await readLines(content);
       if (unreadable.length > 0) file.isTorn = true;
       await this.unreadable.keep(file.name, unreadable);
+      this.onRead(
+        file.name,
+        lines.map(({ record }) => record.requestId),
+      );
       const left = lines.flatMap(lineOf).filter((one) => !file.taken.has(one.record.requestId));
       this.lines = new Map(left.map((one) => [one.record.requestId, one]));
       file.records = this.lines.size;
@@ -199,6 +207,7 @@ export class RefusedRecords {
       if (content !== undefined) return content;
       this.log.error({ file: name, records: file.records }, 'refused records were removed');
       this.kept = this.kept.filter((one) => one !== file);
+      this.onRead(name, []);
     } catch (error) {
       this.log.error({ err: error, file: name }, 'refused records cannot be read');
     }
