@@ -15,11 +15,11 @@ export class PlainPenalties {
     return nowMs < one.untilMs ? 2 : 1;
   }
 
-  /** Whether it is a strike. */
-  failed(agentId: string, nowMs: number): boolean {
+  /** Whether it is a strike. `before`: those of earlier lives. */
+  failed(agentId: string, nowMs: number, before = 0): boolean {
     const severity = this.severity(agentId, nowMs);
     if (severity === 2) return false;
-    const strikes = (severity === 0 ? 0 : (this.known.get(agentId)?.strikes ?? 0)) + 1;
+    const strikes = (severity === 0 ? before : (this.known.get(agentId)?.strikes ?? 0)) + 1;
     const forMs = Math.min(longestPenaltyMs, shortestPenaltyMs * 2 ** (strikes - 1));
     this.known.set(agentId, { strikes, untilMs: nowMs + forMs });
     return true;
