@@ -72,8 +72,8 @@ test('a dead owner keeps a lock for ever', async (context) => {
 test('a killed owner keeps its lock while its parent does not reap it', async (context) => {
   if (!existsSync('/proc/self/stat')) return context.skip('no /proc on this system');
   const lockPath = await lockPathOf(context);
-  // The shell becomes `sleep`, which never asks how the child of the shell ended.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60']);
+  // The shell becomes `sleep` before its child ends, and never asks how that one did.
+  const parent = spawn('sh', ['-c', 'sleep 0.1 & echo $!; exec sleep 60']);
   context.after(() => parent.kill('SIGKILL'));
   const pid = String(await once(parent.stdout, 'data')).trim();
   const [scope, , , nonce] = processIdentity(systemRandom).name.split('.');

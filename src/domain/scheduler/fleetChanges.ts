@@ -154,7 +154,6 @@ export class FleetChanges {
 
 /** Its process has gone, or only its link: which of them, the next one tells. */
 function noteLoss(agent: KnownAgent, nonce: string): void {
-  const its = [...agent.instances.values()].filter((one) => one.nonce === nonce);
-  const isBusy = its.some(({ inFlight }) => inFlight > 0);
+  const isBusy = [...agent.instances.values()].some(({ inFlight }) => inFlight > 0);
   if (isBusy) agent.lostNonce = nonce;
 }

@@ -402,8 +402,8 @@ export class World {
   }
 
   private noteLoss(agentId: string, agent: ModelAgent): void {
-    const its = this.claims.filter((one) => one.agentId === agentId && one.nonce === agent.nonce);
-    if (its.length > 0) agent.lostNonce = agent.nonce;
+    const isBusy = this.claims.some((one) => one.agentId === agentId);
+    if (isBusy && agent.nonce !== null) agent.lostNonce = agent.nonce;
   }
 
   leave(agentId: string, nonce: string): void {
