@@ -203,7 +203,15 @@ test('a stop string that lies across the seam is shown, or ends the answer too e
         let client = delivered;
         for (const piece of pieces(shown, size)) client += seam.push(piece);
         if (!seam.stopped) client += seam.flush();
-        const expected = wanted.length >= delivered.length ? wanted : delivered;
+        // One that begins before the seam is seen if the engine does not end within it for another.
+        const reach = answer.length - rest.length + shown.length;
+        const isSeen = ended.some((one) => {
+          const at = answer.indexOf(one);
+          return at < delivered.length && at + one.length <= reach;
+        });
+        const unseen = answer.slice(0, Math.max(delivered.length, reach));
+        const late = isSeen ? delivered : unseen;
+        const expected = wanted.length >= delivered.length ? wanted : late;
         assert.equal(client, expected, JSON.stringify({ answer, stop, delivered }));
       },
     ),
