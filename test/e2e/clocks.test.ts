@@ -49,7 +49,7 @@ function startAgent(name: string, env: Record<string, string>): RunningProcess {
   return startProcess(process.execPath, [entry, ...where, '--engine-url', engine.url], { env });
 }
 
-/** The agent that answers a request to the endpoint `own`. */
+/** The agent that answers a request to the endpoint `own`; null: none had come in time. */
 async function answerer(): Promise<string | null> {
   const url = server.ready.base_url.replace('/default/v1', '/own/v1/chat/completions');
   const answer = await fetch(url, {
@@ -61,6 +61,8 @@ async function answerer(): Promise<string | null> {
     body: JSON.stringify({ model: 'own', messages: [{ role: 'user', content: 'hello' }] }),
   });
   const text = await answer.text();
+  // An agent may wait for half a minute between two attempts, as long as a request waits for it.
+  if (text.includes('no_agent_available')) return null;
   assert.equal(answer.status, 200, text);
   return answer.headers.get('x-xim-agent');
 }
@@ -103,7 +105,7 @@ test('a server whose clock was set by an hour that its agents do not get back to
     assert.equal(await server.end(), 0, server.err());
     server = await startServer(wrongBy(ms), port);
     const back = async (): Promise<boolean> => (await answerer()) === 'steady';
-    await until(back, { what: `the agent, ${ms} ms later`, timeoutMs: 60_000 });
+    await until(back, { what: `the agent, ${ms} ms later`, timeoutMs: 90_000 });
     const late = await createJoinKey(server, ['--name', `joined-${ms > 0 ? 'ahead' : 'behind'}`]);
     const lifeMs = Date.parse(late.expires_at) - Date.now();
     assert.ok(Math.abs(lifeMs - ms - 900_000) < 60_000, `the server’s clock is right: ${lifeMs}`);
