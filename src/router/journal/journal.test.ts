@@ -6,35 +6,12 @@ import test from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
+import { record } from '../../testing/router/journalRig.ts';
 import { MemoryJournal, MemoryPorts, settle } from '../../testing/router/routerHarness.ts';
 import type { UsageRecord } from '../ports.ts';
 import { Journal } from './journal.ts';
 import { diskJournalFiles, type JournalFiles } from './journalFiles.ts';
 
-const record = (requestId: string, over: Partial<UsageRecord> = {}): UsageRecord => ({
-  requestId,
-  projectId: 'proj_a',
-  endpointId: 'ep_a',
-  endpointSlug: 'main',
-  apiKeyId: 'key_a',
-  modelId: 'model_a',
-  agentId: 'agent-1',
-  tier: 'free',
-  startedAtMs: 1,
-  inputTokens: 1,
-  cachedTokens: 0,
-  outputTokens: 2,
-  ttftMs: 1,
-  latencyMs: 2,
-  queueMs: 0,
-  status: 200,
-  outcome: 'completed',
-  stream: true,
-  usageClamped: false,
-  shared: false,
-  costMicros: 0,
-  ...over,
-});
 const begun = (requestId: string): UsageRecord =>
   record(requestId, { outcome: 'interrupted', status: 500 });
 
