@@ -194,7 +194,7 @@ async function assertFullHouse(stage: StormStage): Promise<void> {
   };
   const bounds = { timeoutMs: 4 * longestPenaltyMs, what: 'a full house' };
   await until(isFull, bounds).catch((error: unknown) => {
-    const agents = stage.harness.router.agents().map(({ agentId, penalty }) => ({ agentId, penalty }));
+    const agents = stage.harness.router.agents().map(({ agentId, penalty }) => [agentId, penalty]);
     const { message } = error as Error;
     assert.fail(`${message}: ${most} of ${asked.length} at once; ${JSON.stringify(agents)}`);
   });
