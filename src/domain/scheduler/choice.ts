@@ -159,7 +159,9 @@ function isKeptForShort(
   if (measure.tokens.prompt < measure.longFrom || waiting.order < 0) return false;
   if (nowMs >= (measure.keptUntilMs ?? Infinity)) return false;
   if (!pools.every((pool) => isKept(pool, where, instance))) return false;
-  return placement.ownTokens(waiting, instance) >= measure.longFrom;
+  if (placement.ownTokens(waiting, instance) < measure.longFrom) return false;
+  for (const { long } of pools) long.keeps = true;
+  return true;
 }
 
 function isKept(

@@ -143,7 +143,7 @@ export class InstancePools {
     for (const pool of instance.pools) {
       const instances = pool.instances.size;
       if (!waiting.counted) this.came(pool, { tokens, ms, waits: false });
-      if (pool.long.took(instance, { tokens, instances, msPerToken })) this.wider.add(pool);
+      if (pool.long.took(instance, { tokens, instances, msPerToken })) this.widened(pool);
     }
     waiting.counted = true;
     this.refresh(instance);
@@ -183,7 +183,7 @@ export class InstancePools {
   private came(pool: InstancePool, offered: Offered): void {
     const { nowMs } = this;
     const instances = pool.instances.size;
-    if (pool.long.came(offered, { instances, nowMs })) this.wider.add(pool);
+    if (pool.long.came(offered, { instances, nowMs })) this.widened(pool);
   }
 
   /** Over all instances that are known to hold only so much. */
@@ -200,7 +200,7 @@ export class InstancePools {
 
   /** Long prompts may go to more instances of this pool (B2). */
   widened(pool: InstancePool): void {
-    this.wider.add(pool);
+    if (pool.long.keeps) this.wider.add(pool);
   }
 
   get isWider(): boolean {
@@ -209,7 +209,11 @@ export class InstancePools {
 
   /** Open instances for those who were held back, as many of each pool as are scored for one. */
   takeWider(): EngineInstance[] {
-    const open = [...this.wider].flatMap((pool) => pool.open.all().slice(0, maxScored));
+    const open: EngineInstance[] = [];
+    for (const { long, open: all } of this.wider) {
+      long.keeps = false;
+      open.push(...all.all().slice(0, maxScored));
+    }
     this.wider.clear();
     return open;
   }
@@ -270,7 +274,7 @@ export class InstancePools {
       pool.instances.add(instance);
       pool.slots += instance.slots;
       // Among more instances more may have long prompts, also where this one cannot take them.
-      this.wider.add(pool);
+      this.widened(pool);
     }
     this.ofLoad.set(instance.load, instance);
     this.refresh(instance);
@@ -281,7 +285,7 @@ export class InstancePools {
     for (const pool of instance.pools) {
       pool.instances.delete(instance);
       pool.open.delete(instance);
-      if (pool.long.left(instance)) this.wider.add(pool);
+      if (pool.long.left(instance)) this.widened(pool);
       pool.slots -= instance.slots;
       if (pool.instances.size === 0) pool.lastPresentAtMs = nowMs;
       this.dropIfEmpty(pool);
