@@ -36,6 +36,6 @@ export function reachOf(
 }
 
 /** At the deadline itself it is refused. */
-function opensToShared({ stages, fallbackAtMs, deadlineMs }: WaitingRequest): boolean {
+export function opensToShared({ stages, fallbackAtMs, deadlineMs }: WaitingRequest): boolean {
   return stages.includes('shared') || (fallbackAtMs !== null && fallbackAtMs < deadlineMs);
 }

@@ -171,9 +171,14 @@ export class InstanceLoad {
   loadFor(prefill: Prefill, nowMs: number): Load {
     const { own } = prefill;
     const left = this.leftPart(nowMs);
-    const pairs = { aheadPairs: this.pendingPairs * left, ownPairs: pairsOf(prefill) };
-    const { running, held } = this;
-    return { ahead: this.pendingTokens * left, own, ...pairs, running, held };
+    return {
+      ahead: this.pendingTokens * left,
+      own,
+      aheadPairs: this.pendingPairs * left,
+      ownPairs: pairsOf(prefill),
+      running: this.running,
+      held: this.held,
+    };
   }
 
   prefillMs(prefill: Prefill): number {

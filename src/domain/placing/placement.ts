@@ -106,15 +106,14 @@ export class Placement {
 
   /** Instances that should hold the beginning of a prompt. */
   holders(waiting: WaitingRequest): EngineInstance[] {
-    const prompt = scopedPrompt(waiting.request);
+    const { prompt } = waiting;
     if (prompt === null) return [];
     return [...this.index.holders(prompt)].flatMap((account) => this.instances.get(account) ?? []);
   }
 
   /** Prompt tokens that have to be computed where most of them are held, by who serves. */
-  leastOwn({ request, measures }: WaitingRequest): Record<Ownership, number> {
+  leastOwn({ request, measures, prompt }: WaitingRequest): Record<Ownership, number> {
     const { own, shared } = measures;
-    const prompt = scopedPrompt(request);
     const most = { own: 0, shared: 0 };
     for (const account of prompt === null ? [] : this.index.holders(prompt)) {
       const instance = this.instances.get(account);
@@ -130,9 +129,8 @@ export class Placement {
 
   /** Prompt tokens that an instance would have to compute. */
   ownTokens(waiting: WaitingRequest, instance: EngineInstance): number {
-    const { request } = waiting;
+    const { request, prompt } = waiting;
     const { prompt: all } = measureFor(waiting, instance).tokens;
-    const prompt = scopedPrompt(request);
     if (prompt === null) return all;
     const { blocks: heldBlocks } = this.index.held(instance.load.cache, prompt);
     return ownTokens(request, { all, heldBlocks });
@@ -140,9 +138,8 @@ export class Placement {
 
   /** What a request is to an instance. */
   order(waiting: WaitingRequest, instance: EngineInstance): Order {
-    const { request } = waiting;
+    const { request, prompt } = waiting;
     const { prompt: all, answer } = measureFor(waiting, instance).tokens;
-    const prompt = scopedPrompt(request);
     const { cache } = instance.load;
     const expected = prompt === null ? nothingHeld : this.index.held(cache, prompt);
     return {
@@ -210,7 +207,7 @@ export class Placement {
     const { instance, tier, nowMs } = where;
     const order = this.order(waiting, instance);
     const work = instance.load.dispatch(order, nowMs);
-    const prompt = scopedPrompt(waiting.request);
+    const { prompt } = waiting;
     const sent = prompt === null ? null : this.index.sent(instance.load.cache, prompt);
     this.learnAgeing(instance, work);
     if (instance.agent.entry.projectId !== null) return { work, sent, fair: null };
@@ -268,7 +265,7 @@ export class Placement {
     const perBlock = tokensPerBlock(waiting.request, work.prompt);
     if (perBlock === 0) return;
     this.index.wrote(load.cache, usage.output / perBlock);
-    const prompt = scopedPrompt(waiting.request);
+    const { prompt } = waiting;
     if (prompt !== null) this.index.settled(load.cache, prompt);
     if (usage.cached === undefined) return;
     correctCapacity(load.cache, { expected: work.expected, reported: usage.cached / perBlock });
@@ -298,7 +295,7 @@ function flowedOf({ work, fair }: Placed, nowMs: number): number {
 }
 
 /** Null where nothing is known of what its prompt shares with others. */
-function scopedPrompt({ project, model, prompt }: RoutedRequest): ScopedPrompt | null {
+export function scopedPrompt({ project, model, prompt }: RoutedRequest): ScopedPrompt | null {
   if (prompt === undefined || prompt.blocks.length === 0) return null;
   return { scope: `${project.id}|${model.sha256 ?? model.id}`, blocks: prompt.blocks };
 }

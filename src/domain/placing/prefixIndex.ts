@@ -126,6 +126,10 @@ export class PrefixIndex {
     const scope = this.scopes.get(key);
     const [first] = blocks;
     if (scope === undefined || first === undefined) return nothingHeld;
+    // Most of those who are asked have nothing of it: then they do not have its first block.
+    const head = find(scope, first);
+    if (head === undefined) return nothingHeld;
+    if (!head.isCrowded && !head.holders.includes(account)) return nothingHeld;
     const blockAt = (count: number): Block | undefined => find(scope, blocks[count - 1]);
     const useAt = (count: number): Use | undefined => useOf(blockAt(count), account);
     const ageAt = (count: number): number => ageOf(useAt(count), account);

@@ -74,7 +74,7 @@ interface Ahead {
   tokens: number;
 }
 
-const nobody: Ahead = { requests: 0, tokens: 0 };
+export const nobodyAhead: Readonly<Ahead> = { requests: 0, tokens: 0 };
 
 interface Bucket {
   figure: number;
@@ -111,7 +111,8 @@ export class LimitAccount {
    * The limit that keeps a request of so many tokens from running now; null: it may run. `ahead`:
    * what was let go just now, and has taken nothing yet.
    */
-  hit(tokens: number, nowMs: number, ahead: Ahead = nobody): LimitHit | null {
+  hit(tokens: number, nowMs: number, ahead: Ahead = nobodyAhead): LimitHit | null {
+    if (this.fits(tokens, nowMs, ahead)) return null;
     const ofTokens = { bucket: this.tokens, needed: ahead.tokens + tokens, nowMs };
     const byTokens = rateHit('tokens_per_minute', ofTokens);
     const ofRequests = { bucket: this.requests, needed: ahead.requests + 1, nowMs };
@@ -120,9 +121,19 @@ export class LimitAccount {
     return (isByTokens ? byTokens : byRequests) ?? this.concurrencyHit(nowMs, ahead);
   }
 
+  private fits(tokens: number, nowMs: number, ahead: Ahead): boolean {
+    return (
+      hasLeft(this.tokens, { needed: ahead.tokens + tokens, nowMs }) &&
+      hasLeft(this.requests, { needed: ahead.requests + 1, nowMs }) &&
+      this.hasSlot(nowMs, ahead)
+    );
+  }
+
   /** Whether one more may run at once, beside those ahead. */
   hasSlot(nowMs: number, ahead: Ahead): boolean {
-    return this.concurrencyHit(nowMs, ahead) === null;
+    const { concurrent, running, lease } = this;
+    if (nowMs >= lease.expiresAtMs) return false;
+    return concurrent === null || running + ahead.requests < concurrent;
   }
 
   /** L1. */
@@ -160,13 +171,10 @@ export class LimitAccount {
   }
 
   private concurrencyHit(nowMs: number, ahead: Ahead): LimitHit | null {
-    const { concurrent: value, running: used, lease } = this;
-    const limit = 'concurrent_requests';
-    if (nowMs >= lease.expiresAtMs) {
-      return { limit, value: 0, used, needed: 1, most: 0, waitMs: null };
-    }
-    if (value === null || used + ahead.requests < value) return null;
-    return { limit, value, used, needed: 1, most: value, waitMs: null };
+    if (this.hasSlot(nowMs, ahead)) return null;
+    const { running: used, lease } = this;
+    const value = nowMs >= lease.expiresAtMs ? 0 : (this.concurrent ?? 0);
+    return { limit: 'concurrent_requests', value, used, needed: 1, most: value, waitMs: null };
   }
 }
 
@@ -180,6 +188,9 @@ function bucket(
   const { nowMs } = how;
   return { figure, burst, allowance: new Allowance({ burst, perSecond: ours / 60 }, nowMs) };
 }
+
+const hasLeft = (one: Bucket | null, what: { needed: number; nowMs: number }): boolean =>
+  one === null || one.allowance.waitMs(what.needed, what.nowMs) === 0;
 
 function rateHit(
   limit: LimitName,

@@ -20,7 +20,6 @@
  */
 import type { BudgetStop } from '../metering/budget.ts';
 import type { AgentEntry } from '../directory.ts';
-import { DeadlineHeap } from '../waiting/deadlineHeap.ts';
 import {
   leaseOfEverything,
   tighter,
@@ -30,6 +29,7 @@ import {
   type Rates,
   type Spent,
 } from './limitAccount.ts';
+import { HeldBack, isItsOwn } from './heldBack.ts';
 import { KeyQuotas } from './keyQuotas.ts';
 import { ProjectAccount } from './projectAccount.ts';
 import { burstOfMinute, leastBytesPerToken, minLimitAccounts } from '../limits.ts';
@@ -73,13 +73,8 @@ export class LimitBook {
   private readonly estimates = { own: new TokenEstimates(), shared: new TokenEstimates() };
   private readonly keys: KeyQuotas;
   private readonly projects = new Map<string, Accounts>();
-  private readonly heap = new DeadlineHeap<ProjectAccount>();
-  /** Those that may have room for requests that they hold back. */
-  private readonly improved = new Set<ProjectAccount>();
-  /** Those with as many running as they may have, as of this event. */
-  private readonly full = new Set<ProjectAccount>();
-  /** Let go at this time already: each is tried once. */
-  private readonly letGo = new Set<WaitingRequest>();
+  /** L3. */
+  readonly held = new HeldBack();
   /** L6: by the id of the project or key. */
   private readonly stops = new Map<string, BudgetStop>();
   private accounts = 0;
@@ -95,8 +90,7 @@ export class LimitBook {
   /** The time of everything that follows. */
   advance(nowMs: number): void {
     this.nowMs = nowMs;
-    this.full.clear();
-    this.letGo.clear();
+    this.held.advance(nowMs);
   }
 
   /** Tokens to set aside for a request, by who serves it. */
@@ -128,7 +122,7 @@ export class LimitBook {
   release(waiting: WaitingRequest, { slotFree }: { slotFree: boolean }): void {
     const { left, delivered } = waiting;
     waiting.left = null;
-    this.forget(waiting);
+    this.held.forget(waiting);
     if (left !== null && slotFree) this.settleAccount(left);
     const cost = left === null ? 'nothing' : measureFor(waiting, left.instance).tokens.prompt;
     this.settleKey(
@@ -147,18 +141,31 @@ export class LimitBook {
     const name = accountName(waiting.request, where);
     const account = this.accountOf(waiting.request, name);
     if (this.stopOn(name, waiting) !== null) {
-      this.holdBack(waiting, { account, wakeAtMs: Infinity });
+      this.held.put(waiting, { account, wakeAtMs: Infinity });
       return false;
     }
     if (isItsOwn(waiting, account)) return true;
-    const isFull = this.full.has(account);
+    const isFull = this.held.full.has(account);
     const hit = isFull ? null : account.hit(account.amountFor(waiting), this.nowMs);
     if (hit === null && !isFull) return true;
     // As long as nobody leaves, whoever asks next need not be looked at: its size makes no
     // difference.
-    if (hit?.limit === 'concurrent_requests') this.full.add(account);
-    this.holdBack(waiting, { account, wakeAtMs: this.nowMs + (hit?.waitMs ?? Infinity) });
+    if (hit?.limit === 'concurrent_requests') this.held.full.add(account);
+    this.held.put(waiting, { account, wakeAtMs: this.nowMs + (hit?.waitMs ?? Infinity) });
     return false;
+  }
+
+  /**
+   * Whether an agent is out for one that waits, as this event has shown already: as many run as
+   * may, and they hold it back. Of the many of a project at its limit each is asked of many agents.
+   */
+  isHeldBack({ request, stages, heldBackBy, left }: WaitingRequest, agent: AgentEntry): boolean {
+    const { full } = this.held;
+    if (full.size === 0 || heldBackBy.size === 0 || left !== null) return false;
+    return stages.every((stage) => {
+      const account = this.accountOf(request, accountName(request, { agent, stage }));
+      return full.has(account) && heldBackBy.has(account);
+    });
   }
 
   /** The same, if the request were to leave whom it has: nobody is held back. */
@@ -191,7 +198,7 @@ export class LimitBook {
   reserve(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): Reservation {
     const { request, left, delivered } = waiting;
     const account = this.accountOf(request, accountName(request, where));
-    this.forget(waiting);
+    this.held.forget(waiting);
     waiting.left = null;
     const kept = left?.reservation ?? null;
     if (left !== null && kept?.account === account) {
@@ -265,7 +272,7 @@ export class LimitBook {
     if (stop !== null) this.stops.set(id, stop);
     else if (this.stops.delete(id)) {
       const all = [...this.projects.values()].flatMap((accounts) => Object.values(accounts));
-      for (const account of all) if (account.heldBack.size > 0) this.improved.add(account);
+      for (const account of all) this.held.improved(account);
     }
   }
 
@@ -293,74 +300,6 @@ export class LimitBook {
   /** What is left where a request counts: of its key's quota, where that is less. */
   ratesOf({ account }: Reservation, request: RoutedRequest): Rates {
     return tighter(account.rates(this.nowMs), this.ratesOfKey(request));
-  }
-
-  /** The request waits no more. */
-  forget(waiting: WaitingRequest): void {
-    for (const account of waiting.heldBackBy) {
-      account.heldBack.delete(waiting);
-      if (account.heldBack.size === 0) {
-        this.heap.remove(account);
-        this.improved.delete(account);
-      }
-    }
-    waiting.heldBackBy.clear();
-  }
-
-  /** When time alone lets the next held-back request go on; `Infinity`: never. */
-  nextWakeMs(): number {
-    return this.heap.peek()?.wakeAtMs ?? Infinity;
-  }
-
-  /**
-   * L3: those to try again now. To be asked until it gives none: where some of them cannot be
-   * served by anybody, there is room for others.
-   */
-  takeReady(): WaitingRequest[] {
-    for (let next = this.heap.peek(); next !== undefined; next = this.heap.peek()) {
-      if (next.wakeAtMs > this.nowMs) break;
-      this.heap.remove(next);
-      this.improved.add(next);
-    }
-    const ready: WaitingRequest[] = [];
-    for (const account of this.improved) {
-      const fitting = this.fitting(account);
-      if (fitting.length === 0) this.holdOn(account);
-      for (const waiting of fitting) this.forget(waiting);
-      ready.push(...fitting);
-    }
-    return ready;
-  }
-
-  /** The first in line of those that an account holds back, as many as it has room for. */
-  private fitting(account: ProjectAccount): WaitingRequest[] {
-    const { nowMs } = this;
-    const found: WaitingRequest[] = [];
-    const ahead = { requests: 0, tokens: 0 };
-    for (const waiting of inLine(account.heldBack)) {
-      const isOwn = isItsOwn(waiting, account);
-      // Those with something of their own have been tried: they stand before all that came since.
-      if (!isOwn && waiting.order > 0 && !account.hasSlot(nowMs, ahead)) break;
-      if (this.letGo.has(waiting)) continue;
-      const amount = account.amountFor(waiting);
-      if (!isOwn && account.hit(amount, nowMs, ahead) !== null) continue;
-      found.push(waiting);
-      this.letGo.add(waiting);
-      if (isOwn) continue;
-      ahead.requests += 1;
-      ahead.tokens += amount;
-    }
-    return found;
-  }
-
-  /** Nobody whom it holds back fits now: the least of them may when time has filled it. */
-  private holdOn(account: ProjectAccount): void {
-    this.improved.delete(account);
-    if (account.heldBack.size === 0) return;
-    let least = Infinity;
-    for (const waiting of account.heldBack) least = Math.min(least, account.amountFor(waiting));
-    account.wakeAtMs = this.nowMs + (account.hit(least, this.nowMs)?.waitMs ?? Infinity);
-    this.heap.put(account);
   }
 
   /**
@@ -391,8 +330,8 @@ export class LimitBook {
       typeof failed === 'object' ? failed.input + Math.max(0, failed.output - before) : failed;
     account.settle({ tokens, spent: real, nowMs: this.nowMs });
     this.noteLess(account);
-    this.full.delete(account);
-    if (account.heldBack.size > 0) this.improved.add(account);
+    this.held.full.delete(account);
+    this.held.improved(account);
   }
 
   private settleKey(waiting: WaitingRequest, spent: Spent): void {
@@ -400,19 +339,6 @@ export class LimitBook {
     if (keyHold === null) return;
     waiting.keyHold = null;
     this.keys.settle(keyHold, { spent, nowMs: this.nowMs });
-  }
-
-  private holdBack(
-    waiting: WaitingRequest,
-    { account, wakeAtMs }: { account: ProjectAccount; wakeAtMs: number },
-  ): void {
-    const isFirst = account.heldBack.size === 0;
-    if (account.heldBack.has(waiting) && account.wakeAtMs <= wakeAtMs) return;
-    account.heldBack.add(waiting);
-    waiting.heldBackBy.add(account);
-    if (!isFirst && account.heapIndex !== -1 && account.wakeAtMs <= wakeAtMs) return;
-    account.wakeAtMs = wakeAtMs;
-    this.heap.put(account);
   }
 
   private accountOf(request: RoutedRequest, name: AccountName): ProjectAccount {
@@ -451,17 +377,6 @@ export class LimitBook {
     }
     this.sweepAt = Math.max(minLimitAccounts, this.accounts * 2);
   }
-}
-
-/** L7. */
-const isItsOwn = ({ left }: WaitingRequest, account: ProjectAccount): boolean =>
-  left !== null && left.reservation?.account === account;
-
-/** Mostly they stand in it already: those who came first were held back first. */
-function inLine(heldBack: ReadonlySet<WaitingRequest>): WaitingRequest[] {
-  const all = [...heldBack];
-  const isSorted = all.every((one, at) => at === 0 || (all[at - 1]?.order ?? 0) <= one.order);
-  return isSorted ? all : all.sort((one, other) => one.order - other.order);
 }
 
 function sizeOf({ endpoint, model, bodyBytes, maxTokens, abilities }: RoutedRequest): RequestSize {

@@ -23,21 +23,31 @@ import type {
 } from './schedulerEvents.ts';
 import type { WaitingRequest } from './schedulerState.ts';
 
-/** Counts how often it looks for an agent for a request, and for a request for an instance. */
+/**
+ * Counts how often it looks for an agent for a request, for a request for an instance, and at what
+ * limits say of one.
+ */
 class Counting extends Scheduler {
   choices = 0;
-  turns = 0;
+  asked = 0;
+  looks = 0;
 
   constructor(concurrentPerProject: number) {
     super({
       random: seededRandom(1),
       config: { tiers: unlimitedTiers({ concurrentPerProject }), waiting: { perConcurrent: 100 } },
     });
-    const { queue } = this;
-    const nextFor = queue.nextFor.bind(queue);
-    queue.nextFor = (instance) => {
-      this.turns += 1;
+    const { turns } = this;
+    const nextFor = turns.nextFor.bind(turns);
+    turns.nextFor = (instance) => {
+      this.asked += 1;
       return nextFor(instance);
+    };
+    const { limits } = this;
+    const admits = limits.admits.bind(limits);
+    limits.admits = (waiting, where) => {
+      this.looks += 1;
+      return admits(waiting, where);
     };
   }
 
@@ -96,12 +106,11 @@ function rig(concurrentPerProject: number) {
   };
   const end = ({ claim }: Dispatch, health: 'good' | 'bad'): Dispatch[] =>
     dispatched(send({ type: 'end', claim, slotFree: true, health }));
-  const counted = (act: () => void): { choices: number; turns: number } => {
-    scheduler.choices = 0;
-    scheduler.turns = 0;
+  const counted = (act: () => void): { choices: number; turns: number; looks: number } => {
+    Object.assign(scheduler, { choices: 0, asked: 0, looks: 0 });
     act();
-    const { choices, turns } = scheduler;
-    return { choices, turns };
+    const { choices, asked: turns, looks } = scheduler;
+    return { choices, turns, looks };
   };
   return { scheduler, state, send, agent, grant, watched, arrive, end, counted };
 }
@@ -115,18 +124,30 @@ const dispatched = (commands: readonly SchedulerCommand[]): Dispatch[] =>
 test('each end of a project at its limit tries all that it holds back, on all agents', () => {
   const { scheduler, agent, arrive, end, counted } = rig(10);
   agent('own', 'p');
-  for (let n = 0; n < 100; n += 1) agent(`a${n}`);
+  for (let n = 0; n < 100; n += 1) agent(`a${n}`, null, 2);
   const running: Dispatch[] = [];
   for (let n = 0; n < 150; n += 1) running.push(...arrive(`r${n}`, 'p'));
   assert.equal(scheduler.counts().waiting, 139, 'one on the own agent, ten on shared ones');
   const shared = running.filter((one) => one.shared);
-  const { choices } = counted(() => {
+  const { choices, looks } = counted(() => {
     assert.deepEqual(
       end(shared[0] as Dispatch, 'good').map(({ requestId }) => requestId),
       ['r11'],
     );
   });
   assert.ok(choices <= 2, `${choices} choices`);
+  assert.ok(looks <= 3, `${looks} looks at what the limit says`);
+  assert.deepEqual(scheduler.audit().claimable, []);
+});
+
+test('an agent that comes has all that are free asked, though none keeps long prompts out', () => {
+  const { scheduler, agent, arrive, counted } = rig(10);
+  agent('own', 'p');
+  for (let n = 0; n < 50; n += 1) agent(`a${n}`);
+  for (let n = 0; n < 50; n += 1) arrive(`r${n}`, 'p');
+  assert.equal(scheduler.counts().waiting, 39);
+  const { turns } = counted(() => agent('next'));
+  assert.ok(turns <= 2, `${turns} turns`);
   assert.deepEqual(scheduler.audit().claimable, []);
 });
 

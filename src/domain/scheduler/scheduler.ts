@@ -38,6 +38,7 @@ import type { SchedulerOptions } from './schedulerConfig.ts';
 import { schedulerAudit, type SchedulerAudit } from './schedulerAudit.ts';
 import { deadlineVerdict, hopeless, somebodyElse, triedBy, type Fleet } from './verdict.ts';
 import { QueueOutlook } from '../waiting/queueOutlook.ts';
+import { Turns } from '../waiting/turns.ts';
 import { WaitingQueue } from '../waiting/waitingQueue.ts';
 
 export class Scheduler {
@@ -46,7 +47,8 @@ export class Scheduler {
   private readonly pools: InstancePools;
   readonly fleet: Fleet;
   readonly queue: WaitingQueue;
-  private readonly limits: LimitBook;
+  readonly turns: Turns;
+  protected readonly limits: LimitBook;
   private readonly failures: FailureBook;
   private readonly changes: FleetChanges;
   private readonly hedges = new HedgeBudget();
@@ -70,7 +72,8 @@ export class Scheduler {
     this.failures = new FailureBook(this.fleet, limits);
     const { failures } = this;
     this.chooser = { random, regions, limits, placement, failures, findings };
-    this.queue = new WaitingQueue(this.fleet, { ...config, limits, placement, failures });
+    this.queue = new WaitingQueue(this.fleet, { ...config, limits, placement });
+    this.turns = new Turns({ queue: this.queue, limits, placement, failures });
     this.changes = new FleetChanges({ ...this.fleet, queue: this.queue, regions });
   }
 
@@ -80,6 +83,7 @@ export class Scheduler {
     this.commands = [];
     this.limits.advance(this.nowMs);
     this.queue.advance(this.nowMs);
+    this.turns.advance(this.nowMs);
     this.fillAll(this.failures.advance(this.nowMs));
     this.fillAll(this.pools.advance(this.nowMs));
     this.apply(event);
@@ -178,6 +182,7 @@ export class Scheduler {
 
   private applyFleet(event: FleetEvent): void {
     const { instances, opened } = this.changes.apply(event, this.nowMs);
+    this.failures.lookAnew();
     this.fillAll(instances);
     this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
     // What these two say changes nobody's standing.
@@ -266,7 +271,7 @@ export class Scheduler {
     const choice = this.choose(waiting);
     waiting.tried.pop();
     // It does not wait: no limit may hold it back for later (L3).
-    this.limits.forget(waiting);
+    this.limits.held.forget(waiting);
     if (choice === null || this.queue.wants(choice.instance)) return;
     this.hedges.spend();
     this.claim(waiting, choice, claim);
@@ -305,7 +310,7 @@ export class Scheduler {
     const stopped = stopVerdict(fleet, { waiting, limits });
     if (stopped === null && waiting.deadlineMs > nowMs) {
       this.queue.add(waiting);
-      return this.fillAll(this.queue.openToOld(waiting));
+      return this.fillAll(this.turns.openToOld(waiting));
     }
     this.reject(waiting, stopped ?? deadlineVerdict(fleet, { waiting, nowMs }));
   }
@@ -383,7 +388,7 @@ export class Scheduler {
       }
     }
     this.claimInOrder(opened);
-    for (const one of opened) this.fillAll(this.queue.openToOld(one));
+    for (const one of opened) this.fillAll(this.turns.openToOld(one));
   }
 
   private expire(waiting: WaitingRequest): void {
@@ -395,8 +400,8 @@ export class Scheduler {
 
   /** L3: those that a limit held back and that it may let go now. */
   private claimReady(): void {
-    const { limits } = this;
-    for (let ready = limits.takeReady(); ready.length > 0; ready = limits.takeReady()) {
+    const { held } = this.limits;
+    for (let ready = held.takeReady(); ready.length > 0; ready = held.takeReady()) {
       this.claimInOrder(ready);
     }
   }
@@ -455,8 +460,8 @@ export class Scheduler {
   /** W1: gives the free slots of an instance to those who wait for it, in order. */
   private fill(instance: EngineInstance): 'spared' | 'done' {
     while (this.queue.size > 0 && this.pools.refresh(instance)) {
-      const next = this.queue.nextFor(instance);
-      if (next === null) return this.queue.allSpare ? 'spared' : 'done';
+      const next = this.turns.nextFor(instance);
+      if (next === null) return this.turns.allSpare ? 'spared' : 'done';
       this.queue.remove(next.waiting);
       const { waiting, stage } = next;
       const { nowMs, chooser } = this;
@@ -468,6 +473,7 @@ export class Scheduler {
   /** F2: of those who are not clear: the last of the others may have gone. */
   private fillSpared(): void {
     if (this.queue.size === 0 || this.failures.penalties.size === 0) return;
+    this.failures.lookAnew();
     for (const group of this.failures.groups()) {
       for (const instance of group) if (this.fill(instance) === 'spared') break;
     }
@@ -488,7 +494,7 @@ export class Scheduler {
     // Who opens while nobody waits is found open by the next who arrives.
     const opens = Math.min(this.pools.nextOpenMs(), this.failures.penalties.nextWakeMs());
     const opensAtMs = this.queue.size === 0 ? Infinity : opens;
-    const wakeAtMs = Math.min(opensAtMs, this.queue.nextWakeMs(), this.limits.nextWakeMs());
+    const wakeAtMs = Math.min(opensAtMs, this.queue.nextWakeMs(), this.limits.held.nextWakeMs());
     if (wakeAtMs === Infinity || (this.timerAtMs !== null && this.timerAtMs <= wakeAtMs)) return;
     this.timerAtMs = wakeAtMs;
     this.commands.push({ type: 'set_timer', atMs: wakeAtMs });

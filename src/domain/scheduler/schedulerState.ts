@@ -11,6 +11,7 @@ import type { FairAccount } from '../waiting/fairQueue.ts';
 import type { InstanceLoad } from '../placing/instanceLoad.ts';
 import type { LongPrompts } from '../placing/longPrompts.ts';
 import type { Placed } from '../placing/placement.ts';
+import type { ScopedPrompt } from '../placing/prefixIndex.ts';
 import type { Place, PoolQueue } from '../waiting/poolQueue.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 import type { OpenInstances } from './openInstances.ts';
@@ -132,6 +133,8 @@ export interface Measure {
 export interface WaitingRequest {
   request: RoutedRequest;
   projectId: string;
+  /** Null: nothing is known of what its prompt shares with others. */
+  prompt: ScopedPrompt | null;
   /** Arrivals count up from 1; retries are below zero, in the same order, and go first. */
   order: number;
   /** It was counted as having come, where it waits or is served. */

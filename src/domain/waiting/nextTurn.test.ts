@@ -39,6 +39,7 @@ const takeAll = (
       counterOf: ({ projectId }) => counters[projectId] ?? 0,
       ownOf: ({ own }) => own,
       ttftMsOf: ({ own }) => own / 10,
+      isOut: () => false,
       passes,
     });
     if (next === null) return taken;
@@ -194,6 +195,7 @@ test('of two queues of one project only the first in a list is served', () => {
         counterOf: ({ projectId }) => (projectId === 'b' ? 5 : 0),
         ownOf: ({ own }) => own,
         ttftMsOf: ({ own }) => own / 10,
+        isOut: () => false,
         passes,
       })?.id;
     assert.equal(
@@ -223,6 +225,7 @@ test('a project with large requests is passed over for ever by those that fit', 
       counterOf: ({ projectId }) => (projectId === 'rich' ? 500 : 0),
       ownOf: ({ own }) => own,
       ttftMsOf: ({ own }) => own / 10,
+      isOut: () => false,
       passes: (one, room) => room === 'any' || fits(one),
     })?.id;
   const isSmall = ({ own }: Item): boolean => own < 1000;
@@ -253,6 +256,7 @@ test('a project pays, or is paid, for a turn that another one is given', () => {
         counterOf: ({ projectId }) => (projectId === 'rich' ? 500 : 0),
         ownOf: ({ own }) => own,
         ttftMsOf: ({ own }) => own / 10,
+        isOut: () => false,
         passes: ({ own }, room) => room === 'any' || own < 1000,
       })?.id;
     assert.deepEqual([next(), rich.credit], ['large', credit]);

@@ -21,6 +21,8 @@ export interface Turn<Item extends Queued> {
   ownOf(item: Item): number;
   /** Until its first byte, if the instance took it now. */
   ttftMsOf(item: Item): number;
+  /** Whether it is known without a look that the instance may not take it now. */
+  isOut(item: Item): boolean;
   /**
    * Whether the instance may take it now. Asked of as few as possible; what passed last is taken.
    */
@@ -202,6 +204,7 @@ function shortestOf<Item extends Queued>(
       looked += 1;
       // What has more in common with this instance than it looked like may stand further behind.
       if (looked > (found ? maxConsidered : maxPassedOver)) break;
+      if (turn.isOut(item)) continue;
       const key = (ruler ?? queue).keyOf(item, turn.ownOf(item));
       if (best !== null && !goesBefore({ item, key }, best)) continue;
       if (!turn.passes(item, room)) continue;

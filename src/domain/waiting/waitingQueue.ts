@@ -9,7 +9,6 @@
  *    project on one tier; what is over is refused, not kept. No project has the whole line.
  */
 import { addTo } from '../../lib/addTo.ts';
-import { claimExclusion } from '../scheduler/choice.ts';
 import { DeadlineHeap } from './deadlineHeap.ts';
 import type { LimitBook } from '../quotas/limitBook.ts';
 import {
@@ -30,14 +29,10 @@ import {
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
-import { maxConsidered, maxScored, maxUrgent, patienceMs } from '../scheduler/limits.ts';
+import { maxConsidered, patienceMs } from '../scheduler/limits.ts';
 import type { QueueBound, Verdict } from '../scheduler/schedulerEvents.ts';
 import type { Claim, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
-import type { FailureBook } from '../failures/failureBook.ts';
-import type { Room } from '../placing/instanceLoad.ts';
-import { isOld, nextTurn } from './nextTurn.ts';
-import type { ProjectQueue } from './poolQueue.ts';
-import type { Placement } from '../placing/placement.ts';
+import { scopedPrompt, type Placement } from '../placing/placement.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 import type { TierTable } from '../tiers/tiers.ts';
 import { expectedWaitMs, hasBoundShared, triedKey, type Fleet } from '../scheduler/verdict.ts';
@@ -71,7 +66,6 @@ export class WaitingQueue {
   private readonly tiers: TierTable;
   private readonly bounds: WaitingBounds;
   private readonly limits: LimitBook;
-  private readonly failures: FailureBook;
   private readonly placement: Placement;
   private readonly byId = new Map<string, WaitingRequest>();
   private readonly heap = new DeadlineHeap<WaitingRequest>();
@@ -83,8 +77,6 @@ export class WaitingQueue {
   private totalBytes = 0;
   private lastOrder = 0;
   private nowMs = 0;
-  /** All who were asked in the last `nextFor` passed over it because it had failed. */
-  allSpare = false;
 
   constructor(
     fleet: Fleet,
@@ -93,12 +85,10 @@ export class WaitingQueue {
       waiting?: Partial<WaitingBounds>;
       limits: LimitBook;
       placement: Placement;
-      failures: FailureBook;
     },
   ) {
     this.fleet = fleet;
     this.limits = options.limits;
-    this.failures = options.failures;
     this.placement = options.placement;
     this.tiers = options.tiers;
     this.bounds = { ...defaultBounds, ...options.waiting };
@@ -152,6 +142,7 @@ export class WaitingQueue {
     const waiting: WaitingRequest = {
       request,
       projectId: request.project.id,
+      prompt: scopedPrompt(request),
       order: this.lastOrder,
       counted: false,
       delivered: null,
@@ -230,7 +221,7 @@ export class WaitingQueue {
     waiting.places = [];
     this.placement.waitsNoMore(waiting);
     this.heap.remove(waiting);
-    this.limits.forget(waiting);
+    this.limits.held.forget(waiting);
   }
 
   private count(request: RoutedRequest, by: 1 | -1): void {
@@ -283,6 +274,7 @@ export class WaitingQueue {
   /** Other settings for one that does not wait at the moment; its deadline stays. */
   renew(waiting: WaitingRequest, request: RoutedRequest, nowMs: number): void {
     waiting.request = request;
+    waiting.prompt = scopedPrompt(request);
     waiting.stages = ['own'];
     waiting.fallbackAtMs = this.fallbackOpensAt(request, waiting.arrivedAtMs);
     this.openIfDue(waiting, nowMs);
@@ -315,43 +307,6 @@ export class WaitingQueue {
     return this.heap.peek()?.wakeAtMs ?? Infinity;
   }
 
-  /** Whose turn it is on this instance; null: nobody's who waits. */
-  nextFor(instance: EngineInstance): { waiting: WaitingRequest; stage: Stage } | null {
-    const { placement, nowMs } = this;
-    const { load } = instance;
-    let found: Stage | undefined;
-    this.allSpare = true;
-    const waiting = nextTurn<WaitingRequest>({
-      queues: instance.pools.map((pool) => pool.waiting),
-      nowMs,
-      counterOf: (one) => placement.counterOf(one, nowMs),
-      ownOf: (one) => placement.ownTokens(one, instance),
-      ttftMsOf: (one) =>
-        load.model.ttftMs(load.loadFor(placement.order(one, instance), nowMs)) ?? 0,
-      passes: (one, room) => {
-        const stage = this.stageFor(one, instance, room);
-        found = stage ?? found;
-        return stage !== undefined;
-      },
-    });
-    return waiting === null || found === undefined ? null : { waiting, stage: found };
-  }
-
-  /**
-   * S3: where one that has waited for long may go though there is not the room that is of use. Each
-   * is looked for when the one before has been offered, and none once it waits no more.
-   */
-  *openToOld(waiting: WaitingRequest): Generator<EngineInstance> {
-    if (!isOld(waiting, this.nowMs)) return;
-    for (const { pool } of waiting.places) {
-      if (!isFirst(pool.waiting.of(waiting.projectId), waiting)) continue;
-      for (const instance of pool.open.all().slice(0, maxScored)) {
-        if (this.byId.get(waiting.request.id) !== waiting) return;
-        if (this.stageFor(waiting, instance, 'any') !== undefined) yield instance;
-      }
-    }
-  }
-
   /**
    * Whether somebody waits whom an instance could serve, if not at this moment; of another project
    * than this one, if one is given. Bounded: of very many who wait one is taken to.
@@ -379,23 +334,6 @@ export class WaitingQueue {
   /** F2: whether another project wants its slot; asked when it is claimed and when it is free. */
   noteWanted({ instance, placed: { fair }, waiting }: Claim): void {
     if (fair !== null) fair.wasWanted ||= this.wants(instance, waiting.projectId);
-  }
-
-  /** The stage in which an instance may serve one that waits. */
-  private stageFor(
-    waiting: WaitingRequest,
-    instance: EngineInstance,
-    room: Room,
-  ): Stage | undefined {
-    const { limits, failures, placement, nowMs } = this;
-    for (const stage of waiting.stages) {
-      const how = { waiting, stage, limits, failures, placement, room, nowMs };
-      const why = claimExclusion(instance, how);
-      if (why === null) return stage;
-      // Of another stage, it is out for what it is.
-      if (why !== 'penalty_box' && why !== 'other_project') this.allSpare = false;
-    }
-    return undefined;
   }
 
   /**
@@ -483,15 +421,6 @@ export class WaitingQueue {
 function measuresOf(needs: Record<Ownership, TokenNeed>): WaitingRequest['measures'] {
   const unasked = { longFrom: null, keptUntilMs: null };
   return { own: { tokens: needs.own, ...unasked }, shared: { tokens: needs.shared, ...unasked } };
-}
-
-/** Whether the urgent ones of its project have a turn, and it is one of those looked at. */
-function isFirst(
-  project: ProjectQueue<WaitingRequest> | undefined,
-  waiting: WaitingRequest,
-): boolean {
-  if (project === undefined || project.credit <= 0) return false;
-  return project.byDeadline.slice(0, maxUrgent).some(({ item }) => item === waiting);
 }
 
 const tierKey = (request: RoutedRequest): string =>
