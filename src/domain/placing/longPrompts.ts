@@ -64,7 +64,7 @@ export class LongPrompts<Instance extends object> {
   /** What came lately keeps so many instances at work. */
   private readonly work = { short: 0, long: 0, atMs: 0 };
   private demand: 'met' | 'exceeding' = 'met';
-  /** Somebody was kept since this was last set back: only then is it worth looking who is, again. */
+  /** Somebody was kept since it was last asked who is; else nobody need be asked. */
   keeps = false;
 
   /** From how many tokens to be computed a prompt is long here. */

@@ -16,33 +16,28 @@
  * L1 A claim is a slot and what limits set aside for it, taken and given back in one turn each.
  */
 import { arrivalRefusal, quotaRefusal, stoppedRequests, stopVerdict } from './admission.ts';
-import { AgentIndex } from '../agents/agentIndex.ts';
 import { chooseInstance, chooseInTurn, type Choice, type Chooser } from './choice.ts';
 import { ClaimBook } from './claimBook.ts';
 import { dispatchOf, isFree, newClaim } from './dispatchOf.ts';
-import { FailureBook, type Moving } from '../failures/failureBook.ts';
+import type { FailureBook, Moving } from '../failures/failureBook.ts';
 import { HedgeBudget } from '../failures/hedgeBudget.ts';
-import { PenaltyBox } from '../failures/penaltyBox.ts';
-import { Findings } from './findings.ts';
-import { FleetChanges } from './fleetChanges.ts';
-import { InstancePools } from './instancePools.ts';
+import type { FleetChanges } from './fleetChanges.ts';
+import type { InstancePools } from './instancePools.ts';
 import type { Rates } from '../quotas/limitAccount.ts';
-import { LimitBook } from '../quotas/limitBook.ts';
+import type { LimitBook } from '../quotas/limitBook.ts';
 import { maxRetries } from '../limits.ts';
 import { servingTier, type RoutedRequest } from '../agents/matching.ts';
-import { ownOutput, Placement, type Learned } from '../placing/placement.ts';
-import { Regions } from '../agents/regions.ts';
+import { ownOutput, type Learned, type Placement } from '../placing/placement.ts';
 import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
-import type { Claim, EngineInstance, KnownAgent, WaitingRequest } from './schedulerState.ts';
+import type { Claim, EngineInstance, WaitingRequest } from './schedulerState.ts';
 import type { SchedulerOptions } from './schedulerConfig.ts';
 import { schedulerAudit, type SchedulerAudit } from './schedulerAudit.ts';
+import { schedulerParts } from './schedulerParts.ts';
 import { deadlineVerdict, hopeless, somebodyElse, triedBy, type Fleet } from './verdict.ts';
-import { QueueOutlook } from '../waiting/queueOutlook.ts';
-import { Turns } from '../waiting/turns.ts';
-import { WaitingQueue } from '../waiting/waitingQueue.ts';
+import type { Turns } from '../waiting/turns.ts';
+import type { WaitingQueue } from '../waiting/waitingQueue.ts';
 
 export class Scheduler {
-  private readonly agents = new AgentIndex();
   private readonly placement: Placement;
   private readonly pools: InstancePools;
   readonly fleet: Fleet;
@@ -59,22 +54,16 @@ export class Scheduler {
   private commands: SchedulerCommand[] = [];
 
   constructor(options: SchedulerOptions) {
-    const { config, random } = options;
-    const regions = new Regions(config.region ?? '');
-    this.placement = new Placement(config.tiers);
-    this.pools = new InstancePools(this.placement);
-    const penalties = new PenaltyBox<KnownAgent>();
-    this.limits = new LimitBook(config);
-    const { limits, placement, pools } = this;
-    const outlook = new QueueOutlook({ placement, pools, tiers: config.tiers });
-    const findings = new Findings({ agents: this.agents, pools });
-    this.fleet = { agents: this.agents, pools, penalties, outlook, findings };
-    this.failures = new FailureBook(this.fleet, limits);
-    const { failures } = this;
-    this.chooser = { random, regions, limits, placement, failures, findings };
-    this.queue = new WaitingQueue(this.fleet, { ...config, limits, placement });
-    this.turns = new Turns({ queue: this.queue, limits, placement, failures });
-    this.changes = new FleetChanges({ ...this.fleet, queue: this.queue, regions });
+    const parts = schedulerParts(options);
+    this.placement = parts.placement;
+    this.pools = parts.pools;
+    this.limits = parts.limits;
+    this.fleet = parts.fleet;
+    this.failures = parts.failures;
+    this.chooser = parts.chooser;
+    this.queue = parts.queue;
+    this.turns = parts.turns;
+    this.changes = parts.changes;
   }
 
   /** Takes one event and says what is to be done, in order. Times never go back. */
@@ -115,12 +104,12 @@ export class Scheduler {
 
   /** What an agent's running process has: claims that hold its slots, and slots that it grants. */
   agentLoad(agentId: string): { inFlight: number; slots: number } {
-    return this.agents.loadOf(agentId);
+    return this.fleet.agents.loadOf(agentId);
   }
 
   /** Claims that hold a slot of one engine instance. */
   inFlight(where: { agentId: string; nonce: string; instance: string }): number {
-    return this.agents.inFlight(where);
+    return this.fleet.agents.inFlight(where);
   }
 
   /** Agents that are not clear after a failure, and how often one was put into the box. */
@@ -143,7 +132,7 @@ export class Scheduler {
   audit(): SchedulerAudit {
     const { limits, queue } = this;
     const claimable = [...queue.all()].filter((one) => this.choose(one) !== null);
-    const [claims, agents] = [this.claims.all(), this.agents.all()];
+    const [claims, agents] = [this.claims.all(), this.fleet.agents.all()];
     return schedulerAudit({ claims, agents, limits, queue, claimable });
   }
 
