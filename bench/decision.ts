@@ -1,9 +1,10 @@
 /**
  * How long a decision of the scheduler takes, by the size of the fleet: arrivals that choose among
  * open instances, and ends that choose who is next among those that wait; the same ends where a
- * limit of its project holds back most of what waits, and where a tenth of the agents has just
- * failed. Everything that is learned has been learned before; nothing but the scheduler runs. On a
- * machine that has other things to do the 99th percentile is the length of its turns.
+ * limit of its project holds back most of what waits, and while one in ten answers breaks by the
+ * fault of its agent. Timers go off when they are due, as in the router, and count as decisions of
+ * their own. Everything that is learned has been learned before; nothing but the scheduler runs. On
+ * a machine that has other things to do the 99th percentile is the length of its turns.
  */
 import { performance } from 'node:perf_hooks';
 import type { AgentEntry } from '../src/domain/directory.ts';
@@ -14,7 +15,12 @@ import type {
   UntimedEvent,
 } from '../src/domain/scheduler/schedulerEvents.ts';
 import { randomInt, seededRandom } from '../src/lib/random.ts';
-import { agentEntry, projectEntry, routedRequest } from '../src/testing/router/directoryEntries.ts';
+import {
+  agentEntry,
+  endpointEntry,
+  projectEntry,
+  routedRequest,
+} from '../src/testing/router/directoryEntries.ts';
 import { unlimitedTiers } from '../src/testing/router/unlimitedTiers.ts';
 
 export const decisionHelp = `npm run bench -- decision [--json]
@@ -29,8 +35,10 @@ export interface DecisionRow {
   next_us: Spread;
   /** The same of one project at its limit, whose other requests wait beside free agents. */
   held_us: Spread;
-  /** The same while a tenth of the agents is spared because it failed. */
+  /** The same while one in ten breaks, so that many agents are spared or prove themselves. */
   storm_us: Spread;
+  /** Timers that went off meanwhile, in µs. */
+  timer_us: Spread;
 }
 
 interface Spread {
@@ -44,13 +52,19 @@ const allProjects = 50;
 const decisions = 3000;
 const blockBytes = 1024;
 
+/** Nobody times out here: the time of a fleet flies while its decisions are counted. */
+const queueTimeoutMs = 1e9;
+
 /** A fleet in one pool, as busy as it is asked to be. */
 class Fleet {
   readonly claims: number[] = [];
   private readonly projects: number;
   private readonly scheduler: Scheduler;
+  /** What timers took since it was last emptied, in µs. */
+  readonly timers: number[] = [];
   private readonly random = seededRandom(7);
   private nowMs = 0;
+  private timerAtMs = Infinity;
   private requests = 0;
 
   constructor(agents: number, { concurrentPerProject = 1e6, projects = allProjects } = {}) {
@@ -76,9 +90,12 @@ class Fleet {
     const chat = randomInt(random, 500);
     const length = 1 + randomInt(random, 24);
     const blocks = Array.from({ length }, (_none, at) => chat * 1000 + at);
+    const project = projectEntry({ id: `proj_${randomInt(random, this.projects)}` });
+    const { id: projectId } = project;
     const request = routedRequest({
       id: `r${this.requests}`,
-      project: projectEntry({ id: `proj_${randomInt(random, this.projects)}` }),
+      endpoint: endpointEntry({ id: `ep_${projectId}`, projectId, queueTimeoutMs }),
+      project,
       bodyBytes: length * blockBytes + randomInt(random, blockBytes),
       prompt: { blocks, blockBytes },
     });
@@ -86,7 +103,7 @@ class Fleet {
   }
 
   /** A running request gets its first byte and its end, some time later. */
-  finish(): number {
+  finish(health: 'good' | 'bad' = 'good'): number {
     const at = randomInt(this.random, this.claims.length);
     const claim = this.claims[at];
     if (claim === undefined) return 0;
@@ -96,15 +113,7 @@ class Fleet {
     this.send({ type: 'first_byte', claim });
     this.nowMs += 40;
     const usage = { input: 3000, output: 100, cached: 500 };
-    return this.send({ type: 'end', claim, slotFree: true, usage });
-  }
-
-  /** An answer breaks by the fault of its agent. */
-  fail(): void {
-    const claim = this.claims.pop();
-    if (claim === undefined) return;
-    this.send({ type: 'first_byte', claim });
-    this.send({ type: 'end', claim, slotFree: true, health: 'bad' });
+    return this.send({ type: 'end', claim, slotFree: true, health, usage });
   }
 
   get waiting(): number {
@@ -120,12 +129,21 @@ class Fleet {
 
   private send(event: UntimedEvent): number {
     this.nowMs += 0.01;
-    const timed = { ...event, atMs: this.nowMs } as SchedulerEvent;
+    while (this.timerAtMs <= this.nowMs) {
+      const atMs = this.timerAtMs;
+      this.timerAtMs = Infinity;
+      this.timers.push(this.take({ type: 'tick', atMs }));
+    }
+    return this.take({ ...event, atMs: this.nowMs } as SchedulerEvent);
+  }
+
+  private take(event: SchedulerEvent): number {
     const before = performance.now();
-    const commands: SchedulerCommand[] = this.scheduler.handle(timed);
+    const commands: SchedulerCommand[] = this.scheduler.handle(event);
     const tookUs = (performance.now() - before) * 1000;
     for (const command of commands) {
       if (command.type === 'dispatch') this.claims.push(command.claim);
+      if (command.type === 'set_timer') this.timerAtMs = command.atMs;
     }
     return tookUs;
   }
@@ -149,21 +167,24 @@ export function timeDecisions(size: {
     fleet.finish();
     return fleet.arrive();
   });
-  const ends = (of: Fleet): Spread => {
+  const timers: number[] = [];
+  const ends = (of: Fleet, breaking = Infinity): Spread => {
     while (of.waiting < waiting) of.arrive();
-    const tookUs = Array.from({ length: count }, () => {
-      const one = of.finish();
+    of.timers.length = 0;
+    const tookUs = Array.from({ length: count }, (_none, at) => {
+      const one = of.finish(at % breaking === 0 ? 'bad' : 'good');
       while (of.waiting < waiting) of.arrive();
       return one;
     });
+    timers.push(...of.timers);
     return spread(tookUs);
   };
   const next_us = ends(fleet);
-  for (let n = 0; n < agents / 10; n += 1) fleet.fail();
-  const storm_us = ends(fleet);
+  const storm_us = ends(fleet, 10);
   const held = new Fleet(agents, { concurrentPerProject: Math.min(50, agents), projects: 1 });
   const held_us = ends(held);
-  return { agents, waiting, arrive_us: spread(arrive), next_us, held_us, storm_us };
+  const arrive_us = spread(arrive);
+  return { agents, waiting, arrive_us, next_us, held_us, storm_us, timer_us: spread(timers) };
 }
 
 export function decisionBench(tell: (text: string) => void): { rows: DecisionRow[] } {
@@ -173,6 +194,7 @@ export function decisionBench(tell: (text: string) => void): { rows: DecisionRow
     const told = ({ p50, p95, p99 }: Spread): string => `p50 ${p50}, p95 ${p95}, p99 ${p99} µs`;
     tell(`${agents} agents: arrivals ${told(row.arrive_us)}; next of 1,000: ${told(row.next_us)}`);
     tell(`  at a limit: ${told(row.held_us)}; after failures: ${told(row.storm_us)}`);
+    tell(`  timers: ${told(row.timer_us)}`);
     rows.push(row);
   }
   return { rows };

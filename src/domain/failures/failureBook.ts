@@ -12,7 +12,7 @@
  * F4 A request that fails at every agent that tries it, two at least, is held against none of them:
  *    it may be the fault of what it asks for, and others share these agents.
  */
-import { agentExclusion, hasAbilities } from '../agents/matching.ts';
+import { hasAbilities } from '../agents/matching.ts';
 import {
   measureFor,
   type Claim,
@@ -20,13 +20,11 @@ import {
   type KnownAgent,
   type WaitingRequest,
 } from '../scheduler/schedulerState.ts';
-import { reachableStages, readyInstances, triedKey, type Fleet } from '../scheduler/verdict.ts';
+import { readyInstances, triedKey, type Fleet } from '../scheduler/verdict.ts';
 import type { LimitBook } from '../quotas/limitBook.ts';
 import { tpotUnknownMs } from '../placing/placement.ts';
-import { maxWitnesses } from './limits.ts';
+import { Others } from './others.ts';
 import { severityOf, type PenaltyBox } from './penaltyBox.ts';
-import { kindOf, opensToShared, reachOf } from './reach.ts';
-import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 import { TokenTimes } from './tokenTimes.ts';
 
 /**
@@ -45,39 +43,25 @@ export interface Moving {
 
 export class FailureBook {
   readonly penalties: PenaltyBox<KnownAgent>;
+  readonly others: Others;
   private readonly fleet: Fleet;
   private readonly limits: LimitBook;
   private readonly times = new WeakMap<EngineInstance, TokenTimes>();
-  /**
-   * Who was found last for requests alike, and is looked at first: else each that waits would look
-   * through the fleet for one that has not failed. And those for whom nobody was found just now.
-   */
-  private readonly witnesses = new Map<string, EngineInstance>();
-  private readonly nobody = new Set<string>();
-  /** What was found just now, by what requests have in common: each of many is asked of many. */
-  private readonly found = new Map<string, Found>();
-  private last: LastFound | null = null;
   private nowMs = 0;
 
   constructor(fleet: Fleet, limits: LimitBook) {
     this.fleet = fleet;
     this.limits = limits;
     this.penalties = fleet.penalties;
+    this.others = new Others(fleet, limits);
   }
 
   /** The time of everything that follows. Gives the instances of those whose time is over. */
   advance(nowMs: number): readonly EngineInstance[] {
     this.nowMs = nowMs;
-    this.lookAnew();
+    this.others.advance(nowMs);
     if (this.penalties.nextWakeMs() > nowMs) return none;
     return this.penalties.advance(nowMs).flatMap((agent) => [...agent.instances.values()]);
-  }
-
-  /** Who is there, or what limits let through, has changed. */
-  lookAnew(): void {
-    this.nobody.clear();
-    this.found.clear();
-    this.last = null;
   }
 
   /**
@@ -89,7 +73,7 @@ export class FailureBook {
     const { agent } = instance;
     const health = said === 'silent' ? this.healthOfSilence(claim) : said;
     if (health === undefined || life !== agent.life || agent.nonce === null) return none;
-    this.lookAnew();
+    this.others.changed();
     if (health === 'bad') {
       waiting.failedAt.add(agent.entry.id);
       if (this.penalties.failed(agent, this.nowMs)) waiting.strikes.push({ agent, life });
@@ -102,7 +86,7 @@ export class FailureBook {
   /** F4. A request has failed for good. Gives the instances that may have more work now. */
   forgive({ strikes, failedAt }: WaitingRequest): readonly EngineInstance[] {
     if (failedAt.size < 2) return none;
-    this.lookAnew();
+    this.others.changed();
     return strikes.splice(0).flatMap(({ agent, life }) => {
       const isOpen = agent.life === life && this.penalties.forgive(agent, this.nowMs);
       return isOpen ? [...agent.instances.values()] : [];
@@ -132,7 +116,7 @@ export class FailureBook {
   /** Whether this request is to pass over this instance (F1). */
   passesOver(waiting: WaitingRequest, instance: EngineInstance): boolean {
     const severity = this.severityNow(instance);
-    return severity !== null && this.hasOther(waiting, { severity });
+    return severity !== null && this.others.exist(waiting, { severity });
   }
 
   /** How far from clear; null: nobody passes over it. */
@@ -140,13 +124,6 @@ export class FailureBook {
     const standing = this.penalties.standing(agent, this.nowMs);
     if (standing === 'clear' || (standing === 'proving' && isIdle(agent))) return null;
     return severityOf[standing];
-  }
-
-  /** Whether it was just found for one like it that there is somebody closer to clear than this. */
-  isKnownToHaveOther(waiting: WaitingRequest, than: { severity: number }): boolean {
-    if (!isLikeOthers(waiting)) return false;
-    const { yes } = this.foundFor(waiting, than);
-    return yes !== null && isWithin(waiting.measures, yes);
   }
 
   /**
@@ -198,112 +175,7 @@ export class FailureBook {
     const answerMs = work.streams ? 0 : (usual - prompt) * tokenMs;
     return work.explainedMs + answerMs < this.nowMs - startedAtMs ? 'bad' : undefined;
   }
-
-  private hasOther(waiting: WaitingRequest, than: { severity: number }): boolean {
-    if (!isLikeOthers(waiting)) return this.findOther(waiting, than);
-    const { measures } = waiting;
-    const known = this.foundFor(waiting, than);
-    // A limit that lets a request through lets a smaller one, too.
-    if (known.yes !== null && isWithin(measures, known.yes)) return true;
-    if (known.no !== null && isWithin(known.no, measures)) return false;
-    const has = this.findOther(waiting, than);
-    known[has ? 'yes' : 'no'] = measures;
-    return has;
-  }
-
-  private foundFor(waiting: WaitingRequest, { severity }: { severity: number }): Found {
-    const { endpoint, model, abilities, key } = waiting.request;
-    const opens = opensToShared(waiting);
-    // Those of one project are asked one after the other, and are mostly alike.
-    const { last } = this;
-    const isLast =
-      last !== null &&
-      last.severity === severity &&
-      last.opens === opens &&
-      last.endpointId === endpoint.id &&
-      last.modelId === model.id &&
-      last.keyId === key?.id &&
-      (last.abilities === abilities || (abilities.length === 0 && last.abilities.length === 0));
-    if (isLast) return last.found;
-    const alike = { endpointId: endpoint.id, modelId: model.id, severity, opens, keyId: key?.id };
-    const name = [...Object.values(alike), ...abilities].join('|');
-    const found = this.found.get(name) ?? { yes: null, no: null };
-    this.found.set(name, found);
-    this.last = { ...alike, abilities, found };
-    return found;
-  }
-
-  private findOther(waiting: WaitingRequest, { severity }: { severity: number }): boolean {
-    const { request } = waiting;
-    const { endpoint, model, abilities } = request;
-    const reach = reachOf(waiting, { fleet: this.fleet, limits: this.limits });
-    if (reach === 0) return false;
-    const key = [endpoint.id, model.id, severity, reach, ...abilities].join('|');
-    const witness = this.witnesses.get(key);
-    const stages = reachableStages(request);
-    const isStill =
-      witness !== undefined &&
-      this.isOther(waiting, { instance: witness, severity, reach }) &&
-      stages.some((stage) => agentExclusion(witness.agent.entry, { request, stage }) === null);
-    if (isStill) return true;
-    // Of none it stays none while this event lasts, unless a request may not have all of them.
-    if (this.nobody.has(key) && waiting.tried.length === 0) return false;
-    for (const instance of readyInstances(this.fleet, request)) {
-      if (!this.isOther(waiting, { instance, severity, reach })) continue;
-      this.witnesses.set(key, instance);
-      const oldest = this.witnesses.keys().next();
-      if (this.witnesses.size > maxWitnesses && oldest.done !== true) {
-        this.witnesses.delete(oldest.value);
-      }
-      return true;
-    }
-    if (waiting.tried.length === 0) this.nobody.add(key);
-    return false;
-  }
-
-  private isOther(
-    { request, tried }: WaitingRequest,
-    than: { instance: EngineInstance; severity: number; reach: number },
-  ): boolean {
-    const { instance, severity, reach } = than;
-    const { agent, abilities, slots, modelId, nonce } = instance;
-    if ((kindOf(agent.entry) & reach) === 0) return false;
-    if (slots === 0 || nonce !== agent.nonce || modelId !== request.model.id) return false;
-    if (severityOf[this.penalties.standing(agent, this.nowMs)] >= severity) return false;
-    if (tried.length > 0 && tried.includes(triedKey(agent))) return false;
-    return hasAbilities(abilities, { asked: request.abilities });
-  }
 }
-
-/** What was tried, or is held of a limit, is one request's own. */
-const isLikeOthers = ({ tried, left, delivered }: WaitingRequest): boolean =>
-  tried.length === 0 && left === null && delivered === null;
-
-type Measures = WaitingRequest['measures'];
-
-/** Requests, alike but for their sizes, for which there was somebody else, and for which not. */
-interface Found {
-  yes: Measures | null;
-  no: Measures | null;
-}
-
-/** What requests for which it was found have in common. */
-interface LastFound {
-  endpointId: string;
-  modelId: string;
-  severity: number;
-  opens: boolean;
-  keyId: string | undefined;
-  abilities: readonly string[];
-  found: Found;
-}
-
-/** Whether it asks for no more of any limit. */
-const isWithin = (one: Measures, other: Measures): boolean =>
-  isNoMore(one.own.tokens, other.own.tokens) && isNoMore(one.shared.tokens, other.shared.tokens);
-
-const isNoMore = (one: TokenNeed, other: TokenNeed): boolean =>
-  one.prompt <= other.prompt && one.usual <= other.usual && one.least <= other.least;
 
 /** It has a free slot, room and little to do. */
 function isOpenTo(

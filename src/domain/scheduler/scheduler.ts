@@ -171,7 +171,7 @@ export class Scheduler {
 
   private applyFleet(event: FleetEvent): void {
     const { instances, opened } = this.changes.apply(event, this.nowMs);
-    this.failures.lookAnew();
+    this.failures.others.changed();
     this.fillAll(instances);
     this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
     // What these two say changes nobody's standing.
@@ -247,7 +247,7 @@ export class Scheduler {
     if (slotFree) this.free(claim, event.neverRan);
     this.retry(waiting);
     this.afterClaim(claim);
-    this.fillSpared();
+    this.fillIfGone();
   }
 
   /** A second claim for a request whose first byte is late. */
@@ -283,7 +283,7 @@ export class Scheduler {
     this.failures.judge(claim, event.health);
     if (slotFree) this.free(claim, event.neverRan);
     this.afterClaim(claim);
-    this.fillSpared();
+    this.fillIfGone();
   }
 
   private retry(waiting: WaitingRequest): void {
@@ -315,7 +315,7 @@ export class Scheduler {
     const forgiven = isBad ? this.failures.forgive(claim.waiting) : [];
     if (slotFree) this.release(event);
     this.fillAll([...cleared, ...forgiven]);
-    if (isBad) this.fillSpared();
+    if (isBad) this.fillIfGone();
   }
 
   /** R1: the second release of a claim finds nothing. */
@@ -335,7 +335,9 @@ export class Scheduler {
     this.fill(instance);
     // One that proves itself, or has another model by now, may take the next one, whatever it is.
     const mayAll = this.failures.penalties.size > 0 || instance.pools.length === 0;
-    if (mayAll) this.fillAll(instance.agent.instances.values());
+    for (const one of mayAll ? instance.agent.instances.values() : []) {
+      if (one !== instance) this.fill(one);
+    }
     this.changes.forgetIfIdle(instance.agent, this.nowMs);
   }
 
@@ -459,10 +461,15 @@ export class Scheduler {
     return 'done';
   }
 
+  /** F2: of those who are not clear, where one for whose sake they were passed over has failed. */
+  private fillIfGone(): void {
+    if (this.queue.size > 0 && this.failures.others.haveGone()) this.fillSpared();
+  }
+
   /** F2: of those who are not clear: the last of the others may have gone. */
   private fillSpared(): void {
     if (this.queue.size === 0 || this.failures.penalties.size === 0) return;
-    this.failures.lookAnew();
+    this.failures.others.lookAnew();
     for (const group of this.failures.groups()) {
       for (const instance of group) if (this.fill(instance) === 'spared') break;
     }

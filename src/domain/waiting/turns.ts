@@ -80,7 +80,7 @@ export class Turns {
   }
 
   private isSpared(waiting: WaitingRequest, severity: number | null): boolean {
-    return severity !== null && this.failures.isKnownToHaveOther(waiting, { severity });
+    return severity !== null && this.failures.others.areKnown(waiting, { severity });
   }
 
   private isHeldBack(waiting: WaitingRequest, { agent }: EngineInstance): boolean {

@@ -1,0 +1,199 @@
+/**
+ * Whether anybody else could serve a request, who is closer to clear than an agent that failed: for
+ * the sake of these it is passed over (F1).
+ *
+ * Each of many that wait asks this of many agents. So who was found is remembered: as long as all
+ * of them stand, nobody that passes over an agent has to be asked again (F2); and for one event,
+ * what was found for those that are alike.
+ */
+import { agentExclusion, hasAbilities } from '../agents/matching.ts';
+import type { TokenNeed } from '../prediction/tokenEstimates.ts';
+import type { LimitBook } from '../quotas/limitBook.ts';
+import type { EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
+import { reachableStages, readyInstances, triedKey, type Fleet } from '../scheduler/verdict.ts';
+import { maxWitnesses } from './limits.ts';
+import { severityOf } from './penaltyBox.ts';
+import { kindOf, opensToShared, reachOf } from './reach.ts';
+
+/** How far from clear the agent is that may be passed over. */
+interface Than {
+  severity: number;
+}
+
+/** Who was found to be closer to clear. */
+interface Witness extends Than {
+  instance: EngineInstance;
+}
+
+type Measures = WaitingRequest['measures'];
+
+/** The largest requests, of some that are alike, for which somebody was found, or nobody. */
+interface Found {
+  yes: Measures | null;
+  no: Measures | null;
+}
+
+/** What requests for which that was found have in common. */
+interface Alike extends Than {
+  endpointId: string;
+  modelId: string;
+  keyId: string | undefined;
+  opens: boolean;
+  abilities: readonly string[];
+  found: Found;
+}
+
+export class Others {
+  private readonly fleet: Fleet;
+  private readonly limits: LimitBook;
+  /** By what requests have in common, and of those that were tried somewhere by request. */
+  private readonly witnesses = new Map<string | WaitingRequest, Witness>();
+  /** One of them was forgotten: there were too many. */
+  private isOneForgotten = false;
+  /** For whom nobody was found, as of this event. */
+  private readonly nobody = new Set<string>();
+  private readonly found = new Map<string, Found>();
+  private last: Alike | null = null;
+  private nowMs = 0;
+
+  constructor(fleet: Fleet, limits: LimitBook) {
+    this.fleet = fleet;
+    this.limits = limits;
+  }
+
+  /** The time of everything that follows. */
+  advance(nowMs: number): void {
+    this.nowMs = nowMs;
+    this.changed();
+  }
+
+  /** How agents stand has changed, or who is there, or what limits let through. */
+  changed(): void {
+    this.nobody.clear();
+    this.found.clear();
+    this.last = null;
+  }
+
+  /** Everybody who waits is about to be asked again. */
+  lookAnew(): void {
+    this.changed();
+    this.witnesses.clear();
+    this.isOneForgotten = false;
+  }
+
+  /** Whether somebody for whose sake others are passed over is as bad as these by now. */
+  haveGone(): boolean {
+    if (this.isOneForgotten) return true;
+    for (const { instance, severity } of this.witnesses.values()) {
+      if (!this.stands(instance, { severity })) return true;
+    }
+    return false;
+  }
+
+  /** Whether somebody was found in this event, for this one or one like it. */
+  areKnown(waiting: WaitingRequest, than: Than): boolean {
+    if (!isLikeOthers(waiting)) return false;
+    const { yes } = this.foundFor(waiting, than);
+    return yes !== null && isWithin(waiting.measures, yes);
+  }
+
+  /** Whether there is somebody. */
+  exist(waiting: WaitingRequest, than: Than): boolean {
+    if (!isLikeOthers(waiting)) return this.find(waiting, than);
+    const { measures } = waiting;
+    const known = this.foundFor(waiting, than);
+    // A limit that lets a request through lets a smaller one, too.
+    if (known.yes !== null && isWithin(measures, known.yes)) return true;
+    if (known.no !== null && isWithin(known.no, measures)) return false;
+    const areThere = this.find(waiting, than);
+    known[areThere ? 'yes' : 'no'] = measures;
+    return areThere;
+  }
+
+  private foundFor(waiting: WaitingRequest, { severity }: Than): Found {
+    const { endpoint, model, abilities, key } = waiting.request;
+    const opens = opensToShared(waiting);
+    // Those of one project are asked one after the other, and are mostly alike.
+    const { last } = this;
+    const isLast =
+      last !== null &&
+      last.severity === severity &&
+      last.opens === opens &&
+      last.endpointId === endpoint.id &&
+      last.modelId === model.id &&
+      last.keyId === key?.id &&
+      (last.abilities === abilities || (abilities.length === 0 && last.abilities.length === 0));
+    if (isLast) return last.found;
+    const alike = { endpointId: endpoint.id, modelId: model.id, severity, opens, keyId: key?.id };
+    const name = [...Object.values(alike), ...abilities].join('|');
+    const found = this.found.get(name) ?? { yes: null, no: null };
+    this.found.set(name, found);
+    this.last = { ...alike, abilities, found };
+    return found;
+  }
+
+  private find(waiting: WaitingRequest, { severity }: Than): boolean {
+    const { request } = waiting;
+    const { endpoint, model, abilities } = request;
+    const reach = reachOf(waiting, { fleet: this.fleet, limits: this.limits });
+    if (reach === 0) return false;
+    const key = [endpoint.id, model.id, severity, reach, ...abilities].join('|');
+    const known = this.witnesses.get(key)?.instance;
+    const isStill =
+      known !== undefined &&
+      this.isOther(waiting, { instance: known, severity, reach }) &&
+      reachableStages(request).some(
+        (stage) => agentExclusion(known.agent.entry, { request, stage }) === null,
+      );
+    if (isStill) return this.remember(waiting, { key, witness: { instance: known, severity } });
+    // Of none it stays none while this event lasts, unless a request may not have all of them.
+    if (this.nobody.has(key) && waiting.tried.length === 0) return false;
+    for (const instance of readyInstances(this.fleet, request)) {
+      if (!this.isOther(waiting, { instance, severity, reach })) continue;
+      return this.remember(waiting, { key, witness: { instance, severity } });
+    }
+    if (waiting.tried.length === 0) this.nobody.add(key);
+    return false;
+  }
+
+  /** What was tried is one request's own: whoever is found for it may be nobody to others. */
+  private remember(waiting: WaitingRequest, found: { key: string; witness: Witness }): true {
+    const { key, witness } = found;
+    this.witnesses.set(key, witness);
+    if (waiting.tried.length > 0) this.witnesses.set(waiting, witness);
+    for (const oldest of this.witnesses.keys()) {
+      if (this.witnesses.size <= maxWitnesses) break;
+      this.witnesses.delete(oldest);
+      this.isOneForgotten = true;
+    }
+    return true;
+  }
+
+  private isOther(
+    { request, tried }: WaitingRequest,
+    than: { instance: EngineInstance; severity: number; reach: number },
+  ): boolean {
+    const { instance, severity, reach } = than;
+    const { agent, abilities, modelId } = instance;
+    if ((kindOf(agent.entry) & reach) === 0 || modelId !== request.model.id) return false;
+    if (!this.stands(instance, { severity })) return false;
+    if (tried.length > 0 && tried.includes(triedKey(agent))) return false;
+    return hasAbilities(abilities, { asked: request.abilities });
+  }
+
+  private stands({ agent, slots, nonce }: EngineInstance, { severity }: Than): boolean {
+    if (slots === 0 || nonce !== agent.nonce) return false;
+    return severityOf[this.fleet.penalties.standing(agent, this.nowMs)] < severity;
+  }
+}
+
+/** What was tried, or is held of a limit, is one request's own. */
+const isLikeOthers = ({ tried, left, delivered }: WaitingRequest): boolean =>
+  tried.length === 0 && left === null && delivered === null;
+
+/** Whether it asks for no more of any limit. */
+const isWithin = (one: Measures, other: Measures): boolean =>
+  isNoMore(one.own.tokens, other.own.tokens) && isNoMore(one.shared.tokens, other.shared.tokens);
+
+const isNoMore = (one: TokenNeed, other: TokenNeed): boolean =>
+  one.prompt <= other.prompt && one.usual <= other.usual && one.least <= other.least;
