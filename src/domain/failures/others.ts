@@ -2,9 +2,10 @@
  * Whether anybody else could serve a request, who is closer to clear than an agent that failed: for
  * the sake of these it is passed over (F1).
  *
- * Each of many that wait asks this of many agents. So who was found is remembered: as long as all
- * of them stand, nobody that passes over an agent has to be asked again (F2); and for one event,
- * what was found for those that are alike.
+ * Each of many that wait asks this of many agents. So who was found is remembered: a round lasts as
+ * long as all of them stand, the fleet is what it was and limits let through as much. In a round
+ * nobody for whom somebody was found has to be asked again (F2); and in one event, what was found
+ * holds for those that are alike.
  */
 import { agentExclusion, hasAbilities } from '../agents/matching.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
@@ -50,6 +51,7 @@ export class Others {
   private readonly witnesses = new Map<string | WaitingRequest, Witness>();
   /** One of them was forgotten: there were too many. */
   private isOneForgotten = false;
+  private round = 0;
   /** For whom nobody was found, as of this event. */
   private readonly nobody = new Set<string>();
   private readonly found = new Map<string, Found>();
@@ -67,16 +69,17 @@ export class Others {
     this.changed();
   }
 
-  /** How agents stand has changed, or who is there, or what limits let through. */
+  /** How agents stand has changed. */
   changed(): void {
     this.nobody.clear();
     this.found.clear();
     this.last = null;
   }
 
-  /** Everybody who waits is about to be asked again. */
+  /** A round is over. */
   lookAnew(): void {
     this.changed();
+    this.round += 1;
     this.witnesses.clear();
     this.isOneForgotten = false;
   }
@@ -90,11 +93,11 @@ export class Others {
     return false;
   }
 
-  /** Whether somebody was found in this event, for this one or one like it. */
-  areKnown(waiting: WaitingRequest, than: Than): boolean {
-    if (!isLikeOthers(waiting)) return false;
-    const { yes } = this.foundFor(waiting, than);
-    return yes !== null && isWithin(waiting.measures, yes);
+  /** Whether somebody was found for it in this round. */
+  areKnown(waiting: WaitingRequest, { severity }: Than): boolean {
+    const { others } = waiting;
+    if (others === null || others.round !== this.round) return false;
+    return others.severity <= severity && isLikeOthers(waiting);
   }
 
   /** Whether there is somebody. */
@@ -103,10 +106,11 @@ export class Others {
     const { measures } = waiting;
     const known = this.foundFor(waiting, than);
     // A limit that lets a request through lets a smaller one, too.
-    if (known.yes !== null && isWithin(measures, known.yes)) return true;
-    if (known.no !== null && isWithin(known.no, measures)) return false;
-    const areThere = this.find(waiting, than);
-    known[areThere ? 'yes' : 'no'] = measures;
+    const isKnown = known.yes !== null && isWithin(measures, known.yes);
+    if (!isKnown && known.no !== null && isWithin(known.no, measures)) return false;
+    const areThere = isKnown || this.find(waiting, than);
+    if (!isKnown) known[areThere ? 'yes' : 'no'] = measures;
+    if (areThere) waiting.others = { severity: than.severity, round: this.round };
     return areThere;
   }
 

@@ -171,11 +171,12 @@ export class Scheduler {
 
   private applyFleet(event: FleetEvent): void {
     const { instances, opened } = this.changes.apply(event, this.nowMs);
-    this.failures.others.changed();
+    // What these two say changes nobody's standing.
+    const changesStanding = event.type !== 'rtt' && event.type !== 'models';
+    if (changesStanding) this.failures.others.lookAnew();
     this.fillAll(instances);
     this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
-    // What these two say changes nobody's standing.
-    if (event.type !== 'rtt' && event.type !== 'models') this.fillSpared();
+    if (changesStanding) this.fillSpared();
   }
 
   // Requests

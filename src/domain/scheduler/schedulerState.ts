@@ -158,6 +158,8 @@ export interface WaitingRequest {
   /** Agents that failed it, and which of them were put into the box for it. */
   failedAt: Set<string>;
   strikes: { agent: KnownAgent; life: number }[];
+  /** Somebody else was found who is closer to clear than this, and in which round (F2). */
+  others: { severity: number; round: number } | null;
   /** How often an agent had less room than it had granted; no agent is excluded for it. */
   turnedDown: number;
   /** What its project was charged for attempts that failed, and has back while others try. */

@@ -159,6 +159,7 @@ export class WaitingQueue {
       tried: [],
       failedAt: new Set(),
       strikes: [],
+      others: null,
       turnedDown: 0,
       lostCharge: 0,
       attemptsBefore: 0,
@@ -275,6 +276,7 @@ export class WaitingQueue {
   renew(waiting: WaitingRequest, request: RoutedRequest, nowMs: number): void {
     waiting.request = request;
     waiting.prompt = scopedPrompt(request);
+    waiting.others = null;
     waiting.stages = ['own'];
     waiting.fallbackAtMs = this.fallbackOpensAt(request, waiting.arrivedAtMs);
     this.openIfDue(waiting, nowMs);
