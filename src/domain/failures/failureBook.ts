@@ -73,24 +73,24 @@ export class FailureBook {
     const { agent } = instance;
     const health = said === 'silent' ? this.healthOfSilence(claim) : said;
     if (health === undefined || life !== agent.life || agent.nonce === null) return none;
-    this.others.changed();
     if (health === 'bad') {
       waiting.failedAt.add(agent.entry.id);
       if (this.penalties.failed(agent, this.nowMs)) waiting.strikes.push({ agent, life });
     }
     if (health === 'good') agent.crashes = 0;
     const isClear = health === 'good' && this.penalties.clear(agent);
+    this.others.changed();
     return isClear ? [...agent.instances.values()] : none;
   }
 
   /** F4. A request has failed for good. Gives the instances that may have more work now. */
   forgive({ strikes, failedAt }: WaitingRequest): readonly EngineInstance[] {
     if (failedAt.size < 2) return none;
+    const forgiven = strikes.splice(0).filter(
+      ({ agent, life }) => agent.life === life && this.penalties.forgive(agent, this.nowMs),
+    );
     this.others.changed();
-    return strikes.splice(0).flatMap(({ agent, life }) => {
-      const isOpen = agent.life === life && this.penalties.forgive(agent, this.nowMs);
-      return isOpen ? [...agent.instances.values()] : [];
-    });
+    return forgiven.flatMap(({ agent }) => [...agent.instances.values()]);
   }
 
   /**

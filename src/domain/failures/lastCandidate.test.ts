@@ -176,3 +176,29 @@ test('F2: somebody waits though a limit, a budget or time took the last other on
     { numRuns: 200 },
   );
 });
+
+test('a shared agent that has just failed is taken though an own one is free', () => {
+  const { link, arrive, ends } = rig();
+  link(agentEntry({ id: 'two' }), 1);
+  arrive('b1', ofOthers);
+  assert.deepEqual(arrive('r1'), [], 'for the other one, which is busy');
+  // Both have failed by now: neither is passed over for the other one.
+  assert.deepEqual(ends('b1', 'bad'), ['r1 own']);
+});
+
+test('who has waited for an agent that failed is overtaken by one to whom it opens', () => {
+  const { send, link, arrive, ends, pass } = rig();
+  pass(2000);
+  arrive('proof');
+  ends('proof');
+  link(agentEntry({ id: 'two' }), 2);
+  for (const id of ['f1', 'f2', 'f3', 'f4']) arrive(id);
+  arrive('b1', ofOthers);
+  ends('b1', 'bad');
+  const endpoint = endpointEntry({ fallback: { enabled: true, afterMs: 700, tier: null } });
+  arrive('r1', { endpoint });
+  assert.deepEqual(pass(700), [], 'shared agents are open to it; its own one is the better one');
+  arrive('r2', { endpoint });
+  const entry = { ...own, state: 'suspended' } as const;
+  assert.deepEqual(send({ type: 'agent', entry }), ['r1 two', 'r2 two']);
+});

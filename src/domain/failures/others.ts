@@ -52,6 +52,7 @@ export class Others {
   /** One of them was forgotten: there were too many. */
   private isOneForgotten = false;
   private round = 0;
+  private haveGone = false;
   /** For whom nobody was found, as of this event. */
   private readonly nobody = new Set<string>();
   private readonly found = new Map<string, Found>();
@@ -66,11 +67,32 @@ export class Others {
   /** The time of everything that follows. */
   advance(nowMs: number): void {
     this.nowMs = nowMs;
-    this.changed();
+    this.forgetEvent();
   }
 
-  /** How agents stand has changed. */
+  /** How an agent stands has changed: where somebody was found who is as bad by now, all is open. */
   changed(): void {
+    this.forgetEvent();
+    if (!this.isOneForgotten && this.allStand()) return;
+    this.haveGone = true;
+    this.lookAnew();
+  }
+
+  /** Whether they have since it was last asked. */
+  takeGone(): boolean {
+    const { haveGone } = this;
+    this.haveGone = false;
+    return haveGone;
+  }
+
+  private allStand(): boolean {
+    for (const { instance, severity } of this.witnesses.values()) {
+      if (!this.stands(instance, { severity })) return false;
+    }
+    return true;
+  }
+
+  private forgetEvent(): void {
     this.nobody.clear();
     this.found.clear();
     this.last = null;
@@ -78,19 +100,10 @@ export class Others {
 
   /** A round is over. */
   lookAnew(): void {
-    this.changed();
+    this.forgetEvent();
     this.round += 1;
     this.witnesses.clear();
     this.isOneForgotten = false;
-  }
-
-  /** Whether somebody for whose sake others are passed over is as bad as these by now. */
-  haveGone(): boolean {
-    if (this.isOneForgotten) return true;
-    for (const { instance, severity } of this.witnesses.values()) {
-      if (!this.stands(instance, { severity })) return true;
-    }
-    return false;
   }
 
   /** Whether somebody was found for it in this round. */

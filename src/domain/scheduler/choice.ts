@@ -44,13 +44,13 @@ export interface Chooser {
 /** The instance to claim now; null when the request has to wait. */
 export function chooseInstance(
   pools: InstancePools,
-  where: { waiting: WaitingRequest; nowMs: number; chooser: Chooser },
+  where: { waiting: WaitingRequest; nowMs: number; chooser: Chooser; stages?: readonly Stage[] },
 ): Choice | null {
-  const { waiting, nowMs, chooser } = where;
+  const { waiting, nowMs, chooser, stages = waiting.stages } = where;
   const survey = new Survey();
   const looked: InstancePool[] = [];
   const holders = once(() => chooser.placement.holders(waiting));
-  for (const stage of waiting.stages) {
+  for (const stage of stages) {
     const found = pools.of(waiting.request, stage);
     looked.push(...found);
     const candidates = candidatesOf(found, { waiting, stage, chooser, survey, holders, nowMs });
@@ -76,13 +76,18 @@ function once<Value>(find: () => Value): () => Value {
 
 /**
  * The same for one whose turn it is on an instance that has opened: that one, unless it is cheaper
- * to wait at one that holds its beginning.
+ * to wait at one that holds its beginning. What opened a shared one may have let an own one be
+ * taken, too, which was asked for nobody yet: of two that failed neither is passed over.
  */
 export function chooseInTurn(
   { instance, stage }: { instance: EngineInstance; stage: Stage },
-  where: { waiting: WaitingRequest; nowMs: number; chooser: Chooser },
+  where: { pools: InstancePools; waiting: WaitingRequest; nowMs: number; chooser: Chooser },
 ): Choice {
   const { waiting, nowMs, chooser } = where;
+  const isOwnOpen =
+    stage === 'shared' && where.pools.of(waiting.request, 'own').some(({ open }) => open.size > 0);
+  const own = isOwnOpen ? chooseInstance(where.pools, { ...where, stages: ['own'] }) : null;
+  if (own !== null) return own;
   const { pools } = instance;
   const holders = (): EngineInstance[] => chooser.placement.holders(waiting);
   const busy = busyHolders(pools, { waiting, stage, chooser, holders, nowMs });

@@ -175,8 +175,9 @@ export class Scheduler {
     const changesStanding = event.type !== 'rtt' && event.type !== 'models';
     if (changesStanding) this.failures.others.lookAnew();
     this.fillAll(instances);
-    this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
+    // Those who have waited there before have their turn before those to whom it opens.
     if (changesStanding) this.fillSpared();
+    this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
   }
 
   // Requests
@@ -456,15 +457,15 @@ export class Scheduler {
       if (next === null) return this.turns.allSpare ? 'spared' : 'done';
       this.queue.remove(next.waiting);
       const { waiting, stage } = next;
-      const { nowMs, chooser } = this;
-      this.claim(waiting, chooseInTurn({ instance, stage }, { waiting, nowMs, chooser }));
+      const { nowMs, chooser, pools } = this;
+      this.claim(waiting, chooseInTurn({ instance, stage }, { pools, waiting, nowMs, chooser }));
     }
     return 'done';
   }
 
   /** F2: of those who are not clear, where one for whose sake they were passed over has failed. */
   private fillIfGone(): void {
-    if (this.queue.size > 0 && this.failures.others.haveGone()) this.fillSpared();
+    if (this.failures.others.takeGone()) this.fillSpared();
   }
 
   /** F2: of those who are not clear: the last of the others may have gone. */
