@@ -86,9 +86,11 @@ export class FailureBook {
   /** F4. A request has failed for good. Gives the instances that may have more work now. */
   forgive({ strikes, failedAt }: WaitingRequest): readonly EngineInstance[] {
     if (failedAt.size < 2) return none;
-    const forgiven = strikes.splice(0).filter(
-      ({ agent, life }) => agent.life === life && this.penalties.forgive(agent, this.nowMs),
-    );
+    const forgiven = strikes
+      .splice(0)
+      .filter(
+        ({ agent, life }) => agent.life === life && this.penalties.forgive(agent, this.nowMs),
+      );
     this.others.changed();
     return forgiven.flatMap(({ agent }) => [...agent.instances.values()]);
   }

@@ -70,7 +70,7 @@ export class Others {
     this.forgetEvent();
   }
 
-  /** How an agent stands has changed: where somebody was found who is as bad by now, all is open. */
+  /** How an agent stands has changed. If it is one that was found, a round is over. */
   changed(): void {
     this.forgetEvent();
     if (!this.isOneForgotten && this.allStand()) return;
