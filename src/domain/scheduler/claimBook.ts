@@ -62,13 +62,17 @@ export class ClaimBook {
   /** A request runs from now on, by this claim. */
   begin(claim: Claim): void {
     const { request } = claim.waiting;
-    this.servedBy(claim);
+    this.served.set(request.id, claim);
     addTo(this.perEndpoint, { key: request.endpoint.id, by: 1 });
   }
 
-  /** Of two claims of a request, the one that it depends on from now on. */
-  servedBy(claim: Claim): void {
-    this.served.set(claim.waiting.request.id, claim);
+  /** Of two claims of a request one goes, in vain, and it depends on the other from now on. */
+  drop(claim: Claim, other: Claim): void {
+    claim.twin = null;
+    other.twin = null;
+    claim.phase = 'over';
+    claim.spent = 'nothing';
+    this.served.set(other.waiting.request.id, other);
   }
 
   /** Takes the request from its claim. The slot stays held until `delete`. */

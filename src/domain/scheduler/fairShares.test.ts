@@ -51,6 +51,7 @@ for (const [ends, what] of [
   ['fails', 'makes every agent fail'],
   ['refused', 'every engine refuses'],
   ['leaves', 'is given up before its first byte'],
+  ['fails_and_leaves', 'makes an agent fail, and is given up while the next one tries,'],
 ] as const) {
   test(`a project of which each request ${what} takes everybody else’s turns`, () => {
     for (const [count, slots] of [

@@ -275,11 +275,7 @@ export class Scheduler {
     if (claim === undefined || other === null) return;
     const { waiting } = claim;
     const slotFree = isFree(claim, event);
-    claim.twin = null;
-    other.twin = null;
-    claim.phase = 'over';
-    claim.spent = 'nothing';
-    this.claims.servedBy(other);
+    this.claims.drop(claim, other);
     this.limits.servedBy(other);
     if (event.slotFree) waiting.tried.push(triedBy(claim));
     this.failures.judge(claim, event.health);
@@ -311,6 +307,8 @@ export class Scheduler {
     if (claim === undefined) return;
     const slotFree = isFree(claim, event);
     this.claims.detach(claim, 'reserved');
+    // No agent has answered: what earlier attempts took was not for nothing.
+    if (claim.placed.work.firstByteAtMs === null) this.placement.unanswered(claim.waiting);
     this.placement.left(claim.waiting, this.nowMs);
     const isBad = event.health === 'bad' || event.health === 'silent';
     const cleared = this.failures.judge(claim, event.health);

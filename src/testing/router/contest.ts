@@ -54,9 +54,10 @@ export interface Client {
   untilMs?: number;
   /**
    * What becomes of all its requests: `fails`, no agent gets to a first byte, and it is an agent's
-   * fault as far as is seen; `refused`, the engine says no; `leaves`, the client is gone before it.
+   * fault as far as is seen; `refused`, the engine says no; `leaves`, the client is gone before it;
+   * `fails_and_leaves`, the first agent fails, and the client is gone while the next one tries.
    */
-  ends?: 'fails' | 'refused' | 'leaves';
+  ends?: 'fails' | 'refused' | 'leaves' | 'fails_and_leaves';
   /** How long after its arrival the client of a request is gone, ms. */
   hangsUpMs?: number;
 }
@@ -81,6 +82,7 @@ export class Contest {
   private readonly tiers: TierTable;
   private readonly machines = new Map<string, Machine>();
   private readonly requests = new Map<string, string>();
+  private readonly tried = new Set<string>();
   private readonly due: { atMs: number; order: number; run: () => void }[] = [];
   private order = 0;
   private asked = 0;
@@ -217,10 +219,16 @@ export class Contest {
     const charge = (amount: number): void => {
       if (shared) this.of(name).charged += amount / this.tiers[tier].priority;
     };
-    if (machine.fails !== undefined || ends === 'fails') {
+    const isFirst = !this.tried.has(requestId);
+    if (
+      machine.fails !== undefined ||
+      ends === 'fails' ||
+      (ends === 'fails_and_leaves' && isFirst)
+    ) {
+      this.tried.add(requestId);
       const how = machine.fails === 'busy' ? { blameless: true } : ({ health: 'bad' } as const);
       const failed = { type: 'failed', claim, slotFree: true, ...how } as const;
-      return this.after(ends === 'fails' ? serviceMs : firstMs, () => this.send(failed));
+      return this.after(ends === undefined ? firstMs : serviceMs, () => this.send(failed));
     }
     if (ends !== undefined) {
       const usage = ends === 'refused' ? { input: 0, output: 0 } : undefined;
@@ -239,6 +247,7 @@ export class Contest {
   private end(requestId: string, how: { claim: number; usage: Usage | undefined }): void {
     const name = this.requests.get(requestId) ?? '';
     this.requests.delete(requestId);
+    this.tried.delete(requestId);
     this.send({ type: 'end', slotFree: true, health: 'good', ...how });
     this.again(name);
   }
