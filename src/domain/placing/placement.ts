@@ -49,6 +49,8 @@ export interface Placed {
     weight: number;
     flow: number;
     charged: number;
+    /** What its client got of an answer that broke, in tokens: that was served, whoever goes on. */
+    written: number;
     /** F2: somebody of another project waited whom the instance could have served instead. */
     wasWanted: boolean;
   } | null;
@@ -175,13 +177,17 @@ export class Placement {
   }
 
   /**
-   * An attempt has failed. What it is charged goes back, so that its project has its turn again;
-   * for good only with an answer from another agent. Else who sends what makes agents fail would
-   * have them for nothing.
+   * An attempt has failed. What it is charged goes back, but for what it has `written` of the
+   * answer, so that its project has its turn again; for good only with an answer from another
+   * agent. Else who sends what makes agents fail would have them for nothing.
    */
-  failed({ placed, waiting }: Claim, nowMs: number): void {
-    if (placed.fair === null || !placed.fair.wasWanted) return;
-    waiting.lostCharge += placed.fair.charged + flowedOf(placed, nowMs);
+  failed({ placed, waiting }: Claim, { written, nowMs }: { written: number; nowMs: number }): void {
+    const { fair } = placed;
+    if (fair === null) return;
+    fair.written = written;
+    if (!fair.wasWanted) return;
+    const taken = fair.charged + flowedOf(placed, nowMs) - answerCharge(written) / fair.weight;
+    waiting.lostCharge += Math.max(0, taken);
   }
 
   /** The request ends without an answer. */
@@ -218,7 +224,11 @@ export class Placement {
     const cached = order.prompt - order.own;
     const charged = promptCharge({ input: order.prompt, cached }) / weight;
     charge(account, charged);
-    return { work, sent, fair: { account, weight, flow: 0, charged, wasWanted: false } };
+    return {
+      work,
+      sent,
+      fair: { account, weight, flow: 0, charged, written: 0, wasWanted: false },
+    };
   }
 
   firstByte({ placed, instance }: Claim, nowMs: number): void {
@@ -246,7 +256,8 @@ export class Placement {
     const charged = fair.charged + flowed;
     // An engine that said no has computed nothing, but a turn was taken from those who waited.
     const hadItsTurn = spent === 'reserved' || (usage !== null && isNothing(usage));
-    const real = hadItsTurn ? charged : chargeOf(usage, work) / fair.weight;
+    const served = usage === null ? answerCharge(fair.written) : chargeOf(usage, work);
+    const real = hadItsTurn ? charged : served / fair.weight;
     charge(fair.account, real - charged);
     if (!fair.wasWanted) forgive(fair.account, real);
   }
@@ -280,11 +291,10 @@ export class Placement {
   }
 }
 
-/** Before weights; nothing for what failed. */
-function chargeOf(usage: Usage | null, { prompt, own }: Work): number {
-  if (usage === null) return 0;
-  const { input, output, cached = prompt - own } = usage;
-  return promptCharge({ input, cached }) + answerCharge(output);
+/** Before weights. What others had written of the answer is theirs. */
+function chargeOf(usage: Usage, { prompt, own }: Work): number {
+  const { input, cached = prompt - own } = usage;
+  return promptCharge({ input, cached }) + answerCharge(ownOutput(usage));
 }
 
 const isNothing = ({ input, output }: Usage): boolean => input + output === 0;

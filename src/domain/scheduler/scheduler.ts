@@ -236,7 +236,8 @@ export class Scheduler {
     const slotFree = isFree(claim, event);
     this.claims.detach(claim, 'nothing');
     this.queue.noteWanted(claim);
-    if (event.blameless !== true) this.placement.failed(claim, this.nowMs);
+    const written = Math.max(0, (event.resume?.delivered ?? 0) - (waiting.delivered ?? 0));
+    if (event.blameless !== true) this.placement.failed(claim, { written, nowMs: this.nowMs });
     const key = triedBy(claim);
     if (event.resume !== undefined) this.queue.begin(waiting, { ...event.resume, tried: [key] });
     else if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;

@@ -9,6 +9,7 @@ import type { RoutedRequest } from '../agents/matching.ts';
 import { tierTable, type TierTable } from '../tiers/tiers.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Dispatch, SchedulerEvent, UntimedEvent } from './schedulerEvents.ts';
+import type { Usage } from './schedulerState.ts';
 
 /** Bytes of a token as each of them counts. */
 const bytesOf = { own: 1, shared: 10 };
@@ -219,4 +220,56 @@ test('a bound shared agent is measured by the own agents that are bound beside i
   grant('shared', 1);
   const byShared = arrive(4000)[0]?.work.prompt ?? 0;
   assert.deepEqual([Math.round(byOwn / 100), Math.round(byShared / 100)], [40, 4]);
+});
+
+/** Another project's request. */
+const ofOther = {
+  endpoint: endpointEntry({ id: 'ep_b', projectId: 'proj_b' }),
+  project: { ...routedRequest({ id: '' }).project, id: 'proj_b' },
+};
+const resume = { abilities: [], delivered: 3000 };
+const breaks = (claim: number) =>
+  ({ type: 'failed', claim, slotFree: true, health: 'bad', resume }) as const;
+const ends = (claim: number, usage: Usage) =>
+  ({ type: 'end', claim, slotFree: true, health: 'good', usage }) as const;
+
+test('what an own agent wrote of an answer that broke is charged as if shared ones had', () => {
+  const { grant, join, arrive, send } = rig();
+  join(ownAgent);
+  join(sharedAgent);
+  grant('own', 1);
+  const [broken] = arrive(4000, { maxTokens: 4000 });
+  assert.ok(broken?.agentId === 'own');
+  send({ type: 'first_byte', claim: broken.claim });
+  grant('own', 0);
+  grant('shared', 2);
+  const [resumed] = send(breaks(broken.claim));
+  assert.ok(resumed?.agentId === 'shared');
+  arrive(4000, { ...ofOther, id: 'b1' });
+  arrive(4000, { id: 'a2' });
+  arrive(4000, { ...ofOther, id: 'b2' });
+  // Of 3,010 tokens the shared agent has written ten.
+  const usage = { input: 1000, output: 3010, delivered: 3000 };
+  const [next] = send(ends(resumed.claim, usage));
+  assert.equal(next?.requestId, 'a2');
+});
+
+test('what a shared agent wrote of an answer that broke is charged to nobody', () => {
+  const { grant, join, arrive, send } = rig();
+  join(ownAgent);
+  join(sharedAgent);
+  grant('shared', 1);
+  const [broken] = arrive(4000, { maxTokens: 4000 });
+  assert.ok(broken?.agentId === 'shared');
+  arrive(4000, { ...ofOther, id: 'b1' });
+  send({ type: 'first_byte', claim: broken.claim });
+  grant('own', 1);
+  const [resumed, b1] = send(breaks(broken.claim));
+  assert.ok(resumed?.agentId === 'own' && b1?.requestId === 'b1');
+  arrive(4000, { ...ofOther, id: 'b2' });
+  arrive(4000, { id: 'a2' });
+  send({ type: 'first_byte', claim: b1.claim });
+  // The own agent goes on with an answer of which a shared one has written 3,000 tokens.
+  const [next] = send(ends(b1.claim, { input: 1000, output: 10 }));
+  assert.equal(next?.requestId, 'b2');
 });
