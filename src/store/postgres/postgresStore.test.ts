@@ -25,10 +25,6 @@ import { createPostgresStore } from './postgresStore.ts';
 const postgres = await startPostgres();
 const skip = postgres.kind === 'missing' ? postgres.reason : undefined;
 
-after(async () => {
-  if (postgres.kind === 'started') await postgres.stop();
-});
-
 function createStore(connectionString: string): Store {
   return createPostgresStore({
     connectionString,
@@ -56,6 +52,14 @@ async function withClient<Result>(
   }
 }
 
+async function tablesOf(client: Client, schema: string): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    'select quote_ident(tablename) as name from pg_tables where schemaname = $1 order by name',
+    [schema],
+  );
+  return rows.map(({ name }) => name);
+}
+
 storeContract('PostgreSQL', {
   skip,
   async create() {
@@ -68,9 +72,34 @@ storeContract('PostgreSQL', {
         withClient(database, async (client) => {
           await client.query(statement);
         }),
+      mark: () =>
+        withClient(database, async (client) => {
+          await client.query('create schema mark');
+          for (const table of await tablesOf(client, 'public')) {
+            await client.query(`create table mark.${table} as table public.${table}`);
+          }
+        }),
+      reset: () =>
+        withClient(database, async (client) => {
+          const tables = await tablesOf(client, 'public');
+          if (tables.join() !== (await tablesOf(client, 'mark')).join()) return false;
+          await client.query(`begin; truncate ${tables.join()} restart identity`);
+          for (const table of tables) {
+            await client.query(
+              `insert into public.${table} overriding system value table mark.${table}`,
+            );
+          }
+          await client.query('commit');
+          return true;
+        }),
       dispose: () => store.close(),
     };
   },
+});
+
+// After the contract has closed what it keeps.
+after(async () => {
+  if (postgres.kind === 'started') await postgres.stop();
 });
 
 async function opened(t: TestContext, database: string): Promise<Store> {

@@ -40,9 +40,25 @@ storeContract('SQLite', {
       store,
       another: () => createSqliteStore({ path: file, log }),
       async sql(statement) {
-        const database = new DatabaseSync(file, { timeout: 5_000 });
-        database.exec(statement);
-        database.close();
+        past(file, (database) => database.exec(statement));
+      },
+      async mark() {
+        past(file, (database) => database.exec(`vacuum into '${file}.mark'`));
+      },
+      async reset() {
+        return past(file, (database) => {
+          database.exec(`pragma foreign_keys = off; attach '${file}.mark' as mark`);
+          const tables = tablesOf(database, 'main');
+          if (tables.join() !== tablesOf(database, 'mark').join()) return false;
+          database.exec('begin immediate');
+          for (const table of tables) {
+            database.exec(
+              `delete from main.${table}; insert into main.${table} select * from mark.${table}`,
+            );
+          }
+          database.exec('commit');
+          return true;
+        });
       },
       async dispose() {
         await store.close();
@@ -51,6 +67,23 @@ storeContract('SQLite', {
     };
   },
 });
+
+/** Does something to a file past its store. */
+function past<Result>(file: string, act: (database: DatabaseSync) => Result): Result {
+  const database = new DatabaseSync(file, { timeout: 5_000 });
+  try {
+    return act(database);
+  } finally {
+    database.close();
+  }
+}
+
+function tablesOf(database: DatabaseSync, schema: string): string[] {
+  const rows = database
+    .prepare(`select name from ${schema}.sqlite_schema where type = 'table' order by name`)
+    .all();
+  return rows.map(({ name }) => `"${String(name)}"`);
+}
 
 /** A place for a file, removed after the test. */
 function place(t: TestContext): string {

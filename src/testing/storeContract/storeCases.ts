@@ -9,6 +9,10 @@ export interface StoreFixture {
   another: () => Store;
   /** Runs a statement past the store. */
   sql: (statement: string) => Promise<void>;
+  /** Notes what the database holds, past the store: what migrations have put there. */
+  mark: () => Promise<void>;
+  /** Brings it back to that; the store stays open. False: it has other tables by now. */
+  reset: () => Promise<boolean>;
   /** Closes what is open and removes the database. */
   dispose: () => Promise<void>;
 }

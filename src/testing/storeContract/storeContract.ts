@@ -1,8 +1,10 @@
 /**
  * What every store must do, as one suite: `storeContract('SQLite', …)` registers its tests for one
- * implementation. Each case gets an empty database of its own.
+ * implementation. Each case gets an empty database: those that open and close stores one of their
+ * own, the others one after the other the same, because opening a store takes longer than most of
+ * them do.
  */
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import type { Store } from '../../store/store.ts';
 import { agentCases } from './agentCases.ts';
 import { agentLifeCases } from './agentLifeCases.ts';
@@ -34,7 +36,6 @@ import { usageCases } from './usageCases.ts';
 import { usageSumCases } from './usageSumCases.ts';
 
 const topics: StoreCases[] = [
-  openingCases,
   peopleCases,
   secondFactorCases,
   projectCases,
@@ -68,29 +69,65 @@ export function storeContract(
   name: string,
   factory: { create(): Promise<StoreFixture>; skip?: string | undefined },
 ): void {
-  const register = (failure: string, check: (fixture: StoreFixture) => Promise<void>): void => {
-    void test(`${name}: ${failure}`, { skip: factory.skip ?? false }, async () => {
+  const register = (failure: string, run: () => Promise<void>): void =>
+    void test(`${name}: ${failure}`, { skip: factory.skip ?? false }, run);
+  for (const [failure, check] of Object.entries(unopenedCases)) {
+    register(failure, async () => {
       const fixture = await factory.create();
-      // A case that fails leaves no store open, which would keep the process from ending.
-      const others: Store[] = [];
-      const another = (): Store => {
-        const store = fixture.another();
-        others.push(store);
-        return store;
-      };
       try {
-        await check({ ...fixture, another });
+        await runCase(check, fixture);
       } finally {
-        for (const store of others) await store.close();
         await fixture.dispose();
       }
     });
-  };
-  for (const [failure, check] of Object.entries(unopenedCases)) register(failure, check);
-  for (const [failure, check] of topics.flatMap((topic) => Object.entries(topic))) {
-    register(failure, async (fixture) => {
-      await fixture.store.open();
-      await check(fixture);
+  }
+  for (const [failure, check] of Object.entries(openingCases)) {
+    register(failure, async () => {
+      const fixture = await opened(factory);
+      try {
+        await runCase(check, fixture);
+      } finally {
+        await fixture.dispose();
+      }
     });
+  }
+  let kept: StoreFixture | undefined;
+  after(() => kept?.dispose());
+  for (const [failure, check] of topics.flatMap((topic) => Object.entries(topic))) {
+    register(failure, async () => {
+      const fixture = kept ?? (await opened(factory));
+      if (kept === undefined) await fixture.mark();
+      kept = undefined;
+      try {
+        await runCase(check, fixture);
+        if (await fixture.reset()) kept = fixture;
+        else await fixture.dispose();
+      } catch (error) {
+        // Nobody knows in which state it has left the store.
+        await fixture.dispose();
+        throw error;
+      }
+    });
+  }
+}
+
+async function opened(factory: { create(): Promise<StoreFixture> }): Promise<StoreFixture> {
+  const fixture = await factory.create();
+  await fixture.store.open();
+  return fixture;
+}
+
+/** A case that fails leaves no store open, which would keep the process from ending. */
+async function runCase(check: StoreCases[string], fixture: StoreFixture): Promise<void> {
+  const others: Store[] = [];
+  const another = (): Store => {
+    const store = fixture.another();
+    others.push(store);
+    return store;
+  };
+  try {
+    await check?.({ ...fixture, another });
+  } finally {
+    for (const store of others) await store.close();
   }
 }
