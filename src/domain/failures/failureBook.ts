@@ -79,7 +79,8 @@ export class FailureBook {
     }
     if (health === 'good') agent.crashes = 0;
     const isClear = health === 'good' && this.penalties.clear(agent);
-    this.others.changed();
+    if (health === 'bad') this.others.failed(agent);
+    else this.others.improved();
     return isClear ? [...agent.instances.values()] : none;
   }
 
@@ -91,7 +92,7 @@ export class FailureBook {
       .filter(
         ({ agent, life }) => agent.life === life && this.penalties.forgive(agent, this.nowMs),
       );
-    this.others.changed();
+    this.others.improved();
     return forgiven.flatMap(({ agent }) => [...agent.instances.values()]);
   }
 

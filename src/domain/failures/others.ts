@@ -10,7 +10,7 @@
 import { agentExclusion, hasAbilities } from '../agents/matching.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 import type { LimitBook } from '../quotas/limitBook.ts';
-import type { EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
+import type { EngineInstance, KnownAgent, WaitingRequest } from '../scheduler/schedulerState.ts';
 import { reachableStages, readyInstances, triedKey, type Fleet } from '../scheduler/verdict.ts';
 import { maxWitnesses } from './limits.ts';
 import { severityOf } from './penaltyBox.ts';
@@ -70,12 +70,17 @@ export class Others {
     this.forgetEvent();
   }
 
-  /** How an agent stands has changed. If it is one that was found, a round is over. */
-  changed(): void {
+  /** An agent has failed. If it is one that was found, a round is over. */
+  failed(agent: KnownAgent): void {
     this.forgetEvent();
-    if (!this.isOneForgotten && this.allStand()) return;
+    if (!this.isOneForgotten && !this.isFound(agent)) return;
     this.haveGone = true;
     this.lookAnew();
+  }
+
+  /** Agents are closer to clear than they were. */
+  improved(): void {
+    this.forgetEvent();
   }
 
   /** Whether they have since it was last asked. */
@@ -85,11 +90,9 @@ export class Others {
     return haveGone;
   }
 
-  private allStand(): boolean {
-    for (const { instance, severity } of this.witnesses.values()) {
-      if (!this.stands(instance, { severity })) return false;
-    }
-    return true;
+  private isFound(agent: KnownAgent): boolean {
+    for (const { instance } of this.witnesses.values()) if (instance.agent === agent) return true;
+    return false;
   }
 
   private forgetEvent(): void {
