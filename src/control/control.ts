@@ -27,7 +27,7 @@ import {
   type OidcConfig,
 } from './access/accessControl.ts';
 import { createIdempotentCalls, type BeginCall } from './access/idempotentCalls.ts';
-import { createPasswords } from './access/password.ts';
+import { createPasswords, type PasswordCost } from './access/password.ts';
 import { agentUseCases } from './agents/agentUseCases.ts';
 import { catalogueUseCases } from './catalogue/catalogueUseCases.ts';
 import { createTiers, type TierUseCases } from './catalogue/tiers.ts';
@@ -110,11 +110,13 @@ export function createControl(
     secrets: ServerSecrets;
     /** The provider that people may sign in with; left out: none. */
     oidc?: OidcConfig | undefined;
+    /** What hashing a password takes; left out: as much as it should. */
+    passwordCost?: PasswordCost | undefined;
   },
 ): Control {
-  const { store, clock, random, secrets } = options;
+  const { store, clock, random, secrets, passwordCost } = options;
   const parts: ControlParts = options;
-  const passwords = createPasswords(random);
+  const passwords = createPasswords(random, passwordCost);
   const nonces = createNonces({ clock, random });
   const tokens = createAgentTokens({ secrets, clock });
   return {

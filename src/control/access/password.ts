@@ -12,19 +12,21 @@ import { fromBase64url, toBase64url } from '../../lib/crypto/hashing.ts';
 import type { Random } from '../../lib/random.ts';
 import { longestPassword, passwordChecksAtOnce, passwordChecksWaiting } from '../limits.ts';
 
-interface Cost {
+/** What a hash takes. */
+export interface PasswordCost {
   /** log2 of N. */
   ln: number;
   r: number;
   p: number;
 }
 
-const cost: Cost = { ln: 15, r: 8, p: 3 };
+export const usualCost: PasswordCost = { ln: 15, r: 8, p: 3 };
 const saltBytes = 16;
 const hashBytes = 32;
 
 /** W2: what is compared with when there is no account; no password has this hash. */
-const noAccount = `$scrypt$ln=15,r=8,p=3$${'A'.repeat(22)}$${'A'.repeat(43)}`;
+const noAccount = (cost: PasswordCost): string =>
+  `${formOf(cost)}${'A'.repeat(22)}$${'A'.repeat(43)}`;
 
 export interface Passwords {
   /** The text to store. Waits for its turn, however long the line is. */
@@ -36,21 +38,21 @@ export interface Passwords {
   verify(password: string, stored: string | null): Promise<'match' | 'mismatch' | 'busy'>;
 }
 
-export function createPasswords(random: Random): Passwords {
+/** `cost`: less where nobody's password is at stake, in tests. */
+export function createPasswords(random: Random, cost: PasswordCost = usualCost): Passwords {
   const line = createLine(passwordChecksAtOnce, passwordChecksWaiting);
   return {
     async hash(password) {
       const salt = random.bytes(saltBytes);
       const release = await line.wait();
       const hash = await derive(password, salt, cost).finally(release);
-      const parameters = `ln=${cost.ln},r=${cost.r},p=${cost.p}`;
-      return `$scrypt$${parameters}$${toBase64url(salt)}$${toBase64url(hash)}`;
+      return `${formOf(cost)}${toBase64url(salt)}$${toBase64url(hash)}`;
     },
     async verify(password, stored) {
       const release = await line.enter();
       if (release === undefined) return 'busy';
       try {
-        return (await matches(password, stored)) ? 'match' : 'mismatch';
+        return (await matches(password, { stored, cost })) ? 'match' : 'mismatch';
       } finally {
         release();
       }
@@ -58,15 +60,20 @@ export function createPasswords(random: Random): Passwords {
   };
 }
 
-async function matches(password: string, stored: string | null): Promise<boolean> {
-  const expected = parse(stored ?? noAccount);
+const formOf = ({ ln, r, p }: PasswordCost): string => `$scrypt$ln=${ln},r=${r},p=${p}$`;
+
+async function matches(
+  password: string,
+  { stored, cost }: { stored: string | null; cost: PasswordCost },
+): Promise<boolean> {
+  const expected = parse(stored ?? noAccount(cost));
   if (expected === undefined) return false;
   const hash = await derive(password.slice(0, longestPassword), expected.salt, expected.cost);
   const equal = timingSafeEqual(hash, expected.hash);
   return equal && stored !== null && password.length <= longestPassword;
 }
 
-function parse(stored: string): { cost: Cost; salt: Buffer; hash: Buffer } | undefined {
+function parse(stored: string): { cost: PasswordCost; salt: Buffer; hash: Buffer } | undefined {
   const form = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([\w-]+)\$([\w-]+)$/;
   const [, ln, r, p, saltText, hashText] = form.exec(stored) ?? [];
   const salt = fromBase64url(saltText ?? '');
@@ -75,7 +82,7 @@ function parse(stored: string): { cost: Cost; salt: Buffer; hash: Buffer } | und
   return { cost: { ln: Number(ln), r: Number(r), p: Number(p) }, salt, hash };
 }
 
-function derive(password: string, salt: Buffer, { ln, r, p }: Cost): Promise<Buffer> {
+function derive(password: string, salt: Buffer, { ln, r, p }: PasswordCost): Promise<Buffer> {
   const N = 2 ** ln;
   // Twice what the algorithm's big table takes, and room for its small ones.
   const maxmem = 2 * 128 * N * r + 2 ** 20;

@@ -129,6 +129,9 @@ export async function openControlHarness(
   };
 }
 
+/** A quarter of a second of each sign-in would be most of what these tests take. */
+const passwordCost = { ln: 8, r: 8, p: 1 };
+
 async function openServer(options: {
   url: string;
   file: string;
@@ -149,7 +152,7 @@ async function openServer(options: {
     ...options.config,
   };
   return {
-    control: createControl({ store, clock, random, log, secrets, config, oidc }),
+    control: createControl({ store, clock, random, log, secrets, config, oidc, passwordCost }),
     store,
     secrets,
   };
