@@ -215,14 +215,21 @@ export class LinkSimulation {
     this.note('router stopped');
   }
 
+  /** What ended while the disk did not take it has died with the router. */
+  loseUnsafe(): void {
+    for (const call of this.calls.values()) {
+      if (call.result !== undefined && call.unsafe) call.unsafe = 'and_lost';
+    }
+  }
+
   /** The router's process is killed; whoever was linked or called finds his connection broken. */
   crashServer(): void {
     this.note('router is killed');
     this.server.crash();
     for (const call of this.calls.values()) {
       if (call.result === undefined) orphan(call);
-      else if (call.unsafe) call.unsafe = 'and_lost';
     }
+    this.loseUnsafe();
     for (const link of this.wire.links) link.die();
   }
 

@@ -136,6 +136,8 @@ const worldFaults: Readonly<Record<string, (world: LinkSimulation) => void>> = {
 async function restart(world: LinkSimulation, drainMs: number): Promise<void> {
   if (world.server.router === undefined) return;
   await world.server.stop(drainMs);
+  // The store would have been given what the disk has not.
+  if (world.server.ports.storeAway) world.loseUnsafe();
   world.note('router restarted');
   await world.server.start();
 }
