@@ -25,7 +25,13 @@ import {
   checkRun,
   type Watched,
 } from './invariants.ts';
-import { SimulatedClient, type AtArrival, type Call } from './simulatedClient.ts';
+import {
+  loseUnsafe,
+  orphan,
+  SimulatedClient,
+  type AtArrival,
+  type Call,
+} from './simulatedClient.ts';
 import type { Served } from './simulatedEngine.ts';
 import { drawFault } from './simulatedFaults.ts';
 import { SimulatedMachine, type MachineWorld, type TokenAnswer } from './simulatedMachine.ts';
@@ -215,13 +221,6 @@ export class LinkSimulation {
     this.note('router stopped');
   }
 
-  /** What ended while the disk did not take it has died with the router. */
-  loseUnsafe(): void {
-    for (const call of this.calls.values()) {
-      if (call.result !== undefined && call.unsafe) call.unsafe = 'and_lost';
-    }
-  }
-
   /** The router's process is killed; whoever was linked or called finds his connection broken. */
   crashServer(): void {
     this.note('router is killed');
@@ -229,7 +228,7 @@ export class LinkSimulation {
     for (const call of this.calls.values()) {
       if (call.result === undefined) orphan(call);
     }
-    this.loseUnsafe();
+    loseUnsafe(this.calls.values());
     for (const link of this.wire.links) link.die();
   }
 
@@ -493,13 +492,6 @@ export class LinkSimulation {
       digest: this.hash.copy().digest('hex').slice(0, 16),
     };
   }
-}
-
-/** Nobody answers it any more. */
-function orphan(call: Call): void {
-  call.orphaned = true;
-  call.client.onClientClosed = undefined;
-  call.client.onDrain = undefined;
 }
 
 const inScheduler = (stats: { running: number; waiting: number }): number =>

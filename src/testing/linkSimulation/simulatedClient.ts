@@ -44,3 +44,17 @@ export interface Call {
   /** The first whole event of its stream was read by the router then. */
   firstEventAtMs: number | undefined;
 }
+
+/** Nobody answers it any more. */
+export function orphan(call: Call): void {
+  call.orphaned = true;
+  call.client.onClientClosed = undefined;
+  call.client.onDrain = undefined;
+}
+
+/** What ended while the disk did not take it has died with the router. */
+export function loseUnsafe(calls: Iterable<Call>): void {
+  for (const call of calls) {
+    if (call.result !== undefined && call.unsafe) call.unsafe = 'and_lost';
+  }
+}

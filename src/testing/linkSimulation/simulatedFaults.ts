@@ -3,6 +3,7 @@ import { randomInt, type Random } from '../../lib/random.ts';
 import { endpoints, keys } from './simulatedSetting.ts';
 import type { EngineMood } from './simulatedEngine.ts';
 import type { LinkSimulation } from './linkSimulation.ts';
+import { loseUnsafe } from './simulatedClient.ts';
 import type { SimulatedMachine } from './simulatedMachine.ts';
 
 export interface Fault {
@@ -137,7 +138,7 @@ async function restart(world: LinkSimulation, drainMs: number): Promise<void> {
   if (world.server.router === undefined) return;
   await world.server.stop(drainMs);
   // The store would have been given what the disk has not.
-  if (world.server.ports.storeAway) world.loseUnsafe();
+  if (world.server.ports.storeAway) loseUnsafe(world.calls.values());
   world.note('router restarted');
   await world.server.start();
 }
