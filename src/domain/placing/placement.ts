@@ -179,13 +179,18 @@ export class Placement {
   /**
    * An attempt has failed. What it is charged goes back, but for what it has `written` of the
    * answer, so that its project has its turn again; for good only with an answer from another
-   * agent. Else who sends what makes agents fail would have them for nothing.
+   * agent, unless it is `blameless`. Else who sends what makes agents fail would have them for
+   * nothing.
    */
-  failed({ placed, waiting }: Claim, { written, nowMs }: { written: number; nowMs: number }): void {
+  failed(
+    { placed, waiting }: Claim,
+    how: { written: number; blameless: boolean; nowMs: number },
+  ): void {
+    const { written, blameless, nowMs } = how;
     const { fair } = placed;
     if (fair === null) return;
     fair.written = written;
-    if (!fair.wasWanted) return;
+    if (blameless || !fair.wasWanted) return;
     const taken = fair.charged + flowedOf(placed, nowMs) - answerCharge(written) / fair.weight;
     waiting.lostCharge += Math.max(0, taken);
   }

@@ -237,10 +237,11 @@ export class Scheduler {
     this.claims.detach(claim, 'nothing');
     this.queue.noteWanted(claim);
     const written = Math.max(0, (event.resume?.delivered ?? 0) - (waiting.delivered ?? 0));
-    if (event.blameless !== true) this.placement.failed(claim, { written, nowMs: this.nowMs });
+    const blameless = event.blameless === true;
+    this.placement.failed(claim, { written, blameless, nowMs: this.nowMs });
     const key = triedBy(claim);
     if (event.resume !== undefined) this.queue.begin(waiting, { ...event.resume, tried: [key] });
-    else if (event.blameless === true && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
+    else if (blameless && waiting.turnedDown < maxRetries) waiting.turnedDown += 1;
     else waiting.tried.push(key);
     this.limits.failed(claim, { broke: event.resume !== undefined });
     // It was taken away from an agent: until then it did not wait.

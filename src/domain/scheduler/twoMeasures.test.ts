@@ -228,6 +228,7 @@ const ofOther = {
   project: { ...routedRequest({ id: '' }).project, id: 'proj_b' },
 };
 const resume = { abilities: [], delivered: 3000 };
+type Failed = Extract<UntimedEvent, { type: 'failed' }>;
 const breaks = (claim: number) =>
   ({ type: 'failed', claim, slotFree: true, health: 'bad', resume }) as const;
 const ends = (claim: number, usage: Usage) =>
@@ -254,7 +255,8 @@ test('what an own agent wrote of an answer that broke is charged as if shared on
   assert.equal(next?.requestId, 'a2');
 });
 
-test('what a shared agent wrote of an answer that broke is charged to nobody', () => {
+/** Which project is next on a shared agent that wrote most of an answer of `a` and then gave up. */
+function nextAfterSharedBroke(how: Partial<Failed>): string | undefined {
   const { grant, join, arrive, send } = rig();
   join(ownAgent);
   join(sharedAgent);
@@ -264,12 +266,20 @@ test('what a shared agent wrote of an answer that broke is charged to nobody', (
   arrive(4000, { ...ofOther, id: 'b1' });
   send({ type: 'first_byte', claim: broken.claim });
   grant('own', 1);
-  const [resumed, b1] = send(breaks(broken.claim));
+  const [resumed, b1] = send({ ...breaks(broken.claim), ...how });
   assert.ok(resumed?.agentId === 'own' && b1?.requestId === 'b1');
   arrive(4000, { ...ofOther, id: 'b2' });
   arrive(4000, { id: 'a2' });
   send({ type: 'first_byte', claim: b1.claim });
   // The own agent goes on with an answer of which a shared one has written 3,000 tokens.
   const [next] = send(ends(b1.claim, { input: 1000, output: 10 }));
-  assert.equal(next?.requestId, 'b2');
+  return next?.requestId;
+}
+
+test('what a shared agent wrote of an answer that broke is charged to nobody', () => {
+  assert.equal(nextAfterSharedBroke({}), 'b2');
+});
+
+test('what an agent wrote is charged to nobody where it says that it had no room', () => {
+  assert.equal(nextAfterSharedBroke({ blameless: true, health: undefined }), 'b2');
 });
