@@ -21,11 +21,6 @@ interface Than {
   severity: number;
 }
 
-/** Who was found to be closer to clear. */
-interface Witness extends Than {
-  instance: EngineInstance;
-}
-
 type Measures = WaitingRequest['measures'];
 
 /** The largest requests, of some that are alike, for which somebody was found, or nobody. */
@@ -47,8 +42,8 @@ interface Alike extends Than {
 export class Others {
   private readonly fleet: Fleet;
   private readonly limits: LimitBook;
-  /** By what requests have in common, and of those that were tried somewhere by request. */
-  private readonly witnesses = new Map<string | WaitingRequest, Witness>();
+  /** Who was found to be closer to clear, by what requests have in common. */
+  private readonly witnesses = new Map<string, EngineInstance>();
   /** One of them was forgotten: there were too many. */
   private isOneForgotten = false;
   private round = 0;
@@ -91,7 +86,7 @@ export class Others {
   }
 
   private isFound(agent: KnownAgent): boolean {
-    for (const { instance } of this.witnesses.values()) if (instance.agent === agent) return true;
+    for (const instance of this.witnesses.values()) if (instance.agent === agent) return true;
     return false;
   }
 
@@ -153,34 +148,32 @@ export class Others {
   }
 
   private find(waiting: WaitingRequest, { severity }: Than): boolean {
-    const { request } = waiting;
+    const { request, tried } = waiting;
     const { endpoint, model, abilities } = request;
     const reach = reachOf(waiting, { fleet: this.fleet, limits: this.limits });
     if (reach === 0) return false;
-    const key = [endpoint.id, model.id, severity, reach, ...abilities].join('|');
-    const known = this.witnesses.get(key)?.instance;
+    // Whoever is found for one that was tried somewhere may be nobody to others.
+    const key = [endpoint.id, model.id, severity, reach, ...abilities, '', ...tried].join('|');
+    const known = this.witnesses.get(key);
     const isStill =
       known !== undefined &&
       this.isOther(waiting, { instance: known, severity, reach }) &&
       reachableStages(request).some(
         (stage) => agentExclusion(known.agent.entry, { request, stage }) === null,
       );
-    if (isStill) return this.remember(waiting, { key, witness: { instance: known, severity } });
-    // Of none it stays none while this event lasts, unless a request may not have all of them.
-    if (this.nobody.has(key) && waiting.tried.length === 0) return false;
+    if (isStill) return this.remember(key, known);
+    // Of none it stays none while this event lasts.
+    if (this.nobody.has(key)) return false;
     for (const instance of readyInstances(this.fleet, request)) {
       if (!this.isOther(waiting, { instance, severity, reach })) continue;
-      return this.remember(waiting, { key, witness: { instance, severity } });
+      return this.remember(key, instance);
     }
-    if (waiting.tried.length === 0) this.nobody.add(key);
+    this.nobody.add(key);
     return false;
   }
 
-  /** What was tried is one request's own: whoever is found for it may be nobody to others. */
-  private remember(waiting: WaitingRequest, found: { key: string; witness: Witness }): true {
-    const { key, witness } = found;
-    this.witnesses.set(key, witness);
-    if (waiting.tried.length > 0) this.witnesses.set(waiting, witness);
+  private remember(key: string, instance: EngineInstance): true {
+    this.witnesses.set(key, instance);
     for (const oldest of this.witnesses.keys()) {
       if (this.witnesses.size <= maxWitnesses) break;
       this.witnesses.delete(oldest);

@@ -11,9 +11,7 @@
  * L7 What a failed attempt still holds is its own request's: the next claim on the same account
  *    goes on with it, and is held back by nothing. On another account the request counts like any
  *    other. An answer that has begun keeps it until somebody goes on or nobody will.
- * L3 A waiting request that a limit keeps from a free slot stands in `heldBack` of that account,
- *    and is tried again when the account has room for it: because it has changed for the better, or
- *    because time has filled it. As many are tried as it has room for, the first in line first.
+ * L3 Who waits because of a limit: `HeldBack`.
  * L4 What is refused, and what never ran to a byte, costs nothing.
  * L5 A request holds its part of its key's quota from its arrival to its one end.
  * L6 What would cost something is not claimed while a budget stops it, its key's or its project's.

@@ -200,6 +200,7 @@ export class Contest {
       if (command.type !== 'reject') continue;
       const name = this.requests.get(command.requestId) ?? '';
       this.requests.delete(command.requestId);
+      this.tried.delete(command.requestId);
       this.of(name).refused += 1;
       this.again(name);
     }

@@ -67,36 +67,29 @@ const topics: StoreCases[] = [
 /** `skip`: why the real thing is not there; then every case is skipped with it. */
 export function storeContract(
   name: string,
-  factory: { create(): Promise<StoreFixture>; skip?: string | undefined },
+  factory: Factory & { skip?: string | undefined },
 ): void {
   const register = (failure: string, run: () => Promise<void>): void =>
     void test(`${name}: ${failure}`, { skip: factory.skip ?? false }, run);
-  for (const [failure, check] of Object.entries(unopenedCases)) {
-    register(failure, async () => {
-      const fixture = await factory.create();
-      try {
-        await runCase(check, fixture);
-      } finally {
-        await fixture.dispose();
-      }
-    });
-  }
-  for (const [failure, check] of Object.entries(openingCases)) {
-    register(failure, async () => {
-      const fixture = await opened(factory);
-      try {
-        await runCase(check, fixture);
-      } finally {
-        await fixture.dispose();
-      }
-    });
-  }
+  const registerAlone = (cases: StoreCases, prepare: Factory['create']): void => {
+    for (const [failure, check] of Object.entries(cases)) {
+      register(failure, async () => {
+        const fixture = await prepare();
+        try {
+          await runCase(check, fixture);
+        } finally {
+          await fixture.dispose();
+        }
+      });
+    }
+  };
+  registerAlone(unopenedCases, () => factory.create());
+  registerAlone(openingCases, () => opened(factory));
   let kept: StoreFixture | undefined;
   after(() => kept?.dispose());
   for (const [failure, check] of topics.flatMap((topic) => Object.entries(topic))) {
     register(failure, async () => {
-      const fixture = kept ?? (await opened(factory));
-      if (kept === undefined) await fixture.mark();
+      const fixture = kept ?? (await marked(factory));
       kept = undefined;
       try {
         await runCase(check, fixture);
@@ -111,10 +104,33 @@ export function storeContract(
   }
 }
 
-async function opened(factory: { create(): Promise<StoreFixture> }): Promise<StoreFixture> {
+interface Factory {
+  create(): Promise<StoreFixture>;
+}
+
+const opened = (factory: Factory): Promise<StoreFixture> =>
+  prepared(factory, ({ store }) => store.open());
+
+/** Open, and what it holds now is what `reset` goes back to. */
+const marked = (factory: Factory): Promise<StoreFixture> =>
+  prepared(factory, async (fixture) => {
+    await fixture.store.open();
+    await fixture.mark();
+  });
+
+/** Where it cannot be prepared nothing of it stays behind. */
+async function prepared(
+  factory: Factory,
+  prepare: (fixture: StoreFixture) => Promise<unknown>,
+): Promise<StoreFixture> {
   const fixture = await factory.create();
-  await fixture.store.open();
-  return fixture;
+  try {
+    await prepare(fixture);
+    return fixture;
+  } catch (error) {
+    await fixture.dispose();
+    throw error;
+  }
 }
 
 /** A case that fails leaves no store open, which would keep the process from ending. */
