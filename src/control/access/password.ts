@@ -20,7 +20,7 @@ export interface PasswordCost {
   p: number;
 }
 
-export const usualCost: PasswordCost = { ln: 15, r: 8, p: 3 };
+const usualCost: PasswordCost = { ln: 15, r: 8, p: 3 };
 const saltBytes = 16;
 const hashBytes = 32;
 

@@ -3,7 +3,7 @@
  * the sake of these it is passed over (F1).
  *
  * Each of many that wait asks this of many agents. So who was found is remembered: a round lasts as
- * long as all of them stand, the fleet is what it was and limits let through as much. In a round
+ * long as all of them stand, the fleet is what it was and limits let through no less. In a round
  * nobody for whom somebody was found has to be asked again (F2); and in one event, what was found
  * holds for those that are alike.
  */
@@ -48,6 +48,8 @@ export class Others {
   private isOneForgotten = false;
   private round = 0;
   private haveGone = false;
+  /** Of limits, as this round knows them. */
+  private tightened = 0;
   /** For whom nobody was found, as of this event. */
   private readonly nobody = new Set<string>();
   private readonly found = new Map<string, Found>();
@@ -78,11 +80,21 @@ export class Others {
     this.forgetEvent();
   }
 
-  /** Whether they have since it was last asked. */
+  /** Whether somebody who was found has gone, or may have, since it was last asked. */
   takeGone(): boolean {
+    this.noteLimits();
     const { haveGone } = this;
     this.haveGone = false;
     return haveGone;
+  }
+
+  /** What a limit keeps from a request is nobody else to it: then a round is over, too. */
+  private noteLimits(): void {
+    const { tightened } = this.limits;
+    if (this.tightened === tightened) return;
+    this.tightened = tightened;
+    this.haveGone = true;
+    this.lookAnew();
   }
 
   private isFound(agent: KnownAgent): boolean {
@@ -106,6 +118,7 @@ export class Others {
 
   /** Whether somebody was found for it in this round. */
   areKnown(waiting: WaitingRequest, { severity }: Than): boolean {
+    this.noteLimits();
     const { others } = waiting;
     if (others === null || others.round !== this.round) return false;
     return others.severity <= severity && isLikeOthers(waiting);
@@ -113,6 +126,7 @@ export class Others {
 
   /** Whether there is somebody. */
   exist(waiting: WaitingRequest, than: Than): boolean {
+    this.noteLimits();
     if (!isLikeOthers(waiting)) return this.find(waiting, than);
     const { measures } = waiting;
     const known = this.foundFor(waiting, than);

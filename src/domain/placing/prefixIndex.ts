@@ -126,7 +126,8 @@ export class PrefixIndex {
     const scope = this.scopes.get(key);
     const [first] = blocks;
     if (scope === undefined || first === undefined) return nothingHeld;
-    // Most of those who are asked have nothing of it: then they do not have its first block.
+    // Most of those who are asked have nothing of it: then they do not have its first block. (That
+    // of a prompt across two generations goes before the rest of it does, which is of no use then.)
     const head = find(scope, first);
     if (head === undefined) return nothingHeld;
     if (!head.isCrowded && !head.holders.includes(account)) return nothingHeld;

@@ -112,21 +112,12 @@ export class LimitAccount {
    * what was let go just now, and has taken nothing yet.
    */
   hit(tokens: number, nowMs: number, ahead: Ahead = nobodyAhead): LimitHit | null {
-    if (this.fits(tokens, nowMs, ahead)) return null;
     const ofTokens = { bucket: this.tokens, needed: ahead.tokens + tokens, nowMs };
     const byTokens = rateHit('tokens_per_minute', ofTokens);
     const ofRequests = { bucket: this.requests, needed: ahead.requests + 1, nowMs };
     const byRequests = rateHit('requests_per_minute', ofRequests);
     const isByTokens = (byTokens?.waitMs ?? 0) >= (byRequests?.waitMs ?? 0);
     return (isByTokens ? byTokens : byRequests) ?? this.concurrencyHit(nowMs, ahead);
-  }
-
-  private fits(tokens: number, nowMs: number, ahead: Ahead): boolean {
-    return (
-      hasLeft(this.tokens, { needed: ahead.tokens + tokens, nowMs }) &&
-      hasLeft(this.requests, { needed: ahead.requests + 1, nowMs }) &&
-      this.hasSlot(nowMs, ahead)
-    );
   }
 
   /** Whether one more may run at once, beside those ahead. */
@@ -188,9 +179,6 @@ function bucket(
   const { nowMs } = how;
   return { figure, burst, allowance: new Allowance({ burst, perSecond: ours / 60 }, nowMs) };
 }
-
-const hasLeft = (one: Bucket | null, what: { needed: number; nowMs: number }): boolean =>
-  one === null || one.allowance.waitMs(what.needed, what.nowMs) === 0;
 
 function rateHit(
   limit: LimitName,

@@ -63,8 +63,8 @@ type AccountName = TierSlug | 'own';
 type Accounts = Partial<Record<AccountName, ProjectAccount>>;
 
 export class LimitBook {
-  /** Something may have come out of reach (`letsPass`) since `takeTighter`. */
-  isTighter = false;
+  /** How often something may have come out of reach (`letsPass`). */
+  tightened = 0;
   private readonly tiers: TierTable;
   private readonly lease: LimitLease;
   /** Apart: a project's own agents may tell what they like of the requests that they serve. */
@@ -180,16 +180,10 @@ export class LimitBook {
     return true;
   }
 
-  takeTighter(): boolean {
-    const { isTighter } = this;
-    this.isTighter = false;
-    return isTighter;
-  }
-
   private noteLess(account: ProjectAccount): void {
     if (account.reachedBy < 0 || account.hit(account.reachedBy, this.nowMs) === null) return;
     account.reachedBy = -Infinity;
-    this.isTighter = true;
+    this.tightened += 1;
   }
 
   /** L1, L7. */
@@ -266,9 +260,10 @@ export class LimitBook {
 
   /** L6. The end of a stop lets those go on that it held back. */
   setStop(id: string, stop: BudgetStop | null): void {
-    this.isTighter ||= stop !== null;
-    if (stop !== null) this.stops.set(id, stop);
-    else if (this.stops.delete(id)) {
+    if (stop !== null) {
+      this.stops.set(id, stop);
+      this.tightened += 1;
+    } else if (this.stops.delete(id)) {
       const all = [...this.projects.values()].flatMap((accounts) => Object.values(accounts));
       for (const account of all) this.held.improved(account);
     }

@@ -76,18 +76,13 @@ function once<Value>(find: () => Value): () => Value {
 
 /**
  * The same for one whose turn it is on an instance that has opened: that one, unless it is cheaper
- * to wait at one that holds its beginning. What opened a shared one may have let an own one be
- * taken, too, which was asked for nobody yet: of two that failed neither is passed over.
+ * to wait at one that holds its beginning.
  */
 export function chooseInTurn(
   { instance, stage }: { instance: EngineInstance; stage: Stage },
   where: { pools: InstancePools; waiting: WaitingRequest; nowMs: number; chooser: Chooser },
 ): Choice {
   const { waiting, nowMs, chooser } = where;
-  const isOwnOpen =
-    stage === 'shared' && where.pools.of(waiting.request, 'own').some(({ open }) => open.size > 0);
-  const own = isOwnOpen ? chooseInstance(where.pools, { ...where, stages: ['own'] }) : null;
-  if (own !== null) return own;
   const { pools } = instance;
   const holders = (): EngineInstance[] => chooser.placement.holders(waiting);
   const busy = busyHolders(pools, { waiting, stage, chooser, holders, nowMs });

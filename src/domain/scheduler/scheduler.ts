@@ -3,8 +3,9 @@
  * I/O, no clock and no randomness of its own. The router and the simulator drive the same object.
  *
  * Parts: `agentIndex` (who is there), `instancePools` (open instances, and who waits for them),
- * `waitingQueue` (deadlines, bounds, whose turn), `limitBook` (what projects may use), `choice`
- * (which instance), `verdict` (why not), `scheduling/`: `docs/internals/scheduling.md`.
+ * `waitingQueue` (deadlines, bounds), `turns` (who is next), `slotFiller` (free slots to who is
+ * next), `limitBook` (what projects may use), `choice` (which instance), `verdict` (why not):
+ * `docs/internals/scheduling.md`.
  *
  * Invariants
  * R1 An accepted request gets one `dispatch` at a time and at most one `reject`, never both;
@@ -16,7 +17,7 @@
  * L1 A claim is a slot and what limits set aside for it, taken and given back in one turn each.
  */
 import { arrivalRefusal, quotaRefusal, stoppedRequests, stopVerdict } from './admission.ts';
-import { chooseInstance, chooseInTurn, type Choice, type Chooser } from './choice.ts';
+import { chooseInstance, type Choice, type Chooser } from './choice.ts';
 import { ClaimBook } from './claimBook.ts';
 import { dispatchOf, isFree, newClaim } from './dispatchOf.ts';
 import type { FailureBook, Moving } from '../failures/failureBook.ts';
@@ -29,10 +30,11 @@ import { maxRetries } from '../limits.ts';
 import { servingTier, type RoutedRequest } from '../agents/matching.ts';
 import { ownOutput, type Learned, type Placement } from '../placing/placement.ts';
 import type { FleetEvent, SchedulerCommand, SchedulerEvent, Verdict } from './schedulerEvents.ts';
-import type { Claim, EngineInstance, WaitingRequest } from './schedulerState.ts';
+import type { Claim, WaitingRequest } from './schedulerState.ts';
 import type { SchedulerOptions } from './schedulerConfig.ts';
 import { schedulerAudit, type SchedulerAudit } from './schedulerAudit.ts';
 import { schedulerParts } from './schedulerParts.ts';
+import { SlotFiller } from './slotFiller.ts';
 import { deadlineVerdict, hopeless, somebodyElse, triedBy, type Fleet } from './verdict.ts';
 import type { Turns } from '../waiting/turns.ts';
 import type { WaitingQueue } from '../waiting/waitingQueue.ts';
@@ -49,6 +51,7 @@ export class Scheduler {
   private readonly hedges = new HedgeBudget();
   private readonly claims = new ClaimBook();
   private readonly chooser: Chooser;
+  private readonly filler: SlotFiller;
   private timerAtMs: number | null = null;
   private nowMs = 0;
   private commands: SchedulerCommand[] = [];
@@ -64,6 +67,7 @@ export class Scheduler {
     this.queue = parts.queue;
     this.turns = parts.turns;
     this.changes = parts.changes;
+    this.filler = new SlotFiller(parts, (waiting, choice) => this.claim(waiting, choice));
   }
 
   /** Takes one event and says what is to be done, in order. Times never go back. */
@@ -73,14 +77,13 @@ export class Scheduler {
     this.limits.advance(this.nowMs);
     this.queue.advance(this.nowMs);
     this.turns.advance(this.nowMs);
-    this.fillAll(this.failures.advance(this.nowMs));
-    this.fillAll(this.pools.advance(this.nowMs));
+    this.filler.advance(this.nowMs);
+    this.filler.fillAll(this.failures.advance(this.nowMs));
+    this.filler.fillAll(this.pools.advance(this.nowMs));
     this.apply(event);
     this.claimReady();
-    while (this.pools.isWider || this.limits.isTighter) {
-      this.fillAll(this.pools.takeWider());
-      // F2: what a limit keeps from a request is nobody else to it.
-      if (this.limits.takeTighter()) this.fillSpared();
+    while (this.filler.fillIfGone() || this.pools.isWider) {
+      this.filler.fillAll(this.pools.takeWider());
       this.claimReady();
     }
     this.armTimer();
@@ -174,9 +177,9 @@ export class Scheduler {
     // What these two say changes nobody's standing.
     const changesStanding = event.type !== 'rtt' && event.type !== 'models';
     if (changesStanding) this.failures.others.lookAnew();
-    this.fillAll(instances);
+    this.filler.fillAll(instances);
     // Those who have waited there before have their turn before those to whom it opens.
-    if (changesStanding) this.fillSpared();
+    if (changesStanding) this.filler.fillSpared();
     this.claimInOrder(opened.filter((one) => this.queue.get(one.request.id) === one));
   }
 
@@ -195,6 +198,7 @@ export class Scheduler {
   /** What waits is judged anew by the new settings; what runs, when it has to be tried again. */
   private reroute(event: Extract<SchedulerEvent, { type: 'endpoint' }>): void {
     const { endpoint, project, model } = event;
+    this.failures.others.lookAnew();
     const renew = (waiting: WaitingRequest): void => {
       const { request } = waiting;
       // A request for the model that the endpoint had before waits for that one.
@@ -251,7 +255,7 @@ export class Scheduler {
     if (slotFree) this.free(claim, event.neverRan);
     this.retry(waiting);
     this.afterClaim(claim);
-    this.fillIfGone();
+    this.filler.fillIfGone();
   }
 
   /** A second claim for a request whose first byte is late. */
@@ -283,7 +287,7 @@ export class Scheduler {
     this.failures.judge(claim, event.health);
     if (slotFree) this.free(claim, event.neverRan);
     this.afterClaim(claim);
-    this.fillIfGone();
+    this.filler.fillIfGone();
   }
 
   private retry(waiting: WaitingRequest): void {
@@ -293,13 +297,13 @@ export class Scheduler {
     if (attempts > most || !somebodyElse(this.fleet, waiting)) {
       const waitedMs = this.nowMs - waiting.arrivedAtMs;
       this.reject(waiting, { kind: 'upstream_error', attempts, waitedMs });
-      return this.fillAll(this.failures.forgive(waiting));
+      return this.filler.fillAll(this.failures.forgive(waiting));
     }
     const { fleet, limits, nowMs } = this;
     const stopped = stopVerdict(fleet, { waiting, limits });
     if (stopped === null && waiting.deadlineMs > nowMs) {
       this.queue.add(waiting);
-      return this.fillAll(this.turns.openToOld(waiting));
+      return this.filler.fillAll(this.turns.openToOld(waiting));
     }
     this.reject(waiting, stopped ?? deadlineVerdict(fleet, { waiting, nowMs }));
   }
@@ -309,15 +313,15 @@ export class Scheduler {
     if (claim === undefined) return;
     const slotFree = isFree(claim, event);
     this.claims.detach(claim, 'reserved');
-    // No agent has answered: what earlier attempts took was not for nothing.
+    // This one has not answered: what earlier attempts took was not for nothing.
     if (claim.placed.work.firstByteAtMs === null) this.placement.unanswered(claim.waiting);
     this.placement.left(claim.waiting, this.nowMs);
     const isBad = event.health === 'bad' || event.health === 'silent';
     const cleared = this.failures.judge(claim, event.health);
     const forgiven = isBad ? this.failures.forgive(claim.waiting) : [];
     if (slotFree) this.release(event);
-    this.fillAll([...cleared, ...forgiven]);
-    if (isBad) this.fillIfGone();
+    this.filler.fillAll([...cleared, ...forgiven]);
+    if (isBad) this.filler.fillIfGone();
   }
 
   /** R1: the second release of a claim finds nothing. */
@@ -334,11 +338,11 @@ export class Scheduler {
 
   /** A slot may have become free. */
   private afterClaim({ instance }: Claim): void {
-    this.fill(instance);
+    this.filler.fill(instance);
     // One that proves itself, or has another model by now, may take the next one, whatever it is.
     const mayAll = this.failures.penalties.size > 0 || instance.pools.length === 0;
     for (const one of mayAll ? instance.agent.instances.values() : []) {
-      if (one !== instance) this.fill(one);
+      if (one !== instance) this.filler.fill(one);
     }
     this.changes.forgetIfIdle(instance.agent, this.nowMs);
   }
@@ -359,7 +363,7 @@ export class Scheduler {
     this.placement.firstByte(claim, this.nowMs);
     this.limits.firstByte(claim);
     this.pools.refresh(claim.instance);
-    this.fill(claim.instance);
+    this.filler.fill(claim.instance);
   }
 
   private hangUp(event: Extract<SchedulerEvent, { type: 'hang_up' }>): void {
@@ -381,7 +385,7 @@ export class Scheduler {
       }
     }
     this.claimInOrder(opened);
-    for (const one of opened) this.fillAll(this.turns.openToOld(one));
+    for (const one of opened) this.filler.fillAll(this.turns.openToOld(one));
   }
 
   private expire(waiting: WaitingRequest): void {
@@ -448,37 +452,6 @@ export class Scheduler {
     const waitedMs = nowMs - waiting.arrivedAtMs;
     const stallMs = this.failures.stallMs(instance);
     this.commands.push(dispatchOf(claim, { tier, decision, waitedMs, rates, stallMs }));
-  }
-
-  /** W1: gives the free slots of an instance to those who wait for it, in order. */
-  private fill(instance: EngineInstance): 'spared' | 'done' {
-    while (this.queue.size > 0 && this.pools.refresh(instance)) {
-      const next = this.turns.nextFor(instance);
-      if (next === null) return this.turns.allSpare ? 'spared' : 'done';
-      this.queue.remove(next.waiting);
-      const { waiting, stage } = next;
-      const { nowMs, chooser, pools } = this;
-      this.claim(waiting, chooseInTurn({ instance, stage }, { pools, waiting, nowMs, chooser }));
-    }
-    return 'done';
-  }
-
-  /** F2: of those who are not clear, where one for whose sake they were passed over has failed. */
-  private fillIfGone(): void {
-    if (this.failures.others.takeGone()) this.fillSpared();
-  }
-
-  /** F2: of those who are not clear: the last of the others may have gone. */
-  private fillSpared(): void {
-    if (this.queue.size === 0 || this.failures.penalties.size === 0) return;
-    this.failures.others.lookAnew();
-    for (const group of this.failures.groups()) {
-      for (const instance of group) if (this.fill(instance) === 'spared') break;
-    }
-  }
-
-  private fillAll(instances: Iterable<EngineInstance>): void {
-    for (const instance of instances) this.fill(instance);
   }
 
   private reject(waiting: WaitingRequest, verdict: Verdict, rates: Rates | null = null): void {

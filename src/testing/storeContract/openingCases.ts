@@ -1,9 +1,9 @@
-/** Opening, migrating and closing. */
+/** What needs a store of its own: opening, migrating and closing, and listeners that stay. */
 import assert from 'node:assert/strict';
 import { readDirectory } from '../../store/readDirectory.ts';
 import { StoreError } from '../../store/storeError.ts';
 import type { StoreCases } from './storeCases.ts';
-import { bootstrapRows } from '../database/storeRows.ts';
+import { bootstrapRows, revocation } from '../database/storeRows.ts';
 
 /** These get a store that is not open yet, on an empty database. */
 export const unopenedCases: StoreCases = {
@@ -96,5 +96,27 @@ export const openingCases: StoreCases = {
     assert.equal(await other.setting('key'), answers[0]);
     assert.equal(await other.setting('none'), null);
     await other.close();
+  },
+
+  'nobody hears of a change, or a listener that throws silences others': async ({ store }) => {
+    let heard = 0;
+    const hint = Promise.withResolvers<void>();
+    store.onChange(() => {
+      throw new Error('a listener failed');
+    });
+    const remove = store.onChange(() => {
+      heard += 1;
+      hint.resolve();
+    });
+    await store.bootstrap(bootstrapRows());
+    await hint.promise;
+    assert.ok(heard >= 1);
+    remove();
+    heard = 0;
+    const second = Promise.withResolvers<void>();
+    store.onChange(second.resolve);
+    await store.revokeApiKey(revocation('key_a'));
+    await second.promise;
+    assert.equal(heard, 0, 'a removed listener was called');
   },
 };
