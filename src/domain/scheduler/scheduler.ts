@@ -89,11 +89,8 @@ export class Scheduler {
 
   /** Requests that wait and that run. */
   counts(): { waiting: number; waitingBytes: number; running: number } {
-    return {
-      waiting: this.queue.size,
-      waitingBytes: this.queue.bytes,
-      running: this.claims.running,
-    };
+    const { size: waiting, bytes: waitingBytes } = this.queue;
+    return { waiting, waitingBytes, running: this.claims.running };
   }
 
   /** The same for one endpoint. */
@@ -321,9 +318,10 @@ export class Scheduler {
   }
 
   /** R1: the second release of a claim finds nothing. */
-  private release(event: Pick<Extract<SchedulerEvent, { type: 'end' }>, 'claim' | 'usage'>): void {
+  private release(event: Omit<Extract<SchedulerEvent, { type: 'release' }>, 'type'>): void {
     const claim = this.claims.get(event.claim);
     if (claim === undefined) return;
+    claim.neverRan = event.neverRan === true;
     // An order to stop may be the end of its link: what it is stopped for is told after it.
     if (claim.phase !== 'over') return void (claim.phase = 'closed');
     // Tokens of an attempt that failed were never the client's.
@@ -343,7 +341,7 @@ export class Scheduler {
     this.changes.forgetIfIdle(instance.agent, this.nowMs);
   }
 
-  private free(claim: Claim, neverRan = false): void {
+  private free(claim: Claim, neverRan = claim.neverRan): void {
     this.claims.delete(claim);
     this.limits.settle(claim);
     this.queue.noteWanted(claim);

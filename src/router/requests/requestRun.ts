@@ -266,8 +266,12 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     this.concludeStream(isOurs ? outcome : 'stream_error', finish);
   }
 
-  onSettled(attempt: Attempt, end: EndMessage | undefined): void {
-    this.context.tell({ type: 'release', claim: attempt.claim, usage: this.usageOf(end, attempt) });
+  onSettled(
+    attempt: Attempt,
+    { end, neverRan }: { end: EndMessage | undefined; neverRan: boolean },
+  ): void {
+    const { claim } = attempt;
+    this.context.tell({ type: 'release', claim, usage: this.usageOf(end, attempt), neverRan });
     const { phase } = this;
     if (phase.is === 'settling' && phase.attempt === attempt) {
       this.conclude({ ...phase.ending, end });
