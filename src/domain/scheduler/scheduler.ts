@@ -77,10 +77,11 @@ export class Scheduler {
     this.fillAll(this.pools.advance(this.nowMs));
     this.apply(event);
     this.claimReady();
-    while (this.pools.isWider || this.limits.isTighter) {
+    while (this.pools.isWider || this.limits.isTighter || this.queue.isShorter) {
       this.fillAll(this.pools.takeWider());
       // F2: what a limit keeps from a request is nobody else to it.
       if (this.limits.takeTighter()) this.fillSpared();
+      for (const line of this.queue.takeShorter()) this.fillAll(this.turns.openToUrgent(line));
       this.claimReady();
     }
     this.armTimer();
@@ -379,7 +380,6 @@ export class Scheduler {
       }
     }
     this.claimInOrder(opened);
-    for (const one of opened) this.fillAll(this.turns.openToOld(one));
   }
 
   private expire(waiting: WaitingRequest): void {
@@ -405,6 +405,7 @@ export class Scheduler {
       this.queue.remove(waiting);
       this.claim(waiting, choice);
     }
+    for (const one of opened) this.fillAll(this.turns.openToOld(one));
   }
 
   // Claims
