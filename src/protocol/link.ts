@@ -83,6 +83,12 @@ export interface TransportHandlers {
   onDrain(): void;
 }
 
+/** How a stream ended that this end had reset. */
+export interface Confirmation {
+  end?: EndMessage | undefined;
+  code?: ResetCode | undefined;
+}
+
 /**
  * What an end of a stream is told. Every callback runs inside the reader's turn: return quickly.
  */
@@ -101,10 +107,11 @@ export interface StreamHandlers {
   onWritable?(): void;
   /**
    * Router side, after this end's own `reset` (so after neither `onEnd` nor `onReset`): the
-   * engine's side is closed and the slot is free. The trailers are there when the agent sent them;
-   * they are not when it reset the stream or the link died. Exactly once per own reset.
+   * engine's side is closed and the slot is free. By its trailers when the agent sent them, or by
+   * the code with which it reset the stream, `link_closed` when the link died; neither: the stream
+   * was never opened. Exactly once per own reset.
    */
-  onConfirmed?(end: EndMessage | undefined): void;
+  onConfirmed?(by: Confirmation): void;
 }
 
 export interface LinkStream {
@@ -113,6 +120,8 @@ export interface LinkStream {
   readonly pendingBytes: number;
   /** Router side only: the end of the body has been given to the transport. */
   readonly bodyIsSent?: boolean;
+  /** Router side only: HEAD has come, though it may not have been told after an own reset. */
+  readonly hasBegun?: boolean;
   /** Agent side only: the answer's status and content type. */
   head(head: HeadMessage): void;
   /**

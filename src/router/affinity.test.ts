@@ -5,6 +5,7 @@ import {
   refuses,
   streams,
   type FakeAgentOptions,
+  type FakeRequest,
   type Script,
 } from '../testing/links/fakeAgent.ts';
 import { readMetrics } from '../testing/router/readMetrics.ts';
@@ -61,14 +62,21 @@ test('an engine is given more than its memory takes, although it said what that 
   }
 });
 
-/** Blocks that somebody is taken to hold after one request that this agent alone may serve. */
+type Behaviour = Pick<FakeAgentOptions, 'script' | 'onRequest'>;
+
+/**
+ * Blocks that somebody is taken to hold after one request that this agent alone may serve. `leave`:
+ * the client hangs up.
+ */
 async function blocksAfter(
-  agent: Pick<FakeAgentOptions, 'script' | 'onRequest'>,
+  agent: Behaviour | ((leave: () => void) => Behaviour),
   bodyBytes: number,
 ): Promise<number> {
   one = new RouterHarness();
   await one.router.start();
-  const linked = await one.agent({ entry: { projectId: 'proj_a' }, ...agent });
+  const own = { projectId: 'proj_a' };
+  const behaviour = typeof agent === 'function' ? agent(() => client.hangUp()) : agent;
+  const linked = await one.agent({ entry: own, ...behaviour });
   const content = 'a'.repeat(bodyBytes);
   const body = Buffer.from(JSON.stringify({ messages: [{ role: 'user', content }] }));
   const { client, result } = one.submit({ body });
@@ -102,4 +110,45 @@ test('a prompt that an engine may have computed is taken for gone with its answe
     },
   ];
   for (const script of broken) assert.ok((await blocksAfter({ script }, 40_000)) > 0);
+});
+
+/** Its client leaves when it has the whole prompt, and it confirms the order to stop like this. */
+const stopped =
+  (confirm: (request: FakeRequest) => void, begin: (request: FakeRequest) => void = () => {}) =>
+  (leave: () => void): Behaviour => ({
+    script: (request) => {
+      request.whenReset(() => confirm(request));
+      begin(request);
+      leave();
+    },
+  });
+const confirmsByEnd = (request: FakeRequest): void =>
+  request.finish({ outcome: 'cancelled', usage: undefined });
+
+test('an agent that was stopped before an engine had the prompt is taken to hold it', async () => {
+  // What it says where no engine had it, and what may cross the order to stop.
+  for (const code of ['cancelled', 'not_granted', 'unknown_instance', 'refused'] as const) {
+    const behaviour = stopped(({ stream }) => stream.reset(code));
+    assert.deepEqual([code, await blocksAfter(behaviour, 40_000)], [code, 0]);
+  }
+  // The rest of the body never leaves.
+  const onItsWay = (leave: () => void): Behaviour => ({
+    onRequest: (request) => {
+      request.whenReset(() => confirmsByEnd(request));
+      leave();
+    },
+  });
+  assert.equal(await blocksAfter(onItsWay, 4 * 1024 * 1024), 0);
+});
+
+test('a prompt is taken for gone that an engine may have had when it was stopped', async () => {
+  const behaviours = [
+    stopped(confirmsByEnd),
+    stopped(({ stream }) => stream.reset('engine_failed')),
+    stopped(
+      ({ stream }) => stream.reset('cancelled'),
+      (request) => request.streamHead(),
+    ),
+  ];
+  for (const behaviour of behaviours) assert.ok((await blocksAfter(behaviour, 40_000)) > 0);
 });

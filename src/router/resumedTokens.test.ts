@@ -1,7 +1,7 @@
 /** What a continued answer has had of its `max_tokens`, and what it is billed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { continues } from '../testing/links/continuingAgent.ts';
+import { continues, type ContinuingOptions } from '../testing/links/continuingAgent.ts';
 import type { Script } from '../testing/links/fakeAgent.ts';
 import { auditedHarness } from '../testing/router/auditedHarness.ts';
 import { projectEntry } from '../testing/router/directoryEntries.ts';
@@ -154,32 +154,48 @@ test('who hangs up on an engine that writes several tokens at once pays for a th
   assert.deepEqual(paid, [30, 24]);
 });
 
-test('a prompt costs nothing where the second engine makes fewer tokens of a text', async () => {
+/** What a client is told and its project billed for the prompt of an answer that broke. */
+async function promptOf(
+  what: { body: Buffer; chunks: number },
+  engines: { first: ContinuingOptions; second: ContinuingOptions },
+): Promise<number | undefined> {
+  const { body, chunks } = what;
   const one = await harness();
-  // Sixty tokens by the chunks of the first; the second counts one for all of that turn.
-  const first = await agentOf(one, { size: 1, chunks: 60, next: dies });
-  const body = bodyOf({}, 'x'.repeat(80));
+  const first = await agentOf(one, { ...engines.first, chunks, next: dies });
   const { client, result } = ask(one, { includeUsage: true, body });
   await until(() => first.agent.requests.length === 1);
-  await agentOf(one, { size: 1, turnTokens: 1 });
+  await agentOf(one, engines.second);
   assert.equal((await result).outcome, 'completed');
   await until(() => one.ports.usageRecords.length === 1);
-  const told = chunksOf(client).at(-1)?.usage?.['prompt_tokens'];
-  assert.deepEqual([told, one.ports.usageRecords[0]?.inputTokens], [11, 11]);
+  const told = chunksOf(client).at(-1)?.usage;
+  const [record] = one.ports.usageRecords;
+  assert.deepEqual(
+    [told?.['prompt_tokens'], told?.['completion_tokens']],
+    [record?.inputTokens, record?.outputTokens],
+  );
+  return told?.['prompt_tokens'];
+}
+
+test('a prompt costs nothing where the second engine makes fewer tokens of a text', async () => {
+  // Sixty tokens by the chunks of the first; the second counts one for all of that turn.
+  const body = bodyOf({}, 'x'.repeat(80));
+  const engines = { first: { size: 1 }, second: { size: 1, turnTokens: 1 } };
+  assert.equal(await promptOf({ body, chunks: 60 }, engines), 7);
+});
+
+test('a prompt of 160 tokens costs 30 where the second engine makes fewer of a text', async () => {
+  // 330 tokens by the chunks of the first; the second counts 200 for all of that turn.
+  const body = bodyOf({}, 'x'.repeat(700));
+  const second = { size: 3, promptTokens: 160, turnTokens: 200 };
+  const prompt = await promptOf({ body, chunks: 330 }, { first: { size: 2 }, second });
+  assert.ok(prompt !== undefined && prompt > 120 && prompt < 200, `${prompt}`);
 });
 
 test('a short prompt costs what its body may hold, though both engines count alike', async () => {
   const bias = Object.fromEntries(Array.from({ length: 300 }, (_none, at) => [at, -1]));
+  const alike = { size: 1, promptTokens: 47 };
   for (const more of [{}, { logit_bias: bias }]) {
-    const one = await harness();
-    const first = await agentOf(one, { size: 1, chunks: 30, next: dies });
     const body = bodyOf(more, 'x'.repeat(40));
-    const { client, result } = ask(one, { includeUsage: true, body });
-    await until(() => first.agent.requests.length === 1);
-    await agentOf(one, { size: 1 });
-    assert.equal((await result).outcome, 'completed');
-    await until(() => one.ports.usageRecords.length === 1);
-    const told = chunksOf(client).at(-1)?.usage?.['prompt_tokens'];
-    assert.deepEqual([told, one.ports.usageRecords[0]?.inputTokens], [10, 10]);
+    assert.equal(await promptOf({ body, chunks: 30 }, { first: alike, second: alike }), 47);
   }
 });

@@ -5,8 +5,9 @@ import type { Dispatch } from './schedulerEvents.ts';
 import type { Claim } from './schedulerState.ts';
 
 /** Serves from now on; nothing of what it holds is spent. */
-export function newClaim(of: Omit<Claim, 'life' | 'spent' | 'phase'>): Claim {
-  return { ...of, life: of.instance.agent.life, spent: 'reserved', phase: 'serving' };
+export function newClaim(of: Omit<Claim, 'life' | 'neverRan' | 'spent' | 'phase'>): Claim {
+  const { life } = of.instance.agent;
+  return { ...of, life, neverRan: false, spent: 'reserved', phase: 'serving' };
 }
 
 /** Whether its slot is free once the request is taken from it: an event says so, or one has. */

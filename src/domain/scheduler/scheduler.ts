@@ -82,8 +82,10 @@ export class Scheduler {
     this.filler.fillAll(this.pools.advance(this.nowMs));
     this.apply(event);
     this.claimReady();
-    while (this.filler.fillIfGone() || this.pools.isWider) {
+    while (this.filler.fillIfGone() || this.pools.isWider || this.queue.isShorter) {
       this.filler.fillAll(this.pools.takeWider());
+      for (const line of this.queue.takeShorter())
+        this.filler.fillAll(this.turns.openToUrgent(line));
       this.claimReady();
     }
     this.armTimer();
@@ -92,11 +94,8 @@ export class Scheduler {
 
   /** Requests that wait and that run. */
   counts(): { waiting: number; waitingBytes: number; running: number } {
-    return {
-      waiting: this.queue.size,
-      waitingBytes: this.queue.bytes,
-      running: this.claims.running,
-    };
+    const { size: waiting, bytes: waitingBytes } = this.queue;
+    return { waiting, waitingBytes, running: this.claims.running };
   }
 
   /** The same for one endpoint. */
@@ -325,9 +324,10 @@ export class Scheduler {
   }
 
   /** R1: the second release of a claim finds nothing. */
-  private release(event: Pick<Extract<SchedulerEvent, { type: 'end' }>, 'claim' | 'usage'>): void {
+  private release(event: Omit<Extract<SchedulerEvent, { type: 'release' }>, 'type'>): void {
     const claim = this.claims.get(event.claim);
     if (claim === undefined) return;
+    claim.neverRan = event.neverRan === true;
     // An order to stop may be the end of its link: what it is stopped for is told after it.
     if (claim.phase !== 'over') return void (claim.phase = 'closed');
     // Tokens of an attempt that failed were never the client's.
@@ -347,7 +347,7 @@ export class Scheduler {
     this.changes.forgetIfIdle(instance.agent, this.nowMs);
   }
 
-  private free(claim: Claim, neverRan = false): void {
+  private free(claim: Claim, neverRan = claim.neverRan): void {
     this.claims.delete(claim);
     this.limits.settle(claim);
     this.queue.noteWanted(claim);
@@ -385,7 +385,6 @@ export class Scheduler {
       }
     }
     this.claimInOrder(opened);
-    for (const one of opened) this.filler.fillAll(this.turns.openToOld(one));
   }
 
   private expire(waiting: WaitingRequest): void {
@@ -411,6 +410,7 @@ export class Scheduler {
       this.queue.remove(waiting);
       this.claim(waiting, choice);
     }
+    for (const one of opened) this.filler.fillAll(this.turns.openToOld(one));
   }
 
   // Claims

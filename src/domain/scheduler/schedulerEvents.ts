@@ -105,6 +105,8 @@ export type SchedulerEvent = { atMs: number } & (
       type: 'release';
       claim: number;
       usage?: Usage | undefined;
+      /** As of `failed`. */
+      neverRan?: boolean;
     }
   | /** The request is not wanted any more. A running one keeps its slot until `end`. */ {
       type: 'hang_up';

@@ -197,6 +197,8 @@ export interface Claim {
   stage: Stage;
   startedAtMs: number;
   placed: Placed;
+  /** It is certain that no engine was given its prompt. */
+  neverRan: boolean;
   /** Null: settled, or the next claim of its request goes on with it (L7). */
   reservation: Reservation | null;
   /**

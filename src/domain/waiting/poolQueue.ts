@@ -29,6 +29,8 @@ export interface ProjectQueue<Item extends Queued> {
   readonly byDeadline: Place<Item>[];
   /** Tokens that may be computed for urgent ones before others have had their part again. */
   credit: number;
+  /** Those who had the turn of one that has waited for long, when that was last looked at. */
+  urgent: readonly Item[];
 }
 
 /** Ageing differs from what it was by so much before all are put in order again. */
@@ -88,7 +90,7 @@ export class PoolQueue<Item extends Queued> {
   insert(item: Item, own: number): Place<Item> {
     const { projectId } = item;
     const known = this.projects.get(projectId);
-    const project = known ?? { projectId, byKey: [], byDeadline: [], credit: 0 };
+    const project = known ?? { projectId, byKey: [], byDeadline: [], credit: 0, urgent: [] };
     if (known === undefined) this.projects.set(projectId, project);
     const place = { item, own, key: this.keyOf(item, own) };
     project.byKey.splice(placeOf(project.byKey, place, byKeyOrder), 0, place);
@@ -97,16 +99,19 @@ export class PoolQueue<Item extends Queued> {
     return place;
   }
 
-  /** Takes a place out. It must be in this queue. */
-  remove(place: Place<Item>): void {
+  /** Takes a place out, which must be in this queue. Gives those among whom it stood. */
+  remove(place: Place<Item>): ProjectQueue<Item> | undefined {
     const { projectId } = place.item;
     const project = this.projects.get(projectId);
-    if (project === undefined) return;
+    if (project === undefined) return undefined;
     const { byKey, byDeadline } = project;
     byKey.splice(placeOf(byKey, place, byKeyOrder), 1);
     byDeadline.splice(placeOf(byDeadline, place, byDeadlineOrder), 1);
     this.count -= 1;
+    // Should it come back, it is asked again.
+    project.urgent = project.urgent.filter((one) => one !== place.item);
     if (byKey.length === 0) this.projects.delete(projectId);
+    return project;
   }
 
   /** Smaller goes first, with this many tokens to be computed for it. */

@@ -79,6 +79,15 @@ export class Turns {
     }
   }
 
+  /** The same for those of a line who have that turn, and had it not when they were last asked. */
+  *openToUrgent(line: ProjectQueue<WaitingRequest>): Generator<EngineInstance> {
+    const { nowMs } = this;
+    const before = line.urgent;
+    const first = line.credit > 0 ? line.byDeadline.slice(0, maxUrgent) : [];
+    line.urgent = first.map(({ item }) => item).filter((item) => isOld(item, nowMs));
+    for (const one of line.urgent) if (!before.includes(one)) yield* this.openToOld(one);
+  }
+
   private isSpared(waiting: WaitingRequest, severity: number | null): boolean {
     return severity !== null && this.failures.others.areKnown(waiting, { severity });
   }

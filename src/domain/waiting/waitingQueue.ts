@@ -33,6 +33,7 @@ import { maxConsidered, patienceMs } from '../scheduler/limits.ts';
 import type { QueueBound, Verdict } from '../scheduler/schedulerEvents.ts';
 import type { Claim, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
 import { scopedPrompt, type Placement } from '../placing/placement.ts';
+import type { ProjectQueue } from './poolQueue.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 import type { TierTable } from '../tiers/tiers.ts';
 import { expectedWaitMs, hasBoundShared, triedKey, type Fleet } from '../scheduler/verdict.ts';
@@ -74,6 +75,8 @@ export class WaitingQueue {
   private readonly perProject = new Map<string, number>();
   private readonly bytesPerProject = new Map<string, number>();
   private readonly perEndpoint = new Map<string, number>();
+  /** Those among whom somebody waits no more. */
+  private readonly shorter = new Set<ProjectQueue<WaitingRequest>>();
   private totalBytes = 0;
   private lastOrder = 0;
   private nowMs = 0;
@@ -216,7 +219,8 @@ export class WaitingQueue {
     if (!this.byId.delete(request.id)) return;
     this.count(request, -1);
     for (const { pool, place } of waiting.places) {
-      pool.waiting.remove(place);
+      const line = pool.waiting.remove(place);
+      if (line !== undefined) this.shorter.add(line);
       this.fleet.pools.dropIfEmpty(pool);
     }
     waiting.places = [];
@@ -232,6 +236,20 @@ export class WaitingQueue {
     addTo(this.perProject, { key: project.id, by });
     addTo(this.bytesPerProject, { key: project.id, by: by * bodyBytes });
     addTo(this.perEndpoint, { key: endpoint.id, by });
+  }
+
+  get isShorter(): boolean {
+    return this.shorter.size > 0;
+  }
+
+  /**
+   * Lines of which somebody has gone: with that one's turn the next ones may have earned theirs, or
+   * they have come to the head of it.
+   */
+  takeShorter(): ProjectQueue<WaitingRequest>[] {
+    const lines = [...this.shorter];
+    this.shorter.clear();
+    return lines;
   }
 
   /**

@@ -44,6 +44,10 @@ export class RouterStream extends MuxStream implements LinkStream {
     return this.body === 'sent';
   }
 
+  get hasBegun(): boolean {
+    return this.answer === 'begun';
+  }
+
   /** Tells why this stream was never opened, unless its opener has given up meanwhile. */
   refuse(code: ResetCode, detail: string): void {
     if (this.phase !== 'unopened') return;
@@ -73,7 +77,7 @@ export class RouterStream extends MuxStream implements LinkStream {
   reset(code: ResetCode, detail = ''): void {
     if (this.phase === 'unopened') {
       this.phase = 'closed';
-      queueMicrotask(() => this.handlers?.onConfirmed?.(undefined));
+      queueMicrotask(() => this.handlers?.onConfirmed?.({}));
     }
     if (this.phase !== 'open') return;
     this.phase = 'resetting';
@@ -103,13 +107,13 @@ export class RouterStream extends MuxStream implements LinkStream {
       return this.owner.violation('END before HEAD');
     }
     const was = this.close();
-    if (was === 'resetting') this.handlers?.onConfirmed?.(end);
+    if (was === 'resetting') this.handlers?.onConfirmed?.({ end });
     else this.handlers?.onEnd(end);
   }
 
   override onReset(code: ResetCode, detail: string): void {
     const was = this.close();
-    if (was === 'resetting') this.handlers?.onConfirmed?.(undefined);
+    if (was === 'resetting') this.handlers?.onConfirmed?.({ code });
     else this.handlers?.onReset(code, detail);
   }
 

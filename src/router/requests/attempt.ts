@@ -17,7 +17,7 @@
  */
 import type { Dispatch } from '../../domain/scheduler/schedulerEvents.ts';
 import type { Tier } from '../../domain/tiers/tiers.ts';
-import type { LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
+import type { Confirmation, LinkStream, ResetCode, StreamHandlers } from '../../protocol/link.ts';
 import type { EndMessage } from '../../protocol/messages/end.ts';
 import type { HeadMessage } from '../../protocol/messages/head.ts';
 import type { OpenMessage } from '../../protocol/messages/open.ts';
@@ -65,8 +65,8 @@ export interface AttemptOwner {
   onAnswered(attempt: Attempt, answered: Answered): void;
   /** The agent or its link failed. The slot is free. */
   onBroken(attempt: Attempt, failure: { code: ResetCode; detail: string }): void;
-  /** The agent's side of an own reset has closed, with its trailers if it sent them. */
-  onSettled(attempt: Attempt, end: EndMessage | undefined): void;
+  /** The agent's side of an own reset has closed. `end`: its trailers, if it sent them. */
+  onSettled(attempt: Attempt, how: { end: EndMessage | undefined; neverRan: boolean }): void;
   /** Nothing more comes of it; called once, after the others. */
   onClosed(attempt: Attempt): void;
 }
@@ -74,12 +74,16 @@ export interface AttemptOwner {
 type Phase = 'asked' | 'streaming' | 'continuing' | 'holding' | 'passing' | 'resetting' | 'closed';
 
 const eventStream = 'text/event-stream';
-/** What agents say before they give a request to an engine, and not after. */
+/**
+ * What agents say before they give a request to an engine, and not after. They are never the first
+ * to say `cancelled`: with it they confirm an order to stop that came before the engine was asked.
+ */
 const turnedAway: ReadonlySet<ResetCode> = new Set([
   'not_granted',
   'unknown_instance',
   'refused',
   'body_too_large',
+  'cancelled',
 ]);
 const doneEvent = Buffer.from('data: [DONE]\n\n');
 
@@ -162,12 +166,12 @@ export class Attempt implements StreamHandlers {
   }
 
   /**
-   * Whether it is certain that no engine was given the prompt, when it broke with such a code: an
-   * agent turned it away, or never had the end of its body.
+   * Whether it is certain that no engine was given the prompt, when the agent ended it with such a
+   * code: it turned the prompt away, or never had the end of its body. Undefined: with none.
    */
-  neverRan(code: ResetCode): boolean {
+  neverRan(code: ResetCode | undefined): boolean {
     if (this.stream?.bodyIsSent === false) return true;
-    return this.head === undefined && turnedAway.has(code);
+    return this.stream?.hasBegun !== true && code !== undefined && turnedAway.has(code);
   }
 
   /** Whether nothing looks at the request's body any more. */
@@ -198,22 +202,22 @@ export class Attempt implements StreamHandlers {
     const { head, answerBytes } = this;
     if (head === undefined) return this.onReset('internal', 'END before HEAD');
     const was = this.close();
-    if (was === 'resetting') this.owner.onSettled(this, end);
+    if (was === 'resetting') this.settled({ end });
     else if (was !== 'closed') this.owner.onAnswered(this, { head, end, answerBytes });
     if (was !== 'closed') this.owner.onClosed(this);
   }
 
   onReset(code: ResetCode, detail: string): void {
     const was = this.close();
-    if (was === 'resetting') this.owner.onSettled(this, undefined);
+    if (was === 'resetting') this.settled({ code });
     else if (was !== 'closed') this.owner.onBroken(this, { code, detail });
     if (was !== 'closed') this.owner.onClosed(this);
   }
 
-  onConfirmed(end: EndMessage | undefined): void {
+  onConfirmed(by: Confirmation): void {
     if (this.phase !== 'resetting') return;
     this.close();
-    this.owner.onSettled(this, end);
+    this.settled(by);
     this.owner.onClosed(this);
   }
 
@@ -284,7 +288,7 @@ export class Attempt implements StreamHandlers {
   /** Called by the sweep. An agent that never confirms a reset does not hold the slot for ever. */
   giveUpUnconfirmed(nowMs: number): void {
     if (this.phase !== 'resetting') return;
-    if (nowMs - this.resetAtMs >= confirmTimeoutMs) this.onConfirmed(undefined);
+    if (nowMs - this.resetAtMs >= confirmTimeoutMs) this.onConfirmed({});
   }
 
   private overdueFirst(sinceMs: number): Overdue | null {
@@ -365,6 +369,10 @@ export class Attempt implements StreamHandlers {
       this.stalledAtMs = this.time.nowMs;
     }
     this.stalledBytes += bytes;
+  }
+
+  private settled({ end, code }: Confirmation): void {
+    this.owner.onSettled(this, { end, neverRan: this.neverRan(code) });
   }
 
   /** R1. Gives what it was until now. */

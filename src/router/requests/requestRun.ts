@@ -226,10 +226,7 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
    */
   private goOn(attempt: Attempt, how: { failed: Failed; nowMs: number; why: string }): boolean {
     const { failed, nowMs, why } = how;
-    const tokensPerChunk = this.tokensPerChunk(attempt);
-    // What an image comes to is not known.
-    const promptEstimate = this.mediaTokens > 0 ? 0 : attempt.dispatch.work.prompt;
-    const step = this.resumable?.next({ tokensPerChunk, promptEstimate }) ?? noStep;
+    const step = this.resumable?.next(this.tokensPerChunk(attempt)) ?? noStep;
     if (step.kind === 'none') return false;
     // Before the scheduler is told: the next one may be dispatched at once.
     this.trail.ended(why, nowMs);
@@ -266,8 +263,12 @@ export class RequestRun extends RequestEnd implements AttemptOwner {
     this.concludeStream(isOurs ? outcome : 'stream_error', finish);
   }
 
-  onSettled(attempt: Attempt, end: EndMessage | undefined): void {
-    this.context.tell({ type: 'release', claim: attempt.claim, usage: this.usageOf(end, attempt) });
+  onSettled(
+    attempt: Attempt,
+    { end, neverRan }: { end: EndMessage | undefined; neverRan: boolean },
+  ): void {
+    const { claim } = attempt;
+    this.context.tell({ type: 'release', claim, usage: this.usageOf(end, attempt), neverRan });
     const { phase } = this;
     if (phase.is === 'settling' && phase.attempt === attempt) {
       this.conclude({ ...phase.ending, end });

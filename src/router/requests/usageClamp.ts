@@ -105,11 +105,9 @@ export function clampUsage(
 }
 
 /** Of an answer that was continued: the prompt once, and all of the answer. */
-function joinUsage(
-  last: ClampedUsage,
-  { sentTokens, promptEstimate: estimate }: Continuation,
-): ClampedUsage {
-  const input = promptTokens(last.input, { sentTokens, estimate });
+function joinUsage(last: ClampedUsage, continuation: Continuation): ClampedUsage {
+  const { sentTokens } = continuation;
+  const input = promptTokens(last.input, continuation);
   const cached = Math.min(input, last.cached);
   return { ...last, input, cached, output: last.output + sentTokens, delivered: sentTokens };
 }

@@ -14,6 +14,7 @@ import { GatheredBytes } from '../../lib/memory/gatheredBytes.ts';
 import { maxKeptBodyBytes, maxKeptBytes, maxKeptBytesInAll, maxResumes } from '../limits.ts';
 import type { InferenceRequest } from '../ports.ts';
 import { readDelivered, type DeliveredText } from './deliveredText.ts';
+import type { PromptPart } from './promptTokens.ts';
 import { resumedBody } from './resumedBody.ts';
 import { ResumedStream, usageChunk, type TokenCounts } from './resumedStream.ts';
 import { Seam, sentText } from './seam.ts';
@@ -31,16 +32,12 @@ export type NextStep =
   | { kind: 'complete'; bytes: Buffer; used: UsedSoFar }
   | Continuation;
 
-export interface Continuation {
+export interface Continuation extends PromptPart {
   kind: 'continue';
   body: Buffer;
   stream: ResumedStream;
   /** What the next agent has to be able to do, beyond what the client asked for. */
   abilities: readonly Ability[];
-  /** Tokens of the answer that the next agent is sent. */
-  sentTokens: number;
-  /** Of the client's prompt, in tokens; 0: nothing is known. */
-  promptEstimate: number;
   /** False: whoever was to continue it has given nothing; it is the same break still. */
   isNewBreak: boolean;
 }
@@ -69,11 +66,6 @@ type Wanted = Pick<InferenceRequest, 'resume' | 'stream' | 'path' | 'abilities'>
 export function mayResume({ resume, stream, path, abilities }: Wanted): boolean {
   const isChat = path === '/v1/chat/completions';
   return resume && stream && isChat && abilities.every((ability) => plain.has(ability));
-}
-
-interface WhatBroke {
-  tokensPerChunk: number;
-  promptEstimate: number;
 }
 
 export class Resumable {
@@ -120,11 +112,8 @@ export class Resumable {
     this.kept.push(events);
   }
 
-  /**
-   * The stream broke. `tokensPerChunk`: of the agent that wrote it last. `promptEstimate`: of the
-   * client's prompt, in tokens; 0: nothing is known.
-   */
-  next({ tokensPerChunk, promptEstimate }: WhatBroke): NextStep {
+  /** The stream broke. `tokensPerChunk`: of the agent that wrote it last. */
+  next(tokensPerChunk: number): NextStep {
     const { body } = this;
     if (body === undefined) return { kind: 'none', why: 'not_kept' };
     const delivered = readDelivered(this.kept.view());
@@ -132,7 +121,7 @@ export class Resumable {
     this.spans.push({ upTo: delivered.tokenEnds.length, tokensPerChunk });
     if (delivered.finishReason !== null) return this.complete(delivered, Buffer.alloc(0));
     if (this.isNewBreak && this.resumed === maxResumes) return { kind: 'none', why: 'too_often' };
-    return this.continuation(body, { delivered, promptEstimate });
+    return this.continuation(body, delivered);
   }
 
   /** Nothing of it is needed any more. Idempotent. */
@@ -143,10 +132,7 @@ export class Resumable {
     this.kept.take();
   }
 
-  private continuation(
-    body: Buffer,
-    { delivered, promptEstimate }: { delivered: DeliveredText; promptEstimate: number },
-  ): NextStep {
+  private continuation(body: Buffer, delivered: DeliveredText): NextStep {
     const { frame, text, tokenEnds } = delivered;
     const { includeUsage } = this;
     const sent = sentText(text);
@@ -162,18 +148,17 @@ export class Resumable {
     const { isNewBreak } = this;
     this.brokenAtBytes = this.kept.length;
     if (isNewBreak) this.resumed += 1;
+    const part = { sentTokens, promptShare: resumed.promptShare };
     const stream = new ResumedStream({
       frame,
       seam: new Seam({ delivered: text, stops: resumed.stops }),
       resumed: this.resumed,
-      sentTokens,
-      promptEstimate,
+      ...part,
       isAnew: tokens === 0,
       includeUsage,
     });
     const abilities: Ability[] = sent === '' ? [] : ['continue'];
-    const counts = { sentTokens, promptEstimate };
-    return { kind: 'continue', body: resumed.body, stream, abilities, ...counts, isNewBreak };
+    return { kind: 'continue', body: resumed.body, stream, abilities, ...part, isNewBreak };
   }
 
   private complete({ frame, tokenEnds, usage }: DeliveredText, bytes: Buffer): NextStep {

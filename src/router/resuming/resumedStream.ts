@@ -10,19 +10,15 @@
  */
 import { parseSseEvent, SseSplitter } from '../../lib/text/sse.ts';
 import { maxHeldEventBytes } from '../limits.ts';
-import { promptTokens } from './promptTokens.ts';
+import { promptTokens, type PromptPart } from './promptTokens.ts';
 import type { Seam } from './seam.ts';
 
-export interface ResumedStreamOptions {
+export interface ResumedStreamOptions extends PromptPart {
   /** `id`, `created`, `model` and whatever else the first chunk had. */
   frame: Record<string, unknown>;
   seam: Seam;
   /** How often the answer was resumed, this time included. */
   resumed: number;
-  /** Tokens of the answer that the engine was sent: it counts them as its prompt's. */
-  sentTokens: number;
-  /** Of the prompt, in tokens; 0: nothing is known. */
-  promptEstimate: number;
   /** The client has had nothing of an answer: whatever comes is new to it. */
   isAnew: boolean;
   includeUsage: boolean;
@@ -144,13 +140,10 @@ export function usageChunk(
 }
 
 /** The prompt once, and the whole answer. */
-function joinedUsage(
-  counted: Fields,
-  { sentTokens, promptEstimate: estimate }: ResumedStreamOptions,
-): Fields {
+function joinedUsage(counted: Fields, part: PromptPart): Fields {
   const { prompt_tokens: prompt, completion_tokens: completion } = counted;
-  const input = promptTokens(Number(prompt), { sentTokens, estimate });
-  const output = Number(completion) + sentTokens;
+  const input = promptTokens(Number(prompt), part);
+  const output = Number(completion) + part.sentTokens;
   const details = (counted['prompt_tokens_details'] ?? {}) as Fields;
   const cached = Math.min(input, Number(details['cached_tokens'] ?? 0));
   return {

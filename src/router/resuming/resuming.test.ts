@@ -119,7 +119,7 @@ function run(request: Buffer, cuts: readonly number[], how: { size: number; chun
   resumable.keep(Buffer.from(client));
   const steps: NextStep[] = [];
   for (const cut of [...cuts.slice(1), Infinity]) {
-    const step = resumable.next({ tokensPerChunk: 1, promptEstimate: 0 });
+    const step = resumable.next(1);
     steps.push(step);
     if (step.kind === 'none') break;
     if (step.kind === 'complete') {
@@ -301,7 +301,7 @@ test('a character of several tokens counts as one, or one that never came counts
   const resumable = new Resumable({ includeUsage: false, inAll: { bytes: 0 } });
   resumable.begin(body);
   resumable.keep(kept);
-  const step = resumable.next({ tokensPerChunk: 1, promptEstimate: 0 });
+  const step = resumable.next(1);
   assert.ok(step.kind === 'continue');
   assert.equal((JSON.parse(step.body.toString()) as { max_tokens: number }).max_tokens, 6);
 });
@@ -311,7 +311,7 @@ test('tokens of the second agent are not counted when it breaks, too', () => {
   const none = event({ content: '' });
   const parrot = none + none + event({ content: '🦜' });
   const step = (resumable: Resumable) => {
-    const next = resumable.next({ tokensPerChunk: 1, promptEstimate: 0 });
+    const next = resumable.next(1);
     assert.ok(next.kind === 'continue');
     return next;
   };
@@ -348,7 +348,7 @@ test('an answer that begins anew is without its reasoning', () => {
     const resumable = new Resumable({ includeUsage: false, inAll: { bytes: 0 } });
     resumable.begin(requestOf('x'));
     resumable.keep(Buffer.from(delivered));
-    const step = resumable.next({ tokensPerChunk: 1, promptEstimate: 0 });
+    const step = resumable.next(1);
     assert.ok(step.kind === 'continue');
     const events = [role, event({ reasoning_content: 'hmm' }), event({ content: ' So' })].join('');
     return step.stream.push(Buffer.from(events)).toString();
@@ -377,7 +377,7 @@ test('what is kept grows without a bound, or is never given back', () => {
   assert.equal(resumable.begin(requestOf('x')), true);
   for (let n = 0; n < 100; n += 1) resumable.keep(Buffer.from(event({ content: 'x'.repeat(2e4) })));
   assert.equal(resumable.isLost, true);
-  assert.deepEqual(resumable.next({ tokensPerChunk: 1, promptEstimate: 0 }), {
+  assert.deepEqual(resumable.next(1), {
     kind: 'none',
     why: 'not_kept',
   });

@@ -13,6 +13,8 @@ export interface ContinuingOptions {
   next?: Script;
   /** It guesses several tokens ahead, and writes them at once. */
   tokensPerChunk?: number;
+  /** What it counts of the prompt without an open turn; by default ten. */
+  promptTokens?: number;
   /** What it counts of an open turn; by default as many tokens as it has chunks of that text. */
   turnTokens?: number;
   /** It shows the beginning of a stop string before it knows; by default it does not. */
@@ -45,7 +47,7 @@ function openTurnLength({ messages, continue_final_message: open }: Body): numbe
   return open === true ? (messages.at(-1)?.content.length ?? 0) : 0;
 }
 
-/** Continues, or begins. Its prompts have ten tokens, and those of the open turn. */
+/** Continues, or begins. It counts the prompt, and an open turn. */
 export function continues(options: ContinuingOptions = {}): Script {
   const { size = 3, chunks = Infinity, next, showsStops = false, tokensPerChunk = 1 } = options;
   return (request, agent) => {
@@ -66,7 +68,8 @@ export function continues(options: ContinuingOptions = {}): Script {
     const output = written * tokensPerChunk;
     write(request, {}, isWhole ? 'stop' : 'length');
     const turn = options.turnTokens ?? Math.ceil(openTurnLength(body) / size) * tokensPerChunk;
-    const input = 10 + (body.continue_final_message === true ? turn : 0);
+    const { promptTokens = 10 } = options;
+    const input = promptTokens + (body.continue_final_message === true ? turn : 0);
     if (request.message.includeUsage) writeUsage(request, { input, output });
     request.done();
     request.finish({ usage: { input, cached: 0, output }, written });

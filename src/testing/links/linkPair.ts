@@ -13,6 +13,7 @@ import type { LinkLimits } from '../../protocol/limits.ts';
 import type {
   AgentPeer,
   ClosedBy,
+  Confirmation,
   LinkCloseReason,
   LinkStream,
   ResetCode,
@@ -106,7 +107,7 @@ export class Answer implements StreamHandlers {
     this.resets.push({ code, detail });
   }
 
-  onConfirmed(end: EndMessage | undefined): void {
+  onConfirmed({ end }: Confirmation): void {
     this.confirmed.push(end);
   }
 
