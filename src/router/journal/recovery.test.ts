@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
 import { JournalRig as Rig, record } from '../../testing/router/journalRig.ts';
-import { MemoryJournal, settle } from '../../testing/router/routerHarness.ts';
+import { MemoryJournal } from '../../testing/router/memoryJournal.ts';
+import { settle } from '../../testing/router/routerHarness.ts';
 import { beginLine, endLine, refusedLine } from './journalLines.ts';
 
 test('a record that the store cannot take holds up all others, across restarts', async () => {

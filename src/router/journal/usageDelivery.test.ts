@@ -3,7 +3,7 @@ import test from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
-import { MemoryJournal } from '../../testing/router/routerHarness.ts';
+import { MemoryJournal } from '../../testing/router/memoryJournal.ts';
 import type { UsageRecord } from '../ports.ts';
 import { RefusedRecords } from './refusedRecords.ts';
 import { UnreadableLines } from './unreadableLines.ts';

@@ -9,7 +9,8 @@ import type { JournalFile, JournalFiles } from '../../router/journal/journalFile
 import type { RouterPorts } from '../../router/ports.ts';
 import { createRouter, type Router, type RouterConfig } from '../../router/router.ts';
 import { MemoryReceipts } from '../router/memoryReceipts.ts';
-import { MemoryJournal, type MemoryPorts } from '../router/routerHarness.ts';
+import { MemoryJournal } from '../router/memoryJournal.ts';
+import type { MemoryPorts } from '../router/routerHarness.ts';
 import { ProcessClock } from './processClock.ts';
 
 /** What stands between the router and its durable state: time, and faults. */
