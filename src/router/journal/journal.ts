@@ -4,18 +4,19 @@
  *
  * Parts: `journalWriter` (lines to segments), `usageDelivery` (records to the store),
  * `refusedRecords` (what the store refuses), `segmentLedger` (which segments are still needed),
- * `journalLines`, `unreadableLines`, `journalFiles`.
+ * `journalLines`, `unreadableLines`, `journalReader`, `journalFiles`.
  *
  * Invariants
  * G1 Every answer whose last byte was received has its `end` line written (unless the disk fails),
  *    and so exactly one usage record.
  * G2 Every other begun request has exactly one record `interrupted` after a restart: once all
- *    files could be read that the restart found.
+ *    files that the restart found could be read, or were set aside.
  * G3 A record is in memory, in a segment or among the refused ones until the store has it; a file
  *    goes only after that.
  * G4 Nothing here is awaited before the first byte of an answer (R4).
  * G5 Whatever was away, a disk, a folder or the store: when it is back, so is the journal. A
- *    segment that was removed is given up, one that cannot be read is tried again.
+ *    segment that was removed is given up, one that cannot be read is tried again for an hour, and
+ *    then set aside for people.
  * G6 A record that the store refuses, and a line that cannot be read, hold nobody up, neither in
  *    the delivery nor by the room that they take; each is counted, told and kept. But where the
  *    disk takes none of them, memory has room for 10,000: with more, all wait for disk or store.
@@ -28,6 +29,7 @@ import { maxJournalBytes, segmentReadFirstMs, segmentReadLongestMs } from '../li
 import type { UsageRecord, UsageSink } from '../ports.ts';
 import type { JournalFiles } from './journalFiles.ts';
 import { beginLine, endLine, readLines, type JournalLines } from './journalLines.ts';
+import { JournalReader } from './journalReader.ts';
 import { JournalWriter } from './journalWriter.ts';
 import { OpenRequests } from './openRequests.ts';
 import { isRefusedFile, RefusedRecords } from './refusedRecords.ts';
@@ -47,6 +49,8 @@ export interface JournalFigures {
   refusedEver: number;
   givenUp: number;
   unreadable: number;
+  /** Files that could not be read, since the start. */
+  setAside: number;
   /** In seconds. */
   writes: Histogram;
 }
@@ -59,6 +63,7 @@ export class Journal {
   private readonly writer: JournalWriter;
   private readonly delivery: UsageDelivery;
   private readonly unreadable: UnreadableLines;
+  private readonly reader: JournalReader;
   private readonly refused: RefusedRecords;
   /** Noted by an earlier process: its segments may hold them, too. */
   private readonly refusedBefore = new Set<string>();
@@ -85,8 +90,10 @@ export class Journal {
       },
     });
     this.unreadable = new UnreadableLines(options);
+    this.reader = new JournalReader(options);
     this.refused = new RefusedRecords({
       ...options,
+      reader: this.reader,
       unreadable: this.unreadable,
       onRead: (name, requestIds) => this.onRefusedRead(name, requestIds),
     });
@@ -146,6 +153,7 @@ export class Journal {
       refusedEver,
       givenUp,
       unreadable: this.unreadable.count,
+      setAside: this.reader.setAside,
       writes,
     };
   }
@@ -273,19 +281,16 @@ export class Journal {
 
   /** Undefined when it cannot be read now; one that is gone has no lines. */
   private async readSegment(segment: Segment): Promise<JournalLines | undefined> {
-    const { name } = segment;
-    let bytes: Buffer | undefined;
-    try {
-      bytes = await this.files.read(name);
-    } catch (error) {
-      this.log.error({ err: error, segment: name }, 'a segment of the journal cannot be read');
+    const { name, bytes, unsettled, replayed } = segment;
+    // Of one that an earlier process wrote nobody knows what is in it.
+    const holds = replayed ? { bytes } : { bytes, requests: unsettled.size };
+    const read = await this.reader.read(name, holds);
+    if (read.kind === 'failed') {
       this.putOff(segment);
       return undefined;
     }
     segment.readFailures = 0;
-    if (bytes !== undefined) return readLines(bytes);
-    const lost = segment.unsettled.size;
-    this.log.error({ segment: name, requests: lost }, 'a segment of the journal was removed');
+    if (read.kind === 'read') return readLines(read.bytes);
     this.ledger.lose(segment);
     return { lines: [], unreadable: [] };
   }

@@ -6,6 +6,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { silentLogger, type Logger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
+import { FakeClock } from '../../testing/fakeClock.ts';
 import { hearing, JournalRig, record } from '../../testing/router/journalRig.ts';
 import { MemoryJournal } from '../../testing/router/memoryJournal.ts';
 import { MemoryPorts, settle } from '../../testing/router/routerHarness.ts';
@@ -13,6 +14,7 @@ import { maxRefusedBytes } from '../limits.ts';
 import type { UsageRecord } from '../ports.ts';
 import { diskJournalFiles } from './journalFiles.ts';
 import { refusedLine } from './journalLines.ts';
+import { JournalReader } from './journalReader.ts';
 import { RefusedRecords } from './refusedRecords.ts';
 import { UnreadableLines } from './unreadableLines.ts';
 
@@ -249,9 +251,11 @@ test('on a real disk: what is refused is lost, or kept for ever', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'xim-refused-'));
   try {
     const files = diskJournalFiles(folder);
-    const unreadable = new UnreadableLines({ files, log: silentLogger });
+    const options = { files, clock: new FakeClock(), log: silentLogger };
+    const unreadable = new UnreadableLines(options);
+    const reader = new JournalReader(options);
     const make = (seed: number): RefusedRecords =>
-      new RefusedRecords({ files, unreadable, log: silentLogger, random: seededRandom(seed) });
+      new RefusedRecords({ ...options, unreadable, reader, random: seededRandom(seed) });
     const kept = make(1);
     await kept.note(['a', 'b'].map((id) => ({ record: record(id), reason: 'why' })));
     await kept.note([{ record: record('c'), reason: 'why' }]);

@@ -15,6 +15,7 @@ import { maxRefusedBytes, refusedFileBytes } from '../limits.ts';
 import type { UsageRecord } from '../ports.ts';
 import type { JournalFiles } from './journalFiles.ts';
 import { readLines, refusedLine, type JournalLine, type Refusal } from './journalLines.ts';
+import type { JournalReader } from './journalReader.ts';
 import type { UnreadableLines } from './unreadableLines.ts';
 
 /** A record, and why the store does not take it. */
@@ -47,6 +48,7 @@ export class RefusedRecords {
   private readonly files: JournalFiles;
   private readonly log: Logger;
   private readonly unreadable: UnreadableLines;
+  private readonly reader: JournalReader;
   private readonly process: string;
   private readonly onRead: (name: string, requestIds: readonly string[]) => void;
   private kept: RefusedFile[] = [];
@@ -63,12 +65,14 @@ export class RefusedRecords {
     random: Random;
     log: Logger;
     unreadable: UnreadableLines;
-    /** What stands in a file; nothing in one that was removed. */
+    reader: JournalReader;
+    /** What stands in a file; nothing in one that is gone. */
     onRead?: (name: string, requestIds: readonly string[]) => void;
   }) {
     this.files = options.files;
     this.log = options.log;
     this.unreadable = options.unreadable;
+    this.reader = options.reader;
     this.onRead = options.onRead ?? (() => {});
     this.process = options.random.bytes(8).toString('hex');
   }
@@ -201,16 +205,12 @@ export class RefusedRecords {
 
   /** Undefined when it cannot be read now, or is gone. */
   private async read(file: RefusedFile): Promise<Buffer | undefined> {
-    const { name } = file;
-    try {
-      const content = await this.files.read(name);
-      if (content !== undefined) return content;
-      this.log.error({ file: name, records: file.records }, 'refused records were removed');
-      this.kept = this.kept.filter((one) => one !== file);
-      this.onRead(name, []);
-    } catch (error) {
-      this.log.error({ err: error, file: name }, 'refused records cannot be read');
-    }
+    const { name, bytes, records } = file;
+    const read = await this.reader.read(name, { bytes, records });
+    if (read.kind === 'read') return read.bytes;
+    if (read.kind === 'failed') return undefined;
+    this.kept = this.kept.filter((one) => one !== file);
+    this.onRead(name, []);
     return undefined;
   }
 

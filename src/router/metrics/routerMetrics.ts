@@ -136,6 +136,10 @@ export const routerMetricTable = defineMetrics({
     kind: 'counter',
     help: 'Lines of the journal that could not be read.',
   },
+  xim_journal_set_aside_files_total: {
+    kind: 'counter',
+    help: 'Files of the journal that could not be read for an hour and were set aside.',
+  },
   xim_journal_write_seconds: { kind: 'histogram', help: 'Times of writes to the journal.' },
 });
 
@@ -196,6 +200,7 @@ export function routerMetrics(measured: RouterMeasured): string {
     xim_journal_refused_records_total: journal.refusedEver,
     xim_journal_given_up_records_total: journal.givenUp,
     xim_journal_unreadable_lines_total: journal.unreadable,
+    xim_journal_set_aside_files_total: journal.setAside,
     xim_journal_write_seconds: journal.writes,
   });
 }

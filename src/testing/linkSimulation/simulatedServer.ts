@@ -153,6 +153,7 @@ export class SimulatedServer {
       read: (name) => files.read(name),
       create: (name) => slowly(async () => slow(await files.create(name))),
       remove: (name) => slowly(() => files.remove(name)),
+      rename: (name, to) => slowly(() => files.rename(name, to)),
       extend: (name, bytes) => slowly(() => files.extend(name, bytes)),
       replace: (name, bytes) => slowly(() => files.replace(name, bytes)),
     };
