@@ -58,6 +58,7 @@ function steadyLoad(
     random,
     log,
     onDelivered: () => {},
+    onHeld: () => {},
     readBack: () => {
       if (isUnreadable) return Promise.resolve({ kind: 'unreadable' });
       const records = journal.map(recordOf);
