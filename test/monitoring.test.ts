@@ -87,9 +87,11 @@ test('a metric of the product that no panel shows, without a reason', () => {
     'xim_journal_pending_bytes',
     // An alert, and what its log lines say.
     'xim_journal_refused_waiting_records',
+    'xim_journal_refused_unkept_records',
     'xim_journal_refused_records_total',
     'xim_journal_given_up_records_total',
     'xim_journal_unreadable_lines_total',
+    'xim_journal_set_aside_files_total',
     'xim_http_requests_running',
     'xim_http_refusals_total',
     'xim_store_method_calls_total',

@@ -169,6 +169,9 @@ export const journalRetryLongestMs = 10_000;
 /** The same of a segment that cannot be read: those behind it do not wait for it. */
 export const segmentReadFirstMs = 500;
 export const segmentReadLongestMs = 60_000;
+/** A file that could not be read for so long, and more often than that, is set aside. */
+export const unreadableForMs = 3_600_000;
+export const unreadableTries = 10;
 /** Records that one delivery carries, and that wait for one in memory. */
 export const usageBatch = 500;
 /**

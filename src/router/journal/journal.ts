@@ -4,21 +4,22 @@
  *
  * Parts: `journalWriter` (lines to segments), `usageDelivery` (records to the store),
  * `refusedRecords` (what the store refuses), `segmentLedger` (which segments are still needed),
- * `journalLines`, `unreadableLines`, `journalFiles`.
+ * `journalLines`, `unreadableLines`, `journalReader`, `journalFiles`.
  *
  * Invariants
  * G1 Every answer whose last byte was received has its `end` line written (unless the disk fails),
  *    and so exactly one usage record.
  * G2 Every other begun request has exactly one record `interrupted` after a restart: once all
- *    files could be read that the restart found.
+ *    files that the restart found could be read, or were set aside.
  * G3 A record is in memory, in a segment or among the refused ones until the store has it; a file
  *    goes only after that.
  * G4 Nothing here is awaited before the first byte of an answer (R4).
  * G5 Whatever was away, a disk, a folder or the store: when it is back, so is the journal. A
- *    segment that was removed is given up, one that cannot be read is tried again.
+ *    segment that was removed is given up, one that cannot be read is tried again for an hour, and
+ *    then set aside for people.
  * G6 A record that the store refuses, and a line that cannot be read, hold nobody up, neither in
  *    the delivery nor by the room that they take; each is counted, told and kept. But where the
- *    disk takes none of them, memory has room for 10,000: with more, all wait for disk or store.
+ *    disk takes none of them, memory has room for 10,000: what more is refused is given up (E2).
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -28,6 +29,7 @@ import { maxJournalBytes, segmentReadFirstMs, segmentReadLongestMs } from '../li
 import type { UsageRecord, UsageSink } from '../ports.ts';
 import type { JournalFiles } from './journalFiles.ts';
 import { beginLine, endLine, readLines, type JournalLines } from './journalLines.ts';
+import { JournalReader } from './journalReader.ts';
 import { JournalWriter } from './journalWriter.ts';
 import { OpenRequests } from './openRequests.ts';
 import { isRefusedFile, RefusedRecords } from './refusedRecords.ts';
@@ -43,10 +45,14 @@ export interface JournalFigures {
   undelivered: number;
   /** That the store refused and that wait for it on disk. */
   refused: number;
+  /** Of the undelivered ones: that the store refused and the disk does not take. */
+  unkept: number;
   /** Since the start: refused for the first time, lost for want of room, and lines. */
   refusedEver: number;
   givenUp: number;
   unreadable: number;
+  /** Files that could not be read, since the start. */
+  setAside: number;
   /** In seconds. */
   writes: Histogram;
 }
@@ -59,6 +65,7 @@ export class Journal {
   private readonly writer: JournalWriter;
   private readonly delivery: UsageDelivery;
   private readonly unreadable: UnreadableLines;
+  private readonly reader: JournalReader;
   private readonly refused: RefusedRecords;
   /** Noted by an earlier process: its segments may hold them, too. */
   private readonly refusedBefore = new Set<string>();
@@ -85,8 +92,10 @@ export class Journal {
       },
     });
     this.unreadable = new UnreadableLines(options);
+    this.reader = new JournalReader(options);
     this.refused = new RefusedRecords({
       ...options,
+      reader: this.reader,
       unreadable: this.unreadable,
       onRead: (name, requestIds) => this.onRefusedRead(name, requestIds),
     });
@@ -94,6 +103,7 @@ export class Journal {
       ...options,
       refused: this.refused,
       onDelivered: (batch) => this.settle(batch),
+      onHeld: ({ requestId }) => this.giveUpLines([requestId]),
       readBack: () => this.readBack(),
       hasMore: () => this.hasSpilled,
     });
@@ -136,16 +146,18 @@ export class Journal {
 
   figures(): JournalFigures {
     const { bytesPending: pendingBytes, writes } = this.writer;
-    const { undelivered, refusedEver, givenUp } = this.delivery;
+    const { undelivered, unkept, refusedEver, givenUp } = this.delivery;
     return {
       state: this.state(),
       bytes: this.ledger.bytes + this.refused.bytes,
       pendingBytes,
       undelivered,
       refused: this.refused.records,
+      unkept,
       refusedEver,
       givenUp,
       unreadable: this.unreadable.count,
+      setAside: this.reader.setAside,
       writes,
     };
   }
@@ -175,6 +187,8 @@ export class Journal {
   async stop(): Promise<void> {
     await this.writer.flushed();
     await this.delivery.stop();
+    // No segment holds them either.
+    if (this.writer.stuck) this.delivery.giveUpRefused();
     await this.writer.stop();
     this.removeSoon();
     await this.removing;
@@ -182,8 +196,13 @@ export class Journal {
 
   private settle(batch: readonly UsageRecord[]): void {
     for (const record of batch) this.ledger.settle(record.requestId);
-    if (this.writer.stuck) this.writer.giveUp(new Set(batch.map(({ requestId }) => requestId)));
+    this.giveUpLines(batch.map(({ requestId }) => requestId));
     this.removeSoon();
+  }
+
+  /** Lines that no disk takes and nobody needs make room for others. */
+  private giveUpLines(requestIds: readonly string[]): void {
+    if (this.writer.stuck) this.writer.giveUp(new Set(requestIds));
   }
 
   /** A segment that cannot be removed is delivered once more after a restart. */
@@ -217,6 +236,7 @@ export class Journal {
       if (read === undefined) continue;
       await this.unreadable.keep(segment.name, read.unreadable);
       segment.spilled = false;
+      if (this.open.isUnread(segment.name)) this.beginLate(segment, read);
       const records = this.recordsOf(segment, read);
       for (const { requestId } of records) {
         this.ledger.expect(requestId);
@@ -224,18 +244,19 @@ export class Journal {
         this.open.ended(requestId);
       }
       this.open.wasRead(segment.name);
-      this.endCutOff();
       if (records.length > 0) return { kind: 'records', records };
     }
     await this.removeNeedless();
     if (this.ledger.spilled() !== undefined) return { kind: 'unreadable' };
     this.refusedBefore.clear();
+    this.endCutOff();
     return { kind: 'records', records: [] };
   }
 
-  private recordsOf({ replayed }: Segment, { lines }: JournalLines): UsageRecord[] {
+  private recordsOf({ replayed, unsettled }: Segment, { lines }: JournalLines): UsageRecord[] {
     const ended = lines.flatMap((line) => (line.kind === 'end' ? [line.record] : []));
-    if (!replayed) return ended;
+    // Memory had room for some: what became of those is known.
+    if (!replayed) return ended.filter((one) => unsettled.has(one.requestId));
     return ended
       .filter((one) => !this.refusedBefore.has(one.requestId))
       .map((one) => ({ ...one, replayed }));
@@ -251,6 +272,16 @@ export class Journal {
     }
   }
 
+  /** G2: of a file that the replay could not read. Their ends may have come from another one. */
+  private beginLate(segment: Segment, { lines }: JournalLines): void {
+    for (const { kind, record } of lines) {
+      if (kind === 'end' || this.refusedBefore.has(record.requestId)) continue;
+      this.open.began(record, segment);
+      this.ledger.expect(record.requestId);
+      this.ledger.touch(record.requestId, segment);
+    }
+  }
+
   /** G2 */
   private endCutOff(): void {
     const cutOff = this.open.takeCutOff();
@@ -262,7 +293,8 @@ export class Journal {
   private onRefusedRead(name: string, requestIds: readonly string[]): void {
     for (const one of requestIds) if (this.open.ended(one)) this.ledger.settle(one);
     this.open.wasRead(name);
-    this.endCutOff();
+    // What is still to be read back may hold the end of what began in a file that was read late.
+    if (this.ledger.spilled() === undefined) this.endCutOff();
   }
 
   private putOff(segment: Segment): void {
@@ -273,19 +305,16 @@ export class Journal {
 
   /** Undefined when it cannot be read now; one that is gone has no lines. */
   private async readSegment(segment: Segment): Promise<JournalLines | undefined> {
-    const { name } = segment;
-    let bytes: Buffer | undefined;
-    try {
-      bytes = await this.files.read(name);
-    } catch (error) {
-      this.log.error({ err: error, segment: name }, 'a segment of the journal cannot be read');
+    const { name, bytes, unsettled, replayed } = segment;
+    // Of one that an earlier process wrote nobody knows what is in it.
+    const holds = replayed ? { bytes } : { bytes, requests: unsettled.size };
+    const read = await this.reader.read(name, holds);
+    if (read.kind === 'failed') {
       this.putOff(segment);
       return undefined;
     }
     segment.readFailures = 0;
-    if (bytes !== undefined) return readLines(bytes);
-    const lost = segment.unsettled.size;
-    this.log.error({ segment: name, requests: lost }, 'a segment of the journal was removed');
+    if (read.kind === 'read') return readLines(read.bytes);
     this.ledger.lose(segment);
     return { lines: [], unreadable: [] };
   }

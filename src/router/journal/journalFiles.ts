@@ -28,13 +28,14 @@ export interface JournalFile {
 export interface JournalFiles {
   /** Makes the folder (mode 0700) where it is not there. */
   prepare(): Promise<void>;
-  /** Names of the segments with their sizes, oldest first. */
+  /** Names of the segments, oldest first, with their sizes: 0 where the disk does not tell. */
   list(): Promise<{ name: string; bytes: number }[]>;
   /** Undefined when it is not there any more. Rejects when it cannot be read (now). */
   read(name: string): Promise<Buffer | undefined>;
   /** Creates a segment (mode 0600). Rejects when it exists. */
   create(name: string): Promise<JournalFile>;
   remove(name: string): Promise<void>;
+  rename(name: string, to: string): Promise<void>;
   /**
    * Writes at the end of a file, which is made where it is not there, and syncs it. When it rejects
    * with the system's error, part may have been written.
@@ -68,9 +69,13 @@ export function diskJournalFiles(folder: string): JournalFiles {
     },
     async list() {
       const names = (await fs.readdir(folder)).filter((name) => name.endsWith(suffix)).toSorted();
-      return Promise.all(
-        names.map(async (name) => ({ name, bytes: (await fs.stat(at(name))).size })),
-      );
+      const sizeOf = (name: string): Promise<number> =>
+        // Whoever reads it finds out, and does not end for it.
+        fs.stat(at(name)).then(
+          ({ size }) => size,
+          () => 0,
+        );
+      return Promise.all(names.map(async (name) => ({ name, bytes: await sizeOf(name) })));
     },
     read: (name) =>
       fs.readFile(at(name)).catch((error: NodeJS.ErrnoException) => {
@@ -79,6 +84,7 @@ export function diskJournalFiles(folder: string): JournalFiles {
       }),
     create: async (name) => diskFile(await fs.open(at(name), 'ax', 0o600)),
     remove: (name) => fs.unlink(at(name)),
+    rename: (name, to) => fs.rename(at(name), at(to)),
     extend: (name, bytes) => writeTo(at(name), 'a', bytes),
     async replace(name, bytes) {
       // One name for all, so that kills leave no more than one such file.

@@ -4,38 +4,25 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { silentLogger, type LogFields, type Logger } from '../../lib/log.ts';
+import { silentLogger, type Logger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
-import { JournalRig, record } from '../../testing/router/journalRig.ts';
-import { MemoryJournal, MemoryPorts, settle } from '../../testing/router/routerHarness.ts';
+import { FakeClock } from '../../testing/fakeClock.ts';
+import { hearing, JournalRig, record } from '../../testing/router/journalRig.ts';
+import { MemoryJournal } from '../../testing/router/memoryJournal.ts';
+import { MemoryPorts, settle } from '../../testing/router/routerHarness.ts';
 import { maxRefusedBytes } from '../limits.ts';
 import type { UsageRecord } from '../ports.ts';
 import { diskJournalFiles } from './journalFiles.ts';
 import { refusedLine } from './journalLines.ts';
+import { JournalReader } from './journalReader.ts';
 import { RefusedRecords } from './refusedRecords.ts';
 import { UnreadableLines } from './unreadableLines.ts';
 
 const minuteMs = 60_000;
 
-/** Remembers what was said, beside `debug`. */
-function hearing(): { log: Logger; lines: { fields: LogFields; message: string }[] } {
-  const lines: { fields: LogFields; message: string }[] = [];
-  const hear = (fields: LogFields, message: string): void => void lines.push({ fields, message });
-  return { log: { ...silentLogger, info: hear, warn: hear, error: hear }, lines };
-}
-
-/** Of so many requests of the rig, from the next one on, the store takes no record. */
-async function refuse(rig: JournalRig, count: number): Promise<void> {
-  for (let n = 0; n < count; n += 1) rig.ports.unfit.add(`r${rig.sent + n}`);
-  for (let left = count; left > 0; left -= 500) {
-    await rig.serve(Math.min(500, left));
-    await rig.live(300);
-  }
-}
-
 test('many records that the store refuses stop the delivery of all behind them', async () => {
   const rig = await JournalRig.start();
-  await refuse(rig, 11_000);
+  await rig.refuse(11_000);
   await rig.serve(100);
   await rig.live(minuteMs);
   assert.equal(rig.recorded, 100);
@@ -51,7 +38,7 @@ test('what stands between refused records comes in one at a time', async () => {
 
 test('what the store takes again comes to it hours later', async () => {
   const rig = await JournalRig.start();
-  await refuse(rig, 10_000);
+  await rig.refuse(10_000);
   await rig.live(10 * minuteMs);
   rig.ports.unfit.clear();
   await rig.live(6 * minuteMs);
@@ -62,7 +49,7 @@ test('what the store takes again comes to it hours later', async () => {
 
 test('a record that is refused for long is given up', async () => {
   const rig = await JournalRig.start();
-  await refuse(rig, 1);
+  await rig.refuse(1);
   for (let minute = 0; minute < 120; minute += 1) {
     await rig.serve(1, { endpointSlug: 'x'.repeat(500_000) });
     await rig.pass(minuteMs);
@@ -77,7 +64,7 @@ test('each refused record holds sixteen megabytes of the disk', async () => {
   const rig = await JournalRig.start();
   const endpointSlug = 'x'.repeat(100_000);
   for (let segment = 0; segment < 10; segment += 1) {
-    await refuse(rig, 1);
+    await rig.refuse(1);
     await rig.serve(170, { endpointSlug });
     await rig.live(1000);
   }
@@ -89,7 +76,7 @@ test('each refused record holds sixteen megabytes of the disk', async () => {
 test('a log line for each try of each refused record', async () => {
   const { log, lines } = hearing();
   const rig = await JournalRig.start(log);
-  await refuse(rig, 1000);
+  await rig.refuse(1000);
   for (let minute = 0; minute < 30; minute += 1) await rig.live(minuteMs);
   const next = await rig.restart(log);
   await next.live(10 * minuteMs);
@@ -130,7 +117,7 @@ test('a line of the journal that cannot be read is lost without a word', async (
 
 test('a killed process loses refused records, or doubles them', async () => {
   let rig = await JournalRig.start();
-  await refuse(rig, 700);
+  await rig.refuse(700);
   await rig.serve(50);
   for (let kills = 0; kills < 40; kills += 1) {
     rig.journal.begin(record(`cut${kills}`, { outcome: 'interrupted' }));
@@ -167,7 +154,7 @@ test('a full disk loses what is refused, or holds the others up', async () => {
   rig.files.fault = 'ENOSPC';
   rig.files.tornBytes = 300;
   rig.files.createsOnFullDisk = true;
-  await refuse(rig, 500);
+  await rig.refuse(500);
   await rig.serve(100);
   await rig.live(5 * minuteMs);
   assert.equal(rig.recorded, 101);
@@ -184,10 +171,23 @@ test('a full disk loses what is refused, or holds the others up', async () => {
   assert.equal(next.recorded, 601);
 });
 
+test('a record is refused twice: from memory, and from the segment that others fill', async () => {
+  const { log, lines } = hearing();
+  const rig = await JournalRig.start(log);
+  rig.ports.storeAway = true;
+  rig.ports.unfit.add('r5');
+  await rig.serve(20_100);
+  rig.ports.storeAway = false;
+  await rig.live(minuteMs);
+  const { refused, refusedEver } = rig.journal.figures();
+  assert.deepEqual([rig.recorded, refused, refusedEver], [20_099, 1, 1]);
+  assert.equal(JSON.stringify(lines).match(/"requestId":"r5"/g)?.length, 1);
+});
+
 test('of two causes the one that stays hides that the other one is gone', async () => {
   const rig = await JournalRig.start();
-  await refuse(rig, 2000);
-  await refuse(rig, 3);
+  await rig.refuse(2000);
+  await rig.refuse(3);
   await rig.live(10 * minuteMs);
   for (let n = 2000; n < 2003; n += 1) rig.ports.unfit.delete(`r${n}`);
   await rig.live(10 * minuteMs);
@@ -197,9 +197,9 @@ test('of two causes the one that stays hides that the other one is gone', async 
 
 test('a clock that is set back puts off what was refused', async () => {
   const rig = await JournalRig.start();
-  await refuse(rig, 100);
+  await rig.refuse(100);
   rig.clock.jumpWall(-86_400_000);
-  await refuse(rig, 100);
+  await rig.refuse(100);
   await rig.live(minuteMs);
   rig.ports.unfit.clear();
   await rig.live(6 * minuteMs);
@@ -225,7 +225,7 @@ test('more is refused than there is room for, and stops the delivery of all othe
   const { log, lines } = hearing();
   const rig = await fullFolder(log);
   await rig.serve(100);
-  await refuse(rig, 300);
+  await rig.refuse(300);
   await rig.live(minuteMs / 2);
   assert.equal(rig.recorded, 100);
   const figures = rig.journal.figures();
@@ -238,7 +238,7 @@ test('more is refused than there is room for, and stops the delivery of all othe
 
 test('a store that takes nothing, and no room for more: records are given up', async () => {
   const rig = await fullFolder();
-  await refuse(rig, 10_500);
+  await rig.refuse(10_500);
   await rig.live(10 * minuteMs);
   assert.equal(rig.journal.figures().givenUp, 0);
   rig.ports.unfit.clear();
@@ -252,7 +252,7 @@ test('what is refused while the disk is full stays in memory once it has room', 
   const rig = await JournalRig.start();
   await rig.serve(1);
   rig.files.fault = 'ENOSPC';
-  await refuse(rig, 3000);
+  await rig.refuse(3000);
   assert.equal(rig.journal.figures().undelivered, 3000);
   rig.files.fault = undefined;
   await rig.live(minuteMs);
@@ -264,9 +264,11 @@ test('on a real disk: what is refused is lost, or kept for ever', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'xim-refused-'));
   try {
     const files = diskJournalFiles(folder);
-    const unreadable = new UnreadableLines({ files, log: silentLogger });
+    const options = { files, clock: new FakeClock(), log: silentLogger };
+    const unreadable = new UnreadableLines(options);
+    const reader = new JournalReader(options);
     const make = (seed: number): RefusedRecords =>
-      new RefusedRecords({ files, unreadable, log: silentLogger, random: seededRandom(seed) });
+      new RefusedRecords({ ...options, unreadable, reader, random: seededRandom(seed) });
     const kept = make(1);
     await kept.note(['a', 'b'].map((id) => ({ record: record(id), reason: 'why' })));
     await kept.note([{ record: record('c'), reason: 'why' }]);
@@ -294,7 +296,7 @@ test('on a real disk: what is refused is lost, or kept for ever', async () => {
 
 test('a record that came through is delivered again while its file cannot be written', async () => {
   const rig = await JournalRig.start();
-  await refuse(rig, 2);
+  await rig.refuse(2);
   rig.files.fault = 'ENOSPC';
   rig.ports.unfit.delete('r0');
   const before = rig.ports.usageCalls;
@@ -311,7 +313,7 @@ test('a record that came through is delivered again while its file cannot be wri
 
 test('a record that came through is delivered again while its file cannot be removed', async () => {
   const rig = await JournalRig.start();
-  await refuse(rig, 1);
+  await rig.refuse(1);
   const remove = rig.files.remove.bind(rig.files);
   rig.files.remove = () => Promise.reject(new Error('EPERM'));
   rig.ports.unfit.clear();
@@ -320,7 +322,7 @@ test('a record that came through is delivered again while its file cannot be rem
   assert.deepEqual([rig.recorded, rig.ports.usageCalls - before], [1, 1]);
   assert.equal(rig.journal.figures().refused, 0);
   // The file that stays takes others meanwhile.
-  await refuse(rig, 2);
+  await rig.refuse(2);
   assert.equal(rig.journal.figures().refused, 2);
   rig.files.remove = remove;
   rig.ports.unfit.clear();
@@ -334,7 +336,7 @@ test('a timer that fires a little early ends the rounds of an idle server', asyn
   const rig = await JournalRig.start();
   const setTimer = rig.clock.setTimer.bind(rig.clock);
   rig.clock.setTimer = (delayMs, fire) => setTimer(delayMs - 0.7, fire);
-  await refuse(rig, 1);
+  await rig.refuse(1);
   await rig.live(20 * minuteMs);
   rig.ports.unfit.clear();
   await rig.live(6 * minuteMs);

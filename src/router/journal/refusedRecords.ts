@@ -11,10 +11,11 @@
  */
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
-import { maxRefusedBytes, refusedFileBytes } from '../limits.ts';
+import { maxRefusedBytes, maxUnnotedRecords, refusedFileBytes } from '../limits.ts';
 import type { UsageRecord } from '../ports.ts';
 import type { JournalFiles } from './journalFiles.ts';
 import { readLines, refusedLine, type JournalLine, type Refusal } from './journalLines.ts';
+import type { JournalReader } from './journalReader.ts';
 import type { UnreadableLines } from './unreadableLines.ts';
 
 /** A record, and why the store does not take it. */
@@ -27,6 +28,9 @@ interface Line {
   record: UsageRecord;
   refused: Refusal;
 }
+
+/** `full`: F2. `failed`: the disk does not take it now. */
+export type Noted = 'noted' | 'full' | 'failed';
 
 interface RefusedFile {
   name: string;
@@ -44,9 +48,12 @@ const namePattern = /^refused-(\d+)\.jsonl$/;
 export const isRefusedFile = (name: string): boolean => namePattern.test(name);
 
 export class RefusedRecords {
+  /** What became of the last that were to be noted. */
+  lastNoted: Noted = 'noted';
   private readonly files: JournalFiles;
   private readonly log: Logger;
   private readonly unreadable: UnreadableLines;
+  private readonly reader: JournalReader;
   private readonly process: string;
   private readonly onRead: (name: string, requestIds: readonly string[]) => void;
   private kept: RefusedFile[] = [];
@@ -63,12 +70,14 @@ export class RefusedRecords {
     random: Random;
     log: Logger;
     unreadable: UnreadableLines;
-    /** What stands in a file; nothing in one that was removed. */
+    reader: JournalReader;
+    /** What stands in a file; nothing in one that is gone. */
     onRead?: (name: string, requestIds: readonly string[]) => void;
   }) {
     this.files = options.files;
     this.log = options.log;
     this.unreadable = options.unreadable;
+    this.reader = options.reader;
     this.onRead = options.onRead ?? (() => {});
     this.process = options.random.bytes(8).toString('hex');
   }
@@ -100,8 +109,17 @@ export class RefusedRecords {
     return [...ids];
   }
 
-  /** `full`: F2. `failed`: the disk does not take it now. */
-  async note(batch: readonly Refused[]): Promise<'noted' | 'full' | 'failed'> {
+  /** Adds them to those that wait here. */
+  async note(batch: readonly Refused[]): Promise<Noted> {
+    const before = this.lastNoted;
+    this.lastNoted = await this.write(batch);
+    if (before === 'failed' && this.lastNoted === 'noted') {
+      this.log.info({}, 'refused records are noted on disk again');
+    }
+    return this.lastNoted;
+  }
+
+  private async write(batch: readonly Refused[]): Promise<Noted> {
     const { process } = this;
     const lines = batch.map(({ record, reason }) =>
       refusedLine({ record, refused: { reason, process } }),
@@ -113,7 +131,12 @@ export class RefusedRecords {
       await this.files.prepare();
       await this.files.extend(file.name, bytes);
     } catch (error) {
-      this.log.error({ err: error }, 'refused records cannot be noted');
+      if (this.lastNoted !== 'failed') {
+        const message =
+          'records that the store refuses cannot be noted on disk: they wait in memory, ' +
+          'and what it has no room for is written into the log and given up';
+        this.log.error({ err: error, room: maxUnnotedRecords }, message);
+      }
       await this.leave(file);
       return 'failed';
     }
@@ -201,16 +224,12 @@ export class RefusedRecords {
 
   /** Undefined when it cannot be read now, or is gone. */
   private async read(file: RefusedFile): Promise<Buffer | undefined> {
-    const { name } = file;
-    try {
-      const content = await this.files.read(name);
-      if (content !== undefined) return content;
-      this.log.error({ file: name, records: file.records }, 'refused records were removed');
-      this.kept = this.kept.filter((one) => one !== file);
-      this.onRead(name, []);
-    } catch (error) {
-      this.log.error({ err: error, file: name }, 'refused records cannot be read');
-    }
+    const { name, bytes, records } = file;
+    const read = await this.reader.read(name, { bytes, records });
+    if (read.kind === 'read') return read.bytes;
+    if (read.kind === 'failed') return undefined;
+    this.kept = this.kept.filter((one) => one !== file);
+    this.onRead(name, []);
     return undefined;
   }
 

@@ -3,8 +3,9 @@ import test from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
 import { FakeClock } from '../../testing/fakeClock.ts';
-import { MemoryJournal } from '../../testing/router/routerHarness.ts';
+import { MemoryJournal } from '../../testing/router/memoryJournal.ts';
 import type { UsageRecord } from '../ports.ts';
+import { JournalReader } from './journalReader.ts';
 import { RefusedRecords } from './refusedRecords.ts';
 import { UnreadableLines } from './unreadableLines.ts';
 import { UsageDelivery } from './usageDelivery.ts';
@@ -34,7 +35,8 @@ function steadyLoad(
   const log = silentLogger;
   const files = new MemoryJournal();
   const unreadable = new UnreadableLines({ files, log });
-  const refused = new RefusedRecords({ files, random, log, unreadable });
+  const reader = new JournalReader({ files, clock, log });
+  const refused = new RefusedRecords({ files, random, log, unreadable, reader });
   const delivery = new UsageDelivery({
     refused,
     sink: {
@@ -56,6 +58,7 @@ function steadyLoad(
     random,
     log,
     onDelivered: () => {},
+    onHeld: () => {},
     readBack: () => {
       if (isUnreadable) return Promise.resolve({ kind: 'unreadable' });
       const records = journal.map(recordOf);

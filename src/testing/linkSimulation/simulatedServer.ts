@@ -9,7 +9,8 @@ import type { JournalFile, JournalFiles } from '../../router/journal/journalFile
 import type { RouterPorts } from '../../router/ports.ts';
 import { createRouter, type Router, type RouterConfig } from '../../router/router.ts';
 import { MemoryReceipts } from '../router/memoryReceipts.ts';
-import { MemoryJournal, type MemoryPorts } from '../router/routerHarness.ts';
+import { MemoryJournal } from '../router/memoryJournal.ts';
+import type { MemoryPorts } from '../router/routerHarness.ts';
 import { ProcessClock } from './processClock.ts';
 
 /** What stands between the router and its durable state: time, and faults. */
@@ -152,6 +153,7 @@ export class SimulatedServer {
       read: (name) => files.read(name),
       create: (name) => slowly(async () => slow(await files.create(name))),
       remove: (name) => slowly(() => files.remove(name)),
+      rename: (name, to) => slowly(() => files.rename(name, to)),
       extend: (name, bytes) => slowly(() => files.extend(name, bytes)),
       replace: (name, bytes) => slowly(() => files.replace(name, bytes)),
     };

@@ -1,11 +1,11 @@
 /** A journal over a folder in memory and a store that a test takes away. */
-import type { Logger } from '../../lib/log.ts';
-import { silentLogger } from '../../lib/log.ts';
+import { silentLogger, type LogFields, type Logger } from '../../lib/log.ts';
 import { seededRandom } from '../../lib/random.ts';
 import { Journal } from '../../router/journal/journal.ts';
 import type { UsageRecord } from '../../router/ports.ts';
 import { FakeClock } from '../fakeClock.ts';
-import { MemoryJournal, MemoryPorts, settle } from './routerHarness.ts';
+import { MemoryJournal } from './memoryJournal.ts';
+import { MemoryPorts, settle } from './routerHarness.ts';
 
 /** A record of a request that went well. */
 export const record = (requestId: string, over: Partial<UsageRecord> = {}): UsageRecord => ({
@@ -32,6 +32,13 @@ export const record = (requestId: string, over: Partial<UsageRecord> = {}): Usag
   costMicros: 0,
   ...over,
 });
+
+/** A log that remembers what was said, beside `debug`. */
+export function hearing(): { log: Logger; lines: { fields: LogFields; message: string }[] } {
+  const lines: { fields: LogFields; message: string }[] = [];
+  const hear = (fields: LogFields, message: string): void => void lines.push({ fields, message });
+  return { log: { ...silentLogger, info: hear, warn: hear, error: hear }, lines };
+}
 
 export class JournalRig {
   readonly files: MemoryJournal;
@@ -68,6 +75,15 @@ export class JournalRig {
       if (n % 200 === 0) await settle(2);
     }
     await settle();
+  }
+
+  /** Serves so many whose records the store refuses, each for itself. */
+  async refuse(count: number): Promise<void> {
+    for (let n = 0; n < count; n += 1) this.ports.unfit.add(`r${this.sent + n}`);
+    for (let left = count; left > 0; left -= 500) {
+      await this.serve(Math.min(500, left));
+      await this.live(300);
+    }
   }
 
   /** The process is killed: another one finds what is on disk, and the same store. */
