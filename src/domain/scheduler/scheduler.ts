@@ -18,7 +18,7 @@
 import { arrivalRefusal, quotaRefusal, stoppedRequests, stopVerdict } from './admission.ts';
 import { chooseInstance, chooseInTurn, type Choice, type Chooser } from './choice.ts';
 import { ClaimBook } from './claimBook.ts';
-import { dispatchOf, isFree, newClaim } from './dispatchOf.ts';
+import { chooseBeside, dispatchOf, isFree, newClaim } from './dispatchOf.ts';
 import type { FailureBook, Moving } from '../failures/failureBook.ts';
 import { HedgeBudget } from '../failures/hedgeBudget.ts';
 import type { FleetChanges } from './fleetChanges.ts';
@@ -260,9 +260,7 @@ export class Scheduler {
     if (claim === undefined || claim.twin !== null || claim.placed.work.phase !== 'prefill') return;
     if (!this.hedges.isOpen) return;
     const { waiting } = claim;
-    waiting.tried.push(triedBy(claim));
-    const choice = this.choose(waiting);
-    waiting.tried.pop();
+    const choice = chooseBeside(claim, (one) => this.choose(one));
     // It does not wait: no limit may hold it back for later (L3).
     this.limits.held.forget(waiting);
     if (choice === null || this.queue.wants(choice.instance)) return;
@@ -278,7 +276,7 @@ export class Scheduler {
     const { waiting } = claim;
     const slotFree = isFree(claim, event);
     this.claims.drop(claim, other);
-    this.limits.servedBy(other);
+    this.limits.isLeft(other, claim);
     if (event.slotFree) waiting.tried.push(triedBy(claim));
     this.failures.judge(claim, event.health);
     if (slotFree) this.free(claim, event.neverRan);
@@ -431,7 +429,8 @@ export class Scheduler {
     const { request } = waiting;
     const tier = servingTier(request, stage) ?? request.endpoint.tier;
     this.pools.claim(instance);
-    const reservation = this.limits.reserve(waiting, { agent: instance.agent.entry, stage });
+    const agent = instance.agent.entry;
+    const reservation = this.limits.reserve(waiting, { agent, stage, twin });
     const placed = this.placement.claimed(waiting, { instance, tier, nowMs });
     this.pools.took(instance, { waiting, work: placed.work });
     const held = { instance, stage, placed, reservation, twin };
