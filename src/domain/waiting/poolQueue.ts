@@ -109,6 +109,13 @@ export class PoolQueue<Item extends Queued> {
     if (byKey.length === 0) this.projects.delete(projectId);
   }
 
+  /** Who of its project comes after one that waits, or that would stand there if it did. */
+  behind(item: Item, own: number): Item | undefined {
+    const byKey = this.projects.get(item.projectId)?.byKey ?? [];
+    const at = placeOf(byKey, { item, own, key: this.keyOf(item, own) }, byKeyOrder);
+    return (byKey[at]?.item === item ? byKey[at + 1] : byKey[at])?.item;
+  }
+
   /** Smaller goes first, with this many tokens to be computed for it. */
   keyOf(item: Item, own: number): number {
     if (item.order < 0) return -Infinity;

@@ -35,7 +35,7 @@ import type { Claim, EngineInstance, WaitingRequest } from '../scheduler/schedul
 import { scopedPrompt, type Placement } from '../placing/placement.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 import type { TierTable } from '../tiers/tiers.ts';
-import { expectedWaitMs, hasBoundShared, triedKey, type Fleet } from '../scheduler/verdict.ts';
+import { hasBoundShared, triedKey, type Fleet } from '../scheduler/verdict.ts';
 
 export interface WaitingBounds {
   maxRequests: number;
@@ -173,9 +173,10 @@ export class WaitingQueue {
   }
 
   /** Q2: why there is no room for one more; null when there is. */
-  boundMet(request: RoutedRequest): Verdict | null {
+  boundMet(waiting: WaitingRequest): Verdict | null {
     const { maxRequests, maxBytes, maxProjectRequests, maxProjectBytes, perConcurrent } =
       this.bounds;
+    const { request } = waiting;
     const { bodyBytes, endpoint, project } = request;
     const onTier = this.perTier.get(tierKey(request)) ?? 0;
     const ofProject = this.perProject.get(project.id) ?? 0;
@@ -188,7 +189,7 @@ export class WaitingQueue {
       bound,
       limit,
       used,
-      expectedWaitMs: expectedWaitMs(this.fleet, request),
+      expectedWaitMs: this.fleet.outlook.of(waiting, this.nowMs).etaMs,
     });
     if (onTier >= maxOnTier) return full('project', maxOnTier, onTier);
     if (ofProject >= maxOfProject) return full('project_requests', maxOfProject, ofProject);
