@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { seededRandom } from '../../lib/random.ts';
-import { agentEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
+import {
+  agentEntry,
+  endpointEntry,
+  projectEntry,
+  routedRequest,
+} from '../../testing/router/directoryEntries.ts';
+import type { RoutedRequest } from '../agents/matching.ts';
 import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
 import { Scheduler } from './scheduler.ts';
 import { patienceMs } from './limits.ts';
@@ -31,7 +37,7 @@ function rig() {
     ];
     send({ type: 'grant', agentId: id, nonce: 'n1', instances });
   };
-  const arrive = (id: string, over: { bodyBytes: number }): Dispatch | undefined =>
+  const arrive = (id: string, over: Partial<RoutedRequest>): Dispatch | undefined =>
     send({ type: 'arrive', request: routedRequest({ id, ...over }) })[0];
   /** Decodes from now on. */
   const begins = (dispatch: Dispatch | undefined): Dispatch => {
@@ -84,3 +90,33 @@ test('each that waits is woken again and again', () => {
   assert.equal(scheduler.counts().waiting, 20);
   assert.ok(state.timers <= 3, `${state.timers} timers`);
 });
+
+/**
+ * Small ones of a project, four at a time, none of which ever waits: the next one comes when one
+ * has ended. When a large one that waits for room is served, ms; `Infinity`: not in 29 s.
+ */
+function smallOnesPass(projectId: string): number {
+  const { link, state, arrive, begins, ends, until } = rig();
+  link('one');
+  const endpoint = endpointEntry({ id: `ep_${projectId}`, projectId });
+  const from = { project: projectEntry({ id: projectId }), endpoint };
+  const next = (n: number): Dispatch => begins(arrive(`s${n}`, { ...small, ...from }));
+  const running = [0, 1, 2, 3].map(next);
+  assert.equal(arrive('large', large), undefined);
+  const beganMs = state.nowMs;
+  for (let n = 4; state.nowMs < beganMs + 29_000; n += 1) {
+    assert.deepEqual(until(250), [], 'there is no slot');
+    const [freed] = ends(running.shift() as Dispatch);
+    if (freed !== undefined) return state.nowMs - beganMs;
+    until(1);
+    running.push(next(n));
+  }
+  return Infinity;
+}
+
+for (const projectId of ['proj_a', 'proj_b']) {
+  test(`a large request waits for ever beside small ones that never wait: of ${projectId}`, () => {
+    const servedMs = smallOnesPass(projectId);
+    assert.ok(servedMs >= patienceMs && servedMs < patienceMs + 1000, `${servedMs}`);
+  });
+}

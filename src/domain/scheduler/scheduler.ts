@@ -77,7 +77,8 @@ export class Scheduler {
     this.fillAll(this.pools.advance(this.nowMs));
     this.apply(event);
     this.claimReady();
-    while (this.pools.isWider || this.limits.isTighter) {
+    while (this.pools.isWider || this.limits.isTighter || this.turns.areUrgent) {
+      this.fillAll(this.turns.openToUrgent());
       this.fillAll(this.pools.takeWider());
       // F2: what a limit keeps from a request is nobody else to it.
       if (this.limits.takeTighter()) this.fillSpared();
@@ -400,10 +401,7 @@ export class Scheduler {
   /** Several may have been opened to shared agents by one event: their order stays the queue's. */
   private claimInOrder(opened: WaitingRequest[]): void {
     for (const waiting of opened.toSorted((one, other) => one.order - other.order)) {
-      const choice = this.choose(waiting);
-      if (choice === null) continue;
-      this.queue.remove(waiting);
-      this.claim(waiting, choice);
+      this.tryClaim(waiting);
     }
   }
 
@@ -415,15 +413,16 @@ export class Scheduler {
     return chooseInstance(this.pools, { waiting, nowMs, chooser });
   }
 
-  /** Claims a slot for a request that stands in no queue. */
+  /** Claims a slot for a request that has no turn: those who wait could not have it (W1). */
   private tryClaim(waiting: WaitingRequest): boolean {
     const choice = this.choose(waiting);
     if (choice === null) return false;
-    this.claim(waiting, choice);
+    this.queue.remove(waiting);
+    this.turns.passedBy(this.claim(waiting, choice));
     return true;
   }
 
-  private claim(waiting: WaitingRequest, choice: Choice, twin: Claim | null = null): void {
+  private claim(waiting: WaitingRequest, choice: Choice, twin: Claim | null = null): Claim {
     const { nowMs } = this;
     const { instance, stage, decision } = choice;
     const { request } = waiting;
@@ -447,6 +446,7 @@ export class Scheduler {
     const waitedMs = nowMs - waiting.arrivedAtMs;
     const stallMs = this.failures.stallMs(instance);
     this.commands.push(dispatchOf(claim, { tier, decision, waitedMs, rates, stallMs }));
+    return claim;
   }
 
   /** W1: gives the free slots of an instance to those who wait for it, in order. */

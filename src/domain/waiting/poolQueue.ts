@@ -29,6 +29,8 @@ export interface ProjectQueue<Item extends Queued> {
   readonly byDeadline: Place<Item>[];
   /** Tokens that may be computed for urgent ones before others have had their part again. */
   credit: number;
+  /** When one of them was the next one of its project, last; `-Infinity`: none was. */
+  turnAtMs: number;
 }
 
 /** Ageing differs from what it was by so much before all are put in order again. */
@@ -88,7 +90,13 @@ export class PoolQueue<Item extends Queued> {
   insert(item: Item, own: number): Place<Item> {
     const { projectId } = item;
     const known = this.projects.get(projectId);
-    const project = known ?? { projectId, byKey: [], byDeadline: [], credit: 0 };
+    const project = known ?? {
+      projectId,
+      byKey: [],
+      byDeadline: [],
+      credit: 0,
+      turnAtMs: -Infinity,
+    };
     if (known === undefined) this.projects.set(projectId, project);
     const place = { item, own, key: this.keyOf(item, own) };
     project.byKey.splice(placeOf(project.byKey, place, byKeyOrder), 0, place);

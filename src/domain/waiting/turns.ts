@@ -9,8 +9,8 @@ import type { LimitBook } from '../quotas/limitBook.ts';
 import type { Stage } from '../agents/matching.ts';
 import { claimExclusion } from '../scheduler/choice.ts';
 import { maxScored, maxUrgent } from '../scheduler/limits.ts';
-import type { EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
-import { isOld, nextTurn } from './nextTurn.ts';
+import type { Claim, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
+import { isOld, nextTurn, passBy } from './nextTurn.ts';
 import type { ProjectQueue } from './poolQueue.ts';
 import type { WaitingQueue } from './waitingQueue.ts';
 
@@ -21,6 +21,8 @@ export class Turns {
   private readonly limits: LimitBook;
   private readonly failures: FailureBook;
   private readonly placement: Placement;
+  /** Those who have become urgent since `openToUrgent`. */
+  private readonly urgent: WaitingRequest[] = [];
   private nowMs = 0;
 
   constructor(parts: {
@@ -77,6 +79,28 @@ export class Turns {
         if (this.stageFor(waiting, instance, 'any') !== undefined) yield instance;
       }
     }
+  }
+
+  /** A claim was made for one that had no turn, while others wait. */
+  passedBy({ instance, waiting, placed }: Claim): void {
+    const { placement, nowMs } = this;
+    const counterOf = (one: WaitingRequest): number => placement.counterOf(one, nowMs);
+    const { projectId } = waiting;
+    const lacksRoom = (one: WaitingRequest): boolean =>
+      this.stageFor(one, instance, 'of_use') === undefined &&
+      this.stageFor(one, instance, 'any') !== undefined;
+    const of = { projectId, own: placed.work.own, counter: counterOf(waiting) };
+    const by = { ...of, counterOf, lacksRoom, nowMs };
+    for (const { waiting: queue } of instance.pools) this.urgent.push(...passBy(queue, by));
+  }
+
+  get areUrgent(): boolean {
+    return this.urgent.length > 0;
+  }
+
+  /** S3: the same for those whom that has made urgent. */
+  *openToUrgent(): Generator<EngineInstance> {
+    for (const waiting of this.urgent.splice(0)) yield* this.openToOld(waiting);
   }
 
   private isSpared(waiting: WaitingRequest, severity: number | null): boolean {
