@@ -60,7 +60,7 @@ function rig() {
     state.nowMs = endMs;
     return found;
   };
-  return { scheduler, state, link, arrive, begins, ends, until };
+  return { scheduler, state, send, link, arrive, begins, ends, until };
 }
 
 /** Three small ones run, one of them after it waited, and a large one waits. */
@@ -120,3 +120,16 @@ for (const projectId of ['proj_a', 'proj_b']) {
     assert.ok(servedMs >= patienceMs && servedMs < patienceMs + 1000, `${servedMs}`);
   });
 }
+
+test('who may have more room than is of use goes where the least is left', () => {
+  const { link, send, arrive, begins, until } = rig();
+  link('full');
+  for (let n = 0; n < 3; n += 1) begins(arrive(`f${n}`, small));
+  link('roomy');
+  assert.equal(begins(arrive('r0', small)).agentId, 'roomy');
+  assert.equal(arrive('huge', { bodyBytes: 48_000 }), undefined);
+  until(patienceMs + 500);
+  const [passes, huge] = send({ type: 'arrive', request: routedRequest({ id: 'next', ...small }) });
+  assert.equal(passes?.requestId, 'next');
+  assert.deepEqual([huge?.requestId, huge?.agentId], ['huge', 'roomy']);
+});

@@ -74,7 +74,7 @@ export class Turns {
     if (!isOld(waiting, this.nowMs)) return;
     for (const { pool } of waiting.places) {
       if (!isFirst(pool.waiting.of(waiting.projectId), waiting)) continue;
-      for (const instance of pool.open.all().slice(0, maxScored)) {
+      for (const instance of roomiestOf(pool.open.all().slice(0, maxScored))) {
         if (this.queue.get(waiting.request.id) !== waiting) return;
         if (this.stageFor(waiting, instance, 'any') !== undefined) yield instance;
       }
@@ -129,6 +129,18 @@ export class Turns {
     }
     return undefined;
   }
+}
+
+/**
+ * Where most is left of the room that is of use comes first: there it waits inside for the shortest
+ * time, and whoever comes behind it.
+ */
+const roomiestOf = (open: readonly EngineInstance[]): EngineInstance[] =>
+  open.toSorted((one, other) => roomLeft(other) - roomLeft(one));
+
+function roomLeft({ load }: EngineInstance): number {
+  const { used, ofUse } = load.roomFigures();
+  return (ofUse === Infinity ? 0 : ofUse) - used;
 }
 
 /** Whether the urgent ones of its project have a turn, and it is one of those looked at. */
