@@ -210,6 +210,11 @@ export class Placement {
     return fair === null ? 0 : valueOf(fair, nowMs);
   }
 
+  /** The same, as it would be if it began to wait for shared agents now. */
+  entryOf({ projectId }: WaitingRequest, nowMs: number): number {
+    return this.fair.entryOf(projectId, nowMs);
+  }
+
   /** A slot is claimed: the instance is told, and its project charged for the prompt. */
   claimed(
     waiting: WaitingRequest,

@@ -10,7 +10,8 @@
  *    slot: the reservations of all accounts belong to one claim each, or to a request that waits.
  * L7 What a failed attempt still holds is its own request's: the next claim on the same account
  *    goes on with it, and is held back by nothing. On another account the request counts like any
- *    other. An answer that has begun keeps it until somebody goes on or nobody will.
+ *    other. An answer that has begun keeps it until somebody goes on or nobody will. A second claim
+ *    beside the first (a hedge) goes on with what that one holds, too: it is no other request.
  * L3 Who waits because of a limit: `HeldBack`.
  * L4 What is refused, and what never ran to a byte, costs nothing.
  * L5 A request holds its part of its key's quota from its arrival to its one end.
@@ -186,16 +187,20 @@ export class LimitBook {
     this.tightened += 1;
   }
 
-  /** L1, L7. */
-  reserve(waiting: WaitingRequest, where: { agent: AgentEntry; stage: Stage }): Reservation {
+  /** L1, L7. `twin`: the claim that the request has already. */
+  reserve(
+    waiting: WaitingRequest,
+    where: { agent: AgentEntry; stage: Stage; twin: Claim | null },
+  ): Reservation {
     const { request, left, delivered } = waiting;
     const account = this.accountOf(request, accountName(request, where));
     this.held.forget(waiting);
     waiting.left = null;
-    const kept = left?.reservation ?? null;
-    if (left !== null && kept?.account === account) {
-      left.reservation = null;
-      account.claims.delete(left);
+    const before = where.twin ?? left;
+    const kept = before?.reservation ?? null;
+    if (before !== null && kept?.account === account) {
+      before.reservation = null;
+      account.claims.delete(before);
       return kept;
     }
     if (left !== null) this.settleAccount(left);
@@ -211,8 +216,20 @@ export class LimitBook {
     this.servedBy(claim);
   }
 
+  /** L7. Of two claims of a request one is left, with what either holds where it counts. */
+  isLeft(claim: Claim, gone: Claim): void {
+    const { reservation } = gone;
+    if (claim.reservation === null && reservation !== null) {
+      gone.reservation = null;
+      reservation.account.claims.delete(gone);
+      claim.reservation = reservation;
+      reservation.account.claims.add(claim);
+    }
+    this.servedBy(claim);
+  }
+
   /** L5. The request depends on this claim: its key is held to what that one's agent counts. */
-  servedBy({ waiting, instance }: Claim): void {
+  private servedBy({ waiting, instance }: Claim): void {
     const { keyHold } = waiting;
     const need = measureFor(waiting, instance).tokens;
     if (keyHold !== null) this.keys.restate(keyHold, { need, nowMs: this.nowMs });

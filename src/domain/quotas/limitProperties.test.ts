@@ -19,6 +19,7 @@ import {
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type { Dispatch, SchedulerEvent, UntimedEvent } from '../scheduler/schedulerEvents.ts';
 import type { Usage } from '../scheduler/schedulerState.ts';
+import { maxSavedHedges, requestsPerHedge } from '../failures/limits.ts';
 import { tierTable } from '../tiers/tiers.ts';
 
 const figures = { requestsPerMinute: 6, tokensPerMinute: 1200, concurrentPerProject: 4 };
@@ -95,6 +96,7 @@ class World {
       ['shared1', null, 4],
       ['shared2', null, 8],
       ['shared3', null, 2],
+      ['saver', 'c', 1],
     ] as const) {
       const effectiveTiers = projectId === null ? ['free' as const] : ['self_hosted' as const];
       this.send({ type: 'agent', entry: agentEntry({ id, projectId, effectiveTiers }) });
@@ -102,6 +104,16 @@ class World {
       const instances = [{ instance: 'i', modelId: 'model_a', slots, abilities: [] }];
       this.send({ type: 'grant', agentId: id, nonce: 'n', instances });
     }
+    for (let n = 0; n < maxSavedHedges * requestsPerHedge; n += 1) this.saveUp();
+  }
+
+  /** A request of somebody else, so that others may have two agents. */
+  private saveUp(): void {
+    const endpoint = endpointEntry({ id: 'ep_c', projectId: 'c', tier: 'self_hosted' });
+    const request = routedRequest({ id: 'saved', endpoint, project: projectEntry({ id: 'c' }) });
+    const [begun] = this.scheduler.handle({ type: 'arrive', request, atMs: this.nowMs });
+    assert.ok(begun?.type === 'dispatch');
+    this.scheduler.handle({ type: 'end', claim: begun.claim, slotFree: true, atMs: this.nowMs });
   }
 
   send(event: UntimedEvent): void {
@@ -138,10 +150,16 @@ class World {
     const { requestId, claim, shared, hedge } = command;
     const asked = this.asked.get(requestId);
     assert.ok(asked !== undefined && (hedge || this.waiting.delete(requestId)), 'R1');
-    const { project, left } = asked;
-    const held = this.heldBy(asked, shared);
+    const { project } = asked;
+    const main = this.running.find((one) => one.requestId === requestId && one.phase !== 'over');
+    const first = hedge ? main : undefined;
+    // A second agent goes on with what the first one holds.
+    const left = first ?? asked.left;
+    const held = first?.held?.shared === shared ? first.held : this.heldBy(asked, shared);
     asked.left = null;
-    const beside = this.allHeld().filter((one) => one.project === project && one.shared === shared);
+    const beside = this.allHeld().filter(
+      (one) => one !== held && one.project === project && one.shared === shared,
+    );
     assert.ok(beside.length < (shared ? figures.concurrentPerProject : 3), 'too many at once');
     if (shared) {
       const isItsOwn = left !== null && held.cost !== 'nothing';
@@ -154,10 +172,9 @@ class World {
         assert.ok(Math.abs((told[at] ?? -1) - Math.max(0, level)) <= 1, `${at}: ${level}`);
       }
     }
-    const main = this.running.find((one) => one.requestId === requestId && one.phase !== 'over');
     const phase = 'before_first_byte';
     const one: Running = { claim, requestId, held, phase, failed: false, twin: null };
-    if (hedge && main !== undefined) [one.twin, main.twin] = [main, one];
+    if (first !== undefined) [one.twin, first.twin] = [first, one];
     this.running.push(one);
   }
 
@@ -230,6 +247,7 @@ class World {
   /** Of two agents of a request one is not needed. */
   private drop(one: Running, slotFree: boolean): void {
     if (one.twin !== null) one.twin.twin = null;
+    if (one.twin?.held === one.held) one.held = null;
     one.twin = null;
     one.failed = true;
     one.phase = 'over';

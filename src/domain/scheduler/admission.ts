@@ -30,7 +30,7 @@ export function arrivalRefusal(
   const over = limitRefusal(fleet, where);
   if (over !== null) return over;
   const { request } = waiting;
-  const full = queue.boundMet(request);
+  const full = queue.boundMet(waiting);
   if (full === null) return null;
   const [tier] = sharedTiers(fleet, request);
   return { verdict: full, rates: tier === undefined ? null : where.limits.ratesOn(tier, request) };

@@ -19,7 +19,7 @@
 import { arrivalRefusal, quotaRefusal, stoppedRequests, stopVerdict } from './admission.ts';
 import { chooseInstance, type Choice, type Chooser } from './choice.ts';
 import { ClaimBook } from './claimBook.ts';
-import { dispatchOf, isFree, newClaim } from './dispatchOf.ts';
+import { chooseBeside, dispatchOf, isFree, newClaim } from './dispatchOf.ts';
 import type { FailureBook, Moving } from '../failures/failureBook.ts';
 import { HedgeBudget } from '../failures/hedgeBudget.ts';
 import type { FleetChanges } from './fleetChanges.ts';
@@ -82,10 +82,9 @@ export class Scheduler {
     this.filler.fillAll(this.pools.advance(this.nowMs));
     this.apply(event);
     this.claimReady();
-    while (this.filler.fillIfGone() || this.pools.isWider || this.queue.isShorter) {
+    while (this.filler.fillIfGone() || this.pools.isWider || this.queue.isUnsettled) {
       this.filler.fillAll(this.pools.takeWider());
-      for (const line of this.queue.takeShorter())
-        this.filler.fillAll(this.turns.openToUrgent(line));
+      this.filler.fillAll(this.turns.openToUrgent());
       this.claimReady();
     }
     this.armTimer();
@@ -263,9 +262,7 @@ export class Scheduler {
     if (claim === undefined || claim.twin !== null || claim.placed.work.phase !== 'prefill') return;
     if (!this.hedges.isOpen) return;
     const { waiting } = claim;
-    waiting.tried.push(triedBy(claim));
-    const choice = this.choose(waiting);
-    waiting.tried.pop();
+    const choice = chooseBeside(claim, (one) => this.choose(one));
     // It does not wait: no limit may hold it back for later (L3).
     this.limits.held.forget(waiting);
     if (choice === null || this.queue.wants(choice.instance)) return;
@@ -281,7 +278,7 @@ export class Scheduler {
     const { waiting } = claim;
     const slotFree = isFree(claim, event);
     this.claims.drop(claim, other);
-    this.limits.servedBy(other);
+    this.limits.isLeft(other, claim);
     if (event.slotFree) waiting.tried.push(triedBy(claim));
     this.failures.judge(claim, event.health);
     if (slotFree) this.free(claim, event.neverRan);
@@ -405,10 +402,7 @@ export class Scheduler {
   /** Several may have been opened to shared agents by one event: their order stays the queue's. */
   private claimInOrder(opened: WaitingRequest[]): void {
     for (const waiting of opened.toSorted((one, other) => one.order - other.order)) {
-      const choice = this.choose(waiting);
-      if (choice === null) continue;
-      this.queue.remove(waiting);
-      this.claim(waiting, choice);
+      this.tryClaim(waiting);
     }
     for (const one of opened) this.filler.fillAll(this.turns.openToOld(one));
   }
@@ -421,21 +415,23 @@ export class Scheduler {
     return chooseInstance(this.pools, { waiting, nowMs, chooser });
   }
 
-  /** Claims a slot for a request that stands in no queue. */
+  /** Claims a slot for a request that has no turn: those who wait could not have it (W1). */
   private tryClaim(waiting: WaitingRequest): boolean {
     const choice = this.choose(waiting);
     if (choice === null) return false;
-    this.claim(waiting, choice);
+    this.queue.remove(waiting);
+    this.turns.passedBy(this.claim(waiting, choice));
     return true;
   }
 
-  private claim(waiting: WaitingRequest, choice: Choice, twin: Claim | null = null): void {
+  private claim(waiting: WaitingRequest, choice: Choice, twin: Claim | null = null): Claim {
     const { nowMs } = this;
     const { instance, stage, decision } = choice;
     const { request } = waiting;
     const tier = servingTier(request, stage) ?? request.endpoint.tier;
     this.pools.claim(instance);
-    const reservation = this.limits.reserve(waiting, { agent: instance.agent.entry, stage });
+    const agent = instance.agent.entry;
+    const reservation = this.limits.reserve(waiting, { agent, stage, twin });
     const placed = this.placement.claimed(waiting, { instance, tier, nowMs });
     this.pools.took(instance, { waiting, work: placed.work });
     const held = { instance, stage, placed, reservation, twin };
@@ -452,6 +448,7 @@ export class Scheduler {
     const waitedMs = nowMs - waiting.arrivedAtMs;
     const stallMs = this.failures.stallMs(instance);
     this.commands.push(dispatchOf(claim, { tier, decision, waitedMs, rates, stallMs }));
+    return claim;
   }
 
   private reject(waiting: WaitingRequest, verdict: Verdict, rates: Rates | null = null): void {

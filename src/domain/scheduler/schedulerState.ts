@@ -168,7 +168,7 @@ export interface WaitingRequest {
   maxRetries: number;
   /** Tokens of the answer that its client has; null: it has no part of it. */
   delivered: number | null;
-  /** The attempt that failed, while what it holds of a limit is this request's (L7). */
+  /** The attempt that failed, or is late, while what it holds of a limit is this request's (L7). */
   left: Claim | null;
   /** Those that were made before its answer broke. */
   attemptsBefore: number;
@@ -199,7 +199,7 @@ export interface Claim {
   placed: Placed;
   /** It is certain that no engine was given its prompt. */
   neverRan: boolean;
-  /** Null: settled, or the next claim of its request goes on with it (L7). */
+  /** Null: settled, or another claim of its request goes on with it (L7). */
   reservation: Reservation | null;
   /**
    * What the reservation comes to: nothing for an attempt that failed before its first byte; what

@@ -98,6 +98,15 @@ export class FairQueue {
     this.waiting.add(account);
   }
 
+  /** F1, F3. What its counter would be if one of its requests began to wait now. */
+  entryOf(projectId: string, nowMs: number): number {
+    const account = this.accounts.get(projectId);
+    const value = account === undefined ? 0 : valueOf(account, nowMs);
+    if (account !== undefined && account.waiting > 0) return value;
+    const leastWaiting = leastOf(this.waiting, nowMs);
+    return Math.max(value, leastWaiting === Infinity ? this.floor(nowMs) : leastWaiting);
+  }
+
   /** One of them waits no more. */
   waitsNoMore(account: FairAccount): void {
     account.waiting -= 1;

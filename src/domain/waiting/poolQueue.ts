@@ -31,7 +31,18 @@ export interface ProjectQueue<Item extends Queued> {
   credit: number;
   /** Those who had the turn of one that has waited for long, when that was last looked at. */
   urgent: readonly Item[];
+  /** When one of them was the next one of its project, last; `-Infinity`: none was. */
+  turnAtMs: number;
 }
+
+const newProject = <Item extends Queued>(projectId: string): ProjectQueue<Item> => ({
+  projectId,
+  byKey: [],
+  byDeadline: [],
+  credit: 0,
+  urgent: [],
+  turnAtMs: -Infinity,
+});
 
 /** Ageing differs from what it was by so much before all are put in order again. */
 const worthReordering = 1.5;
@@ -90,7 +101,7 @@ export class PoolQueue<Item extends Queued> {
   insert(item: Item, own: number): Place<Item> {
     const { projectId } = item;
     const known = this.projects.get(projectId);
-    const project = known ?? { projectId, byKey: [], byDeadline: [], credit: 0, urgent: [] };
+    const project = known ?? newProject<Item>(projectId);
     if (known === undefined) this.projects.set(projectId, project);
     const place = { item, own, key: this.keyOf(item, own) };
     project.byKey.splice(placeOf(project.byKey, place, byKeyOrder), 0, place);
@@ -112,6 +123,13 @@ export class PoolQueue<Item extends Queued> {
     project.urgent = project.urgent.filter((one) => one !== place.item);
     if (byKey.length === 0) this.projects.delete(projectId);
     return project;
+  }
+
+  /** Who of its project comes after one that waits, or that would stand there if it did. */
+  behind(item: Item, own: number): Item | undefined {
+    const byKey = this.projects.get(item.projectId)?.byKey ?? [];
+    const at = placeOf(byKey, { item, own, key: this.keyOf(item, own) }, byKeyOrder);
+    return (byKey[at]?.item === item ? byKey[at + 1] : byKey[at])?.item;
   }
 
   /** Smaller goes first, with this many tokens to be computed for it. */

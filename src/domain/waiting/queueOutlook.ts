@@ -1,7 +1,8 @@
 /**
- * What those who wait may expect: their place in line, and when their turn comes. Asked for by
- * those who look, never by the scheduler: an order that changes with each arrival is worth a look
- * now and then, so what was found is kept for `outlookMs`.
+ * What those who wait may expect: their place in line, and when their turn comes; and so those for
+ * whom there is no room. Asked for by those who look and for those who are refused, never for a
+ * choice: an order that changes with each arrival is worth a look now and then, so what was found
+ * is kept for `outlookMs`.
  *
  * The place is that in the order of service as it would be if nobody else came: the project with
  * the smallest counter, of its requests the first in its own order, whereupon its counter goes up
@@ -49,6 +50,13 @@ interface Found<Value> {
   atMs: number;
 }
 
+/** Who waits in a pool, in the order of service. */
+interface Line {
+  places: ReadonlyMap<WaitingRequest, number>;
+  /** By project: the place of one more of its requests, behind all others of it. */
+  ends: ReadonlyMap<string, number>;
+}
+
 /** Whether somebody in a pool may serve a request by what it is: an open one, or a busy one. */
 type Server = 'open' | 'busy' | 'none';
 /** By stage and abilities. */
@@ -64,7 +72,7 @@ export class QueueOutlook {
   private readonly paces = new WeakMap<InstancePool, Found<Pace | null>>();
   private readonly servers = new WeakMap<InstancePool, WeakMap<EndpointEntry, Servers>>();
   private readonly turnovers = new WeakMap<ProjectAccount, Found<Turnover | null>>();
-  private readonly lines = new WeakMap<InstancePool, Found<Map<WaitingRequest, number>>>();
+  private readonly lines = new WeakMap<InstancePool, Found<Line>>();
 
   constructor(options: {
     placement: Placement;
@@ -76,17 +84,22 @@ export class QueueOutlook {
     this.tiers = options.tiers;
   }
 
-  /** Of one that waits: the best of the pools in which it stands and somebody serves. */
+  /**
+   * Of one that waits, or would if there were room for it: the best of the pools in which it stands
+   * and somebody serves.
+   */
   of(waiting: WaitingRequest, nowMs: number): Expectation {
-    const { request, places } = waiting;
+    const { request } = waiting;
     // Beside somebody who is free only those wait that limits hold back, as this one (W1).
     const isHeld = waiting.heldBackBy.size > 0;
     let position = Infinity;
     let etaMs: number | null = null;
-    const served = places.filter(({ pool }) => pool.slots > 0);
-    for (const { pool, stage } of served.length > 0 ? served : places) {
+    const stands = this.standsIn(waiting);
+    const served = stands.filter(({ pool }) => pool.slots > 0);
+    for (const { pool, stage, own } of served.length > 0 ? served : stands) {
       const line = this.lineOf(pool, nowMs);
-      const place = line.get(waiting) ?? this.placeOfLate(waiting, { pool, line, nowMs });
+      const known = line.places.get(waiting);
+      const place = known ?? this.placeOfLate(waiting, { pool, own, line, nowMs });
       position = Math.min(position, place);
       const pace = this.paceOf(pool, nowMs);
       const server = this.serverOf(pool, { request, stage, nowMs });
@@ -99,6 +112,18 @@ export class QueueOutlook {
     if (byFallbackMs !== null) etaMs = Math.min(etaMs ?? Infinity, byFallbackMs);
     if (position === Infinity) position = 1;
     return { position, etaMs: this.heldUntil(waiting, { etaMs, nowMs }) };
+  }
+
+  /** In which pools, and how much of its prompt would have to be computed there. */
+  private standsIn(waiting: WaitingRequest): { pool: InstancePool; stage: Stage; own: number }[] {
+    const { request, places, stages } = waiting;
+    if (places.length > 0) {
+      return places.map(({ pool, stage, place }) => ({ pool, stage, own: place.own }));
+    }
+    const own = this.placement.leastOwn(waiting);
+    return stages.flatMap((stage) =>
+      this.pools.of(request, stage).map((pool) => ({ pool, stage, own: own[pool.ownership] })),
+    );
   }
 
   /** By shared agents that are not open to it yet; null: they never will be, or nobody knows. */
@@ -191,15 +216,27 @@ export class QueueOutlook {
     return bySlot === null ? null : Math.max(bySlot, etaMs ?? 0);
   }
 
-  /** It came after the look: at the end, or, the first of its project, before larger counters. */
+  /**
+   * It came after the look, or does not stand there: where it does among those of its project, or,
+   * the first of these, before larger counters.
+   */
   private placeOfLate(
     waiting: WaitingRequest,
-    where: { pool: InstancePool; line: ReadonlyMap<unknown, number>; nowMs: number },
+    where: { pool: InstancePool; own: number; line: Line; nowMs: number },
   ): number {
-    const { pool, line, nowMs } = where;
-    const isFirst = pool.waiting.of(waiting.projectId)?.byKey[0]?.item === waiting;
-    if (!isFirst) return line.size + 1;
-    const counter = this.placement.counterOf(waiting, nowMs);
+    const { pool, own, line, nowMs } = where;
+    const { projectId, fair } = waiting;
+    const behind = pool.waiting.behind(waiting, own);
+    // The place of whom it goes before has become its own.
+    const known = behind === undefined ? undefined : line.places.get(behind);
+    if (known !== undefined) return known;
+    const first = pool.waiting.of(projectId)?.byKey[0]?.item;
+    if (first !== undefined && first !== waiting) {
+      return line.ends.get(projectId) ?? line.places.size + 1;
+    }
+    const { placement } = this;
+    const isNew = fair === null && pool.ownership === 'shared';
+    const counter = isNew ? placement.entryOf(waiting, nowMs) : placement.counterOf(waiting, nowMs);
     let before = 0;
     for (const { byKey } of pool.waiting.waitingProjects()) {
       const [first] = byKey;
@@ -209,7 +246,7 @@ export class QueueOutlook {
     return before + 1;
   }
 
-  private lineOf(pool: InstancePool, nowMs: number): Map<WaitingRequest, number> {
+  private lineOf(pool: InstancePool, nowMs: number): Line {
     const known = kept(this.lines.get(pool), nowMs);
     if (known !== undefined) return known;
     const value = this.orderOf(pool, nowMs);
@@ -217,23 +254,27 @@ export class QueueOutlook {
     return value;
   }
 
-  private orderOf(pool: InstancePool, nowMs: number): Map<WaitingRequest, number> {
-    const projects = [...pool.waiting.waitingProjects()].map(({ byKey }) => {
+  private orderOf(pool: InstancePool, nowMs: number): Line {
+    const projects = [...pool.waiting.waitingProjects()].map(({ projectId, byKey }) => {
       const [first] = byKey;
       const counter = first ? this.placement.counterOf(first.item, nowMs) : 0;
-      return { places: byKey, next: 0, counter };
+      return { projectId, places: byKey, next: 0, counter };
     });
-    const line = new Map<WaitingRequest, number>();
+    const places = new Map<WaitingRequest, number>();
+    const ends = new Map<string, number>();
     const heap = new CounterHeap(projects);
     for (let project = heap.least(); project !== undefined; project = heap.least()) {
       const place = project.places[project.next];
-      if (place === undefined) break;
-      line.set(place.item, line.size + 1);
+      // Its turn would be now.
+      if (place === undefined) ends.set(project.projectId, places.size + 1);
+      else {
+        places.set(place.item, places.size + 1);
+        project.counter += this.chargeOf(place, pool);
+      }
       project.next += 1;
-      project.counter += this.chargeOf(place, pool);
-      heap.settle(project.next < project.places.length);
+      heap.settle(place !== undefined);
     }
-    return line;
+    return { places, ends };
   }
 
   private chargeOf({ item, own }: Place<WaitingRequest>, { ownership }: InstancePool): number {
@@ -352,6 +393,7 @@ function holdOf(
 }
 
 interface Counted {
+  projectId: string;
   places: readonly Place<WaitingRequest>[];
   next: number;
   counter: number;

@@ -36,7 +36,7 @@ import { scopedPrompt, type Placement } from '../placing/placement.ts';
 import type { ProjectQueue } from './poolQueue.ts';
 import type { TokenNeed } from '../prediction/tokenEstimates.ts';
 import type { TierTable } from '../tiers/tiers.ts';
-import { expectedWaitMs, hasBoundShared, triedKey, type Fleet } from '../scheduler/verdict.ts';
+import { hasBoundShared, triedKey, type Fleet } from '../scheduler/verdict.ts';
 
 export interface WaitingBounds {
   maxRequests: number;
@@ -75,8 +75,8 @@ export class WaitingQueue {
   private readonly perProject = new Map<string, number>();
   private readonly bytesPerProject = new Map<string, number>();
   private readonly perEndpoint = new Map<string, number>();
-  /** Those among whom somebody waits no more. */
-  private readonly shorter = new Set<ProjectQueue<WaitingRequest>>();
+  /** Those of which others may have the turn of an urgent one by now. */
+  private readonly unsettled = new Set<ProjectQueue<WaitingRequest>>();
   private totalBytes = 0;
   private lastOrder = 0;
   private nowMs = 0;
@@ -176,9 +176,10 @@ export class WaitingQueue {
   }
 
   /** Q2: why there is no room for one more; null when there is. */
-  boundMet(request: RoutedRequest): Verdict | null {
+  boundMet(waiting: WaitingRequest): Verdict | null {
     const { maxRequests, maxBytes, maxProjectRequests, maxProjectBytes, perConcurrent } =
       this.bounds;
+    const { request } = waiting;
     const { bodyBytes, endpoint, project } = request;
     const onTier = this.perTier.get(tierKey(request)) ?? 0;
     const ofProject = this.perProject.get(project.id) ?? 0;
@@ -191,7 +192,7 @@ export class WaitingQueue {
       bound,
       limit,
       used,
-      expectedWaitMs: expectedWaitMs(this.fleet, request),
+      expectedWaitMs: this.fleet.outlook.of(waiting, this.nowMs).etaMs,
     });
     if (onTier >= maxOnTier) return full('project', maxOnTier, onTier);
     if (ofProject >= maxOfProject) return full('project_requests', maxOfProject, ofProject);
@@ -220,7 +221,8 @@ export class WaitingQueue {
     this.count(request, -1);
     for (const { pool, place } of waiting.places) {
       const line = pool.waiting.remove(place);
-      if (line !== undefined) this.shorter.add(line);
+      // With the turn of who has gone the next ones may have earned theirs, or be first by now.
+      if (line !== undefined) this.lookAgain(line);
       this.fleet.pools.dropIfEmpty(pool);
     }
     waiting.places = [];
@@ -238,17 +240,18 @@ export class WaitingQueue {
     addTo(this.perEndpoint, { key: endpoint.id, by });
   }
 
-  get isShorter(): boolean {
-    return this.shorter.size > 0;
+  /** Others among these may have the turn of an urgent one. */
+  lookAgain(line: ProjectQueue<WaitingRequest>): void {
+    this.unsettled.add(line);
   }
 
-  /**
-   * Lines of which somebody has gone: with that one's turn the next ones may have earned theirs, or
-   * they have come to the head of it.
-   */
-  takeShorter(): ProjectQueue<WaitingRequest>[] {
-    const lines = [...this.shorter];
-    this.shorter.clear();
+  get isUnsettled(): boolean {
+    return this.unsettled.size > 0;
+  }
+
+  takeUnsettled(): ProjectQueue<WaitingRequest>[] {
+    const lines = [...this.unsettled];
+    this.unsettled.clear();
     return lines;
   }
 
