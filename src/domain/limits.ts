@@ -48,9 +48,6 @@ export const outlookMs = 500;
 /** Instances of a pool that are looked at for it. */
 export const maxOutlookInstances = 512;
 
-/** Wishes at an endpoint for which it is remembered whether somebody in a pool serves them. */
-export const maxKeptServers = 64;
-
 // Limits of projects and keys
 
 /** What may be used at once, as a multiple of the figure for a minute. */

@@ -9,18 +9,18 @@
  * by what that request costs. The time is a line: when the first instance opens, and how long one
  * request after the other keeps all of them from taking the next.
  */
-import { maxKeptServers, maxOutlookInstances, outlookMs } from '../limits.ts';
+import { maxOutlookInstances, outlookMs } from '../limits.ts';
 import {
   agentExclusion,
   hasAbilities,
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
-import type { EndpointEntry } from '../directory.ts';
 import { answerCharge, promptCharge } from './fairQueue.ts';
 import type { Placement } from '../placing/placement.ts';
 import type { Place } from './poolQueue.ts';
 import type { Prefill } from '../prediction/latencyModel.ts';
+import { AlikeMap } from '../scheduler/alikeMap.ts';
 import type { InstancePools } from '../scheduler/instancePools.ts';
 import type { ProjectAccount } from '../quotas/projectAccount.ts';
 import {
@@ -59,8 +59,6 @@ interface Line {
 
 /** Whether somebody in a pool may serve a request by what it is: an open one, or a busy one. */
 type Server = 'open' | 'busy' | 'none';
-/** By stage and abilities. */
-type Servers = Map<string, Found<Server>>;
 
 const kept = <Value>(found: Found<Value> | undefined, nowMs: number): Value | undefined =>
   found !== undefined && nowMs - found.atMs < outlookMs ? found.value : undefined;
@@ -70,9 +68,11 @@ export class QueueOutlook {
   private readonly tiers: TierTable;
   private readonly pools: Pick<InstancePools, 'of'>;
   private readonly paces = new WeakMap<InstancePool, Found<Pace | null>>();
-  private readonly servers = new WeakMap<InstancePool, WeakMap<EndpointEntry, Servers>>();
+  private readonly servers = new WeakMap<InstancePool, Record<Stage, AlikeMap<Server>>>();
   private readonly turnovers = new WeakMap<ProjectAccount, Found<Turnover | null>>();
   private readonly lines = new WeakMap<InstancePool, Found<Line>>();
+  /** Counts spans of `outlookMs`. */
+  private look = 0;
 
   constructor(options: {
     placement: Placement;
@@ -138,23 +138,16 @@ export class QueueOutlook {
     return takesMs === null ? null : Math.max(fallbackAtMs - nowMs, takesMs);
   }
 
-  /** Asked by each that waits, and each time that somebody looks: kept for `outlookMs`. */
+  /** Asked by each that waits, and each time that somebody looks. */
   private serverOf(
     pool: InstancePool,
     { request, stage, nowMs }: { request: RoutedRequest; stage: Stage; nowMs: number },
   ): Server {
-    const { endpoint, abilities } = request;
-    const ofPool = this.servers.get(pool) ?? new WeakMap<EndpointEntry, Servers>();
-    this.servers.set(pool, ofPool);
-    const ofEndpoint = ofPool.get(endpoint) ?? new Map<string, Found<Server>>();
-    ofPool.set(endpoint, ofEndpoint);
-    const key = [stage, ...abilities].join('|');
-    const known = kept(ofEndpoint.get(key), nowMs);
-    if (known !== undefined) return known;
-    if (ofEndpoint.size >= maxKeptServers) ofEndpoint.clear();
-    const value = serverOf(pool, { request, stage });
-    ofEndpoint.set(key, { value, atMs: nowMs });
-    return value;
+    this.look = Math.floor(nowMs / outlookMs);
+    const look = (): number => this.look;
+    const known = this.servers.get(pool) ?? { own: new AlikeMap(look), shared: new AlikeMap(look) };
+    this.servers.set(pool, known);
+    return known[stage].of(request, () => serverOf(pool, { request, stage }));
   }
 
   /** Not before its project has room again in the limit that holds it back; null: who knows. */
