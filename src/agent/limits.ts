@@ -79,8 +79,12 @@ export const modelRetryLongestMs = 60_000;
 export const probeIntervalMs = 5_000;
 export const probeRetryFirstMs = 250;
 export const probeTimeoutMs = 5_000;
+/** So often an engine that breaks off what it is asked is not attached, but probed anew. */
+export const maxBrokenProbes = 2;
 /** An ability is probed with one token; a cold engine may load its model for it. */
 export const abilityProbeTimeoutMs = 120_000;
+/** How often abilities that gave no answer are probed: one that hangs costs the engine its time. */
+export const maxAbilityRounds = 4;
 /** Slots of an attached engine that does not say how many it has. */
 export const defaultUrlSlots = 8;
 /** Largest event, answer, error, and list or page of metrics that is read from an engine. */

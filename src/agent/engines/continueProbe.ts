@@ -29,14 +29,15 @@ const trials = [
   },
 ] as const;
 
-/** Asks at most once for each trial; false for an engine that is away. */
+/** Asks at most once for each trial; undefined: one gave no answer, and none shows it. */
 export async function probeContinue(
   target: ProbeTarget,
   asked: { engineModel: string; signal: AbortSignal },
-): Promise<boolean> {
+): Promise<boolean | undefined> {
   const { engineModel, signal } = asked;
+  let unanswered = 0;
   for (const trial of trials) {
-    if (signal.aborted) return false;
+    if (signal.aborted) return undefined;
     const answer = await askEngine(target, {
       path: '/v1/chat/completions',
       body: {
@@ -53,10 +54,11 @@ export async function probeContinue(
       signal,
       timeoutMs: abilityProbeTimeoutMs,
     });
+    if (answer.kind === 'failed') unanswered += 1;
     if (answer.kind !== 'answered' || answer.status !== 200) continue;
     const choice = objectOf(arrayOf(answer.body?.['choices'])[0]);
     const content = stringOf(objectOf(choice?.['message'])?.['content']) ?? '';
     if (content.startsWith(trial.rest)) return true;
   }
-  return false;
+  return unanswered === 0 ? false : undefined;
 }

@@ -11,6 +11,8 @@
  * U1 A model is served only under a name that the owner gave or that is the very same: never
  *    guessed.
  * U2 Offers exist only while the last probe found the engine up and serving that model.
+ * U3 What gave no answer is not known, and asked again: only an answer says that a route or an
+ *    ability is missing. An engine that is starting or ending breaks off in the middle.
  */
 import { Pool } from 'undici';
 import { createBackoff } from '../../lib/backoff.ts';
@@ -22,13 +24,14 @@ import type { Random } from '../../lib/random.ts';
 import type { DesiredModel } from '../../protocol/messages/routerControl.ts';
 import {
   defaultUrlSlots,
+  maxAbilityRounds,
+  maxBrokenProbes,
   probeIntervalMs,
   probeRetryFirstMs,
   staleConnectionMs,
 } from '../limits.ts';
 import { probeUserAgent, type ProbeTarget } from './askEngine.ts';
 import { contextRefusal } from './contextRefusal.ts';
-import { probeContinue } from './continueProbe.ts';
 import type {
   Engine,
   EngineEnd,
@@ -43,10 +46,14 @@ import type {
 import { probeSpeed } from './speedProbe.ts';
 import type { EngineAddress } from './urlAddress.ts';
 import {
+  areAbilitiesKnown,
+  areRoutesKnown,
   probeAbilities,
   probeFacts,
   probeModels,
   probeRoutes,
+  shownBy,
+  type Answers,
   type EngineFacts,
   type EngineModel,
 } from './urlProbe.ts';
@@ -69,12 +76,21 @@ export interface UrlEngineOptions {
 type Reach =
   | { kind: 'unknown' }
   | { kind: 'down'; detail: string }
-  | { kind: 'up'; models: readonly EngineModel[]; facts: EngineFacts; routes: readonly string[] };
+  | { kind: 'up'; models: readonly EngineModel[]; facts: EngineFacts; routes: Answers };
 
 /** An offer, and what the engine calls its model. */
 interface Offered {
   engineModel: string;
   offer: EngineOffer;
+  /** What the model can beyond plain text. One for all that this offer becomes. */
+  beyondText: BeyondText;
+}
+
+interface BeyondText {
+  phase: 'resting' | 'asking';
+  known: Answers;
+  /** How often it was asked for. */
+  rounds: number;
 }
 
 /** A model that was asked for, and its offer while there is one. */
@@ -98,6 +114,8 @@ export class UrlEngine implements Engine {
   private begun = 0;
   private readonly numbers: UrlMetrics;
   private reach: Reach = { kind: 'unknown' };
+  /** In a row, since the engine was attached. */
+  private brokenProbes = 0;
   /** Ends the pause between two probes. */
   private nap = new AbortController();
   private watching: Promise<void> | undefined;
@@ -262,8 +280,9 @@ export class UrlEngine implements Engine {
       this.nap = new AbortController();
       await this.probe(stopped);
       onProbed();
-      if (this.reach.kind === 'up') backoff.reset();
-      const waitMs = this.reach.kind === 'up' ? probeIntervalMs : backoff.nextMs();
+      const isKnown = this.reach.kind === 'up' && areRoutesKnown(this.reach.routes);
+      if (isKnown) backoff.reset();
+      const waitMs = isKnown ? probeIntervalMs : backoff.nextMs();
       if (stopped.aborted) break;
       await sleep(clock, waitMs, this.nap.signal);
     }
@@ -278,17 +297,45 @@ export class UrlEngine implements Engine {
       const changed = JSON.stringify(this.reach.models) !== JSON.stringify(models);
       this.reach = { ...this.reach, models };
       if (changed) this.renewOffers({ tell: 'always' });
+      await this.askAgain(signal);
       return this.readNumbers(signal);
     }
-    const facts = await probeFacts(this.target, { ownedBy, signal });
-    const routes = await probeRoutes(this.target, signal);
+    const { facts, broke } = await probeFacts(this.target, { ownedBy, signal });
+    const routes = await probeRoutes(this.target, { known: new Map(), signal });
     if (signal.aborted) return;
+    if ((broke || !areRoutesKnown(routes)) && this.brokenProbes < maxBrokenProbes) {
+      this.brokenProbes += 1;
+      return this.lose('it broke off an answer');
+    }
+    this.brokenProbes = 0;
     this.reach = { kind: 'up', models, facts, routes };
     const { engine, version } = facts;
     const names = models.map(({ id }) => id);
     const engineUrl = this.options.address.shown;
     this.options.log.info({ engineUrl, engine, version, models: names }, 'engine attached');
     this.renewOffers({ tell: 'always' });
+  }
+
+  /** U3. What the engine said nothing of; its offers get what is found. */
+  private async askAgain(signal: AbortSignal): Promise<void> {
+    await this.askForRoutes(signal);
+    // Each ends by itself or with the engine; what it finds is told as a change of offers.
+    for (const served of this.served.values()) void this.extendAbilities(served);
+  }
+
+  private async askForRoutes(signal: AbortSignal): Promise<void> {
+    const { reach } = this;
+    if (reach.kind !== 'up' || areRoutesKnown(reach.routes)) return;
+    const routes = await probeRoutes(this.target, { known: reach.routes, signal });
+    // It may have been lost meanwhile.
+    if (this.reach !== reach) return;
+    this.reach = { ...reach, routes };
+    const found = shownBy(routes).filter((ability) => !shownBy(reach.routes).includes(ability));
+    if (found.length === 0) return;
+    for (const served of this.served.values()) {
+      const { offer: from } = served;
+      if (from !== undefined) this.renew(served, { from, found: { abilities: found } });
+    }
   }
 
   private async readNumbers(signal: AbortSignal): Promise<void> {
@@ -318,7 +365,9 @@ export class UrlEngine implements Engine {
       changed = true;
       served.offer = undefined;
       if (engineModel === undefined) continue;
-      served.offer = { engineModel: engineModel.id, offer: this.newOffer(served, engineModel) };
+      const offer = this.newOffer(served, engineModel);
+      const beyondText: BeyondText = { phase: 'resting', known: new Map(), rounds: 0 };
+      served.offer = { engineModel: engineModel.id, offer, beyondText };
       // Ends by itself or with the engine; what it finds is told as a change of offers.
       void this.extendAbilities(served);
     }
@@ -337,7 +386,7 @@ export class UrlEngine implements Engine {
       ...(facts.version === undefined ? {} : { engineVersion: facts.version.slice(0, 128) }),
       ...(contextLength === undefined ? {} : { contextLength }),
       ...(facts.holdsTokens === undefined ? {} : { holdsTokens: facts.holdsTokens }),
-      abilities: routes,
+      abilities: shownBy(routes),
     };
   }
 
@@ -366,15 +415,20 @@ export class UrlEngine implements Engine {
     return this.begun === begun ? speed : undefined;
   }
 
-  /** Probes beyond plain text while the model already serves. */
+  /** Probes beyond plain text while the model already serves: what is not known of it (U3). */
   private async extendAbilities(served: Served): Promise<void> {
     const probed = served.offer;
     if (probed === undefined || !probed.offer.abilities.includes('chat')) return;
-    const asked = { engineModel: probed.engineModel, signal: this.stopping.signal };
-    const found = await probeAbilities(this.target, asked);
-    if (await probeContinue(this.target, asked)) found.push('continue');
-    const abilities = [...probed.offer.abilities, ...found];
-    if (found.length > 0) this.renew(served, { from: probed, found: { abilities } });
+    const { engineModel, beyondText } = probed;
+    const isDone = areAbilitiesKnown(beyondText.known) || beyondText.rounds >= maxAbilityRounds;
+    if (isDone || beyondText.phase === 'asking') return;
+    beyondText.phase = 'asking';
+    beyondText.rounds += 1;
+    const asked = { engineModel, known: beyondText.known, signal: this.stopping.signal };
+    beyondText.known = await probeAbilities(this.target, asked);
+    beyondText.phase = 'resting';
+    const abilities = shownBy(beyondText.known);
+    if (abilities.length > 0) this.renew(served, { from: probed, found: { abilities } });
     // Abilities first: somebody may wait for them, and an engine that is busy takes its time.
     const { offer } = served;
     if (offer?.offer.instance !== probed.offer.instance) return;
@@ -382,13 +436,15 @@ export class UrlEngine implements Engine {
     if (speed !== undefined) this.renew(served, { from: offer, found: { speed } });
   }
 
-  /** What was found out about an offer that is still the same. */
+  /** What was found out about an offer that is still there: abilities beyond those that it has. */
   private renew(
     served: Served,
     { from, found }: { from: Offered; found: Partial<EngineOffer> },
   ): void {
-    if (served.offer !== from || this.stopping.signal.aborted) return;
-    served.offer = { engineModel: from.engineModel, offer: { ...from.offer, ...found } };
+    const { offer: now } = served;
+    if (now?.offer.instance !== from.offer.instance || this.stopping.signal.aborted) return;
+    const abilities = [...new Set([...now.offer.abilities, ...(found.abilities ?? [])])];
+    served.offer = { ...now, offer: { ...now.offer, ...found, abilities } };
     this.onOffersChange?.();
   }
 

@@ -4,7 +4,8 @@
  */
 import { abilityProbeTimeoutMs, engineMetricsTimeoutMs } from '../limits.ts';
 import { arrayOf, objectOf, stringOf } from '../serving/jsonValue.ts';
-import { askEngine, type ProbeTarget } from './askEngine.ts';
+import { askEngine, type EngineAnswer, type ProbeTarget } from './askEngine.ts';
+import { probeContinue } from './continueProbe.ts';
 import type { JsonObject } from './engine.ts';
 import { heldBySglang, heldByVllm } from './engineMemory.ts';
 
@@ -58,28 +59,42 @@ const unknownFacts: EngineFacts = {
   holdsTokens: undefined,
 };
 
-/** Name, version and slots. Best effort: what is not told stays unknown. */
+/** Name, version and slots. Best effort: what is not told stays unknown. `broke`: a call did. */
 export async function probeFacts(
   target: ProbeTarget,
   known: { ownedBy: string | undefined; signal: AbortSignal },
-): Promise<EngineFacts> {
-  const { signal } = known;
-  const ask = async (path: string): Promise<{ text: string; body: JsonObject | undefined }> => {
-    const answer = await askEngine(target, { path, signal });
+): Promise<{ facts: EngineFacts; broke: boolean }> {
+  let broke = false;
+  const ask = async (path: string): Promise<Told> => {
+    const answer = await askEngine(target, { path, signal: known.signal });
+    broke ||= answer.kind === 'failed';
     const isThere = answer.kind === 'answered' && answer.status === 200;
     return isThere ? answer : { text: '', body: undefined };
   };
+  const facts = await factsFrom(ask, known.ownedBy);
+  return { facts, broke };
+}
+
+interface Told {
+  text: string;
+  body: JsonObject | undefined;
+}
+
+async function factsFrom(
+  ask: (path: string) => Promise<Told>,
+  ownedBy: string | undefined,
+): Promise<EngineFacts> {
   const get = async (path: string): Promise<JsonObject | undefined> => (await ask(path)).body;
-  switch (known.ownedBy) {
+  switch (ownedBy) {
     case 'vllm': {
       const version = stringOf((await get('/version'))?.['version']);
       const holdsTokens = heldByVllm((await ask('/metrics')).text);
-      return { ...unknownFacts, engine: known.ownedBy, version, holdsTokens };
+      return { ...unknownFacts, engine: ownedBy, version, holdsTokens };
     }
     case 'sglang': {
       const version = stringOf((await get('/version'))?.['version']);
       const holdsTokens = heldBySglang(await get('/get_server_info'));
-      return { ...unknownFacts, engine: known.ownedBy, version, holdsTokens };
+      return { ...unknownFacts, engine: ownedBy, version, holdsTokens };
     }
     case 'llamacpp': {
       const props = await get('/props');
@@ -99,19 +114,39 @@ export async function probeFacts(
   }
 }
 
-/** Routes that exist: an empty body costs no computing and is refused, but not with 404. */
-export async function probeRoutes(target: ProbeTarget, signal: AbortSignal): Promise<string[]> {
-  const routes = [
-    ['chat', '/v1/chat/completions'],
-    ['completions', '/v1/completions'],
-    ['embeddings', '/v1/embeddings'],
-  ] as const;
-  const found: string[] = [];
+const routes = [
+  ['chat', '/v1/chat/completions'],
+  ['completions', '/v1/completions'],
+  ['embeddings', '/v1/embeddings'],
+] as const;
+
+/** By ability: whether the engine has it. Of what gave no answer there is none. */
+export type Answers = ReadonlyMap<string, boolean>;
+
+/** Whether the engine has said of each route whether it is there. */
+export const areRoutesKnown = (known: Answers): boolean => known.size === routes.length;
+
+/** Abilities that the engine has. */
+export const shownBy = (known: Answers): string[] =>
+  [...known].flatMap(([ability, isThere]) => (isThere ? ability : []));
+
+/**
+ * Routes that exist: an empty body costs no computing and is refused, but not with 404. A call that
+ * breaks says nothing of a route, and only those that are not `known` are asked.
+ */
+export async function probeRoutes(
+  target: ProbeTarget,
+  { known, signal }: { known: Answers; signal: AbortSignal },
+): Promise<Answers> {
+  const answered = new Map(known);
   for (const [ability, path] of routes) {
+    if (answered.has(ability)) continue;
     const answer = await askEngine(target, { path, body: {}, signal });
-    if (answer.kind === 'answered' && ![404, 405, 501].includes(answer.status)) found.push(ability);
+    if (answer.kind === 'failed') continue;
+    const isThere = answer.kind === 'answered' && ![404, 405, 501].includes(answer.status);
+    answered.set(ability, isThere);
   }
-  return found;
+  return answered;
 }
 
 interface AbilityProbe {
@@ -179,31 +214,50 @@ const abilityProbes: readonly AbilityProbe[] = [
   },
 ];
 
-/** What the model's chat route can do beyond plain text, found out with one short answer each. */
+/** Whether the engine has said of each ability beyond plain text whether it is there. */
+export const areAbilitiesKnown = (known: Answers): boolean =>
+  known.size === abilityProbes.length + 1;
+
+/**
+ * What the model's chat route can do beyond plain text, found out with one short answer each. Only
+ * what is not `known` is asked.
+ */
 export async function probeAbilities(
   target: ProbeTarget,
-  asked: { engineModel: string; signal: AbortSignal },
-): Promise<string[]> {
-  const found: string[] = [];
+  asked: { engineModel: string; known: Answers; signal: AbortSignal },
+): Promise<Answers> {
+  const { engineModel, signal } = asked;
+  const answered = new Map(asked.known);
   for (const probe of abilityProbes) {
-    if (asked.signal.aborted) break;
+    if (signal.aborted) break;
+    if (answered.has(probe.ability)) continue;
     const body = {
-      model: asked.engineModel,
+      model: engineModel,
       messages: [{ role: 'user', content: 'Say one word about JSON.' }],
       temperature: 0,
       ...probe.ask,
     };
+    const path = '/v1/chat/completions';
     const answer = await askEngine(target, {
-      path: '/v1/chat/completions',
+      path,
       body,
-      signal: asked.signal,
+      signal,
       timeoutMs: abilityProbeTimeoutMs,
     });
-    if (answer.kind !== 'answered' || answer.status !== 200) continue;
-    const choices = arrayOf(answer.body?.['choices']).map((choice) => objectOf(choice) ?? {});
-    if (choices.length > 0 && probe.shows(choices)) found.push(probe.ability);
+    if (answer.kind === 'failed') continue;
+    answered.set(probe.ability, isShown(probe, answer));
   }
-  return found;
+  const goesOn = answered.has('continue')
+    ? undefined
+    : await probeContinue(target, { engineModel, signal });
+  if (goesOn !== undefined) answered.set('continue', goesOn);
+  return answered;
+}
+
+function isShown({ shows }: AbilityProbe, answer: EngineAnswer): boolean {
+  if (answer.kind !== 'answered' || answer.status !== 200) return false;
+  const choices = arrayOf(answer.body?.['choices']).map((choice) => objectOf(choice) ?? {});
+  return choices.length > 0 && shows(choices);
 }
 
 /**

@@ -161,15 +161,15 @@ test('one stream that hangs closes the engine to everybody', () => {
 test('an engine whose memory is full goes on being given more, or less for ever', () => {
   const room = new RoomLearner(null);
   const inTime = (given: number): void =>
-    room.firstToken({ measuredMs: 400, explainedMs: 300, given });
-  room.firstToken({ measuredMs: 60_000, explainedMs: 300, given: 100 });
+    room.firstToken({ measuredMs: 400, explainedMs: 300, given, tokens: 100 });
+  room.firstToken({ measuredMs: 60_000, explainedMs: 300, given: 100, tokens: 100 });
   assert.equal(room.bound, Infinity, 'nothing is known of it yet');
   for (let n = 0; n < 40; n += 1) inTime(10_000 * n);
   assert.equal(room.bound, Infinity);
   // One that hangs with little to do says nothing of its memory.
-  room.firstToken({ measuredMs: 60_000, explainedMs: 300, given: 9000 });
+  room.firstToken({ measuredMs: 60_000, explainedMs: 300, given: 9000, tokens: 100 });
   assert.equal(room.bound, Infinity);
-  room.firstToken({ measuredMs: 5000, explainedMs: 300, given: 410_000 });
+  room.firstToken({ measuredMs: 5000, explainedMs: 300, given: 410_000, tokens: 100 });
   const full = room.bound;
   assert.ok(full > 300_000 && full < 410_000, `${full}`);
   for (let n = 0; n < 3000; n += 1) inTime(room.bound * 0.95);

@@ -242,7 +242,7 @@ export class InstanceLoad {
     const measuredMs = nowMs - work.dispatchedAtMs;
     this.model.learnTtft(work.load, { measuredMs, predicted: work.prediction });
     const { explainedMs, given } = work;
-    this.room.firstToken({ measuredMs, explainedMs, given });
+    this.room.firstToken({ measuredMs, explainedMs, given, tokens: tokensUnderWay(work) });
   }
 
   /** Nothing of it runs here any more. `output`: tokens, where its engine has told them. */

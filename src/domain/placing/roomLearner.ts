@@ -29,8 +29,13 @@ const muchCached = 0.08;
 const cachedWeight = 0.01;
 /** What is used of what was in flight when first tokens began to be late. */
 const partOfFull = 0.95;
-/** For each first token that comes in time though nearly all of it is used. */
-const rise = 1.0002;
+/**
+ * For each first token in time though nearly all of it is used, or one more such request would find
+ * no room: this part of it, or so much of what that one takes, whichever is more. Of few requests
+ * at a time one is a large part, to which small parts of the rest never come.
+ */
+const rise = 0.0002;
+const inTimeForOneMore = 200;
 const usedUp = 0.9;
 /** A late first token with less in flight than this part of what was in time says nothing. */
 const plausible = 0.7;
@@ -77,15 +82,17 @@ export class RoomLearner {
     return this.inTime >= enoughInTime && given >= this.proven * plausible;
   }
 
-  firstToken(token: FirstToken): void {
-    const { given } = token;
+  /** `tokens`: of those in flight its own. */
+  firstToken(token: FirstToken & { tokens: number }): void {
+    const { given, tokens } = token;
     if (isLate(token)) {
       if (this.saysFull(token)) this.fullAt = Math.min(this.fullAt, Math.max(given, this.least));
       return;
     }
     this.inTime += 1;
     this.proven = Math.max(this.proven * fade, given);
-    if (given > this.bound * usedUp) this.fullAt *= rise;
+    const isUsedUp = given > this.bound * usedUp || given + tokens > this.bound;
+    if (isUsedUp) this.fullAt += Math.max(this.fullAt * rise, tokens / inTimeForOneMore);
   }
 }
 

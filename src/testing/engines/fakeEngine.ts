@@ -65,6 +65,8 @@ export interface FakeEngineOptions extends Partial<FakeBehaviour> {
   continues?: boolean;
   /** Answers an agent that wants to know how fast it is, one chunk in so many ms. */
   timedMs?: number;
+  /** Cuts so many of the calls by which an agent finds out what it can, behind `after` others. */
+  cutProbes?: { times: number; after?: number };
 }
 
 export interface FakeEngineStats {
@@ -125,6 +127,7 @@ class Engine implements FakeEngine {
   private readonly options: FakeEngineOptions;
   private readonly server: Server;
   private models: readonly string[];
+  private readonly cutProbes: { times: number; after: number };
   private behaviour: FakeBehaviour;
   /** Streams that share one tick (`lockstep`). */
   private readonly inStep = new Set<() => void>();
@@ -143,6 +146,7 @@ class Engine implements FakeEngine {
   constructor(options: FakeEngineOptions) {
     this.options = options;
     this.models = options.models ?? ['fake-model'];
+    this.cutProbes = { times: 0, after: 0, ...options.cutProbes };
     this.behaviour = { ...defaults, ...options };
     this.server = createServer({ noDelay: true, keepAliveTimeout: 30_000 }, (request, response) => {
       // Handled: a request whose client is gone ends by its socket's close.
@@ -184,12 +188,14 @@ class Engine implements FakeEngine {
 
   private async onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await readJson(request);
+    const isProbe = request.headers['user-agent'] === probeAgent;
+    if (isProbe && request.method === 'POST' && this.cutsProbe()) return void response.destroy();
     const key = this.options.apiKey;
     if (key !== undefined && request.headers.authorization !== `Bearer ${key}`) {
       return sendJson(response, 401, { error: { message: 'wrong key', type: 'x', code: 401 } });
     }
     if (request.url === '/v1/chat/completions') {
-      if (request.headers['user-agent'] === probeAgent) return this.onProbe(body, response);
+      if (isProbe) return this.onProbe(body, response);
       this.traceparent = request.headers['traceparent']?.toString();
       return this.onChat(body, response);
     }
@@ -201,6 +207,14 @@ class Engine implements FakeEngine {
     const known = this.information(request.url ?? '');
     if (known === undefined) return sendJson(response, 404, { detail: 'Not Found' });
     sendJson(response, 200, known);
+  }
+
+  private cutsProbe(): boolean {
+    const { cutProbes } = this;
+    cutProbes.after -= 1;
+    if (cutProbes.after >= 0 || cutProbes.times <= 0) return false;
+    cutProbes.times -= 1;
+    return true;
   }
 
   private onMetrics(response: ServerResponse): void {

@@ -186,22 +186,35 @@ async function assertFullHouse(stage: StormStage): Promise<void> {
   ];
   const asked = rounds.flatMap(([route, count]) => Array.from({ length: count }, () => route));
   assert.deepEqual(new Set(asked), new Set(stormRoutes));
-  let most = 0;
+  let fullest: Filling = { served: 0, agents: [] };
   const isFull = async (): Promise<boolean> => {
-    const atOnce = await fillHouse(stage, asked);
-    most = Math.max(most, atOnce);
-    return atOnce === asked.length;
+    const filling = await fillHouse(stage, asked);
+    if (filling.served > fullest.served) fullest = filling;
+    return filling.served === asked.length;
   };
   const bounds = { timeoutMs: 4 * longestPenaltyMs, what: 'a full house' };
   await until(isFull, bounds).catch((error: unknown) => {
-    const agents = stage.harness.router.agents().map(({ agentId, penalty }) => [agentId, penalty]);
     const { message } = error as Error;
-    assert.fail(`${message}: ${most} of ${asked.length} at once; ${JSON.stringify(agents)}`);
+    assert.fail(`${message}: ${asked.length} at once; at most ${JSON.stringify(fullest)}`);
   });
 }
 
-/** How many were served at one moment; in any case each of them is answered. */
-async function fillHouse(stage: StormStage, asked: readonly StormRoute[]): Promise<number> {
+/** How many were served at one moment, and what agents looked like then. */
+interface Filling {
+  served: number;
+  agents: unknown[];
+}
+
+function fillingOf(stage: StormStage, served: number): Filling {
+  const agents = stage.harness.router.agents().map(({ penalty, inFlight, slots, instances }) => {
+    const abilities = instances.map((one) => one.abilities.join());
+    return { inFlight, slots, abilities, penalty };
+  });
+  return { served, agents };
+}
+
+/** When most were served at one moment; in any case each of them is answered. */
+async function fillHouse(stage: StormStage, asked: readonly StormRoute[]): Promise<Filling> {
   const order = { chunks: 3, tickMs: 400, firstByteMs: 0, padding: '' };
   const plan: Omit<StormPlan, 'number' | 'route'> = {
     stream: true,
@@ -217,16 +230,17 @@ async function fillHouse(stage: StormStage, asked: readonly StormRoute[]): Promi
       open -= 1;
     }),
   );
-  let most = 0;
+  let fullest: Filling = { served: 0, agents: [] };
   const isFull = (): boolean => {
-    most = Math.max(most, stage.activeAtEngines());
-    return most === asked.length;
+    const served = stage.activeAtEngines();
+    if (served > fullest.served) fullest = fillingOf(stage, served);
+    return fullest.served === asked.length;
   };
   await until(() => isFull() || open === 0, { ...patience, what: 'answers of a full house' });
   for (const answer of await Promise.all(answers)) {
     assert.deepEqual(readingOf(answer), { kind: 'complete' }, JSON.stringify(answer));
   }
-  return most;
+  return fullest;
 }
 
 /** The store has everything, so that no segment is needed any more. */
