@@ -87,7 +87,6 @@ test('a metric of the product that no panel shows, without a reason', () => {
     'xim_journal_pending_bytes',
     // An alert, and what its log lines say.
     'xim_journal_refused_waiting_records',
-    'xim_journal_refused_unkept_records',
     'xim_journal_refused_records_total',
     'xim_journal_given_up_records_total',
     'xim_journal_unreadable_lines_total',

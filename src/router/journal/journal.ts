@@ -19,7 +19,7 @@
  *    then set aside for people.
  * G6 A record that the store refuses, and a line that cannot be read, hold nobody up, neither in
  *    the delivery nor by the room that they take; each is counted, told and kept. But where the
- *    disk takes none of them, memory has room for 10,000: what more is refused is given up (E2).
+ *    disk takes none of them, memory has room for 10,000: with more, all wait for disk or store.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -45,8 +45,6 @@ export interface JournalFigures {
   undelivered: number;
   /** That the store refused and that wait for it on disk. */
   refused: number;
-  /** Of the undelivered ones: that the store refused and the disk does not take. */
-  unkept: number;
   /** Since the start: refused for the first time, lost for want of room, and lines. */
   refusedEver: number;
   givenUp: number;
@@ -103,7 +101,6 @@ export class Journal {
       ...options,
       refused: this.refused,
       onDelivered: (batch) => this.settle(batch),
-      onHeld: ({ requestId }) => this.giveUpLines([requestId]),
       readBack: () => this.readBack(),
       hasMore: () => this.hasSpilled,
     });
@@ -146,14 +143,13 @@ export class Journal {
 
   figures(): JournalFigures {
     const { bytesPending: pendingBytes, writes } = this.writer;
-    const { undelivered, unkept, refusedEver, givenUp } = this.delivery;
+    const { undelivered, refusedEver, givenUp } = this.delivery;
     return {
       state: this.state(),
       bytes: this.ledger.bytes + this.refused.bytes,
       pendingBytes,
       undelivered,
       refused: this.refused.records,
-      unkept,
       refusedEver,
       givenUp,
       unreadable: this.unreadable.count,
@@ -187,8 +183,6 @@ export class Journal {
   async stop(): Promise<void> {
     await this.writer.flushed();
     await this.delivery.stop();
-    // No segment holds them either.
-    if (this.writer.stuck) this.delivery.giveUpRefused();
     await this.writer.stop();
     this.removeSoon();
     await this.removing;
@@ -196,13 +190,8 @@ export class Journal {
 
   private settle(batch: readonly UsageRecord[]): void {
     for (const record of batch) this.ledger.settle(record.requestId);
-    this.giveUpLines(batch.map(({ requestId }) => requestId));
+    if (this.writer.stuck) this.writer.giveUp(new Set(batch.map(({ requestId }) => requestId)));
     this.removeSoon();
-  }
-
-  /** Lines that no disk takes and nobody needs make room for others. */
-  private giveUpLines(requestIds: readonly string[]): void {
-    if (this.writer.stuck) this.writer.giveUp(new Set(requestIds));
   }
 
   /** A segment that cannot be removed is delivered once more after a restart. */
@@ -253,10 +242,9 @@ export class Journal {
     return { kind: 'records', records: [] };
   }
 
-  private recordsOf({ replayed, unsettled }: Segment, { lines }: JournalLines): UsageRecord[] {
+  private recordsOf({ replayed }: Segment, { lines }: JournalLines): UsageRecord[] {
     const ended = lines.flatMap((line) => (line.kind === 'end' ? [line.record] : []));
-    // Memory had room for some: what became of those is known.
-    if (!replayed) return ended.filter((one) => unsettled.has(one.requestId));
+    if (!replayed) return ended;
     return ended
       .filter((one) => !this.refusedBefore.has(one.requestId))
       .map((one) => ({ ...one, replayed }));

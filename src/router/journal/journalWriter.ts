@@ -8,7 +8,7 @@
  * J2 Whoever waits for a line is called exactly once: when it is written, or when the disk fails or
  *    is too slow to wait for; answers never wait for a disk that is not there, nor for an fsync.
  * J3 What waits for the disk is bounded; `accepting` says when it is full. While the disk fails or
- *    hangs, what the store has got or refused meanwhile needs no line any more and makes room.
+ *    hangs, what the store has got meanwhile needs no line any more and makes room.
  * J4 A line that nobody waits for goes out with the next one that somebody does, or by itself after
  *    `journalLingerMs`: a write through the thread pool was measured at 20 µs of CPU. What a later
  *    line of the same write makes needless is left out, and was never made.
@@ -201,10 +201,10 @@ export class JournalWriter {
     await new Promise<void>((resolve) => this.rotated.push(resolve));
   }
 
-  /** J3: others hold what these requests have come to, so that their lines can give way. */
-  giveUp(requestIds: ReadonlySet<string>): void {
-    const given = this.pending.filter((line) => requestIds.has(line.requestId));
-    this.pending = this.pending.filter((line) => !requestIds.has(line.requestId));
+  /** J3: the store has the records of these requests, so that their lines can give way. */
+  giveUp(settled: ReadonlySet<string>): void {
+    const given = this.pending.filter((line) => settled.has(line.requestId));
+    this.pending = this.pending.filter((line) => !settled.has(line.requestId));
     for (const line of given) {
       this.pendingBytes -= line.bytes;
       this.replaceable.delete(line.requestId);

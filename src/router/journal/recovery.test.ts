@@ -98,22 +98,6 @@ test('a segment that was removed counts against the journal for ever', async () 
   assert.equal(rig.files.segments.size, 0);
 });
 
-test('a segment that was removed takes records with it that stand in others', async () => {
-  const rig = await Rig.start();
-  rig.ports.storeAway = true;
-  await rig.serve(20_000);
-  rig.journal.begin(record('long', { outcome: 'interrupted' }));
-  const endpointSlug = 'x'.repeat(100_000);
-  for (let part = 0; rig.files.segments.size < 2; part += 1) await rig.serve(50, { endpointSlug });
-  rig.journal.end(record('long'));
-  await rig.live(100);
-  rig.files.segments.delete([...rig.files.segments.keys()][0] ?? '');
-  rig.ports.storeAway = false;
-  await rig.live(60_000);
-  const long = rig.ports.usageRecords.find((one) => one.requestId === 'long');
-  assert.equal(long?.outcome, 'completed');
-});
-
 test('a segment without a single record ends the replay of those behind it', async () => {
   const first = await Rig.start();
   first.ports.storeAway = true;

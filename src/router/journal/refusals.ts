@@ -5,9 +5,8 @@
  * Invariants
  * E1 A record is in memory until it is noted (F1) or the store has it. Where the disk does not take
  *    it, or there is no room for more, some are tried anew meanwhile.
- * E2 Only where there is no room, on disk or in memory while the disk takes none, and the store
- *    takes others, a record is written whole into the log and given up. A store that takes nothing
- *    makes nobody give anything up.
+ * E2 Only where there is no room, and the store takes others, a record is written whole into the
+ *    log and given up. A store that takes nothing makes nobody give anything up.
  * E3 Each round tries all of them: a cause that has gone shows in its own records alone. Some calls
  *    in one go, in batches that grow while they are taken: what is taken again comes through soon.
  * E4 A record is named in the log once, with its reason, and many of them in one line.
@@ -28,7 +27,7 @@ import {
   usageBatch,
 } from '../limits.ts';
 import type { UsageRecord } from '../ports.ts';
-import type { Noted, Refused, RefusedRecords } from './refusedRecords.ts';
+import type { Refused, RefusedRecords } from './refusedRecords.ts';
 
 /** What the store did with a batch. `unfit`: it is there, and this is nothing that it takes. */
 export type Taken = { kind: 'recorded' } | { kind: 'away' } | { kind: 'unfit'; reason: string };
@@ -45,10 +44,8 @@ export class Refusals {
   private readonly log: Logger;
   private readonly record: (batch: readonly UsageRecord[]) => Promise<Taken>;
   private readonly onSafe: (batch: readonly UsageRecord[]) => void;
-  private readonly onHeld: (record: UsageRecord) => void;
   private readonly onDue: () => void;
-  /** By request: a segment that is read back may hold what is here. */
-  private readonly unnoted = new Map<string, Refused>();
+  private unnoted: Refused[] = [];
   private readonly noteBackoff: Backoff;
   private noteAgainAtMs = -Infinity;
   private readonly pauses: Backoff;
@@ -71,8 +68,6 @@ export class Refusals {
     record: (batch: readonly UsageRecord[]) => Promise<Taken>;
     /** The segments need not keep these any more. */
     onSafe: (batch: readonly UsageRecord[]) => void;
-    /** It is held here (E1): memory need not hold its lines, too. */
-    onHeld: (record: UsageRecord) => void;
     /** A round is due: somebody should call `turn`. */
     onDue: () => void;
   }) {
@@ -85,7 +80,6 @@ export class Refusals {
       return taken;
     };
     this.onSafe = options.onSafe;
-    this.onHeld = options.onHeld;
     this.onDue = options.onDue;
     const { random } = options;
     const noteDelays = { firstMs: journalRetryFirstMs, longestMs: journalRetryLongestMs };
@@ -96,7 +90,7 @@ export class Refusals {
 
   /** Records that are in memory alone, and in their segments. */
   get waiting(): number {
-    return this.unnoted.size;
+    return this.unnoted.length;
   }
 
   /** The store takes records. */
@@ -104,35 +98,18 @@ export class Refusals {
     this.tookAtMs = this.clock.monotonic();
   }
 
-  /** `no_room`: the caller keeps it. What was taken over is held here, or was given up (E2). */
-  add(one: Refused): 'taken_over' | 'no_room' {
-    const { requestId } = one.record;
-    if (this.unnoted.has(requestId)) return 'taken_over';
-    if (this.unnoted.size < maxUnnotedRecords) {
-      this.unnoted.set(requestId, one);
-      this.onHeld(one.record);
-      return 'taken_over';
-    }
-    if (this.kept.lastNoted === 'noted' || !this.takesOthers) return 'no_room';
-    this.giveUp(one);
-    return 'taken_over';
-  }
-
-  /** There is no later: the disk is asked, however often it has failed. */
-  noteAtOnce(): void {
-    this.noteAgainAtMs = -Infinity;
-  }
-
-  /** The end: what memory alone holds goes into the log. */
-  giveUpUnnoted(): void {
-    for (const one of this.take(this.unnoted.size)) this.giveUp(one);
+  /** False: memory has no room. */
+  add(one: Refused): boolean {
+    if (this.unnoted.length >= maxUnnotedRecords) return false;
+    this.unnoted.push(one);
+    return true;
   }
 
   /** Notes what was added. Gives records that the caller should try anew: some were taken. */
   async note(): Promise<UsageRecord[]> {
     if (this.clock.monotonic() < this.noteAgainAtMs) return [];
-    while (this.unnoted.size > 0) {
-      const batch = this.first(refusedBatch);
+    while (this.unnoted.length > 0) {
+      const batch = this.unnoted.slice(0, refusedBatch);
       const isFirst = this.kept.isEmpty;
       const outcome = await this.kept.note(batch);
       if (outcome !== 'noted') {
@@ -144,7 +121,7 @@ export class Refusals {
         return again;
       }
       this.noteBackoff.reset();
-      this.take(batch.length);
+      this.unnoted = this.unnoted.slice(batch.length);
       this.ever += batch.length;
       this.onSafe(batch.map(({ record }) => record));
       this.tellOf(batch);
@@ -206,35 +183,25 @@ export class Refusals {
   }
 
   /** E1, E2. */
-  private async tryUnnoted(outcome: Noted): Promise<UsageRecord[]> {
-    const some = this.take(refusedAtOnce);
+  private async tryUnnoted(outcome: 'full' | 'failed'): Promise<UsageRecord[]> {
+    const some = this.unnoted.splice(0, refusedAtOnce);
     for (const [at, one] of some.entries()) {
       const taken = await this.record([one.record]);
       if (taken.kind === 'unfit') {
         if (outcome === 'full' && this.takesOthers) this.giveUp(one);
-        else this.unnoted.set(one.record.requestId, one);
+        else this.unnoted.push(one);
         continue;
       }
       if (taken.kind === 'away') {
-        for (const left of some.slice(at)) this.unnoted.set(left.record.requestId, left);
+        this.unnoted.push(...some.slice(at));
         return [];
       }
       this.onSafe([one.record]);
-      const others = [...some.slice(at + 1), ...this.take(this.unnoted.size)];
+      const others = [...some.slice(at + 1), ...this.unnoted];
+      this.unnoted = [];
       return others.map(({ record }) => record);
     }
     return [];
-  }
-
-  /** The oldest of those in memory. */
-  private first(count: number): Refused[] {
-    return [...this.unnoted.values()].slice(0, count);
-  }
-
-  private take(count: number): Refused[] {
-    const taken = this.first(count);
-    for (const { record } of taken) this.unnoted.delete(record.requestId);
-    return taken;
   }
 
   private get takesOthers(): boolean {

@@ -171,19 +171,6 @@ test('a full disk loses what is refused, or holds the others up', async () => {
   assert.equal(next.recorded, 601);
 });
 
-test('a record is refused twice: from memory, and from the segment that others fill', async () => {
-  const { log, lines } = hearing();
-  const rig = await JournalRig.start(log);
-  rig.ports.storeAway = true;
-  rig.ports.unfit.add('r5');
-  await rig.serve(20_100);
-  rig.ports.storeAway = false;
-  await rig.live(minuteMs);
-  const { refused, refusedEver } = rig.journal.figures();
-  assert.deepEqual([rig.recorded, refused, refusedEver], [20_099, 1, 1]);
-  assert.equal(JSON.stringify(lines).match(/"requestId":"r5"/g)?.length, 1);
-});
-
 test('of two causes the one that stays hides that the other one is gone', async () => {
   const rig = await JournalRig.start();
   await rig.refuse(2000);

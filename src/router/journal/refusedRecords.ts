@@ -11,7 +11,7 @@
  */
 import type { Logger } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
-import { maxRefusedBytes, maxUnnotedRecords, refusedFileBytes } from '../limits.ts';
+import { maxRefusedBytes, refusedFileBytes } from '../limits.ts';
 import type { UsageRecord } from '../ports.ts';
 import type { JournalFiles } from './journalFiles.ts';
 import { readLines, refusedLine, type JournalLine, type Refusal } from './journalLines.ts';
@@ -29,9 +29,6 @@ interface Line {
   refused: Refusal;
 }
 
-/** `full`: F2. `failed`: the disk does not take it now. */
-export type Noted = 'noted' | 'full' | 'failed';
-
 interface RefusedFile {
   name: string;
   bytes: number;
@@ -48,8 +45,6 @@ const namePattern = /^refused-(\d+)\.jsonl$/;
 export const isRefusedFile = (name: string): boolean => namePattern.test(name);
 
 export class RefusedRecords {
-  /** What became of the last that were to be noted. */
-  lastNoted: Noted = 'noted';
   private readonly files: JournalFiles;
   private readonly log: Logger;
   private readonly unreadable: UnreadableLines;
@@ -109,17 +104,8 @@ export class RefusedRecords {
     return [...ids];
   }
 
-  /** Adds them to those that wait here. */
-  async note(batch: readonly Refused[]): Promise<Noted> {
-    const before = this.lastNoted;
-    this.lastNoted = await this.write(batch);
-    if (before === 'failed' && this.lastNoted === 'noted') {
-      this.log.info({}, 'refused records are noted on disk again');
-    }
-    return this.lastNoted;
-  }
-
-  private async write(batch: readonly Refused[]): Promise<Noted> {
+  /** `full`: F2. `failed`: the disk does not take it now. */
+  async note(batch: readonly Refused[]): Promise<'noted' | 'full' | 'failed'> {
     const { process } = this;
     const lines = batch.map(({ record, reason }) =>
       refusedLine({ record, refused: { reason, process } }),
@@ -131,12 +117,7 @@ export class RefusedRecords {
       await this.files.prepare();
       await this.files.extend(file.name, bytes);
     } catch (error) {
-      if (this.lastNoted !== 'failed') {
-        const message =
-          'records that the store refuses cannot be noted on disk: they wait in memory, ' +
-          'and what it has no room for is written into the log and given up';
-        this.log.error({ err: error, room: maxUnnotedRecords }, message);
-      }
+      this.log.error({ err: error }, 'refused records cannot be noted');
       await this.leave(file);
       return 'failed';
     }

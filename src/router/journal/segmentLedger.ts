@@ -63,17 +63,10 @@ export class SegmentLedger {
     );
   }
 
-  /**
-   * The segment is gone: nothing is waited for any more that neither memory holds nor a segment
-   * that is yet to be read back.
-   */
+  /** The segment is gone, with whatever memory does not hold: nothing is waited for any more. */
   lose(segment: Segment): void {
     this.segments.delete(segment.name);
-    for (const requestId of segment.unsettled) {
-      const others = (this.touched.get(requestId) ?? []).filter((one) => one !== segment);
-      if (others.some((one) => one.spilled)) this.touched.set(requestId, others);
-      else this.settle(requestId);
-    }
+    for (const requestId of segment.unsettled) this.settle(requestId);
   }
 
   /** Takes out the segments that nobody needs any more. */

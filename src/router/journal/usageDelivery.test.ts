@@ -58,7 +58,6 @@ function steadyLoad(
     random,
     log,
     onDelivered: () => {},
-    onHeld: () => {},
     readBack: () => {
       if (isUnreadable) return Promise.resolve({ kind: 'unreadable' });
       const records = journal.map(recordOf);

@@ -20,7 +20,6 @@ import {
   journalRetryLongestMs,
   maxReasonLength,
   maxUndeliveredRecords,
-  refusedAtOnce,
   refusedBatch,
   smallUsageBatch,
   usageBatch,
@@ -51,8 +50,6 @@ export class UsageDelivery {
   /** Whether there are such. */
   private readonly hasMore: () => boolean;
   private readonly refusals: Refusals;
-  /** That were offered last, whether memory had room or not; each is asked about once (E2). */
-  private newest: UsageRecord[] = [];
   private readonly queue = new BoundedQueue<UsageRecord>({ maxItems: maxUndeliveredRecords });
   /** Taken out of the queue, or read back, and not delivered yet: goes before the queue. */
   private taken: UsageRecord[] = [];
@@ -69,7 +66,6 @@ export class UsageDelivery {
     random: Random;
     log: Logger;
     onDelivered: (batch: readonly UsageRecord[]) => void;
-    onHeld: (record: UsageRecord) => void;
     readBack: () => Promise<ReadBack>;
     hasMore: () => boolean;
     refused: RefusedRecords;
@@ -94,8 +90,6 @@ export class UsageDelivery {
   /** Takes a record for delivery; `full` = it has to be read back from the journal later. */
   offer(record: UsageRecord): 'accepted' | 'full' {
     const outcome = this.queue.push(record);
-    this.newest.push(record);
-    if (this.newest.length > refusedAtOnce) this.newest.shift();
     if (this.phase === 'resting') this.wait(usageDelayMs);
     return outcome;
   }
@@ -111,30 +105,13 @@ export class UsageDelivery {
       await new Promise<void>((resolve) => this.rested.push(resolve));
     }
     this.phase = 'stopped';
-    await this.deliverWaiting();
-    this.refusals.noteAtOnce();
-    await this.noteRefused();
-    // Of those that the disk did not take the store may have: they wait again.
-    await this.deliverWaiting();
-  }
-
-  private async deliverWaiting(): Promise<void> {
     while (this.waiting > 0 && (await this.deliverBatch()) !== 'waits');
-  }
-
-  /** Neither disk nor store takes what is refused, and there is no later. */
-  giveUpRefused(): void {
-    this.refusals.giveUpUnnoted();
+    await this.noteRefused();
   }
 
   /** Records in memory that the store does not have yet. */
   get undelivered(): number {
     return this.waiting + this.refusals.waiting;
-  }
-
-  /** Of these: records that the store refuses and the disk does not take. */
-  get unkept(): number {
-    return this.refusals.waiting;
   }
 
   /** Records that the store has refused, each for itself, since the start. */
@@ -231,25 +208,12 @@ export class UsageDelivery {
     const [record] = batch;
     this.batchSize = Math.max(1, batch.length >> 1);
     if (batch.length > 1 || record === undefined) return 'goes_on';
-    if (this.refusals.add({ record, reason }) === 'taken_over') {
+    if (this.refusals.add({ record, reason })) {
       this.taken.shift();
       return 'goes_on';
     }
     await this.noteRefused();
-    await this.askForOthers();
     return 'waits';
-  }
-
-  /**
-   * Whether the store takes others: nothing in line shows it while those in front are refused. What
-   * it takes here comes to it once more in its turn, and stands there once.
-   */
-  private async askForOthers(): Promise<void> {
-    for (const record of this.newest.splice(0)) {
-      const taken = await this.record([record]);
-      if (taken.kind === 'recorded') this.refusals.tookSome();
-      if (taken.kind !== 'unfit') return;
-    }
   }
 
   /** A call that never comes back counts as a store that is away. */

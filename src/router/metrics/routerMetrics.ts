@@ -124,10 +124,6 @@ export const routerMetricTable = defineMetrics({
     kind: 'gauge',
     help: 'Usage records that the store refused and that wait on disk to be tried again.',
   },
-  xim_journal_refused_unkept_records: {
-    kind: 'gauge',
-    help: 'Usage records that the store refused, in memory alone: no disk takes them.',
-  },
   xim_journal_refused_records_total: {
     kind: 'counter',
     help: 'Usage records that the store refused, each by itself.',
@@ -201,7 +197,6 @@ export function routerMetrics(measured: RouterMeasured): string {
     xim_journal_pending_bytes: journal.pendingBytes,
     xim_journal_undelivered_records: journal.undelivered,
     xim_journal_refused_waiting_records: journal.refused,
-    xim_journal_refused_unkept_records: journal.unkept,
     xim_journal_refused_records_total: journal.refusedEver,
     xim_journal_given_up_records_total: journal.givenUp,
     xim_journal_unreadable_lines_total: journal.unreadable,
