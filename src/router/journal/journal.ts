@@ -225,7 +225,6 @@ export class Journal {
       if (read === undefined) continue;
       await this.unreadable.keep(segment.name, read.unreadable);
       segment.spilled = false;
-      if (this.open.isUnread(segment.name)) this.beginLate(segment, read);
       const records = this.recordsOf(segment, read);
       for (const { requestId } of records) {
         this.ledger.expect(requestId);
@@ -233,12 +232,12 @@ export class Journal {
         this.open.ended(requestId);
       }
       this.open.wasRead(segment.name);
+      this.endCutOff();
       if (records.length > 0) return { kind: 'records', records };
     }
     await this.removeNeedless();
     if (this.ledger.spilled() !== undefined) return { kind: 'unreadable' };
     this.refusedBefore.clear();
-    this.endCutOff();
     return { kind: 'records', records: [] };
   }
 
@@ -260,16 +259,6 @@ export class Journal {
     }
   }
 
-  /** G2: of a file that the replay could not read. Their ends may have come from another one. */
-  private beginLate(segment: Segment, { lines }: JournalLines): void {
-    for (const { kind, record } of lines) {
-      if (kind === 'end' || this.refusedBefore.has(record.requestId)) continue;
-      this.open.began(record, segment);
-      this.ledger.expect(record.requestId);
-      this.ledger.touch(record.requestId, segment);
-    }
-  }
-
   /** G2 */
   private endCutOff(): void {
     const cutOff = this.open.takeCutOff();
@@ -281,8 +270,7 @@ export class Journal {
   private onRefusedRead(name: string, requestIds: readonly string[]): void {
     for (const one of requestIds) if (this.open.ended(one)) this.ledger.settle(one);
     this.open.wasRead(name);
-    // What is still to be read back may hold the end of what began in a file that was read late.
-    if (this.ledger.spilled() === undefined) this.endCutOff();
+    this.endCutOff();
   }
 
   private putOff(segment: Segment): void {

@@ -36,11 +36,6 @@ export class OpenRequests {
     this.unread.add(file);
   }
 
-  /** Whether it could not be read until now. */
-  isUnread(file: string): boolean {
-    return this.unread.has(file);
-  }
-
   /** The file was read, or is gone; what ended there was told before. */
   wasRead(file: string): void {
     this.unread.delete(file);
