@@ -111,3 +111,17 @@ test('who may go to own agents alone is overtaken there by one with a shared one
   assert.deepEqual(fleet.arrive('w'), []);
   assert.deepEqual(fleet.pass(200), ['v own', 'w two']);
 });
+
+test('who passes over an agent waits on when an endpoint changes and the other one fails', () => {
+  const fleet = rig();
+  fleet.link(agentEntry({ id: 'one' }), 1);
+  fleet.link(two, 1);
+  const first = fleet.arrive('a')[0] === 'a two' ? ['a', 'b'] : ['b', 'a'];
+  fleet.arrive('b');
+  const [onTwo = '', onOne = ''] = first;
+  fleet.ends(onTwo, 'bad');
+  assert.deepEqual(fleet.arrive('c'), [], 'for `one`, which is busy');
+  const { endpoint, project } = ofOthers;
+  fleet.send({ type: 'endpoint', endpoint, project, model: modelEntry() });
+  assert.equal(fleet.ends(onOne, 'bad').length, 1);
+});

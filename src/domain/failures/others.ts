@@ -71,8 +71,7 @@ export class Others {
   failed(agent: KnownAgent): void {
     this.forgetEvent();
     if (!this.isOneForgotten && !this.isFound(agent)) return;
-    this.haveGone = true;
-    this.lookAnew();
+    this.endRound();
   }
 
   /** Agents are closer to clear than they were. */
@@ -93,8 +92,7 @@ export class Others {
     const { tightened } = this.limits;
     if (this.tightened === tightened) return;
     this.tightened = tightened;
-    this.haveGone = true;
-    this.lookAnew();
+    this.endRound();
   }
 
   private isFound(agent: KnownAgent): boolean {
@@ -106,6 +104,12 @@ export class Others {
     this.nobody.clear();
     this.found.clear();
     this.last = null;
+  }
+
+  /** A round is over, and those who waited for who was found in it are to be asked again. */
+  endRound(): void {
+    this.haveGone = true;
+    this.lookAnew();
   }
 
   /** A round is over. */

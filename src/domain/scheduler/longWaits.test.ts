@@ -2,13 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { seededRandom } from '../../lib/random.ts';
-import {
-  agentEntry,
-  endpointEntry,
-  modelEntry,
-  projectEntry,
-  routedRequest,
-} from '../../testing/router/directoryEntries.ts';
+import { agentEntry, modelEntry, routedRequest } from '../../testing/router/directoryEntries.ts';
 import { unlimitedTiers } from '../../testing/router/unlimitedTiers.ts';
 import { Scheduler } from './scheduler.ts';
 import { maxUrgent, patienceMs } from './limits.ts';
@@ -139,47 +133,4 @@ test('S3: who has waited for long waits on when its project has earned the turn'
   assert.equal(arrive('s3', small), undefined);
   assert.deepEqual(until(patienceMs), [], 'nothing was computed for its project in turn');
   assert.deepEqual(idsOf(ends(last)), ['s3', 'large']);
-});
-
-/**
- * Small ones of a project, four at a time, none of which ever waits: the next one comes when one
- * has ended. When a large one that waits for room is served, ms; `Infinity`: not in 29 s.
- */
-function smallOnesPass(projectId: string): number {
-  const { link, state, arrive, begins, ends, until } = rig();
-  link('one');
-  const endpoint = endpointEntry({ id: `ep_${projectId}`, projectId });
-  const from = { project: projectEntry({ id: projectId }), endpoint };
-  const next = (n: number): Dispatch => begins(arrive(`s${n}`, { ...small, ...from }));
-  const running = [0, 1, 2, 3].map(next);
-  assert.equal(arrive('large', large), undefined);
-  const beganMs = state.nowMs;
-  for (let n = 4; state.nowMs < beganMs + 29_000; n += 1) {
-    assert.deepEqual(until(250), [], 'there is no slot');
-    const [freed] = ends(running.shift() as Dispatch);
-    if (freed !== undefined) return state.nowMs - beganMs;
-    until(1);
-    running.push(next(n));
-  }
-  return Infinity;
-}
-
-for (const projectId of ['proj_a', 'proj_b']) {
-  test(`a large request waits for ever beside small ones that never wait: of ${projectId}`, () => {
-    const servedMs = smallOnesPass(projectId);
-    assert.ok(servedMs >= patienceMs && servedMs < patienceMs + 1000, `${servedMs}`);
-  });
-}
-
-test('who may have more room than is of use goes where the least is left', () => {
-  const { link, send, arrive, begins, until } = rig();
-  link('full');
-  for (let n = 0; n < 3; n += 1) begins(arrive(`f${n}`, small));
-  link('roomy');
-  assert.equal(begins(arrive('r0', small)).agentId, 'roomy');
-  assert.equal(arrive('huge', { bodyBytes: 48_000 }), undefined);
-  until(patienceMs + 500);
-  const [passes, huge] = send({ type: 'arrive', request: routedRequest({ id: 'next', ...small }) });
-  assert.equal(passes?.requestId, 'next');
-  assert.deepEqual([huge?.requestId, huge?.agentId], ['huge', 'roomy']);
 });

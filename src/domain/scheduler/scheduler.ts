@@ -196,7 +196,7 @@ export class Scheduler {
   /** What waits is judged anew by the new settings; what runs, when it has to be tried again. */
   private reroute(event: Extract<SchedulerEvent, { type: 'endpoint' }>): void {
     const { endpoint, project, model } = event;
-    this.failures.others.lookAnew();
+    this.failures.others.endRound();
     const renew = (waiting: WaitingRequest): void => {
       const { request } = waiting;
       // A request for the model that the endpoint had before waits for that one.
@@ -324,7 +324,7 @@ export class Scheduler {
   private release(event: Omit<Extract<SchedulerEvent, { type: 'release' }>, 'type'>): void {
     const claim = this.claims.get(event.claim);
     if (claim === undefined) return;
-    claim.neverRan = event.neverRan === true;
+    claim.neverRan ||= event.neverRan === true;
     // An order to stop may be the end of its link: what it is stopped for is told after it.
     if (claim.phase !== 'over') return void (claim.phase = 'closed');
     // Tokens of an attempt that failed were never the client's.
@@ -420,11 +420,11 @@ export class Scheduler {
     const choice = this.choose(waiting);
     if (choice === null) return false;
     this.queue.remove(waiting);
-    this.turns.passedBy(this.claim(waiting, choice));
+    this.claim(waiting, choice);
     return true;
   }
 
-  private claim(waiting: WaitingRequest, choice: Choice, twin: Claim | null = null): Claim {
+  private claim(waiting: WaitingRequest, choice: Choice, twin: Claim | null = null): void {
     const { nowMs } = this;
     const { instance, stage, decision } = choice;
     const { request } = waiting;
@@ -448,7 +448,6 @@ export class Scheduler {
     const waitedMs = nowMs - waiting.arrivedAtMs;
     const stallMs = this.failures.stallMs(instance);
     this.commands.push(dispatchOf(claim, { tier, decision, waitedMs, rates, stallMs }));
-    return claim;
   }
 
   private reject(waiting: WaitingRequest, verdict: Verdict, rates: Rates | null = null): void {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { nextTurn, passBy } from './nextTurn.ts';
+import { nextTurn } from './nextTurn.ts';
 import { PoolQueue, type Place, type Queued } from './poolQueue.ts';
 
 interface Item extends Queued {
@@ -264,51 +264,4 @@ test('a project pays, or is paid, for a turn that another one is given', () => {
     assert.equal(next(), 'small');
     assert.ok(credit > 0 ? rich.credit < credit : rich.credit > credit, 'its own turn');
   }
-});
-
-test('who waits for room has more than its part of what passes it, or earns it twice', () => {
-  const nowMs = 20_000;
-  const passed = (how: { by: string; counter: number; lacksRoom?: boolean; nowMs?: number }) => {
-    const queue = new PoolQueue<Item>();
-    insert(queue, item({ id: 'large', projectId: 'a', own: 12_000 }));
-    const project = queue.of('a');
-    assert.ok(project !== undefined);
-    const { by: projectId, counter, lacksRoom = true } = how;
-    const pass = (atMs: number): string[] =>
-      passBy<Item>(queue, {
-        projectId,
-        own: 970,
-        counter,
-        counterOf: () => 5,
-        lacksRoom: () => lacksRoom,
-        nowMs: atMs,
-      }).map((line) => line.projectId);
-    return { queue, project, pass, urgent: pass(how.nowMs ?? nowMs) };
-  };
-  const own = passed({ by: 'a', counter: 5 });
-  assert.deepEqual([own.urgent, own.project.credit], [['a'], 30]);
-  assert.deepEqual(own.pass(nowMs), [], 'it is urgent already');
-  const other = passed({ by: 'b', counter: 6 });
-  assert.deepEqual([other.urgent, other.project.credit], [['a'], 970], 'its turn was passed by');
-  const nothing = [
-    passed({ by: 'b', counter: 4 }),
-    passed({ by: 'b', counter: 6, lacksRoom: false }),
-    passed({ by: 'a', counter: 5, nowMs: 9000 }),
-  ];
-  for (const { urgent, project } of nothing) assert.deepEqual([urgent, project.credit], [[], 0]);
-  const { queue, project, pass } = passed({ by: 'a', counter: 5 });
-  insert(queue, item({ id: 'small', projectId: 'a', own: 10, arrivedAtMs: nowMs }));
-  const turn = {
-    queues: [queue],
-    nowMs,
-    counterOf: () => 5,
-    ownOf: ({ own: tokens }: Item) => tokens,
-    ttftMsOf: () => 0,
-    isOut: () => false,
-    passes: ({ id }: Item) => id === 'small',
-  };
-  assert.equal(nextTurn<Item>(turn)?.id, 'small');
-  const { credit } = project;
-  pass(nowMs + 5000);
-  assert.equal(project.credit, credit, 'it earns by the turns of its project');
 });

@@ -56,7 +56,6 @@ export function nextTurn<Item extends Queued>(turn: Turn<Item>): Item | null {
     if (old !== null) return old;
     const { item, project, credit } = found;
     project.credit = Math.min(maxUrgentCredit, project.credit + credit);
-    project.turnAtMs = turn.nowMs;
     return item;
   }
   return null;
@@ -119,68 +118,10 @@ function firstOf<Item extends Queued>(
   if (next === null) return null;
   const [oldest] = oldestOf(parts);
   if (oldest === undefined) return null;
-  const credit = creditFor(turn.ownOf(next), oldest.item, turn.nowMs);
-  return { item: next, project: oldest.project, credit };
-}
-
-/** What the urgent ones of a project earn by so many tokens that are computed before them. */
-function creditFor(own: number, oldest: Queued, nowMs: number): number {
-  const waits = Math.max(1, (nowMs - oldest.arrivedAtMs) / longWaitMs);
+  const waits = Math.max(1, (turn.nowMs - oldest.item.arrivedAtMs) / longWaitMs);
   const part = Math.min(mostUrgentPart, urgentPart * waits);
-  return (own * part) / (1 - part);
-}
-
-/** A claim for one who had no turn. */
-interface Passing<Item extends Queued> {
-  projectId: string;
-  /** Prompt tokens that are computed for it. */
-  own: number;
-  /** Of its project, with these. */
-  counter: number;
-  counterOf: (item: Item) => number;
-  /** Whether the instance is nothing to one that waits but too full. */
-  lacksRoom: (item: Item) => boolean;
-  nowMs: number;
-}
-
-/**
- * Who waits for room has seen it given to one who had no turn: there was enough for that one, who
- * came just now. Others of the same project earn by it what they do by a turn, unless they have
- * turns; those of the project whose turn it is, all that was computed. Gives those that have earned
- * a turn by it.
- */
-export function passBy<Item extends Queued>(
-  queue: PoolQueue<Item>,
-  by: Passing<Item>,
-): ProjectQueue<Item>[] {
-  const { own: tokens, lacksRoom, nowMs } = by;
-  const own = queue.of(by.projectId);
-  const hasTurns = own !== undefined && nowMs < own.turnAtMs + patienceMs;
-  return [hasTurns ? undefined : own, firstBefore(queue, by)].flatMap((project) => {
-    const oldest = project?.byDeadline[0]?.item;
-    if (project === undefined || oldest === undefined) return [];
-    if (!isOld(oldest, nowMs) || !lacksRoom(oldest)) return [];
-    const had = project.credit;
-    const earned = project === own ? creditFor(tokens, oldest, nowMs) : tokens;
-    project.credit = Math.min(maxUrgentCredit, had + earned);
-    return had <= 0 && project.credit > 0 ? [project] : [];
-  });
-}
-
-/** The project whose turn it is, if it is not that of who was given the instance. */
-function firstBefore<Item extends Queued>(
-  queue: PoolQueue<Item>,
-  { projectId, counter, counterOf }: Passing<Item>,
-): ProjectQueue<Item> | undefined {
-  let first: ProjectQueue<Item> | undefined;
-  let least = counter;
-  for (const project of queue.waitingProjects()) {
-    const [head] = project.byKey;
-    const value = head === undefined ? Infinity : counterOf(head.item);
-    if (project.projectId === projectId || value >= least) continue;
-    [first, least] = [project, value];
-  }
-  return first;
+  const earned = (turn.ownOf(next) * part) / (1 - part);
+  return { item: next, project: oldest.project, credit: earned };
 }
 
 interface Waiter<Item extends Queued> {

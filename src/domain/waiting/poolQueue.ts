@@ -31,8 +31,6 @@ export interface ProjectQueue<Item extends Queued> {
   credit: number;
   /** Those who had the turn of one that has waited for long, when that was last looked at. */
   urgent: readonly Item[];
-  /** When one of them was the next one of its project, last; `-Infinity`: none was. */
-  turnAtMs: number;
 }
 
 const newProject = <Item extends Queued>(projectId: string): ProjectQueue<Item> => ({
@@ -41,7 +39,6 @@ const newProject = <Item extends Queued>(projectId: string): ProjectQueue<Item> 
   byDeadline: [],
   credit: 0,
   urgent: [],
-  turnAtMs: -Infinity,
 });
 
 /** Ageing differs from what it was by so much before all are put in order again. */

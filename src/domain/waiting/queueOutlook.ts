@@ -13,6 +13,7 @@ import { maxOutlookInstances, outlookMs } from '../limits.ts';
 import {
   agentExclusion,
   hasAbilities,
+  type Ownership,
   type RoutedRequest,
   type Stage,
 } from '../agents/matching.ts';
@@ -56,6 +57,10 @@ interface Line {
   /** By project: the place of one more of its requests, behind all others of it. */
   ends: ReadonlyMap<string, number>;
 }
+
+/** Null: nobody knows. */
+const sooner = (one: number | null, other: number | null): number | null =>
+  one === null || other === null ? (one ?? other) : Math.min(one, other);
 
 /** Whether somebody in a pool may serve a request by what it is: an open one, or a busy one. */
 type Server = 'open' | 'busy' | 'none';
@@ -106,12 +111,16 @@ export class QueueOutlook {
       if (pace === null || server === 'none') continue;
       const ahead = isHeld && server === 'open' ? 0 : place - 1;
       const takesMs = pace.opensInMs + ahead * pace.perRequestMs;
-      etaMs = Math.min(etaMs ?? Infinity, takesMs);
+      const there = { ownership: pool.ownership, etaMs: takesMs, nowMs };
+      etaMs = sooner(etaMs, this.heldUntil(waiting, there));
     }
     const byFallbackMs = this.byFallback(waiting, nowMs);
-    if (byFallbackMs !== null) etaMs = Math.min(etaMs ?? Infinity, byFallbackMs);
+    if (byFallbackMs !== null) {
+      const there = { ownership: 'shared', etaMs: byFallbackMs, nowMs } as const;
+      etaMs = sooner(etaMs, this.heldUntil(waiting, there));
+    }
     if (position === Infinity) position = 1;
-    return { position, etaMs: this.heldUntil(waiting, { etaMs, nowMs }) };
+    return { position, etaMs };
   }
 
   /** In which pools, and how much of its prompt would have to be computed there. */
@@ -150,18 +159,18 @@ export class QueueOutlook {
     return known[stage].of(request, () => serverOf(pool, { request, stage }));
   }
 
-  /** Not before its project has room again in the limit that holds it back; null: who knows. */
+  /** Not before its project has room again where agents of these count; null: who knows. */
   private heldUntil(
     waiting: WaitingRequest,
-    { etaMs, nowMs }: { etaMs: number | null; nowMs: number },
+    { ownership, etaMs, nowMs }: { ownership: Ownership; etaMs: number; nowMs: number },
   ): number | null {
-    const { heldBackBy } = waiting;
     let latestMs = etaMs;
-    for (const account of heldBackBy) {
+    for (const account of waiting.heldBackBy) {
+      if (account.ownership !== ownership) continue;
       const { wakeAtMs, heapIndex } = account;
       const byTime = heapIndex === -1 || wakeAtMs === Infinity ? null : wakeAtMs - nowMs;
       const heldMs = byTime ?? this.slotIn(account, { waiting, nowMs });
-      if (heldMs === null || latestMs === null) return null;
+      if (heldMs === null) return null;
       latestMs = Math.max(latestMs, heldMs);
     }
     return latestMs;

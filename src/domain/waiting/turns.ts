@@ -9,22 +9,22 @@ import type { LimitBook } from '../quotas/limitBook.ts';
 import type { Stage } from '../agents/matching.ts';
 import { claimExclusion } from '../scheduler/choice.ts';
 import { maxScored, maxUrgent } from '../scheduler/limits.ts';
-import type { Claim, EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
-import { isOld, nextTurn, passBy } from './nextTurn.ts';
+import type { EngineInstance, WaitingRequest } from '../scheduler/schedulerState.ts';
+import { isOld, nextTurn } from './nextTurn.ts';
 import type { ProjectQueue } from './poolQueue.ts';
 import type { WaitingQueue } from './waitingQueue.ts';
 
 export class Turns {
   /** All who were asked in the last `nextFor` passed over it because it had failed. */
   allSpare = false;
-  private readonly queue: Pick<WaitingQueue, 'get' | 'lookAgain' | 'takeUnsettled'>;
+  private readonly queue: Pick<WaitingQueue, 'get' | 'takeUnsettled'>;
   private readonly limits: LimitBook;
   private readonly failures: FailureBook;
   private readonly placement: Placement;
   private nowMs = 0;
 
   constructor(parts: {
-    queue: Pick<WaitingQueue, 'get' | 'lookAgain' | 'takeUnsettled'>;
+    queue: Pick<WaitingQueue, 'get' | 'takeUnsettled'>;
     limits: LimitBook;
     failures: FailureBook;
     placement: Placement;
@@ -72,25 +72,10 @@ export class Turns {
     if (!isOld(waiting, this.nowMs)) return;
     for (const { pool } of waiting.places) {
       if (!isFirst(pool.waiting.of(waiting.projectId), waiting)) continue;
-      for (const instance of roomiestOf(pool.open.all().slice(0, maxScored))) {
+      for (const instance of pool.open.all().slice(0, maxScored)) {
         if (this.queue.get(waiting.request.id) !== waiting) return;
         if (this.stageFor(waiting, instance, 'any') !== undefined) yield instance;
       }
-    }
-  }
-
-  /** A claim was made for one that had no turn, while others wait. */
-  passedBy({ instance, waiting, placed }: Claim): void {
-    const { placement, nowMs } = this;
-    const counterOf = (one: WaitingRequest): number => placement.counterOf(one, nowMs);
-    const { projectId } = waiting;
-    const lacksRoom = (one: WaitingRequest): boolean =>
-      this.stageFor(one, instance, 'of_use') === undefined &&
-      this.stageFor(one, instance, 'any') !== undefined;
-    const of = { projectId, own: placed.work.own, counter: counterOf(waiting) };
-    const by = { ...of, counterOf, lacksRoom, nowMs };
-    for (const { waiting: queue } of instance.pools) {
-      for (const line of passBy(queue, by)) this.queue.lookAgain(line);
     }
   }
 
@@ -130,18 +115,6 @@ export class Turns {
     }
     return undefined;
   }
-}
-
-/**
- * Where most is left of the room that is of use comes first: there it waits inside for the shortest
- * time, and whoever comes behind it.
- */
-const roomiestOf = (open: readonly EngineInstance[]): EngineInstance[] =>
-  open.toSorted((one, other) => roomLeft(other) - roomLeft(one));
-
-function roomLeft({ load }: EngineInstance): number {
-  const { used, ofUse } = load.roomFigures();
-  return (ofUse === Infinity ? 0 : ofUse) - used;
 }
 
 /** Whether the urgent ones of its project have a turn, and it is one of those looked at. */

@@ -222,7 +222,7 @@ export class WaitingQueue {
     for (const { pool, place } of waiting.places) {
       const line = pool.waiting.remove(place);
       // With the turn of who has gone the next ones may have earned theirs, or be first by now.
-      if (line !== undefined) this.lookAgain(line);
+      if (line !== undefined) this.unsettled.add(line);
       this.fleet.pools.dropIfEmpty(pool);
     }
     waiting.places = [];
@@ -238,11 +238,6 @@ export class WaitingQueue {
     addTo(this.perProject, { key: project.id, by });
     addTo(this.bytesPerProject, { key: project.id, by: by * bodyBytes });
     addTo(this.perEndpoint, { key: endpoint.id, by });
-  }
-
-  /** Others among these may have the turn of an urgent one. */
-  lookAgain(line: ProjectQueue<WaitingRequest>): void {
-    this.unsettled.add(line);
   }
 
   get isUnsettled(): boolean {

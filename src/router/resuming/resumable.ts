@@ -148,7 +148,7 @@ export class Resumable {
     const { isNewBreak } = this;
     this.brokenAtBytes = this.kept.length;
     if (isNewBreak) this.resumed += 1;
-    const part = { sentTokens, promptShare: resumed.promptShare };
+    const part = { sentTokens, ...resumed.prompt };
     const stream = new ResumedStream({
       frame,
       seam: new Seam({ delivered: text, stops: resumed.stops }),

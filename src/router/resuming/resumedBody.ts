@@ -4,10 +4,10 @@
  * stay as they came, to the last digit.
  */
 import { withMembers, type MemberChanges } from '../../lib/json/jsonMembers.ts';
-import { promptShareOf } from './promptTokens.ts';
+import { promptLength, type PromptPart } from './promptTokens.ts';
 
 export type ResumedBody =
-  | { kind: 'body'; body: Buffer; stops: readonly string[]; promptShare: number }
+  | { kind: 'body'; body: Buffer; stops: readonly string[]; prompt: Omit<PromptPart, 'sentTokens'> }
   /** All that the answer may have was delivered. */
   | { kind: 'spent' }
   /** There is no turn that could be left open. */
@@ -59,8 +59,8 @@ export function resumedBody(
   // A member that stands twice counts as a parser reads it.
   const once = (): Buffer => Buffer.from(JSON.stringify(fields));
   const spliced = withMembers(body, all) ?? withMembers(once(), all) ?? once();
-  const promptShare = sent === '' ? 1 : promptShareOf(fields['messages'], sent);
-  return { kind: 'body', body: spliced, stops: stopsOf(fields['stop']), promptShare };
+  const prompt = promptLength(fields['messages'], sent);
+  return { kind: 'body', body: spliced, stops: stopsOf(fields['stop']), prompt };
 }
 
 function openTurn(fields: Record<string, unknown>, sent: string): MemberChanges | undefined {
